@@ -1,0 +1,63 @@
+// Package journal is the record of what was done to a site: intent before the act, outcome after it.
+// It is append-only, and the only source of `status`, `resume` and `rollback`.
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+)
+
+// Kind is what an entry says.
+type Kind string
+
+// The kinds of entries. A begin without an end (done, failed, undone) is settled by looking at the node.
+const (
+	RunStart   Kind = "run-start"  // Data: RunInfo
+	RunEnd     Kind = "run-end"    // Data: how it ended
+	PhaseStart Kind = "phase"      // a phase begins
+	Checkpoint Kind = "checkpoint" // every task of the phase is done or needs nothing
+	Begin      Kind = "begin"      // Data: step, diff (with Before). Written before the act.
+	Done       Kind = "done"       // Data: outcome
+	NoOp       Kind = "no-op"      // the check found nothing to do
+	Failed     Kind = "failed"     // Data: error text and hint
+	Lost       Kind = "lost"       // the link broke, outcome unknown
+	Reboot     Kind = "reboot"     // Data: boot id before
+	Rebooted   Kind = "rebooted"   // Data: boot id after
+	Waiting    Kind = "gate"       // a gate waits for a person
+	Signed     Kind = "signed"     // Data: who and what they said
+	UndoBegin  Kind = "undo-begin"
+	Undone     Kind = "undone"
+	UndoFailed Kind = "undo-failed"
+)
+
+// Entry is one record.
+type Entry struct {
+	Seq   int64           `json:"seq"` // given by Append, from 1, without gaps
+	Time  time.Time       `json:"time"`
+	Run   string          `json:"run"`
+	Kind  Kind            `json:"kind"`
+	Phase string          `json:"phase,omitempty"`
+	Task  string          `json:"task,omitempty"`
+	Node  string          `json:"node,omitempty"`
+	Data  json.RawMessage `json:"data,omitempty"`
+}
+
+// Journal holds the entries of one site.
+type Journal interface {
+	// Append returns once the entry is on disk. After an error the caller must not act.
+	Append(ctx context.Context, e Entry) (int64, error)
+	// Entries returns all entries in order.
+	Entries(ctx context.Context) ([]Entry, error)
+	Close() error
+}
+
+// RunInfo says what a run is.
+type RunInfo struct {
+	Command        string `json:"command"` // apply, resume, rollback
+	Who            string `json:"who"`     // user@host
+	Version        string `json:"version"`
+	SiteDigest     string `json:"site_digest"`
+	Playbook       string `json:"playbook"`
+	PlaybookDigest string `json:"playbook_digest"`
+}

@@ -1,0 +1,125 @@
+// Package machine is what an emulated Windows machine can do: it takes the verbs of package resident and command lines,
+// and carries them out on the model, by the documented behaviour of each Windows release. It refuses what it does not know.
+//
+// What a machine can do is a set of Behaviours: tools, WMI classes, cmdlets and hooks. The base set is in this package;
+// families (failover clustering, directory and DNS, Exchange) add theirs. Nothing registers itself: package lab puts
+// the set together.
+package machine
+
+import (
+	"context"
+	"time"
+
+	"deploy/internal/lab/model"
+	"deploy/internal/node"
+)
+
+// Ctx is one request on one machine. Its holder has the world's lock.
+type Ctx struct {
+	context.Context
+	W *model.World
+	M *model.Machine
+	B *Behaviours
+	// User is who is logged on (DOMAIN\name). Network says that it is a network logon, which has no second hop: what needs
+	// another machine's authentication is refused with access denied (5), see FirstHop.
+	User    string
+	Network bool
+	Dir     string
+	// Sleep waits in emulated time. It gives up the world's lock while it waits, so look again after it. Never nil.
+	Sleep func(d time.Duration)
+	Now   func() time.Time
+	// Print gives text to whoever runs the tool while it runs (a job's output file). Never nil.
+	Print func(text string)
+}
+
+// Result is what a tool leaves behind.
+type Result struct {
+	Code   int
+	Stdout string
+	Stderr string
+}
+
+// Tool emulates one program. argv[0] is its name as called.
+type Tool func(c *Ctx, argv []string, stdin []byte) Result
+
+// Object is one instance or one cmdlet result: property name to value (nil, bool, int64, string, []byte, []any, map[string]any).
+// A property that is an enumeration in PowerShell is an Enum.
+type Object map[string]any
+
+// Enum is an enumeration value: its number, and its name for ":name" selections.
+type Enum struct {
+	Number int64
+	Name   string
+}
+
+// Class emulates one WMI class.
+type Class struct {
+	Namespace string // `root\cimv2`
+	Name      string
+	Props     []string                       // property names it has; asking for another one is WBEM_E_INVALID_QUERY-like
+	PropSince map[string]node.Release        // properties that came later
+	Since     node.Release                   // "" means 2003
+	Until     node.Release                   // last release that has it; "" means all
+	Present   func(c *Ctx) bool              // nil means always; false makes the class unknown (namespace not installed)
+	List      func(c *Ctx) ([]Object, error) // every instance
+	Methods   map[string]Method
+	Static    map[string]Method // methods called on the class; inst is nil
+}
+
+// Method emulates a WMI method; the result holds ReturnValue and out parameters.
+type Method struct {
+	Args []string
+	Call func(c *Ctx, inst Object, args map[string]any) (Object, error)
+}
+
+// Cmdlet emulates one cmdlet.
+type Cmdlet struct {
+	Name    string
+	Load    string   // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
+	Params  []string // an unknown one is refused as PowerShell does: NamedParameterNotFound
+	Since   node.Release
+	Until   node.Release
+	Present func(c *Ctx) bool // the module or snap-in is installed
+	Run     func(c *Ctx, params map[string]any) ([]Object, error)
+}
+
+// Behaviours is what a machine can do.
+type Behaviours struct {
+	Tools   map[string]Tool // by lower-case name with extension: "cluster.exe", "sc.exe", "setup.com"
+	Classes []*Class
+	Cmdlets []*Cmdlet
+	OnBoot  []func(c *Ctx) // after a machine has come up
+	OnDown  []func(c *Ctx) // when a machine has gone down (power, restart): its resources fail over
+	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries are skipped.
+	Lookup []func(c *Ctx, path string) Tool
+}
+
+// Add merges families into one set. A tool, class or cmdlet that is there twice is a mistake in the program and panics.
+func (b *Behaviours) Add(o *Behaviours) *Behaviours {
+	if b.Tools == nil {
+		b.Tools = map[string]Tool{}
+	}
+	for n, t := range o.Tools {
+		if b.Tools[n] != nil {
+			panic("tool registered twice: " + n)
+		}
+		b.Tools[n] = t
+	}
+	b.Classes = append(b.Classes, o.Classes...)
+	b.Cmdlets = append(b.Cmdlets, o.Cmdlets...)
+	b.OnBoot = append(b.OnBoot, o.OnBoot...)
+	b.OnDown = append(b.OnDown, o.OnDown...)
+	b.Lookup = append(b.Lookup, o.Lookup...)
+	return b
+}
+
+// Fail is a typed refusal: what a CodeError at the other end will hold.
+type Fail struct {
+	Code     int64
+	ID       string // FullyQualifiedErrorId, or one of package resident's
+	Category string
+	Type     string // .NET type name
+	Text     string // in the machine's language
+}
+
+func (f *Fail) Error() string { return f.Text }

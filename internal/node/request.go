@@ -1,0 +1,257 @@
+package node
+
+// Request is one call to a machine, as data. Args hold only the types of package resident's codec:
+// nil, bool, int64, string, []byte, []any, map[string]any.
+type Request struct {
+	Verb string
+	Args map[string]any
+}
+
+// Query is a request that changes nothing. Only this package makes them.
+type Query interface {
+	Request() Request
+	query()
+}
+
+// Action is a request that may change the machine. Only this package makes them.
+type Action interface {
+	Request() Request
+	action()
+}
+
+// Registry reads the values of one key. Rows: name, type (string, expand, binary, dword, qword, multi), data.
+// The default value has the name "". A missing key is ErrNotFound. Key begins with HKLM\ .
+type Registry struct{ Key string }
+
+// RegistryKeys lists the subkeys of a key. Rows: name.
+type RegistryKeys struct{ Key string }
+
+// WMI reads instances of a class. Rows hold the properties named in Props; Where keeps instances whose properties equal
+// the given values (strings are compared without case). A class or namespace that is not there is ErrUnsupported.
+type WMI struct {
+	Namespace string // `root\cimv2`
+	Class     string
+	Props     []string
+	Where     map[string]any
+}
+
+// Cmdlet reads with a Get- or Test- cmdlet. Rows hold the properties named in Select. Load names what must be there
+// first: a module ("FailoverClusters") or, with the prefix "snapin:", a snap-in.
+// A cmdlet's error arrives as a CodeError with its FullyQualifiedErrorId; category ObjectNotFound is ErrNotFound as well.
+type Cmdlet struct {
+	Name   string
+	Load   string
+	Params map[string]any // a bool is a switch
+	Select []string
+}
+
+// Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout, stderr.
+// The direct node refuses argument lists that are not on its read-only list (see ReadOnlyTool).
+type Tool struct{ Argv []string }
+
+// Dir lists a directory. Rows: name, dir (bool), size. A missing directory is ErrNotFound.
+type Dir struct{ Path string }
+
+// ACL reads a security descriptor. Row: sddl.
+type ACL struct{ Path string }
+
+// FileHash reads a file's SHA-256 as lower-case hex. Row: sha256, size.
+type FileHash struct{ Path string }
+
+// Directory searches Active Directory through the machine's own domain controller connection. Rows: dn and each of Attrs
+// (always lists). Base "" reads the RootDSE. Scope is base, one or sub. Run it on a domain controller: a network logon
+// cannot make the second hop.
+type Directory struct {
+	Base, Scope, Filter string
+	Attrs               []string
+}
+
+// RegistrySet writes a value and makes the key when it is missing. Type as in Registry.
+type RegistrySet struct {
+	Key, Name, Type string
+	Data            any // string, int64, []byte, []any of string
+}
+
+// RegistryDelete removes a value. A value that is not there is no error.
+type RegistryDelete struct{ Key, Name string }
+
+// RegistryDeleteKey removes a key and all below it. A key that is not there is no error.
+type RegistryDeleteKey struct{ Key string }
+
+// WMICall calls a method of one instance (or of the class when Where is empty). Row: ReturnValue and the out parameters.
+type WMICall struct {
+	Namespace, Class string
+	Where            map[string]any
+	Method           string
+	Args             map[string]any
+}
+
+// CmdletCall runs a cmdlet that changes something. Fields as in Cmdlet. Confirmations must be switched off by Params.
+type CmdletCall struct {
+	Name   string
+	Load   string
+	Params map[string]any
+	Select []string
+}
+
+// MakeDir makes a directory and its parents. One that exists is no error.
+type MakeDir struct{ Path string }
+
+// Remove deletes a file, or a directory with all in it when Tree is set, or an empty directory. What is not there is no error.
+type Remove struct {
+	Path string
+	Tree bool
+}
+
+// ACLSet replaces the discretionary list of a path with that of an SDDL string.
+type ACLSet struct{ Path, SDDL string }
+
+// DirectoryAdd makes an object. DirectoryModify sets attributes (an empty list clears one). DirectoryDelete removes an object.
+type DirectoryAdd struct {
+	DN, Class string
+	Attrs     map[string]any
+}
+
+// DirectoryModify sets attributes of an object; an empty list clears an attribute.
+type DirectoryModify struct {
+	DN  string
+	Set map[string]any
+}
+
+// DirectoryDelete removes an object and all below it.
+type DirectoryDelete struct{ DN string }
+
+// Restart asks the machine to restart in about two seconds. Only the engine sends it: a step never reboots.
+type Restart struct{ Reason string }
+
+// JobRemove forgets a job: its task, its exit file and its output.
+type JobRemove struct{ ID string }
+
+// Request makes the wire form.
+func (q Registry) Request() Request { return Request{"reg.get", map[string]any{"key": q.Key}} }
+
+// Request makes the wire form.
+func (q RegistryKeys) Request() Request { return Request{"reg.keys", map[string]any{"key": q.Key}} }
+
+// Request makes the wire form.
+func (q WMI) Request() Request {
+	return Request{"wmi.get", map[string]any{"ns": q.Namespace, "class": q.Class, "props": anys(q.Props), "where": orEmpty(q.Where)}}
+}
+
+// Request makes the wire form.
+func (q Cmdlet) Request() Request {
+	return Request{"cmdlet", map[string]any{"name": q.Name, "load": q.Load, "params": orEmpty(q.Params), "select": anys(q.Select)}}
+}
+
+// Request makes the wire form.
+func (q Tool) Request() Request { return Request{"run", map[string]any{"argv": anys(q.Argv)}} }
+
+// Request makes the wire form.
+func (q Dir) Request() Request { return Request{"dir.list", map[string]any{"path": q.Path}} }
+
+// Request makes the wire form.
+func (q ACL) Request() Request { return Request{"acl.get", map[string]any{"path": q.Path}} }
+
+// Request makes the wire form.
+func (q FileHash) Request() Request { return Request{"file.hash", map[string]any{"path": q.Path}} }
+
+// Request makes the wire form.
+func (q Directory) Request() Request {
+	return Request{"ad.find", map[string]any{"base": q.Base, "scope": q.Scope, "filter": q.Filter, "attrs": anys(q.Attrs)}}
+}
+
+// Request makes the wire form.
+func (a RegistrySet) Request() Request {
+	return Request{"reg.set", map[string]any{"key": a.Key, "name": a.Name, "type": a.Type, "data": a.Data}}
+}
+
+// Request makes the wire form.
+func (a RegistryDelete) Request() Request {
+	return Request{"reg.del", map[string]any{"key": a.Key, "name": a.Name}}
+}
+
+// Request makes the wire form.
+func (a RegistryDeleteKey) Request() Request {
+	return Request{"reg.delkey", map[string]any{"key": a.Key}}
+}
+
+// Request makes the wire form.
+func (a WMICall) Request() Request {
+	return Request{"wmi.call", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where), "method": a.Method, "args": orEmpty(a.Args)}}
+}
+
+// Request makes the wire form.
+func (a CmdletCall) Request() Request {
+	return Request{"cmdlet", map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params), "select": anys(a.Select)}}
+}
+
+// Request makes the wire form.
+func (a MakeDir) Request() Request { return Request{"dir.make", map[string]any{"path": a.Path}} }
+
+// Request makes the wire form.
+func (a Remove) Request() Request {
+	return Request{"file.remove", map[string]any{"path": a.Path, "tree": a.Tree}}
+}
+
+// Request makes the wire form.
+func (a ACLSet) Request() Request {
+	return Request{"acl.set", map[string]any{"path": a.Path, "sddl": a.SDDL}}
+}
+
+// Request makes the wire form.
+func (a DirectoryAdd) Request() Request {
+	return Request{"ad.add", map[string]any{"dn": a.DN, "class": a.Class, "attrs": orEmpty(a.Attrs)}}
+}
+
+// Request makes the wire form.
+func (a DirectoryModify) Request() Request {
+	return Request{"ad.mod", map[string]any{"dn": a.DN, "set": orEmpty(a.Set)}}
+}
+
+// Request makes the wire form.
+func (a DirectoryDelete) Request() Request { return Request{"ad.del", map[string]any{"dn": a.DN}} }
+
+// Request makes the wire form.
+func (a Restart) Request() Request { return Request{"restart", map[string]any{"reason": a.Reason}} }
+
+// Request makes the wire form.
+func (a JobRemove) Request() Request { return Request{"job.remove", map[string]any{"id": a.ID}} }
+
+func (Registry) query()     {}
+func (RegistryKeys) query() {}
+func (WMI) query()          {}
+func (Cmdlet) query()       {}
+func (Tool) query()         {}
+func (Dir) query()          {}
+func (ACL) query()          {}
+func (FileHash) query()     {}
+func (Directory) query()    {}
+
+func (RegistrySet) action()       {}
+func (RegistryDelete) action()    {}
+func (RegistryDeleteKey) action() {}
+func (WMICall) action()           {}
+func (CmdletCall) action()        {}
+func (MakeDir) action()           {}
+func (Remove) action()            {}
+func (ACLSet) action()            {}
+func (DirectoryAdd) action()      {}
+func (DirectoryModify) action()   {}
+func (DirectoryDelete) action()   {}
+func (Restart) action()           {}
+func (JobRemove) action()         {}
+
+func anys(list []string) []any {
+	out := make([]any, len(list))
+	for i, s := range list {
+		out[i] = s
+	}
+	return out
+}
+
+func orEmpty(m map[string]any) map[string]any {
+	if m == nil {
+		return map[string]any{}
+	}
+	return m
+}

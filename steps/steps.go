@@ -1,0 +1,127 @@
+// Package steps is the contract between the engine and the kinds of steps.
+//
+// A step is one idempotent wish about one node (or the cluster or the directory, seen from one node). It is plain data:
+// the same JSON stands in the plan, in the journal and in an agent's request. It cannot tell where it runs and touches the
+// world only through node.Reader and node.Node; a test over the import graph keeps os, os/exec and net out of the families.
+package steps
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"deploy/internal/node"
+)
+
+// Step is what every kind does.
+type Step interface {
+	// Kind is the stable name, like "cluster.quorum".
+	Kind() string
+	// Check looks and tells the difference between the wish and the machine. An error means "cannot tell", never "absent".
+	// Where the answer depends on something that an earlier step will make, it returns Until(tag).
+	Check(ctx context.Context, r node.Reader) (Diff, error)
+	// Apply does what d says is missing. It is called only for a d that is not NoOp or Unknown.
+	Apply(ctx context.Context, n node.Node, d Diff) (Outcome, error)
+}
+
+// Undoer restores the recorded prior state; it is not the opposite wish. A kind without it is a point of no return,
+// unless its Diff says that it changed nothing worth undoing (Effects.NothingToUndo).
+type Undoer interface {
+	Undo(ctx context.Context, n node.Node, before json.RawMessage) error
+}
+
+// Validator looks at the step's own data, with no machine. Errors are a FieldError or wrap one.
+type Validator interface{ Validate() error }
+
+// Prefetcher names the queries that Check will surely make, so that a whole phase's can travel in one request.
+type Prefetcher interface {
+	Reads(f node.Facts) []node.Query
+}
+
+// Provider names the tags that exist once the step is done ("cluster", "cms:mbx01"). A Check that answers Until(tag)
+// is unknown in a plan when an earlier step that has changes provides that tag, and an error otherwise.
+type Provider interface{ Provides() []string }
+
+// Gated steps are done, or confirmed, by a person. The engine shows Gate, waits for a sign-off, then checks again.
+type Gated interface{ Gate() Gate }
+
+// Gate is what a person is asked for.
+type Gate struct {
+	Title    string `json:"title"`
+	Text     string `json:"text"`
+	Operator string `json:"operator,omitempty"` // the name under which the lab can play this act
+	Argument string `json:"argument,omitempty"` // what the act is about (a path, a node)
+}
+
+// Action is what a Check found is to be done.
+type Action string
+
+// The actions. NoOp: nothing. Unknown: it depends on a step that has not run yet.
+const (
+	NoOp    Action = "no-op"
+	Create  Action = "create"
+	Update  Action = "update"
+	Delete  Action = "delete"
+	Run     Action = "run"
+	Unknown Action = "unknown"
+)
+
+// Change is one attribute that differs.
+type Change struct {
+	Attr string `json:"attr"`
+	From any    `json:"from"`
+	To   any    `json:"to"`
+}
+
+// Diff is the answer of a Check.
+type Diff struct {
+	Action   Action          `json:"action"`
+	Changes  []Change        `json:"changes,omitempty"`
+	Before   json.RawMessage `json:"before,omitempty"`   // what Undo needs; journalled before Apply
+	Effects  Effects         `json:"effects"`            // what doing it means for the service
+	Until    string          `json:"until,omitempty"`    // for Unknown: the tag waited for
+	Waits    []string        `json:"waits,omitempty"`    // for Unknown: the steps that provide it; filled in by the engine
+	Via      string          `json:"via,omitempty"`      // the tool chosen by facts: "cluster.exe", "FailoverClusters", "WMI"
+	Warnings []string        `json:"warnings,omitempty"` // shown in the plan
+}
+
+// Effects are what a person wants to know before saying yes.
+type Effects struct {
+	Reboot          bool   `json:"reboot,omitempty"`             // the node will probably restart
+	Interrupts      string `json:"interrupts,omitempty"`         // the service that is interrupted
+	Failover        bool   `json:"failover,omitempty"`           // a group moves to another node
+	PointOfNoReturn string `json:"point_of_no_return,omitempty"` // why it cannot be undone
+	NothingToUndo   bool   `json:"nothing_to_undo,omitempty"`    // a probe or a proof: rollback passes over it
+}
+
+// Outcome is what an Apply has to say besides having worked.
+type Outcome struct {
+	Reboot   bool     `json:"reboot,omitempty"` // a restart is due before the step counts as done
+	Warnings []string `json:"warnings,omitempty"`
+	Note     string   `json:"note,omitempty"`
+}
+
+// UntilError is returned by Check when the answer depends on something that does not exist yet.
+type UntilError struct {
+	Tag string
+	Why string
+}
+
+func (e *UntilError) Error() string {
+	return fmt.Sprintf("cannot tell before %s exists: %s", e.Tag, e.Why)
+}
+
+// Until makes the error for "unknown until tag is there".
+func Until(tag, why string) error { return &UntilError{tag, why} }
+
+// NoChange is the Diff of a step that has nothing to do.
+func NoChange() Diff { return Diff{Action: NoOp} }
+
+// MustJSON encodes a Before. It panics on a value that JSON cannot hold, which a kind's own test shows at once.
+func MustJSON(v any) json.RawMessage {
+	b, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}

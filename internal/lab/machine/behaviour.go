@@ -83,6 +83,9 @@ type Cmdlet struct {
 	Run     func(c *Ctx, params map[string]any) ([]Object, error)
 }
 
+// Verb carries out one request.
+type Verb func(c *Ctx, args map[string]any) ([]Object, error)
+
 // Behaviours is what a machine can do.
 type Behaviours struct {
 	Tools   map[string]Tool // by lower-case name with extension: "cluster.exe", "sc.exe", "setup.com"
@@ -90,6 +93,10 @@ type Behaviours struct {
 	Cmdlets []*Cmdlet
 	OnBoot  []func(c *Ctx) // after a machine has come up
 	OnDown  []func(c *Ctx) // when a machine has gone down (power, restart): its resources fail over
+	// Verbs of package resident that a family carries out ("ad.find"); the base set has all the others.
+	Verbs map[string]Verb
+	// Operate are acts of a person that the lab can play at a gate, by name ("validate-cluster"); arg is what the act is about.
+	Operate map[string]func(c *Ctx, arg string) error
 	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries are skipped.
 	Lookup []func(c *Ctx, path string) Tool
 }
@@ -104,6 +111,24 @@ func (b *Behaviours) Add(o *Behaviours) *Behaviours {
 			panic("tool registered twice: " + n)
 		}
 		b.Tools[n] = t
+	}
+	for n, v := range o.Verbs {
+		if b.Verbs == nil {
+			b.Verbs = map[string]Verb{}
+		}
+		if b.Verbs[n] != nil {
+			panic("verb registered twice: " + n)
+		}
+		b.Verbs[n] = v
+	}
+	for n, f := range o.Operate {
+		if b.Operate == nil {
+			b.Operate = map[string]func(c *Ctx, arg string) error{}
+		}
+		if b.Operate[n] != nil {
+			panic("operator act registered twice: " + n)
+		}
+		b.Operate[n] = f
 	}
 	b.Classes = append(b.Classes, o.Classes...)
 	b.Cmdlets = append(b.Cmdlets, o.Cmdlets...)

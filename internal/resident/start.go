@@ -1,0 +1,108 @@
+package resident
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf16"
+)
+
+//go:embed bootstrap.ps1
+var bootstrap string
+
+//go:embed resident.ps1
+var script string
+
+// flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our stdin itself.
+const flags = "powershell.exe -NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -EncodedCommand "
+
+// maxScript bounds what ReadPreamble takes in.
+const maxScript = 4 << 20
+
+// CommandLine is the command line that starts the process. It is the same for every node and session: everything else goes over stdin.
+func CommandLine() string { return flags + encodedCommand(bootstrap) }
+
+// encodedCommand writes a script as -EncodedCommand wants it: base64 of UTF-16, low byte first.
+func encodedCommand(s string) string {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s)) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return base64.StdEncoding.EncodeToString(b)
+}
+
+// IsBootstrap says that a command line starts the resident process with this version's bootstrap.
+// Only the encoded command decides: a client may put other switches before it.
+func IsBootstrap(commandLine string) bool {
+	fields := strings.Fields(commandLine)
+	for i, f := range fields {
+		if strings.EqualFold(f, "-EncodedCommand") && i+1 < len(fields) {
+			return fields[i+1] == encodedCommand(bootstrap)
+		}
+	}
+	return false
+}
+
+// Preamble is what goes to the process's stdin first: the main script in base64 pieces, a line ".", and the nonce.
+func Preamble(nonce string) []byte {
+	var b bytes.Buffer
+	rest := base64.StdEncoding.EncodeToString([]byte(script))
+	for len(rest) > 0 {
+		n := min(len(rest), MaxLine)
+		b.WriteString(rest[:n] + "\n")
+		rest = rest[n:]
+	}
+	b.WriteString(".\n" + nonce + "\n")
+	return b.Bytes()
+}
+
+// ReadPreamble is the far side of Preamble. Frames follow in r.
+func ReadPreamble(r *bufio.Reader) (script, nonce string, err error) {
+	var b strings.Builder
+	for {
+		line, err := r.ReadString('\n')
+		if err != nil {
+			if err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return "", "", fmt.Errorf("cannot read the script: %w", err)
+		}
+		line = strings.TrimRight(line, "\r\n")
+		if line == "." {
+			break
+		}
+		if b.Len()+len(line) > maxScript {
+			return "", "", fmt.Errorf("cannot read the script: longer than %d bytes", maxScript)
+		}
+		b.WriteString(line)
+	}
+	raw, err := base64.StdEncoding.DecodeString(b.String())
+	if err != nil {
+		return "", "", fmt.Errorf("cannot read the script: %w", err)
+	}
+	nonce, err = r.ReadString('\n')
+	if err != nil {
+		return "", "", fmt.Errorf("cannot read the session's nonce: %w", err)
+	}
+	nonce = strings.TrimRight(nonce, "\r\n")
+	if nonce == "" || strings.ContainsAny(nonce, " \t") {
+		return "", "", fmt.Errorf("cannot read the session's nonce: not one word")
+	}
+	return string(raw), nonce, nil
+}
+
+// Script is the main script's text.
+func Script() string { return script }
+
+// ScriptSHA256 names the main script, in lower-case hex.
+func ScriptSHA256() string {
+	sum := sha256.Sum256([]byte(script))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,39 @@
+# The two commands of a newcomer are `make demo` and `make test`.
+.PHONY: all build demo test deps bench fuzz release docs clean
+
+all: build
+
+build:
+	go build -trimpath -o bin/deploy ./cmd/deploy
+
+# The main job on the embedded lab: two bare machines become a verified cluster.
+demo:
+	go run ./cmd/deploy apply --lab --auto-approve examples/exchange-2007-scc/site.yaml
+
+# Installs what the tests need (Debian packages, when root) and runs every tier.
+test: deps
+	go run ./tools/tier
+
+# One tier: make test-unit, test-race, test-names, test-lab, test-clients, test-openssh.
+test-%: deps
+	go run ./tools/tier $*
+
+deps:
+	@./scripts/test-deps
+
+bench:
+	go test -run '^$$' -bench . -benchmem ./bench/... ./internal/engine/...
+
+# A minute of every fuzz target; FUZZTIME=1h for the long way.
+fuzz:
+	@./scripts/fuzz $(FUZZTIME)
+
+# The generated part of the documentation: the step and rule reference, the schemas.
+docs:
+	go run ./cmd/deploy steps --markdown > docs/steps.md
+	go run ./cmd/deploy rules --markdown > docs/rules.md
+	go run ./cmd/deploy schema site > docs/site.schema.json
+	go run ./cmd/deploy schema playbook > docs/playbook.schema.json
+
+clean:
+	rm -rf bin dist

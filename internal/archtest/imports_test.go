@@ -1,0 +1,130 @@
+package archtest
+
+import (
+	"bufio"
+	"bytes"
+	"os/exec"
+	"path"
+	"strings"
+	"testing"
+)
+
+// arrows says which packages of the project each package may import. An arrow that is not here is a defect; so is a
+// package that is not here. A name that ends in /... stands for everything below it.
+var arrows = map[string][]string{
+	"cmd/deploy": {"internal/cli", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
+	"tools/...":  {},
+
+	// the user's own layout
+	"inventory":     {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx"},
+	"playbooks":     {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "inventory", "steps"},
+	"steps":         {"internal/nearest", "internal/node"},
+	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},
+	"transport":     {"internal/secret"},
+	"transport/...": {"internal/hint", "internal/node", "internal/secret", "transport"},
+
+	// what serves them
+	"internal/cli": {"internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
+		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
+	"internal/direct":      {"internal/hint", "internal/node", "internal/resident", "internal/secret", "transport"},
+	"internal/engine":      {"internal/hint", "internal/journal", "internal/node", "steps"},
+	"internal/hint":        {},
+	"internal/journal":     {"internal/hint"},
+	"internal/nearest":     {},
+	"internal/node":        {"internal/secret"},
+	"internal/resident":    {},
+	"internal/rules":       {"internal/yamlx"},
+	"internal/secret":      {"internal/hint"},
+	"internal/view":        {"internal/engine", "internal/hint", "internal/journal", "internal/rules", "steps"},
+	"internal/yamlx":       {"internal/hint", "internal/nearest"},
+	"internal/archtest":    {},
+	"internal/names":       {"internal/node", "steps", "steps/..."},
+	"internal/nodetest":    {"internal/node", "internal/resident"},
+	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
+	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "steps", "inventory", "internal/engine"},
+
+	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
+	"internal/lab":           {"internal/hint", "internal/lab/...", "internal/secret", "inventory", "internal/node"},
+	"internal/lab/model":     {"internal/node"},
+	"internal/lab/machine":   {"internal/lab/model", "internal/node", "internal/resident", "inventory"},
+	"internal/lab/failover":  {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
+	"internal/lab/directory": {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
+	"internal/lab/exchange":  {"internal/lab/directory", "internal/lab/failover", "internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
+	"internal/lab/front":     {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
+	"internal/lab/winrmd":    {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
+	"internal/lab/sshd":      {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
+}
+
+// forbidden are packages outside the project that a part must not see.
+var forbidden = map[string][]string{
+	"steps/...": {"os", "os/exec", "net", "net/http", "path/filepath", "io/ioutil"},
+	"steps":     {"os", "os/exec", "net", "net/http", "path/filepath"},
+	"inventory": {"gopkg.in/yaml.v3", "net/http"},
+	"playbooks": {"gopkg.in/yaml.v3", "os/exec", "net/http"},
+}
+
+func TestImportGraph(t *testing.T) {
+	for pkg, imports := range projectImports(t) {
+		allowed, known := lookup(arrows, pkg)
+		if !known {
+			t.Errorf("package %s is not in the table of arrows", pkg)
+			continue
+		}
+		bad, _ := lookup(forbidden, pkg)
+		for _, imp := range imports {
+			if own, ok := strings.CutPrefix(imp, "deploy/"); ok {
+				if !matchAny(allowed, own) {
+					t.Errorf("%s must not import %s", pkg, own)
+				}
+			} else if matchAny(bad, imp) {
+				t.Errorf("%s must not import %s", pkg, imp)
+			}
+		}
+	}
+}
+
+// projectImports maps each package (without the module's name) to what its non-test files import.
+func projectImports(t *testing.T) map[string][]string {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "deploy/...")
+	cmd.Dir = path.Join("..", "..")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("cannot list the packages: %v", err)
+	}
+	all := map[string][]string{}
+	sc := bufio.NewScanner(bytes.NewReader(out))
+	for sc.Scan() {
+		f := strings.Fields(sc.Text())
+		all[strings.TrimPrefix(f[0], "deploy/")] = f[1:]
+	}
+	if len(all) < 10 {
+		t.Fatalf("only %d packages found", len(all))
+	}
+	return all
+}
+
+// lookup finds the entry for pkg: its own name before the longest name/... that covers it.
+func lookup(table map[string][]string, pkg string) ([]string, bool) {
+	if v, ok := table[pkg]; ok {
+		return v, true
+	}
+	for p := path.Dir(pkg); p != "."; p = path.Dir(p) {
+		if v, ok := table[p+"/..."]; ok {
+			return v, true
+		}
+	}
+	return nil, false
+}
+
+func matchAny(patterns []string, pkg string) bool {
+	for _, p := range patterns {
+		if p == pkg {
+			return true
+		}
+		if prefix, ok := strings.CutSuffix(p, "/..."); ok && strings.HasPrefix(pkg, prefix+"/") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,222 @@
+// Command tier runs the test tiers and counts what happened.
+//
+//	go run ./tools/tier [-list] [NAME ...]
+//
+// Without names it runs them all. Each tier ends with the line "NAME: N passed, N failed, N skipped", the whole with
+// "all: ..." in the same form. A test belongs to the tier that its name begins with (TestTierClients...); all others are unit tests.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// check is one command of a tier. A go test command is counted test by test, any other as one.
+type check struct {
+	name   string
+	argv   []string
+	gotest bool
+	quiet  bool // passes only when the command prints nothing (gofmt -l)
+}
+
+type tier struct {
+	name, what string
+	env        []string
+	checks     []check
+}
+
+type count struct{ passed, failed, skipped int }
+
+func (c *count) add(o count) { c.passed += o.passed; c.failed += o.failed; c.skipped += o.skipped }
+
+func tiers() []tier {
+	test := func(args ...string) check {
+		return check{name: "go test", argv: append([]string{"go", "test", "-json"}, args...), gotest: true}
+	}
+	return []tier{
+		{name: "unit", what: "formatting, vet, staticcheck, the import graph, unit tests, command-line scripts, fuzz seeds", checks: []check{
+			{name: "gofmt", argv: []string{"gofmt", "-l", "."}, quiet: true},
+			{name: "vet", argv: []string{"go", "vet", "./..."}},
+			{name: "staticcheck", argv: []string{"go", "tool", "staticcheck", "./..."}},
+			test("-skip", "^TestTier", "-timeout", "20m", "./..."),
+		}},
+		{name: "race", what: "the same tests under the race detector", checks: []check{
+			test("-race", "-short", "-skip", "^TestTier", "-timeout", "30m", "./..."),
+		}},
+		{name: "names", what: "every cmdlet, parameter, class, property and method that a step uses, against recorded tables", checks: []check{
+			test("-run", "^TestTierNames", "-timeout", "10m", "./internal/names/..."),
+		}},
+		{name: "lab", what: "whole runs of the program against the lab, with kills, faults and rollbacks", checks: []check{
+			test("-run", "^TestTierLab", "-timeout", "60m", "./cmd/deploy/..."),
+		}},
+		{name: "clients", what: "WinRM clients and NTLM that are not ours (python3-winrm, ansible, gss-ntlmssp)", checks: []check{
+			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/..."),
+		}},
+		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
+			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/..."),
+		}},
+	}
+}
+
+func main() {
+	list := flag.Bool("list", false, "list the tiers and leave")
+	flag.Parse()
+	all := tiers()
+	if *list {
+		for _, t := range all {
+			fmt.Printf("%-10s %s\n", t.name, t.what)
+		}
+		return
+	}
+	var run []tier
+	for _, name := range flag.Args() {
+		found := false
+		for _, t := range all {
+			if t.name == name {
+				run, found = append(run, t), true
+			}
+		}
+		if !found {
+			fmt.Fprintf(os.Stderr, "tier: there is no tier %q; see -list\n", name)
+			os.Exit(2)
+		}
+	}
+	if len(run) == 0 {
+		run = all
+	}
+	var sum count
+	for _, t := range run {
+		start := time.Now()
+		c := t.run()
+		fmt.Printf("%s took %s\n", t.name, time.Since(start).Round(time.Second))
+		fmt.Printf("%s: %d passed, %d failed, %d skipped\n", t.name, c.passed, c.failed, c.skipped)
+		sum.add(c)
+	}
+	if len(run) > 1 {
+		fmt.Printf("all: %d passed, %d failed, %d skipped\n", sum.passed, sum.failed, sum.skipped)
+	}
+	if sum.failed > 0 || (os.Getenv("CI") != "" && sum.skipped > 0) || sum.passed == 0 {
+		os.Exit(1)
+	}
+}
+
+func (t tier) run() count {
+	var sum count
+	for _, c := range t.checks {
+		cmd := exec.Command(c.argv[0], c.argv[1:]...)
+		cmd.Env = append(os.Environ(), append(t.env, "DEPLOY_TIER="+t.name)...)
+		if c.gotest {
+			sum.add(runTests(cmd))
+			continue
+		}
+		out, err := cmd.CombinedOutput()
+		out = bytes.TrimSpace(out)
+		if err != nil || (c.quiet && len(out) > 0) {
+			fmt.Printf("--- FAIL: %s\n%s\n", c.name, out)
+			sum.failed++
+			continue
+		}
+		fmt.Printf("ok  \t%s\n", c.name)
+		sum.passed++
+	}
+	return sum
+}
+
+// event is one line of go test -json.
+type event struct {
+	Action, Package, Test, Output string
+	Elapsed                       float64
+}
+
+// runTests counts tests that have no subtests running below them as one, and subtests as their own.
+func runTests(cmd *exec.Cmd) count {
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		fmt.Println(err)
+		return count{failed: 1}
+	}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		fmt.Println(err)
+		return count{failed: 1}
+	}
+	c := readEvents(out, os.Stdout)
+	if err := cmd.Wait(); err != nil && c.failed == 0 {
+		fmt.Printf("--- FAIL: %s: %v\n%s\n", strings.Join(cmd.Args, " "), err, stderr.String())
+		c.failed++
+	}
+	return c
+}
+
+func readEvents(in io.Reader, to io.Writer) count {
+	var c count
+	output := map[string]*strings.Builder{}
+	failedTests := map[string]bool{}
+	sc := bufio.NewScanner(in)
+	sc.Buffer(make([]byte, 1<<20), 64<<20)
+	for sc.Scan() {
+		var e event
+		if json.Unmarshal(sc.Bytes(), &e) != nil {
+			fmt.Fprintln(to, sc.Text())
+			continue
+		}
+		key := e.Package + "\x00" + e.Test
+		switch e.Action {
+		case "output", "build-output":
+			if output[key] == nil {
+				output[key] = &strings.Builder{}
+			}
+			output[key].WriteString(e.Output)
+		case "pass", "fail", "skip":
+			text := ""
+			if output[key] != nil {
+				text = output[key].String()
+			}
+			delete(output, key)
+			if e.Test == "" {
+				if e.Action == "fail" {
+					fmt.Fprintf(to, "FAIL\t%s\n%s", e.Package, text)
+					if !failedTests[e.Package] {
+						c.failed++ // a build failure or a crash fails no test of its own
+					}
+				} else if e.Action == "pass" {
+					fmt.Fprintf(to, "ok  \t%s\t%.1fs\n", e.Package, e.Elapsed)
+				}
+				continue
+			}
+			switch e.Action {
+			case "pass":
+				c.passed++
+			case "fail":
+				c.failed++
+				failedTests[e.Package] = true
+				fmt.Fprint(to, text)
+			case "skip":
+				c.skipped++
+				fmt.Fprintf(to, "skipped: %s %s: %s\n", filepath.Base(e.Package), e.Test, strings.TrimSpace(text))
+			}
+		case "build-fail":
+			fmt.Fprint(to, flush(output))
+		}
+	}
+	return c
+}
+
+func flush(output map[string]*strings.Builder) string {
+	var b strings.Builder
+	for k, o := range output {
+		b.WriteString(o.String())
+		delete(output, k)
+	}
+	return b.String()
+}

@@ -86,6 +86,15 @@ type WMICall struct {
 	Args             map[string]any
 }
 
+// WMISet sets properties of exactly one instance and puts it back (ManagementObject.Put). A dotted name,
+// "PrivateProperties.HostRecordTTL", sets a property inside an embedded object. No instance is ErrNotFound.
+// It is how the cluster's common and private properties are set from 2008 R2 on, where no cmdlet has a parameter for them.
+type WMISet struct {
+	Namespace, Class string
+	Where            map[string]any
+	Set              map[string]any
+}
+
 // CmdletCall runs a cmdlet that changes something. Fields as in Cmdlet. Confirmations must be switched off by Params.
 type CmdletCall struct {
 	Name   string
@@ -181,6 +190,11 @@ func (a WMICall) Request() Request {
 }
 
 // Request makes the wire form.
+func (a WMISet) Request() Request {
+	return Request{"wmi.set", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where), "set": orEmpty(a.Set)}}
+}
+
+// Request makes the wire form.
 func (a CmdletCall) Request() Request {
 	return Request{"cmdlet", map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params), "select": anys(a.Select)}}
 }
@@ -231,6 +245,7 @@ func (RegistrySet) action()       {}
 func (RegistryDelete) action()    {}
 func (RegistryDeleteKey) action() {}
 func (WMICall) action()           {}
+func (WMISet) action()            {}
 func (CmdletCall) action()        {}
 func (MakeDir) action()           {}
 func (Remove) action()            {}

@@ -41,6 +41,7 @@
 //	reg.delkey   {key}                               absent is fine; with all below
 //	wmi.get      {ns,class,props[],where{}}          rows; DateTime values stay CIM text, embedded objects become maps
 //	wmi.call     {ns,class,where{},method,args{}}    row: ReturnValue and out parameters; where empty = the class itself
+//	wmi.set      {ns,class,where{},set{}}            one instance (none: deploy.NotFound), set, Put(); "PrivateProperties.X" is inside an embedded object
 //	cmdlet       {name,load,params{},select[]}       rows; enumerations become numbers... see below
 //	run          {argv[],dir,stdin,timeout}          row: code, stdout (bytes), stderr (bytes); timeout in ms
 //	file.stat    {path}                              row: size, dir, modified (unix seconds)

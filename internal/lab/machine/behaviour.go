@@ -63,6 +63,8 @@ type Class struct {
 	Present   func(c *Ctx) bool              // nil means always; false makes the class unknown (namespace not installed)
 	List      func(c *Ctx) ([]Object, error) // every instance
 	Methods   map[string]Method
+	// Put carries out wmi.set on one instance: names of set may be dotted ("PrivateProperties.X"). nil makes the class read-only.
+	Put func(c *Ctx, inst Object, set map[string]any) error
 	Static    map[string]Method // methods called on the class; inst is nil
 }
 

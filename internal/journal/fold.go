@@ -1,0 +1,329 @@
+package journal
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// Intent is the Data of a Begin: what is about to be done, in the words of package steps, whose types this package does not know.
+type Intent struct {
+	Kind   string          `json:"kind"`
+	Step   json.RawMessage `json:"step"`
+	Diff   json.RawMessage `json:"diff"` // with Before
+	BootID string          `json:"boot_id,omitempty"`
+}
+
+// Failure is the Data of Failed and UndoFailed.
+type Failure struct {
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+}
+
+// Note is the Data of Done, NoOp, Lost and Undone. Act is the number of the Begin that an Undone takes back.
+type Note struct {
+	Note     string   `json:"note,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Act      int64    `json:"act,omitempty"`
+}
+
+// Boot is the Data of Reboot (the boot before) and Rebooted (the boot after).
+type Boot struct {
+	ID string `json:"boot_id"`
+}
+
+// Signature is the Data of Signed.
+type Signature struct {
+	By   string    `json:"by"`
+	Text string    `json:"text,omitempty"`
+	At   time.Time `json:"at"`
+}
+
+// RunResult is the Data of RunEnd.
+type RunResult struct {
+	How   string `json:"how"` // done, failed, stopped, waiting
+	Error string `json:"error,omitempty"`
+}
+
+// Word is the last word on a task.
+type Word string
+
+// The words. Begun, Undoing and Away are open: only a look at the node can settle them.
+const (
+	NotYet      Word = "not-yet"
+	IsDone      Word = "done"
+	IsNoOp      Word = "no-op"
+	Begun       Word = "begun"     // begun, and no end was written
+	Away        Word = "lost"      // begun, and the link broke
+	Rebooting   Word = "rebooting" // done, but a restart is due or under way
+	HasFailed   Word = "failed"
+	AtGate      Word = "waiting" // a person is asked for
+	GateSigned  Word = "signed"  // a person signed, the probe has not confirmed
+	Undoing     Word = "undoing" // an undo was begun, and no end was written
+	IsUndone    Word = "undone"
+	UndoHasFail Word = "undo-failed"
+)
+
+// Open says that the word is no answer: the node has to be looked at.
+func (w Word) Open() bool { return w == Begun || w == Away || w == Rebooting || w == Undoing }
+
+// Act is one Begin that was not taken back: what rollback has to undo.
+type Act struct {
+	Seq    int64 // of its first Begin
+	Intent Intent
+	Done   bool // its end was written
+	Undo   bool // an undo of it was begun
+}
+
+// TaskState is what the journal knows of one task.
+type TaskState struct {
+	ID, Phase, Node string
+	Word            Word
+	Seq             int64 // of the entry that said it
+	Time            time.Time
+	Run             string
+	Note            string
+	Failure         Failure   // for failed and undo-failed
+	BootID          string    // for rebooting: the boot that is to go
+	Signature       Signature // for signed, and kept after
+	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first one's end is the same act, and
+	// keeps the first one's Before; a Begin after an end (the machine had drifted) or for another wish is an act of its own.
+	Acts []Act
+}
+
+// PhaseState is what the journal knows of one phase.
+type PhaseState struct {
+	ID         string
+	Reached    bool  // its checkpoint stands: nothing was begun or undone in it since
+	Checkpoint int64 // number of the last checkpoint entry, 0 for none
+	Time       time.Time
+}
+
+// RunState is one run.
+type RunState struct {
+	ID      string
+	Info    RunInfo
+	Data    json.RawMessage // of its RunStart: Info, and what else the engine noted
+	Started time.Time
+	Ended   time.Time // zero: it was cut off, or goes on
+	Result  RunResult
+}
+
+// State is a folded journal.
+type State struct {
+	Seq    int64 // number of the last entry
+	Tasks  map[string]*TaskState
+	Phases map[string]*PhaseState
+	Order  []string // phases, as they were first seen
+	Runs   []*RunState
+}
+
+// Fold reads entries in order and returns what they say in the end.
+func Fold(entries []Entry) (*State, error) {
+	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}}
+	for _, e := range entries {
+		if err := s.Add(e); err != nil {
+			return nil, err
+		}
+	}
+	return s, nil
+}
+
+// Task returns what is known of a task; one that was never spoken of is NotYet.
+func (s *State) Task(id string) TaskState {
+	if t, ok := s.Tasks[id]; ok {
+		return *t
+	}
+	return TaskState{ID: id, Word: NotYet}
+}
+
+// LastRun returns the last run, or nil.
+func (s *State) LastRun() *RunState {
+	if len(s.Runs) == 0 {
+		return nil
+	}
+	return s.Runs[len(s.Runs)-1]
+}
+
+// Add takes in one more entry.
+func (s *State) Add(e Entry) error {
+	s.Seq = e.Seq
+	var err error
+	switch {
+	case e.Kind == RunStart || e.Kind == RunEnd:
+		err = s.addRun(e)
+	case e.Task != "":
+		err = s.addTask(e)
+	case e.Phase != "":
+		p := s.phase(e.Phase)
+		if e.Kind == Checkpoint {
+			p.Reached, p.Checkpoint, p.Time = true, e.Seq, e.Time
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read journal entry %d (%s): %w", e.Seq, e.Kind, err)
+	}
+	return nil
+}
+
+func (s *State) phase(id string) *PhaseState {
+	p := s.Phases[id]
+	if p == nil {
+		p = &PhaseState{ID: id}
+		s.Phases[id] = p
+		s.Order = append(s.Order, id)
+	}
+	return p
+}
+
+func (s *State) addRun(e Entry) error {
+	if e.Kind == RunStart {
+		r := &RunState{ID: e.Run, Started: e.Time, Data: e.Data}
+		s.Runs = append(s.Runs, r)
+		return decode(e.Data, &r.Info)
+	}
+	for i := len(s.Runs) - 1; i >= 0; i-- {
+		if r := s.Runs[i]; r.ID == e.Run {
+			r.Ended = e.Time
+			return decode(e.Data, &r.Result)
+		}
+	}
+	return fmt.Errorf("no run %q was started", e.Run)
+}
+
+func (s *State) addTask(e Entry) error {
+	t := s.Tasks[e.Task]
+	if t == nil {
+		t = &TaskState{ID: e.Task}
+		s.Tasks[e.Task] = t
+	}
+	was := t.Word
+	t.Phase, t.Node, t.Seq, t.Time, t.Run = e.Phase, e.Node, e.Seq, e.Time, e.Run
+	t.Note, t.Failure = "", Failure{}
+	p := s.phase(e.Phase)
+	switch e.Kind {
+	case Begin:
+		t.Word, p.Reached = Begun, false
+		return t.begin(e)
+	case Done, NoOp:
+		t.Word = IsDone
+		if e.Kind == NoOp {
+			t.Word = IsNoOp
+		}
+		t.settle()
+		return t.note(e)
+	case Failed:
+		t.Word, p.Reached = HasFailed, false
+		return decode(e.Data, &t.Failure)
+	case Lost:
+		t.Word = Away
+		if was == Undoing {
+			t.Word = Undoing
+		}
+		return t.note(e)
+	case Reboot:
+		t.Word = Rebooting
+		var b Boot
+		err := decode(e.Data, &b)
+		t.BootID = b.ID
+		return err
+	case Rebooted:
+		t.Word, t.BootID = Begun, ""
+	case Waiting:
+		t.Word, p.Reached = AtGate, false
+	case Signed:
+		t.Word = GateSigned
+		return decode(e.Data, &t.Signature)
+	case UndoBegin:
+		t.Word, p.Reached = Undoing, false
+		return t.undoBegin(e)
+	case Undone:
+		p.Reached = false
+		return t.undone(e)
+	case UndoFailed:
+		t.Word = UndoHasFail
+		return decode(e.Data, &t.Failure)
+	default:
+		return fmt.Errorf("unknown kind")
+	}
+	return nil
+}
+
+func (t *TaskState) begin(e Entry) error {
+	var in Intent
+	if err := decode(e.Data, &in); err != nil {
+		return err
+	}
+	if n := len(t.Acts); n > 0 {
+		top := &t.Acts[n-1]
+		if !top.Done && top.Intent.Kind == in.Kind && bytes.Equal(top.Intent.Step, in.Step) {
+			// the first Before is the machine before anybody touched it, so it is the one that counts
+			top.Undo = false
+			top.Intent.BootID = in.BootID
+			return nil
+		}
+	}
+	t.Acts = append(t.Acts, Act{Seq: e.Seq, Intent: in})
+	return nil
+}
+
+// settle closes every act: the machine is as wished, so what was half done or half undone is done.
+func (t *TaskState) settle() {
+	for i := range t.Acts {
+		t.Acts[i].Done, t.Acts[i].Undo = true, false
+	}
+	t.BootID = ""
+}
+
+func (t *TaskState) note(e Entry) error {
+	var n Note
+	err := decode(e.Data, &n)
+	t.Note = n.Note
+	return err
+}
+
+func (t *TaskState) undoBegin(e Entry) error {
+	var n Note
+	if err := decode(e.Data, &n); err != nil {
+		return err
+	}
+	for i := range t.Acts {
+		if t.Acts[i].Seq == n.Act {
+			// from here on it is neither done nor undone
+			t.Acts[i].Undo, t.Acts[i].Done = true, false
+			return nil
+		}
+	}
+	return fmt.Errorf("no act %d to undo", n.Act)
+}
+
+func (t *TaskState) undone(e Entry) error {
+	var n Note
+	if err := decode(e.Data, &n); err != nil {
+		return err
+	}
+	t.Note = n.Note
+	for i := range t.Acts {
+		if t.Acts[i].Seq == n.Act {
+			t.Acts = append(t.Acts[:i:i], t.Acts[i+1:]...)
+			break
+		}
+	}
+	switch k := len(t.Acts); {
+	case k == 0:
+		t.Word = IsUndone
+	case t.Acts[k-1].Done:
+		t.Word = IsDone
+	default:
+		t.Word = Begun
+	}
+	return nil
+}
+
+func decode(data json.RawMessage, v any) error {
+	if len(data) == 0 {
+		return nil
+	}
+	return json.Unmarshal(data, v)
+}

@@ -43,6 +43,10 @@ type Cmdlet struct {
 	Load   string
 	Params map[string]any // a bool is a switch
 	Select []string
+	// As names a credential of the site. A network logon (WinRM with NTLM, SSH with a key) has no second hop, so a cmdlet
+	// that talks to another machine, as every cmdlet of Exchange does to a domain controller, needs a logon of its own:
+	// the far end runs it in a scheduled task. "" runs it in the session. The session puts user and password in its place.
+	As string
 }
 
 // Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout, stderr.
@@ -101,6 +105,7 @@ type CmdletCall struct {
 	Load   string
 	Params map[string]any
 	Select []string
+	As     string
 }
 
 // MakeDir makes a directory and its parents. One that exists is no error.
@@ -149,7 +154,7 @@ func (q WMI) Request() Request {
 
 // Request makes the wire form.
 func (q Cmdlet) Request() Request {
-	return Request{"cmdlet", map[string]any{"name": q.Name, "load": q.Load, "params": orEmpty(q.Params), "select": anys(q.Select)}}
+	return Request{"cmdlet", withAs(q.As, map[string]any{"name": q.Name, "load": q.Load, "params": orEmpty(q.Params), "select": anys(q.Select)})}
 }
 
 // Request makes the wire form.
@@ -196,7 +201,7 @@ func (a WMISet) Request() Request {
 
 // Request makes the wire form.
 func (a CmdletCall) Request() Request {
-	return Request{"cmdlet", map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params), "select": anys(a.Select)}}
+	return Request{"cmdlet", withAs(a.As, map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params), "select": anys(a.Select)})}
 }
 
 // Request makes the wire form.
@@ -255,6 +260,14 @@ func (DirectoryModify) action()   {}
 func (DirectoryDelete) action()   {}
 func (Restart) action()           {}
 func (JobRemove) action()         {}
+
+// withAs names the credential only where there is one, so that a request without stays as it always was.
+func withAs(as string, args map[string]any) map[string]any {
+	if as != "" {
+		args["as"] = as
+	}
+	return args
+}
 
 func anys(list []string) []any {
 	out := make([]any, len(list))

@@ -65,7 +65,9 @@
 //
 // cmdlet results: for each name in select the property of each object; names may be dotted (OwnerNode.Name). Enumerations
 // come as their number, except where the name carries the suffix ":name" (QuorumType:name), which gives the enumeration's word.
-// Other objects come as their text. load is a module name, or "snapin:" and a snap-in; it is loaded once per session.
+// Other objects come as their text. A request with "as" (a credential's name) never leaves so: the session takes it out and puts
+// user and password in, as for job.start; the node then runs that one cmdlet in a scheduled task of that user, with a full
+// logon, waits for it and answers its rows. load is a module name, or "snapin:" and a snap-in; it is loaded once per session.
 package resident
 
 // Protocol is the version of the talk; the hello carries it.

@@ -30,6 +30,12 @@ type Ctx struct {
 	Now   func() time.Time
 	// Print gives text to whoever runs the tool while it runs (a job's output file). Never nil.
 	Print func(text string)
+	// Go starts work that outlives the request: a job, a restart that is due. It calls work once, in a goroutine of its own, with
+	// a Ctx that has the same W, M, B and User, a Context that ends when the lab stops, a Sleep that watches that Context, and
+	// the world's lock held. nil: see Spawn.
+	Go func(work func(c *Ctx))
+	// Logon says whether a user (DOMAIN\name or name) has that password. nil: World.Forest.Users decides.
+	Logon func(user, password string) bool
 }
 
 // Result is what a tool leaves behind.
@@ -43,7 +49,8 @@ type Result struct {
 type Tool func(c *Ctx, argv []string, stdin []byte) Result
 
 // Object is one instance or one cmdlet result: property name to value (nil, bool, int64, string, []byte, []any, map[string]any).
-// A property that is an enumeration in PowerShell is an Enum.
+// A property that is an enumeration in PowerShell is an Enum. A property that is an object of its own is an Object, whose entry
+// with the empty name is its text (ToString).
 type Object map[string]any
 
 // Enum is an enumeration value: its number, and its name for ":name" selections.
@@ -64,8 +71,19 @@ type Class struct {
 	List      func(c *Ctx) ([]Object, error) // every instance
 	Methods   map[string]Method
 	// Put carries out wmi.set on one instance: names of set may be dotted ("PrivateProperties.X"). nil makes the class read-only.
-	Put func(c *Ctx, inst Object, set map[string]any) error
-	Static    map[string]Method // methods called on the class; inst is nil
+	Put    func(c *Ctx, inst Object, set map[string]any) error
+	Static map[string]Method // methods called on the class; inst is nil
+}
+
+// Hive computes a part of the registry from the model, so that it cannot disagree with it (services, adapters, the cluster).
+type Hive struct {
+	Root string // key path that it covers, like `HKLM\Cluster`; keys below it that were written are still there as well
+	// Load returns computed keys at and below Root. Its values win over written ones.
+	Load func(c *Ctx) model.Registry
+	// Set takes a write to a computed value. handled false stores the value as any other. nil means that nothing is handled.
+	Set func(c *Ctx, key, name, typ string, data any) (handled bool, err error)
+	// Delete takes a deletion of a computed value. nil means that nothing is handled.
+	Delete func(c *Ctx, key, name string) (handled bool)
 }
 
 // Method emulates a WMI method; the result holds ReturnValue and out parameters.
@@ -78,7 +96,7 @@ type Method struct {
 type Cmdlet struct {
 	Name    string
 	Load    string   // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
-	Params  []string // an unknown one is refused as PowerShell does: NamedParameterNotFound
+	Params  []string // an unknown one is refused as PowerShell does: NamedParameterNotFound; "Id=UniqueId" declares an alias
 	Since   node.Release
 	Until   node.Release
 	Present func(c *Ctx) bool // the module or snap-in is installed
@@ -101,6 +119,10 @@ type Behaviours struct {
 	Operate map[string]func(c *Ctx, arg string) error
 	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries are skipped.
 	Lookup []func(c *Ctx, path string) Tool
+	// OnFeature runs after a role or feature was installed or removed: services and tools come and go with it.
+	OnFeature []func(c *Ctx, id string, installed bool)
+	// Hives are the computed parts of the registry.
+	Hives []*Hive
 }
 
 // Add merges families into one set. A tool, class or cmdlet that is there twice is a mistake in the program and panics.
@@ -137,6 +159,8 @@ func (b *Behaviours) Add(o *Behaviours) *Behaviours {
 	b.OnBoot = append(b.OnBoot, o.OnBoot...)
 	b.OnDown = append(b.OnDown, o.OnDown...)
 	b.Lookup = append(b.Lookup, o.Lookup...)
+	b.Hives = append(b.Hives, o.Hives...)
+	b.OnFeature = append(b.OnFeature, o.OnFeature...)
 	return b
 }
 

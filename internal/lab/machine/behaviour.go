@@ -121,6 +121,9 @@ type Behaviours struct {
 	Lookup []func(c *Ctx, path string) Tool
 	// OnFeature runs after a role or feature was installed or removed: services and tools come and go with it.
 	OnFeature []func(c *Ctx, id string, installed bool)
+	// OnService runs after a service was started or stopped (sc, net, WMI, cmdlets); name as in the registry. A family may set the
+	// service's state again: the Cluster service of a machine without a cluster stops at once.
+	OnService []func(c *Ctx, name string)
 	// Hives are the computed parts of the registry.
 	Hives []*Hive
 }
@@ -161,6 +164,7 @@ func (b *Behaviours) Add(o *Behaviours) *Behaviours {
 	b.Lookup = append(b.Lookup, o.Lookup...)
 	b.Hives = append(b.Hives, o.Hives...)
 	b.OnFeature = append(b.OnFeature, o.OnFeature...)
+	b.OnService = append(b.OnService, o.OnService...)
 	return b
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"deploy/internal/secret"
+	"deploy/internal/yamlx"
 )
 
 // Site is a site file, typed. Parameters keep their YAML positions in Positions for later errors.
@@ -19,6 +20,9 @@ type Site struct {
 	Lab         Lab
 	Source      []byte // the file's bytes, for the digest
 	Positions   Positions
+	Tree        *yamlx.Node    // the file's values with their places
+	Warnings    []*yamlx.Error // what is allowed but probably not meant
+	files       []string       // digests of the files that the site names
 }
 
 // Node returns a node by name.

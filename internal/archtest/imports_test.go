@@ -16,8 +16,8 @@ var arrows = map[string][]string{
 	"tools/...":  {},
 
 	// the user's own layout
-	"inventory":     {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx"},
-	"playbooks":     {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "inventory", "steps"},
+	"inventory":     {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
+	"playbooks":     {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "internal/yamlx/shape", "inventory", "steps"},
 	"steps":         {"internal/nearest", "internal/node"},
 	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},
 	"transport":     {"internal/secret"},
@@ -37,6 +37,7 @@ var arrows = map[string][]string{
 	"internal/secret":      {"internal/hint"},
 	"internal/view":        {"internal/engine", "internal/hint", "internal/journal", "internal/rules", "steps"},
 	"internal/yamlx":       {"internal/hint", "internal/nearest"},
+	"internal/yamlx/shape": {"internal/nearest", "internal/yamlx"},
 	"internal/archtest":    {},
 	"internal/names":       {"internal/node", "steps", "steps/..."},
 	"internal/nodetest":    {"internal/node", "internal/resident"},

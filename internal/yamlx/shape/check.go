@@ -6,8 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"deploy/internal/nearest"
 	"deploy/internal/yamlx"
-	"deploy/steps"
 )
 
 // Checker checks nodes of one file against types and collects the mistakes.
@@ -125,7 +125,7 @@ func (c *Checker) Unknown(n *yamlx.Node, what, got string, known []string) {
 
 // Suggest makes the hint for an unknown word: the nearest one, or all of them.
 func Suggest(got string, known []string) string {
-	if near := steps.Nearest(got, known); near != "" {
+	if near := nearest.Of(got, known); near != "" {
 		return fmt.Sprintf("did you mean %q?", near)
 	}
 	if len(known) == 0 {

@@ -4,7 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"crypto/sha256"
-	_ "embed"
+	"embed"
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
@@ -14,11 +14,28 @@ import (
 	"unicode/utf16"
 )
 
-//go:embed bootstrap.ps1
-var bootstrap string
+//go:embed scripts/*.ps1
+var scripts embed.FS
 
-//go:embed resident.ps1
-var script string
+// part returns one embedded script.
+func part(name string) string {
+	b, err := scripts.ReadFile("scripts/" + name + ".ps1")
+	if err != nil {
+		panic("embedded script is missing: " + name) // a mistake in the program, seen by every test
+	}
+	return strings.ReplaceAll(string(b), "\r\n", "\n")
+}
+
+func bootstrap() string { return part("bootstrap") }
+
+// Script is the main script: the files of scripts/ in the order in which they build on each other.
+// The runner of jobs travels in it as data, since it becomes a file of its own on the node.
+func Script() string {
+	runner := part("process") + part("job")
+	return part("frame") +
+		"$runner = '" + base64.StdEncoding.EncodeToString([]byte(runner)) + "'\n" +
+		part("process") + part("registry") + part("wmi") + part("files") + part("jobs") + part("directory") + part("loop")
+}
 
 // flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our stdin itself.
 const flags = "powershell.exe -NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -EncodedCommand "
@@ -27,7 +44,7 @@ const flags = "powershell.exe -NoProfile -NonInteractive -InputFormat None -Exec
 const maxScript = 4 << 20
 
 // CommandLine is the command line that starts the process. It is the same for every node and session: everything else goes over stdin.
-func CommandLine() string { return flags + encodedCommand(bootstrap) }
+func CommandLine() string { return flags + encodedCommand(bootstrap()) }
 
 // encodedCommand writes a script as -EncodedCommand wants it: base64 of UTF-16, low byte first.
 func encodedCommand(s string) string {
@@ -44,7 +61,7 @@ func IsBootstrap(commandLine string) bool {
 	fields := strings.Fields(commandLine)
 	for i, f := range fields {
 		if strings.EqualFold(f, "-EncodedCommand") && i+1 < len(fields) {
-			return fields[i+1] == encodedCommand(bootstrap)
+			return fields[i+1] == encodedCommand(bootstrap())
 		}
 	}
 	return false
@@ -53,7 +70,7 @@ func IsBootstrap(commandLine string) bool {
 // Preamble is what goes to the process's stdin first: the main script in base64 pieces, a line ".", and the nonce.
 func Preamble(nonce string) []byte {
 	var b bytes.Buffer
-	rest := base64.StdEncoding.EncodeToString([]byte(script))
+	rest := base64.StdEncoding.EncodeToString([]byte(Script()))
 	for len(rest) > 0 {
 		n := min(len(rest), MaxLine)
 		b.WriteString(rest[:n] + "\n")
@@ -98,11 +115,8 @@ func ReadPreamble(r *bufio.Reader) (script, nonce string, err error) {
 	return string(raw), nonce, nil
 }
 
-// Script is the main script's text.
-func Script() string { return script }
-
 // ScriptSHA256 names the main script, in lower-case hex.
 func ScriptSHA256() string {
-	sum := sha256.Sum256([]byte(script))
+	sum := sha256.Sum256([]byte(Script()))
 	return hex.EncodeToString(sum[:])
 }

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+// Summary tells how a run went.
+type Summary struct {
+	Run     string         `json:"run"`
+	How     string         `json:"how"` // done, failed, stopped, waiting
+	Started time.Time      `json:"started"`
+	Elapsed time.Duration  `json:"elapsed_ns"`
+	Counts  Counts         `json:"counts"`
+	Phases  []PhaseSummary `json:"phases"`
+	Reboots int            `json:"reboots,omitempty"`
+	Left    []PlanNote     `json:"left,omitempty"` // what a rollback passed over, and why
+}
+
+// PhaseSummary tells how one phase of a run went.
+type PhaseSummary struct {
+	ID         string        `json:"id"`
+	Title      string        `json:"title"`
+	Counts     Counts        `json:"counts"`
+	Checkpoint bool          `json:"checkpoint,omitempty"` // it stands at the end of the run
+	Elapsed    time.Duration `json:"elapsed_ns"`
+}
+
+// How a run ended.
+const (
+	HowDone    = "done"
+	HowFailed  = "failed"
+	HowStopped = "stopped"
+	HowWaiting = "waiting"
+)
+
+// runStart is the Data of a RunStart: what the journal asks for, and what Resume needs to go on with a rollback.
+type runStart struct {
+	journal.RunInfo
+	Rollback *RollbackOptions `json:"rollback,omitempty"`
+}
+
+// Apply brings the site to the state that the program wishes. It plans first; with a saved plan it refuses, as ErrStale, when
+// anything that the plan rests on has moved. It returns the Summary also with an error: ErrWaiting at a gate, ErrStopped after
+// Options.Stop, ErrJournal, ctx's error, or what failed.
+func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
+	if saved != nil {
+		if err := stale(saved.movedFrom(o.Program, o.Version)); err != nil {
+			return nil, err
+		}
+		o.Only, o.Skip, o.Nodes = saved.Selection.Only, saved.Selection.Skip, saved.Selection.Nodes
+	}
+	r, err := newRun(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer r.close()
+	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
+	plan, err := r.plan(ctx)
+	if err == nil && saved != nil {
+		err = stale(saved.movedTo(plan))
+	}
+	if err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
+	if err := r.begin(ctx, nil); err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
+	for _, ph := range r.prog.Phases {
+		if r.halted(ctx) {
+			break
+		}
+		r.phase(ctx, ph)
+	}
+	return r.end(ctx)
+}
+
+// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply.
+func Resume(ctx context.Context, o Options) (*Summary, error) {
+	if o.Command == "" {
+		o.Command = "resume"
+	}
+	entries, err := o.Journal.Entries(ctx)
+	if err != nil {
+		return nil, err
+	}
+	st, err := journal.Fold(entries)
+	if err != nil {
+		return nil, err
+	}
+	if last := st.LastRun(); last != nil && last.Result.How != HowDone {
+		var s runStart
+		if err := unmarshal(last.Data, &s); err != nil {
+			return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
+		}
+		if s.Rollback != nil {
+			return Rollback(ctx, o, *s.Rollback)
+		}
+	}
+	return Apply(ctx, o, nil)
+}
+
+// begin writes that the run starts.
+func (r *run) begin(ctx context.Context, rb *RollbackOptions) error {
+	p := r.o.Program
+	_, err := r.write(ctx, journal.Entry{Kind: journal.RunStart}, runStart{journal.RunInfo{
+		Command: r.o.Command, Who: r.o.Who, Version: r.o.Version,
+		SiteDigest: p.SiteDigest, Playbook: p.Playbook, PlaybookDigest: p.PlaybookDigest,
+	}, rb})
+	return err
+}
+
+// phase runs one phase to its checkpoint, or to its policy.
+func (r *run) phase(ctx context.Context, ph steps.Phase) {
+	start := r.o.Now()
+	r.emit(Event{Kind: EvPhaseStart, Phase: ph.ID, Text: ph.Title})
+	for _, s := range stages(ph) {
+		if r.halted(ctx) {
+			break
+		}
+		since := r.acts.Load()
+		r.eachNode(s.nodes, func(name string) { r.fail(r.nodeTasks(ctx, s.tasks[name], since)) })
+	}
+	switch {
+	case r.halted(ctx):
+		if ph.OnFailure == steps.RollBack && r.mayTakeBack(ctx) {
+			r.fail(r.takeBack(ctx, ph))
+		}
+	default:
+		r.fail(r.checkpoint(ctx, ph, start))
+	}
+	r.phaseTime(ph.ID, r.o.Now().Sub(start))
+}
+
+// checkpoint marks the phase as reached, once, when no task of it was left out by the selection of nodes.
+func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) error {
+	r.mu.Lock()
+	s, ok := r.state.Phases[ph.ID]
+	reached := ok && s.Reached
+	for _, whole := range r.o.Program.Phases {
+		if whole.ID != ph.ID || reached {
+			continue
+		}
+		for _, g := range whole.Groups {
+			for _, t := range g.Tasks {
+				if w := r.state.Task(t.ID).Word; w != journal.IsDone && w != journal.IsNoOp {
+					r.mu.Unlock()
+					return nil
+				}
+			}
+		}
+	}
+	r.mu.Unlock()
+	if !reached {
+		if _, err := r.write(ctx, journal.Entry{Kind: journal.Checkpoint, Phase: ph.ID}, nil); err != nil {
+			return err
+		}
+	}
+	r.emit(Event{Kind: EvCheckpoint, Phase: ph.ID, Text: ph.Title}.since(r, start))
+	return nil
+}
+
+// mayTakeBack says that the failure at hand is one that the policy of a phase answers: a step failed. Not a person who was not there
+// or did not agree, nor a journal that cannot be written, nor somebody who wants the run to end.
+func (r *run) mayTakeBack(ctx context.Context) bool {
+	if ctx.Err() != nil || r.stopped() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, err := range r.errs {
+		if errors.Is(err, ErrJournal) {
+			return false
+		}
+	}
+	for _, err := range r.errs {
+		if !errors.Is(err, ErrWaiting) && !errors.Is(err, ErrDeclined) {
+			return true
+		}
+	}
+	return false
+}
+
+// end writes how the run ended and returns its summary.
+func (r *run) end(ctx context.Context) (*Summary, error) {
+	err := r.result(ctx)
+	how := HowDone
+	switch {
+	case err != nil && r.waiting.Load() && onlyWaiting(r.errs):
+		how = HowWaiting
+	case err != nil:
+		how = HowFailed
+	case r.stopped() && r.unfinished():
+		how = HowStopped
+		err = hint.Wrap(fmt.Errorf("%w: %s", ErrStopped, r.standing()), "run again: it goes on there")
+	}
+	if ctx.Err() != nil {
+		how = HowStopped
+	}
+	res := journal.RunResult{How: how}
+	if err != nil {
+		res.Error = err.Error()
+	}
+	if _, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res); jerr != nil && !errors.Is(err, ErrJournal) {
+		err = errors.Join(err, jerr)
+		how = HowFailed
+	}
+	err = r.ended(how, err)
+	return &r.sum, err
+}
+
+// ended closes the summary and emits the run's last event.
+func (r *run) ended(how string, err error) error {
+	r.summarize()
+	r.sum.How, r.sum.Elapsed = how, r.o.Now().Sub(r.start)
+	e := Event{Kind: EvRunEnd, Text: how, Counts: &r.sum.Counts}.since(r, r.start)
+	if err != nil {
+		e = e.failed(err)
+	}
+	r.emit(e)
+	return err
+}
+
+func onlyWaiting(errs []error) bool {
+	for _, err := range errs {
+		if !errors.Is(err, ErrWaiting) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,107 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+// Signature is what a person said at a gate.
+type Signature = journal.Signature
+
+// GateRequest asks a person to do something.
+type GateRequest struct {
+	Task, Phase, Node string
+	Gate              steps.Gate
+	Missing           []steps.Change // what the probe finds still to be done
+}
+
+// GateError says that a run waits for a person. It is ErrWaiting.
+type GateError struct {
+	Task, Node string
+	Gate       steps.Gate
+	Missing    []steps.Change
+	Signed     bool // somebody signed, and the probe still finds Missing
+}
+
+func (e *GateError) Error() string {
+	s := fmt.Sprintf("%s waits for a person: %s", e.Task, e.Gate.Title)
+	if e.Signed {
+		s = fmt.Sprintf("%s was signed, and the node shows that it is not done: %s", e.Task, Describe(steps.Diff{Action: steps.Run, Changes: e.Missing}))
+	}
+	return s
+}
+
+// Is makes a GateError an ErrWaiting.
+func (e *GateError) Is(target error) bool { return target == ErrWaiting }
+
+// byWord says that a gate has no probe: its check can only ask, and a signature is the answer.
+func byWord(d steps.Diff) bool { return d.Action == steps.Run && len(d.Changes) == 0 }
+
+// confirmed says that a gate without a probe was signed before, so that nobody is asked twice.
+func confirmed(st journal.TaskState, d steps.Diff) bool {
+	return byWord(d) && (st.Word == journal.IsDone || st.Word == journal.GateSigned) && st.Signature.By != ""
+}
+
+// gate asks a person, notes the signature, and looks whether it is so.
+func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff) error {
+	st := r.task(t.ID)
+	if confirmed(st, d) {
+		return r.nothing(ctx, t)
+	}
+	if st.Word != journal.AtGate {
+		if _, err := r.note(ctx, journal.Waiting, t, g); err != nil {
+			return err
+		}
+	}
+	e := event(EvGate, t).with(d)
+	e.Text = g.Title + "\n" + g.Text
+	r.emit(e)
+	start := r.o.Now()
+	waits := func(signed bool, missing []steps.Change) error {
+		err := &GateError{Task: t.ID, Node: t.Node, Gate: g, Missing: missing, Signed: signed}
+		return hint.Wrap(err, g.Text)
+	}
+	if r.o.Gate == nil {
+		return waits(false, d.Changes)
+	}
+	r.ask.Lock()
+	defer r.ask.Unlock()
+	sig, ok, err := r.o.Gate(ctx, GateRequest{Task: t.ID, Phase: t.Phase, Node: t.Node, Gate: g, Missing: d.Changes})
+	if err != nil {
+		return &TaskError{"pass the gate", t.ID, t.Node, err}
+	}
+	if !ok {
+		return waits(false, d.Changes)
+	}
+	if sig.At.IsZero() {
+		sig.At = r.o.Now()
+	}
+	if sig.By == "" {
+		sig.By = r.o.Who
+	}
+	if _, err := r.note(ctx, journal.Signed, t, sig); err != nil {
+		return err
+	}
+	r.acted(t.Node) // whatever a person did, we did not see it
+	e = event(EvSigned, t)
+	e.Text = sig.By
+	r.emit(e)
+	if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {
+		return r.failed(ctx, "check", t, err)
+	}
+	k := r.lookOf(t.ID)
+	switch {
+	case k.err != nil:
+		return r.failed(ctx, "check", t, k.err)
+	case k.diff.Action != steps.NoOp && !byWord(k.diff):
+		if _, err := r.note(ctx, journal.Waiting, t, g); err != nil {
+			return err
+		}
+		return waits(true, k.diff.Changes)
+	}
+	return r.done(ctx, t, journal.Note{Note: "signed by " + sig.By}, start)
+}

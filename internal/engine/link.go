@@ -1,0 +1,232 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"deploy/internal/journal"
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// link is the connection to one node, opened at need.
+type link struct {
+	mu   sync.Mutex
+	ex   Executor
+	seen bool // it answered once in this run
+}
+
+// Waits between tries to reach a node: a short row for one that never answered (the address may simply be wrong), a long one for
+// one that did, since a setup program may restart the very service we talk to. Each is varied by a quarter, so that many nodes
+// that were lost together do not come back together.
+func waits(seen bool) []time.Duration {
+	const s = time.Second
+	if seen {
+		return []time.Duration{s, 2 * s, 4 * s, 8 * s, 15 * s, 30 * s, 30 * s, 30 * s, 60 * s, 60 * s}
+	}
+	return []time.Duration{s, 3 * s}
+}
+
+func jitter(d time.Duration) time.Duration {
+	return d*3/4 + time.Duration(rand.Int64N(int64(d/2)+1))
+}
+
+// link returns the node's connection, without opening it.
+func (r *run) link(name string) *link {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.links[name]
+	if l == nil {
+		l = &link{}
+		r.links[name] = l
+	}
+	return l
+}
+
+// open returns the node's executor and dials when there is none. A node whose restart is on record is given the time for it.
+func (r *run) open(ctx context.Context, name string) (Executor, error) {
+	l := r.link(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ex != nil {
+		return l.ex, nil
+	}
+	var ex Executor
+	var err error
+	if r.restarting(name) && !l.seen {
+		ex, err = r.awaitServing(ctx, name, "")
+	} else {
+		err = r.retry(ctx, name, waits(l.seen), func() error {
+			ex, err = r.o.Dial(ctx, name)
+			return err
+		})
+	}
+	if err != nil {
+		return nil, err
+	}
+	l.ex, l.seen = ex, true
+	mode, why := ex.Mode()
+	text := mode
+	if why != "" {
+		text += ": " + why
+	}
+	r.emit(Event{Kind: EvConnected, Node: name, Text: text})
+	return ex, nil
+}
+
+// restarting says that the journal holds a restart of the node that has no end.
+func (r *run) restarting(name string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, t := range r.state.Tasks {
+		if t.Node == name && t.Word == journal.Rebooting {
+			return true
+		}
+	}
+	return false
+}
+
+// drop closes the node's executor; the next open dials again.
+func (r *run) drop(name string) {
+	l := r.link(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ex != nil {
+		_ = l.ex.Close() // the link is broken or about to be: there is nobody left to tell
+		l.ex = nil
+	}
+}
+
+// close closes every executor.
+func (r *run) close() {
+	r.mu.Lock()
+	names := make([]string, 0, len(r.links))
+	for n := range r.links {
+		names = append(names, n)
+	}
+	r.mu.Unlock()
+	for _, n := range names {
+		r.drop(n)
+	}
+}
+
+// retry calls f until it works, at most once more than there are waits. Only a broken link is tried again: refused credentials
+// may lock the account, and an alien host key does not become the right one.
+func (r *run) retry(ctx context.Context, name string, waits []time.Duration, f func() error) error {
+	for i := 0; ; i++ {
+		err := f()
+		if err == nil || !linkBroke(err) || i == len(waits) || ctx.Err() != nil {
+			return err
+		}
+		d := jitter(waits[i])
+		r.emit(Event{Kind: EvRetry, Node: name, Text: fmt.Sprintf("again in %s", d.Round(100*time.Millisecond))}.failed(err))
+		if serr := r.o.Sleep(ctx, d); serr != nil {
+			return errors.Join(err, serr)
+		}
+	}
+}
+
+// linkBroke says that err is about the link, so that trying again may help.
+func linkBroke(err error) bool {
+	var le *node.LinkError
+	return errors.As(err, &le) && !errors.Is(err, node.ErrAuth) && !errors.Is(err, node.ErrHostKey)
+}
+
+// sent says that err leaves the outcome unknown: the request had gone out when the link broke.
+func sent(err error) bool {
+	var le *node.LinkError
+	return errors.As(err, &le) && le.Sent
+}
+
+// reads calls f, which only reads, with the node's executor, and again over a new link when the link breaks.
+func (r *run) reads(ctx context.Context, name string, f func(ex Executor) error) error {
+	var dialErr error
+	err := r.retry(ctx, name, waits(r.wasSeen(name)), func() error {
+		var ex Executor
+		if ex, dialErr = r.open(ctx, name); dialErr != nil {
+			return nil // open has its own row of tries
+		}
+		err := f(ex)
+		if err != nil && linkBroke(err) {
+			r.drop(name)
+		}
+		return err
+	})
+	if dialErr != nil {
+		return dialErr
+	}
+	return err
+}
+
+func (r *run) wasSeen(name string) bool {
+	l := r.link(name)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen
+}
+
+// check looks at tasks of one node in one round trip and keeps the answers. Its error says that none could be had.
+func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error {
+	list := make([]steps.Step, len(tasks))
+	for i, t := range tasks {
+		list[i] = t.Step
+	}
+	stamp := r.acts.Load()
+	var got []Checked
+	err := r.reads(ctx, name, func(ex Executor) error {
+		cctx, cancel := context.WithTimeout(ctx, r.checkTime(tasks))
+		defer cancel()
+		r.beat(Event{Node: name}, fmt.Sprintf("waiting for %s to answer %d checks", name, len(list)), func() { got = ex.Check(cctx, list) })
+		if len(got) != len(list) {
+			return fmt.Errorf("the executor gave %d answers to %d checks", len(got), len(list))
+		}
+		for _, c := range got {
+			if c.Err != nil && linkBroke(c.Err) {
+				return c.Err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, t := range tasks {
+		r.known[t.ID] = sound(t, got[i], stamp)
+	}
+	return nil
+}
+
+// checkTime is how long a batch of checks may take: as long as the most patient of its tasks.
+func (r *run) checkTime(tasks []steps.Task) time.Duration {
+	d := r.o.StepTimeout
+	for _, t := range tasks {
+		d = max(d, t.Timeout)
+	}
+	return d
+}
+
+// sound turns the ways in which a kind can say "unknown" into one, and refuses an answer that is none.
+func sound(t steps.Task, c Checked, stamp int64) look {
+	d := c.Diff
+	switch {
+	case c.Err != nil:
+	case d.Action == steps.Unknown:
+		c.Err = steps.Until(d.Until, "the check of "+t.Step.Kind()+" says so")
+	case d.Action == "":
+		c.Err = fmt.Errorf("the check of %s gave no answer", t.Step.Kind())
+	}
+	return look{diff: d, err: c.Err, stamp: stamp}
+}
+
+// lookOf returns what is known of a task.
+func (r *run) lookOf(id string) look {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.known[id]
+}

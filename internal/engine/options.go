@@ -1,0 +1,139 @@
+// Package engine plans, applies, resumes and rolls back. It knows no product: it sees steps, executors and a journal.
+//
+// The rule of the package: every act stands in the journal before it is done, nothing is done without a look first, and what the
+// journal leaves open is settled by looking at the node, never by trusting either answer.
+package engine
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+// Errors that callers decide on. All of them come wrapped.
+var (
+	// ErrStopped: Options.Stop was closed. What was under way is finished and journalled.
+	ErrStopped = errors.New("stopped as asked")
+	// ErrWaiting: a gate waits for a person. The error is a *GateError.
+	ErrWaiting = errors.New("waiting for a person")
+	// ErrJournal: the journal could not be written, so nothing further was done.
+	ErrJournal = errors.New("the journal cannot be written")
+	// ErrStale: a saved plan no longer holds. The error is a *StaleError.
+	ErrStale = errors.New("the plan no longer holds")
+	// ErrNoReturn: rollback stands before a step that cannot be undone.
+	ErrNoReturn = errors.New("it cannot be undone")
+	// ErrDeclined: a person did not agree to a point of no return.
+	ErrDeclined = errors.New("not agreed to")
+	// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or the same of an Undo.
+	ErrDidNotHold = errors.New("did not hold")
+)
+
+// Options are all that the engine needs. Program, Journal and Dial are required (MakePlan does without a Journal); Decode only for
+// rollback. The other fields have defaults.
+type Options struct {
+	Program *steps.Program
+	Journal journal.Journal
+	// Dial opens an executor on a node of the inventory. It is called again after a lost link and after a restart.
+	Dial func(ctx context.Context, node string) (Executor, error)
+	// Decode makes a step from what the journal holds of it.
+	Decode func(kind string, data json.RawMessage) (steps.Step, error)
+	// Events receives every event, one at a time, in the order in which they happen. nil drops them.
+	Events func(Event)
+	// Now and Sleep are the clock. Sleep returns early with ctx's error.
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error
+	// Approve is asked before a point of no return. nil declines.
+	Approve func(ctx context.Context, a Approval) (bool, error)
+	// Gate asks a person to do something and returns the signature, or false when nobody answered. nil answers false.
+	Gate func(ctx context.Context, g GateRequest) (Signature, bool, error)
+	// Stop, once closed, lets the steps under way finish and starts nothing new.
+	Stop <-chan struct{}
+
+	Command string // for the journal: "apply" (default), "resume", "rollback"
+	Run     string // the run's id; "" makes one of the time and four random hex digits
+	Who     string // user@host
+	Version string // of this program; a saved plan holds for one version
+
+	Parallel       int           // nodes that work at the same time; 0 is 16
+	StepTimeout    time.Duration // for one Check, Apply or Undo of a task without its own; 0 is 10 minutes
+	RebootTimeout  time.Duration // from the request to restart until the machine serves again; 0 is 20 minutes
+	HeartbeatEvery time.Duration // 0 is 10 s
+
+	Only  []string // phases to run; empty is all. What they need must have its checkpoint.
+	Skip  []string // phases to leave out, with whatever they would have made
+	Nodes []string // nodes to work on; empty is all
+}
+
+// Approval asks for a point of no return.
+type Approval struct {
+	Task, Phase, Node, Kind string
+	Why                     string // why it cannot be undone
+	Changes                 []steps.Change
+}
+
+// TaskError is what went wrong with one task.
+type TaskError struct {
+	Verb string // "check", "apply", "undo", ...
+	Task string
+	Node string
+	Err  error
+}
+
+func (e *TaskError) Error() string {
+	return fmt.Sprintf("cannot %s %s on %s: %v", e.Verb, e.Task, e.Node, e.Err)
+}
+
+func (e *TaskError) Unwrap() error { return e.Err }
+
+func (o Options) withDefaults() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Sleep == nil {
+		o.Sleep = sleep
+	}
+	if o.Command == "" {
+		o.Command = "apply"
+	}
+	if o.Run == "" {
+		o.Run = NewRunID(o.Now())
+	}
+	if o.Parallel <= 0 {
+		o.Parallel = 16
+	}
+	if o.StepTimeout <= 0 {
+		o.StepTimeout = 10 * time.Minute
+	}
+	if o.RebootTimeout <= 0 {
+		o.RebootTimeout = 20 * time.Minute
+	}
+	if o.HeartbeatEvery <= 0 {
+		o.HeartbeatEvery = 10 * time.Second
+	}
+	return o
+}
+
+// NewRunID makes the id of a run: readable, in order of time, and different for two runs of one second.
+func NewRunID(at time.Time) string {
+	var b [2]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand documentation, Go 1.24)
+	return at.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:])
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

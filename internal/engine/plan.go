@@ -1,0 +1,189 @@
+package engine
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"time"
+
+	"deploy/internal/journal"
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// PlanFormat is the version of the plan's JSON.
+const PlanFormat = 1
+
+// Plan is what an apply would do, as data.
+type Plan struct {
+	Format         int         `json:"format"`
+	Made           time.Time   `json:"made"`
+	Version        string      `json:"version"` // of the program that made it
+	Site           string      `json:"site"`
+	SiteDigest     string      `json:"site_digest"`
+	Playbook       string      `json:"playbook"`
+	PlaybookDigest string      `json:"playbook_digest"`
+	Selection      Selection   `json:"selection"`
+	Nodes          []PlanNode  `json:"nodes"`
+	Phases         []PlanPhase `json:"phases"`
+	Counts         Counts      `json:"counts"`
+	// What a person wants to know before saying yes, each as task and text, in running order.
+	NoReturn      []PlanNote `json:"points_of_no_return,omitempty"`
+	Gates         []PlanNote `json:"gates,omitempty"`
+	Reboots       []PlanNote `json:"reboots,omitempty"`
+	Interruptions []PlanNote `json:"interruptions,omitempty"`
+	Failovers     []PlanNote `json:"failovers,omitempty"`
+	Open          []PlanNote `json:"open,omitempty"` // begun by an earlier run and not settled
+	Warnings      []PlanNote `json:"warnings,omitempty"`
+}
+
+// Selection is the part of the program that was asked for; empty lists mean all.
+type Selection struct {
+	Only  []string `json:"only,omitempty"`
+	Skip  []string `json:"skip,omitempty"`
+	Nodes []string `json:"nodes,omitempty"`
+}
+
+// PlanNode is a node as the plan found it.
+type PlanNode struct {
+	Name  string     `json:"name"`
+	Facts node.Facts `json:"facts"`
+	Mode  string     `json:"mode"` // direct or agent
+	Why   string     `json:"why,omitempty"`
+}
+
+// PlanPhase is a phase of the plan.
+type PlanPhase struct {
+	ID         string       `json:"id"`
+	Title      string       `json:"title"`
+	OnFailure  steps.Policy `json:"on_failure"`
+	Checkpoint bool         `json:"checkpoint,omitempty"` // it was reached before, and nothing was begun or undone since
+	Steps      []PlanStep   `json:"steps"`
+}
+
+// PlanStep is one step of the playbook over its nodes.
+type PlanStep struct {
+	ID    string      `json:"id"`
+	Title string      `json:"title"`
+	Order steps.Order `json:"order"`
+	Tasks []PlanTask  `json:"tasks"`
+}
+
+// PlanTask is one step on one node.
+type PlanTask struct {
+	ID   string       `json:"id"`
+	Node string       `json:"node"`
+	Kind string       `json:"kind"`
+	Diff steps.Diff   `json:"diff"`
+	Gate *steps.Gate  `json:"gate,omitempty"` // a person is asked
+	Last journal.Word `json:"last"`           // the journal's last word on it
+}
+
+// PlanNote points at a task.
+type PlanNote struct {
+	Task string `json:"task"`
+	Text string `json:"text"`
+}
+
+// HasChanges says that an apply of the plan would do something: change a node, ask a person, or settle what an earlier run left open.
+func (p *Plan) HasChanges() bool {
+	return p.Counts.NoOp < p.Counts.Tasks || len(p.Open) > 0
+}
+
+// Tasks returns every task in running order.
+func (p *Plan) Tasks() []PlanTask {
+	var out []PlanTask
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			out = append(out, s.Tasks...)
+		}
+	}
+	return out
+}
+
+// Fingerprint is a digest of what the plan rests on and of every task's diff: two plans with one fingerprint do the same.
+func (p *Plan) Fingerprint() string {
+	type task struct {
+		ID, Kind string
+		Diff     steps.Diff
+	}
+	v := struct {
+		Format               int
+		Site, Playbook, Vers string
+		Selection            Selection
+		Tasks                []task
+	}{p.Format, p.SiteDigest, p.PlaybookDigest, p.Version, p.Selection, nil}
+	for _, t := range p.Tasks() {
+		v.Tasks = append(v.Tasks, task{t.ID, t.Kind, t.Diff})
+	}
+	sum := sha256.Sum256(steps.MustJSON(v))
+	return hex.EncodeToString(sum[:])
+}
+
+// pointOfNoReturn says why doing d cannot be undone, or "" when it can (or when there is nothing to undo).
+func pointOfNoReturn(s steps.Step, d steps.Diff) string {
+	if d.Effects.PointOfNoReturn != "" {
+		return d.Effects.PointOfNoReturn
+	}
+	if d.Effects.NothingToUndo {
+		return ""
+	}
+	if _, ok := s.(steps.Undoer); ok {
+		return ""
+	}
+	if _, ok := s.(steps.Gated); ok {
+		return "" // a person does it; the gate itself is the question
+	}
+	return "a step of kind " + s.Kind() + " has no way back"
+}
+
+// add puts a task into the plan's counts and notes.
+func (p *Plan) add(t steps.Task, pt PlanTask) {
+	d := pt.Diff
+	note := func(list *[]PlanNote, text string) { *list = append(*list, PlanNote{pt.ID, text}) }
+	p.Counts.Tasks++
+	switch d.Action {
+	case steps.NoOp:
+		p.Counts.NoOp++
+	case steps.Unknown:
+		p.Counts.Unknown++
+	default:
+		p.Counts.Change++
+	}
+	if pt.Last.Open() {
+		note(&p.Open, string(pt.Last))
+	}
+	for _, w := range d.Warnings {
+		note(&p.Warnings, w)
+	}
+	if d.Action == steps.NoOp {
+		return
+	}
+	if why := pointOfNoReturn(t.Step, d); why != "" {
+		note(&p.NoReturn, why)
+	}
+	if pt.Gate != nil {
+		note(&p.Gates, pt.Gate.Title)
+	}
+	if d.Effects.Reboot {
+		note(&p.Reboots, pt.Node)
+	}
+	if d.Effects.Interrupts != "" {
+		note(&p.Interruptions, d.Effects.Interrupts)
+	}
+	if d.Effects.Failover {
+		note(&p.Failovers, pt.Node)
+	}
+}
+
+// canonical returns JSON with its keys in order and no spaces, so that two Befores can be compared.
+func canonical(raw json.RawMessage) string {
+	if len(raw) == 0 {
+		return ""
+	}
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return string(raw)
+	}
+	return string(steps.MustJSON(v))
+}

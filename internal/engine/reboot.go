@@ -1,0 +1,147 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// reboot restarts t's node and waits until another boot of it serves.
+func (r *run) reboot(ctx context.Context, t steps.Task) error {
+	ex, err := r.open(ctx, t.Node)
+	if err != nil {
+		return r.failed(ctx, "restart the machine after", t, err)
+	}
+	old := ex.Facts().BootID
+	if _, err := r.note(ctx, journal.Reboot, t, journal.Boot{ID: old}); err != nil {
+		return err
+	}
+	return r.restart(ctx, t, old)
+}
+
+// restart asks for the restart that the journal announces and waits for its end.
+func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
+	start := r.o.Now()
+	r.emit(event(EvReboot, t))
+	err := r.bounded(ctx, t, "the restart after", func(ctx context.Context, ex Executor) error {
+		return ex.Restart(ctx, "deploy: "+t.ID)
+	})
+	r.acted(t.Node)
+	// a link that broke after the request is what a restart looks like from here
+	if err != nil && !sent(err) {
+		return r.failed(ctx, "restart the machine after", t, err)
+	}
+	r.drop(t.Node)
+	var ex Executor
+	text := "waiting for " + t.Node + " to come back from its restart"
+	r.beat(event(EvHeartbeat, t), text, func() { ex, err = r.awaitServing(ctx, t.Node, old) })
+	if err != nil {
+		return r.failed(ctx, "restart the machine after", t, err)
+	}
+	l := r.link(t.Node)
+	l.mu.Lock()
+	l.ex, l.seen = ex, true
+	l.mu.Unlock()
+	return r.rebooted(ctx, t, ex.Facts().BootID, start)
+}
+
+func (r *run) rebooted(ctx context.Context, t steps.Task, boot string, start time.Time) error {
+	if _, err := r.note(ctx, journal.Rebooted, t, journal.Boot{ID: boot}); err != nil {
+		return err
+	}
+	r.acted(t.Node)
+	r.emit(event(EvRebooted, t).since(r, start))
+	r.mu.Lock()
+	r.sum.Reboots++
+	r.mu.Unlock()
+	return nil
+}
+
+// awaitServing dials until the machine answers with another boot id than old ("" accepts any), for at most RebootTimeout.
+// A refused password ends the wait at once, also while the machine starts: trying on could lock the account.
+func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, error) {
+	ctx, cancel := context.WithTimeout(ctx, r.o.RebootTimeout)
+	defer cancel()
+	var slept time.Duration
+	last := errors.New("it was not reached once")
+	for d := 2 * time.Second; ; d = min(d*3/2, 15*time.Second) {
+		ex, err := r.o.Dial(ctx, name)
+		switch {
+		case err == nil && ex.Facts().BootID != old:
+			return ex, nil
+		case err == nil:
+			_ = ex.Close() // it has not gone down yet
+			last = errors.New("it still runs from before the restart")
+		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey):
+			return nil, err
+		case ctx.Err() == nil:
+			last = err
+		}
+		w := jitter(d)
+		// counting the sleeps too ends the wait even where the clock does not move
+		if slept += w; slept > r.o.RebootTimeout || ctx.Err() != nil {
+			return nil, hint.Wrap(fmt.Errorf("%s did not serve again within %s: %w", name, r.o.RebootTimeout, last),
+				"look at its console; once it serves, run again: it goes on there")
+		}
+		if err := r.o.Sleep(ctx, w); err != nil && ctx.Err() == nil {
+			return nil, err
+		}
+	}
+}
+
+// settleReboot ends a restart that an earlier run left on record: it was done when the boot id differs, and is owed otherwise.
+func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
+	st := r.task(t.ID)
+	if st.Word != journal.Rebooting {
+		return nil
+	}
+	ex, err := r.open(ctx, t.Node)
+	if err != nil {
+		return r.failed(ctx, "restart the machine after", t, err)
+	}
+	if now := ex.Facts().BootID; now != st.BootID {
+		return r.rebooted(ctx, t, now, r.o.Now())
+	}
+	return r.restart(ctx, t, st.BootID)
+}
+
+// rebootIfOwed restarts the node of an act whose outcome nobody heard, when the act had announced a restart and the machine has
+// not restarted since: the answer that was lost may have asked for it.
+func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskState) error {
+	if len(st.Acts) == 0 {
+		return nil
+	}
+	act := st.Acts[len(st.Acts)-1]
+	d, err := diffOf(act)
+	if err != nil {
+		return r.failed(ctx, "settle", t, err)
+	}
+	if act.Done || !d.Effects.Reboot {
+		return nil
+	}
+	ex, err := r.open(ctx, t.Node)
+	if err != nil {
+		return r.failed(ctx, "settle", t, err)
+	}
+	if ex.Facts().BootID != act.Intent.BootID {
+		return nil
+	}
+	if err := r.reboot(ctx, t); err != nil {
+		return err
+	}
+	if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {
+		return r.failed(ctx, "check", t, err)
+	}
+	if k := r.lookOf(t.ID); k.err != nil {
+		return r.failed(ctx, "check", t, k.err)
+	} else if k.diff.Action != steps.NoOp {
+		return r.failed(ctx, "apply", t, fmt.Errorf("after the restart it %w: %s", ErrDidNotHold, Describe(k.diff)))
+	}
+	return nil
+}

@@ -1,0 +1,339 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+// maxTries is how often one act is begun in one run when its outcome is lost and the node then shows that it is not done.
+const maxTries = 3
+
+// nodeTasks works through the tasks of one node in a stage. The first look covers all of them, since mostly nothing is to be done;
+// after an act the next one alone is looked at again, together with the proof of the act, and the view widens as long as nothing
+// is found.
+func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) error {
+	window := len(tasks)
+	for i, t := range tasks {
+		if r.halted(ctx) {
+			return nil
+		}
+		if err := r.settleReboot(ctx, t); err != nil {
+			return err
+		}
+		if !r.fresh(t, since) {
+			ask := tasks[i:min(len(tasks), i+window)]
+			window *= 2
+			if err := r.check(ctx, t.Node, ask); err != nil {
+				return r.failed(ctx, "check", t, err)
+			}
+		}
+		var next []steps.Task
+		if i+1 < len(tasks) {
+			next = tasks[i+1 : i+2]
+		}
+		acted, err := r.doTask(ctx, t, next)
+		if err != nil {
+			return err
+		}
+		if acted {
+			window = 1
+		}
+	}
+	return nil
+}
+
+// fresh says that the last look at t still holds: nothing was done anywhere between it and the beginning of the stage, nor on
+// its own node since.
+func (r *run) fresh(t steps.Task, since int64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	k, ok := r.known[t.ID]
+	return ok && k.stamp >= max(since, r.nodeAct[t.Node])
+}
+
+// acted notes that something was done on a node: what was seen there before counts no more.
+func (r *run) acted(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.nodeAct[name] = r.acts.Add(1)
+}
+
+// doTask brings one task to its end, on a fresh look. It says whether something was done.
+func (r *run) doTask(ctx context.Context, t steps.Task, next []steps.Task) (bool, error) {
+	k := r.lookOf(t.ID)
+	if k.err != nil {
+		return false, r.failed(ctx, "check", t, k.err)
+	}
+	if k.diff.Action == steps.NoOp {
+		return false, r.nothing(ctx, t)
+	}
+	if g, ok := t.Step.(steps.Gated); ok {
+		return true, r.gate(ctx, t, g.Gate(), k.diff)
+	}
+	return true, r.act(ctx, t, k.diff, next)
+}
+
+// nothing notes that a task needs nothing. The journal hears it once; and where it had been left open, it hears how it ended.
+func (r *run) nothing(ctx context.Context, t steps.Task) error {
+	st := r.task(t.ID)
+	kind, text := journal.NoOp, ""
+	switch st.Word {
+	case journal.IsDone, journal.IsNoOp:
+		r.emit(event(EvNoOp, t))
+		r.countEvent(EvNoOp, t)
+		return nil
+	case journal.NotYet, journal.IsUndone:
+	case journal.Begun, journal.Away:
+		kind, text = journal.Done, "an earlier run began it; the node shows that it is done"
+		if err := r.rebootIfOwed(ctx, t, st); err != nil {
+			return err
+		}
+	default:
+		kind, text = journal.Done, "the node shows that it is done"
+	}
+	var data any
+	if text != "" {
+		data = journal.Note{Note: text}
+	}
+	if _, err := r.note(ctx, kind, t, data); err != nil {
+		return err
+	}
+	e := event(EvNoOp, t)
+	if kind == journal.Done {
+		e.Kind, e.Text = EvDone, text
+	}
+	r.emit(e)
+	r.countEvent(e.Kind, t)
+	return nil
+}
+
+// act does what is missing: intent, act, restart when one is due, proof, outcome.
+func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.Task) error {
+	if err := r.approve(ctx, t, d); err != nil {
+		return err
+	}
+	start := r.o.Now()
+	for try := 1; ; try++ {
+		ex, err := r.open(ctx, t.Node)
+		if err != nil {
+			return r.failed(ctx, "apply", t, err)
+		}
+		intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d), BootID: ex.Facts().BootID}
+		if _, err := r.note(ctx, journal.Begin, t, intent); err != nil {
+			return err
+		}
+		r.emit(event(EvBegin, t).with(d))
+		out, err := r.apply(ctx, t, d)
+		r.acted(t.Node)
+		if err == nil {
+			return r.prove(ctx, t, d, out, next, start)
+		}
+		if !sent(err) && ctx.Err() == nil {
+			return r.failed(ctx, "apply", t, err)
+		}
+		// neither "it worked" nor "it failed": the node will tell
+		if nerr := r.lost(ctx, t, err); nerr != nil {
+			return nerr
+		}
+		if ctx.Err() != nil {
+			return &TaskError{"apply", t.ID, t.Node, err}
+		}
+		r.drop(t.Node)
+		if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {
+			return r.failed(ctx, "check", t, err)
+		}
+		k := r.lookOf(t.ID)
+		switch {
+		case k.err != nil:
+			return r.failed(ctx, "check", t, k.err)
+		case k.diff.Action == steps.NoOp:
+			if err := r.rebootIfOwed(ctx, t, r.task(t.ID)); err != nil {
+				return err
+			}
+			return r.done(ctx, t, journal.Note{Note: "the link broke under way; the node shows that it is done"}, start)
+		case try == maxTries:
+			return r.failed(ctx, "apply", t, fmt.Errorf("the link broke %d times and the node shows that it is not done: %w", try, err))
+		case r.stopped():
+			return nil // begun and lost: the next run goes on from there
+		}
+		d = k.diff
+	}
+}
+
+// apply calls Apply, again when the request never left.
+func (r *run) apply(ctx context.Context, t steps.Task, d steps.Diff) (steps.Outcome, error) {
+	var out steps.Outcome
+	err := r.bounded(ctx, t, "apply", func(ctx context.Context, ex Executor) error {
+		var err error
+		out, err = ex.Apply(ctx, t.Step, d)
+		return err
+	})
+	return out, err
+}
+
+// bounded calls f, which may change the node, with the task's time limit, and again when the request never left.
+func (r *run) bounded(ctx context.Context, t steps.Task, verb string, f func(ctx context.Context, ex Executor) error) error {
+	limit := t.Timeout
+	if limit <= 0 {
+		limit = r.o.StepTimeout
+	}
+	var final error
+	err := r.retry(ctx, t.Node, waits(true), func() error {
+		ex, err := r.open(ctx, t.Node)
+		if err != nil {
+			final = err
+			return nil // open has its own row of tries
+		}
+		tctx, cancel := context.WithTimeout(ctx, limit)
+		defer cancel()
+		r.beat(event(EvHeartbeat, t), fmt.Sprintf("waiting for %s of %s", verb, t.ID), func() { err = f(tctx, ex) })
+		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
+			r.drop(t.Node) // what hangs there must not hold up the look that follows
+			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err), "the step's `timeout` in the playbook sets the limit")
+			return nil
+		}
+		if err != nil && linkBroke(err) {
+			r.drop(t.Node)
+			if sent(err) {
+				final = err
+				return nil
+			}
+		}
+		return err
+	})
+	if final != nil {
+		return final
+	}
+	return err
+}
+
+// prove restarts the node when the act asked for it, looks again, and writes down the end.
+func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task, start time.Time) error {
+	for _, w := range out.Warnings {
+		e := event(EvWarning, t)
+		e.Text = w
+		r.emit(e)
+	}
+	if out.Reboot {
+		if err := r.reboot(ctx, t); err != nil {
+			return err
+		}
+	}
+	if err := r.check(ctx, t.Node, append([]steps.Task{t}, next...)); err != nil {
+		return r.failed(ctx, "check", t, err)
+	}
+	k := r.lookOf(t.ID)
+	if k.err != nil {
+		return r.failed(ctx, "check", t, k.err)
+	}
+	if k.diff.Action != steps.NoOp {
+		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, Describe(k.diff)))
+	}
+	return r.done(ctx, t, journal.Note{Note: out.Note, Warnings: out.Warnings}, start)
+}
+
+// done writes down that a task is done.
+func (r *run) done(ctx context.Context, t steps.Task, n journal.Note, start time.Time) error {
+	if _, err := r.note(ctx, journal.Done, t, n); err != nil {
+		return err
+	}
+	e := event(EvDone, t).since(r, start)
+	e.Text = n.Note
+	r.emit(e)
+	r.countEvent(EvDone, t)
+	return nil
+}
+
+// failed writes down that a task failed and returns the error for the run.
+func (r *run) failed(ctx context.Context, verb string, t steps.Task, err error) error {
+	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		return &TaskError{verb, t.ID, t.Node, err} // left, not failed
+	}
+	var until *steps.UntilError
+	if errors.As(err, &until) {
+		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
+	}
+	te := &TaskError{verb, t.ID, t.Node, err}
+	if _, jerr := r.note(ctx, journal.Failed, t, journal.Failure{Error: te.Error(), Hint: hint.Of(err)}); jerr != nil {
+		return errors.Join(te, jerr)
+	}
+	r.emit(event(EvFailed, t).failed(te))
+	r.countEvent(EvFailed, t)
+	return te
+}
+
+// lost writes down that the outcome of what was begun is unknown.
+func (r *run) lost(ctx context.Context, t steps.Task, err error) error {
+	if _, jerr := r.note(ctx, journal.Lost, t, journal.Note{Note: err.Error()}); jerr != nil {
+		return errors.Join(err, jerr)
+	}
+	r.emit(event(EvLost, t).failed(err))
+	return nil
+}
+
+// approve asks before a point of no return. What was begun before was agreed to then.
+func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
+	why := pointOfNoReturn(t.Step, d)
+	if why == "" {
+		return nil
+	}
+	for _, a := range r.task(t.ID).Acts {
+		if !a.Done && string(a.Intent.Step) == string(steps.MustJSON(t.Step)) {
+			return nil
+		}
+	}
+	e := event(EvApprove, t).with(d)
+	e.Text = why
+	r.emit(e)
+	ok := false
+	if r.o.Approve != nil {
+		r.ask.Lock()
+		defer r.ask.Unlock()
+		var err error
+		ok, err = r.o.Approve(ctx, Approval{Task: t.ID, Phase: t.Phase, Node: t.Node, Kind: t.Step.Kind(), Why: why, Changes: d.Changes})
+		if err != nil {
+			return &TaskError{"apply", t.ID, t.Node, err}
+		}
+	}
+	if !ok {
+		return &TaskError{"apply", t.ID, t.Node, hint.Wrap(fmt.Errorf("%s: %w", why, ErrDeclined),
+			"it is a point of no return: nothing was done; agree to it, or approve the plan as a whole")}
+	}
+	return nil
+}
+
+// Describe tells a diff in one line: "update (mode: 3 -> 2, owner: nothing -> SYSTEM)".
+func Describe(d steps.Diff) string {
+	var parts []string
+	for _, c := range d.Changes {
+		parts = append(parts, fmt.Sprintf("%s: %s -> %s", c.Attr, value(c.From), value(c.To)))
+	}
+	s := string(d.Action)
+	if d.Action == steps.Unknown {
+		s += " until " + d.Until
+	}
+	if len(parts) > 0 {
+		s += " (" + strings.Join(parts, ", ") + ")"
+	}
+	return s
+}
+
+func value(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "nothing"
+	case string:
+		if v == "" {
+			return `""`
+		}
+		return v
+	}
+	return fmt.Sprint(v)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"deploy/internal/node"
 	"deploy/steps"
@@ -17,32 +18,192 @@ type Directory struct {
 
 // ACE grants rights to one account, known by its SID since account names are translated.
 type ACE struct {
-	SID     string `json:"sid" required:"true" doc:"S-1-5-20, or an SDDL short form like BA, SY, NS"`
+	SID     string `json:"sid" required:"true" doc:"S-1-5-20, or a short form of SDDL like BA (Administrators), SY (SYSTEM), NS (NETWORK SERVICE)"`
 	Rights  string `json:"rights" required:"true" enum:"full|modify|read|write" doc:"full control, change, read and execute, or write"`
 	Inherit *bool  `json:"inherit" doc:"also on the files and directories in it; the default is true"`
+}
+
+type directoryBefore struct {
+	Made string `json:"made,omitempty"` // topmost directory that is made
+	SDDL string `json:"sddl,omitempty"` // of a directory that was there
+}
+
+func directoryKind() steps.Kind {
+	return steps.Kind{
+		Name:    "directory",
+		Summary: "Makes a directory and grants access rights on it.",
+		Doc: "Accounts are compared by SID and rights by their bits, through the security descriptor, so that no account name in any " +
+			"language matters. Rights that are granted already, by an entry of its own or an inherited one, are left alone; " +
+			"no entry is taken away. The owner is not looked at.",
+		Undo: "Puts the recorded access list back. A directory that the step made is removed if it is empty, and so are the parents that it made; " +
+			"one that holds anything is left.",
+		Proof:   proof,
+		Sources: []string{"Security Descriptor String Format (SDDL)", "well-known SIDs"},
+		New:     func() steps.Step { return &Directory{} },
+		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - {sid: SY, rights: full}\n",
+	}
 }
 
 // Kind names the step.
 func (s *Directory) Kind() string { return "directory" }
 
-// Check looks at the machine.
-func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	return steps.Diff{}, errors.New("not written yet")
-}
-
-// Apply does what d says.
-func (s *Directory) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
-	return steps.Outcome{}, errors.New("not written yet")
-}
-
-// Undo restores before.
-func (s *Directory) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	return errors.New("not written yet")
-}
-
-func directoryKind() steps.Kind {
-	return steps.Kind{
-		Name: "directory",
-		New:  func() steps.Step { return &Directory{} },
+// Validate looks at the data.
+func (s *Directory) Validate() error {
+	for i, a := range s.ACL {
+		if sidOf(a.SID) == "" {
+			return &steps.FieldError{Path: []string{"acl", fmt.Sprintf("[%d]", i), "sid"}, Msg: fmt.Sprintf("%q is neither a SID nor a known short form", a.SID),
+				Hint: "write the SID itself, S-1-5-21-...: short forms of accounts of a domain are not known here"}
+		}
 	}
+	return checkPath("path", s.Path)
+}
+
+// Reads names what Check will ask.
+func (s *Directory) Reads(node.Facts) []node.Query {
+	if len(s.ACL) == 0 {
+		return nil
+	}
+	return []node.Query{node.ACL{Path: s.Path}}
+}
+
+// Check tells whether the directory is there and grants the rights.
+func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	info, err := r.Stat(ctx, s.Path)
+	if errors.Is(err, node.ErrNotFound) {
+		made, err := topmostMissing(ctx, r, s.Path)
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(directoryBefore{Made: made}),
+			Changes: []steps.Change{{Attr: "directory", From: nil, To: s.Path}}}
+		for _, a := range s.ACL {
+			d.Changes = append(d.Changes, steps.Change{Attr: "acl " + a.SID, From: nil, To: a.Rights})
+		}
+		return d, nil
+	}
+	if err != nil {
+		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
+	}
+	if !info.Dir {
+		return steps.Diff{}, fmt.Errorf("cannot make directory %s: a file has that name", s.Path)
+	}
+	if len(s.ACL) == 0 {
+		return steps.NoChange(), nil
+	}
+	sddl, list, err := s.acl(ctx, r)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	var changes []steps.Change
+	for _, a := range s.missing(list) {
+		changes = append(changes, steps.Change{Attr: "acl " + a.SID, From: fmt.Sprintf("0x%x", list.granted(sidOf(a.SID)).own), To: a.Rights})
+	}
+	if len(changes) == 0 {
+		return steps.NoChange(), nil
+	}
+	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(directoryBefore{SDDL: sddl})}, nil
+}
+
+func (s *Directory) acl(ctx context.Context, r node.Reader) (string, acl, error) {
+	rows, err := r.Query(ctx, node.ACL{Path: s.Path})
+	if err != nil {
+		return "", acl{}, fmt.Errorf("cannot read the access list of %s: %w", s.Path, err)
+	}
+	if len(rows) != 1 || rows[0].String("sddl") == "" {
+		return "", acl{}, fmt.Errorf("cannot read the access list of %s: none came back", s.Path)
+	}
+	sddl := rows[0].String("sddl")
+	list, err := parseSDDL(sddl)
+	if err != nil {
+		return "", acl{}, fmt.Errorf("cannot read the access list of %s: %w", s.Path, err)
+	}
+	return sddl, list, nil
+}
+
+// missing returns what is declared and not granted.
+func (s *Directory) missing(list acl) (out []ACE) {
+	for _, a := range s.ACL {
+		g, want := list.granted(sidOf(a.SID)), masks[a.Rights]
+		if g.own&want != want || (inherits(a) && (g.files&want != want || g.dirs&want != want)) {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+func inherits(a ACE) bool { return a.Inherit == nil || *a.Inherit }
+
+// Apply makes the directory and adds the entries that are missing.
+func (s *Directory) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	if _, err := n.Do(ctx, node.MakeDir{Path: s.Path}); err != nil {
+		return steps.Outcome{}, fmt.Errorf("cannot make directory %s: %w", s.Path, err)
+	}
+	if len(s.ACL) == 0 {
+		return steps.Outcome{}, nil
+	}
+	_, list, err := s.acl(ctx, n)
+	if err != nil {
+		return steps.Outcome{}, err
+	}
+	missing := s.missing(list)
+	if len(missing) == 0 {
+		return steps.Outcome{}, nil
+	}
+	for _, a := range missing {
+		list.grant(sidOf(a.SID), masks[a.Rights], inherits(a))
+	}
+	return steps.Outcome{}, s.setACL(ctx, n, list.String())
+}
+
+func (s *Directory) setACL(ctx context.Context, n node.Node, sddl string) error {
+	if _, err := n.Do(ctx, node.ACLSet{Path: s.Path, SDDL: sddl}); err != nil {
+		return fmt.Errorf("cannot set the access list of %s: %w", s.Path, err)
+	}
+	return nil
+}
+
+// Undo puts the access list back, or removes what was made as far as it is empty.
+func (s *Directory) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
+	var b directoryBefore
+	if err := json.Unmarshal(before, &b); err != nil {
+		return fmt.Errorf("cannot read the recorded state: %w", err)
+	}
+	if b.Made == "" {
+		if b.SDDL == "" {
+			return nil
+		}
+		return s.setACL(ctx, n, b.SDDL)
+	}
+	for path := s.Path; len(path) >= len(b.Made) && !isRoot(path); path = parent(path) {
+		rows, err := n.Query(ctx, node.Dir{Path: path})
+		if errors.Is(err, node.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot look into %s: %w", path, err)
+		}
+		if len(rows) > 0 {
+			return nil
+		}
+		if err := remove(ctx, n, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// topmostMissing returns the highest directory on the way to path that is not there.
+func topmostMissing(ctx context.Context, r node.Reader, path string) (string, error) {
+	missing := path
+	for up := parent(path); !isRoot(up); up = parent(up) {
+		_, err := r.Stat(ctx, up)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, node.ErrNotFound) {
+			return "", fmt.Errorf("cannot look at %s: %w", up, err)
+		}
+		missing = up
+	}
+	return missing, nil
 }

@@ -1,0 +1,87 @@
+package direct
+
+import (
+	"fmt"
+	"strings"
+
+	"deploy/internal/node"
+	"deploy/internal/resident"
+)
+
+// refusal is what the machine answered, and which of package node's answers it is. errors.As finds the CodeError in it,
+// errors.Is the kind.
+type refusal struct {
+	node string
+	code *node.CodeError
+	kind error // nil, or one of node's sentinels
+}
+
+func (r *refusal) Error() string { return r.node + ": " + r.code.Error() }
+
+func (r *refusal) Unwrap() []error {
+	if r.kind == nil {
+		return []error{r.code}
+	}
+	return []error{r.kind, r.code}
+}
+
+func refusalOf(name, op string, v any) error {
+	m, ok := v.(map[string]any)
+	if !ok {
+		return fmt.Errorf("%s: %s failed, and said why as a %T", name, op, v)
+	}
+	row := node.Row(m)
+	code := &node.CodeError{Op: op, Code: row.Int("code"), ID: row.String("id"), Category: row.String("category"), Text: row.String("text")}
+	return &refusal{node: name, code: code, kind: kindOf(op, code)}
+}
+
+// WMI's own codes (WbemErrorEnum). An invalid query can only mean a property that the class lacks, since nothing else varies in ours.
+const (
+	wbemNotFound         = 0x80041002
+	wbemInvalidNamespace = 0x8004100E
+	wbemInvalidClass     = 0x80041010
+	wbemInvalidQuery     = 0x80041017
+)
+
+func kindOf(op string, c *node.CodeError) error {
+	switch {
+	case c.ID == resident.IDNotFound:
+		return node.ErrNotFound
+	case c.ID == resident.IDUnsupported, strings.HasPrefix(c.ID, "NamedParameterNotFound"), strings.HasPrefix(c.ID, "CommandNotFoundException"):
+		return node.ErrUnsupported
+	case strings.HasPrefix(op, "wmi."):
+		switch c.Code {
+		case wbemNotFound:
+			return node.ErrNotFound
+		case wbemInvalidNamespace, wbemInvalidClass, wbemInvalidQuery:
+			return node.ErrUnsupported
+		}
+	case strings.HasPrefix(op, "cmdlet ") && c.Category == "ObjectNotFound":
+		return node.ErrNotFound
+	}
+	return nil
+}
+
+// opOf says what a request does, for people: the verb and what it is about, never a value that it carries.
+func opOf(r node.Request) string {
+	row := node.Row(r.Args)
+	subject := ""
+	switch r.Verb {
+	case "wmi.get":
+		subject = row.String("ns") + ":" + row.String("class")
+	case "wmi.call":
+		subject = row.String("ns") + ":" + row.String("class") + "." + row.String("method")
+	case "run":
+		subject = first(row.Strings("argv"))
+	case "ad.find":
+		subject = row.String("base")
+	default:
+		for _, name := range []string{"key", "name", "path", "dn", "id"} {
+			if row.Has(name) {
+				subject = row.String(name)
+				break
+			}
+		}
+	}
+	return strings.TrimSpace(r.Verb + " " + subject)
+}

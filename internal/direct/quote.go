@@ -1,0 +1,63 @@
+package direct
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// quote writes the arguments after the program's name so that CommandLineToArgvW and the C run time read them back as they are:
+// backslashes are literal except in front of a quote. Source: the documentation of CommandLineToArgvW and "Parsing C Command-Line Arguments".
+func quote(argv []string) (string, error) {
+	if len(argv) == 0 || argv[0] == "" {
+		return "", errors.New("no program is named")
+	}
+	if strings.ContainsAny(argv[0], "\"\x00") {
+		return "", fmt.Errorf("not a program name: %q", argv[0])
+	}
+	name := strings.ToLower(argv[0])
+	batch := strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
+	var b strings.Builder
+	for i, a := range argv[1:] {
+		if strings.ContainsRune(a, 0) {
+			return "", fmt.Errorf("argument %d holds a zero character", i+1)
+		}
+		// CreateProcess hands a batch file to cmd.exe, which reads the line by rules of its own and would run what stands behind these
+		if batch && strings.ContainsAny(a, "\"%^&|<>()!\r\n") {
+			return "", fmt.Errorf("argument %d of a batch file holds a character that cmd.exe would act on", i+1)
+		}
+		if i > 0 {
+			b.WriteByte(' ')
+		}
+		quoteOne(&b, a)
+	}
+	// 32,767 characters is CreateProcess's limit; the name and the quotes around it count too
+	if b.Len()+len(argv[0])+3 > 32766 {
+		return "", errors.New("the command line is longer than Windows allows")
+	}
+	return b.String(), nil
+}
+
+func quoteOne(b *strings.Builder, a string) {
+	if a != "" && !strings.ContainsAny(a, " \t\n\v\"") {
+		b.WriteString(a)
+		return
+	}
+	b.WriteByte('"')
+	slashes := 0
+	for i := 0; i < len(a); i++ {
+		switch a[i] {
+		case '\\':
+			slashes++
+			continue
+		case '"':
+			b.WriteString(strings.Repeat(`\`, 2*slashes+1))
+		default:
+			b.WriteString(strings.Repeat(`\`, slashes))
+		}
+		slashes = 0
+		b.WriteByte(a[i])
+	}
+	b.WriteString(strings.Repeat(`\`, 2*slashes))
+	b.WriteByte('"')
+}

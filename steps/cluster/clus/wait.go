@@ -1,0 +1,174 @@
+package clus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// Limits of waiting where the caller's deadline is not nearer.
+const (
+	stateLimit = 10 * time.Minute // resources with a long PendingTimeout (a mailbox store takes minutes)
+	pauseFirst = 200 * time.Millisecond
+	pauseMost  = 5 * time.Second
+)
+
+// Until asks again and again until ok says yes, with growing pauses, for at most limit. What names it for the error.
+// An error of ok ends the waiting, except one that says that the cluster does not answer just now.
+func Until(ctx context.Context, limit time.Duration, what string, ok func(ctx context.Context) (bool, error)) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	pause := pauseFirst
+	var last error
+	for {
+		done, err := ok(ctx)
+		if done {
+			return nil
+		}
+		if err != nil && !passing(err) {
+			return fmt.Errorf("cannot wait for %s: %w", what, err)
+		}
+		if err != nil && ctx.Err() == nil {
+			last = err
+		}
+		t := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			if last != nil {
+				return fmt.Errorf("waited in vain for %s: %w (last answer: %w)", what, ctx.Err(), last)
+			}
+			return fmt.Errorf("waited in vain for %s: %w", what, ctx.Err())
+		case <-t.C:
+		}
+		pause = min(pause*3/2, pauseMost)
+	}
+}
+
+// passing says that an error may go away by itself: the RPC server is not there (1722, 1753), the security package is not
+// ready (1825), the cluster is joining (5061 and its neighbours), or the service is only just starting.
+func passing(err error) bool {
+	var until *steps.UntilError
+	return errors.As(err, &until) || errors.Is(err, node.ErrUnsupported) || IsCode(err, 1722, 1753, 1825, 5050, 5054, 5061, 5074)
+}
+
+// WaitCluster waits until the node is a member, its cluster answers and the cluster's own group is online.
+func WaitCluster(ctx context.Context, n node.Node) error {
+	return Until(ctx, stateLimit, "the cluster to answer on "+n.Facts().Computer, func(ctx context.Context) (bool, error) {
+		v, err := Open(ctx, n)
+		if err != nil {
+			return false, nil // the service may be starting: only the deadline ends this
+		}
+		online, _ := CoreOnline(ctx, v)
+		return online, nil
+	})
+}
+
+// CoreOnline says whether the cluster's own group is online.
+func CoreOnline(ctx context.Context, v View) (bool, error) {
+	groups, err := v.Groups(ctx)
+	if err != nil {
+		return false, err
+	}
+	resources, err := v.Resources(ctx)
+	if err != nil {
+		return false, err
+	}
+	core, found := CoreGroup(groups, resources)
+	return found && core.State == GroupOnline, nil
+}
+
+// WaitResource waits until a resource is in a state.
+func WaitResource(ctx context.Context, v View, name string, state int64) error {
+	return Until(ctx, stateLimit, fmt.Sprintf("resource %q to come to state %d", name, state), func(ctx context.Context) (bool, error) {
+		all, err := v.Resources(ctx)
+		if err != nil {
+			return false, err
+		}
+		r, found := FindResource(all, name)
+		if !found {
+			return false, fmt.Errorf("%w: the resource is gone", node.ErrNotFound)
+		}
+		if r.State == ResourceFailed && state != ResourceFailed {
+			return false, fmt.Errorf("resource %q has failed (state %d)", name, r.State)
+		}
+		return r.State == state, nil
+	})
+}
+
+// WaitGroup waits until a group is on a node (any when "") and is online; offline counts as well when it holds nothing.
+func WaitGroup(ctx context.Context, v View, name, owner string) error {
+	return Until(ctx, stateLimit, fmt.Sprintf("group %q to be online", name), func(ctx context.Context) (bool, error) {
+		groups, err := v.Groups(ctx)
+		if err != nil {
+			return false, err
+		}
+		g, found := FindGroup(groups, name)
+		if !found {
+			return false, fmt.Errorf("%w: the group is gone", node.ErrNotFound)
+		}
+		if owner != "" && !SameNode(g.Owner, owner) {
+			return false, nil
+		}
+		if g.State == GroupOnline {
+			return true, nil
+		}
+		resources, err := v.Resources(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, r := range resources {
+			if strings.EqualFold(r.Group, name) {
+				return false, nil
+			}
+		}
+		return true, nil // an empty group is offline, and that is all it can be
+	})
+}
+
+// Regroup moves a resource to another group. Both must be owned by one node: a group that holds nothing but disks is brought
+// to the owner of the other, any other arrangement is an error.
+func Regroup(ctx context.Context, n node.Node, v View, resource, to string) error {
+	groups, err := v.Groups(ctx)
+	if err != nil {
+		return err
+	}
+	all, err := v.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	r, found := FindResource(all, resource)
+	if !found {
+		return NotThere(n, "resource", resource)
+	}
+	if strings.EqualFold(r.Group, to) {
+		return nil
+	}
+	from, ok1 := FindGroup(groups, r.Group)
+	target, ok2 := FindGroup(groups, to)
+	if !ok1 || !ok2 {
+		return NotThere(n, "group", to)
+	}
+	h := HandOf(n.Facts())
+	if !SameNode(from.Owner, target.Owner) {
+		mover, place := from.Name, target.Owner
+		if !StorageOnly(all, from.Name) {
+			mover, place = target.Name, from.Owner
+		}
+		if !StorageOnly(all, mover) {
+			return fmt.Errorf("cannot move resource %q to group %q: the groups are on %s and %s and both hold a service", resource, to, from.Owner, target.Owner)
+		}
+		if err := h.Do(ctx, n, Change{Op: MoveGroup, Name: mover, To: place}); err != nil {
+			return err
+		}
+		if err := WaitGroup(ctx, v, mover, place); err != nil {
+			return err
+		}
+	}
+	return h.Do(ctx, n, Change{Op: MoveResource, Name: r.Name, To: target.Name})
+}

@@ -36,6 +36,11 @@ type Ctx struct {
 	Go func(work func(c *Ctx))
 	// Logon says whether a user (DOMAIN\name or name) has that password. nil: World.Forest.Users decides.
 	Logon func(user, password string) bool
+
+	guard bool                  // Sleep is wrapped, see guarded
+	alive func() bool           // what runs is still wanted; nil is yes
+	wait  func(d time.Duration) // the unwrapped Sleep
+	depth int                   // nesting of command lines
 }
 
 // Result is what a tool leaves behind.
@@ -119,6 +124,10 @@ type Behaviours struct {
 	Operate map[string]func(c *Ctx, arg string) error
 	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries are skipped.
 	Lookup []func(c *Ctx, path string) Tool
+	// Have says whether a tool is on the machine (a release, an installed feature); a tool without an entry always is.
+	Have map[string]func(c *Ctx) bool
+	// Texts are system messages by Win32 code in the order of Locales.
+	Texts map[int][4]string
 	// OnFeature runs after a role or feature was installed or removed: services and tools come and go with it.
 	OnFeature []func(c *Ctx, id string, installed bool)
 	// OnService runs after a service was started or stopped (sc, net, WMI, cmdlets); name as in the registry. A family may set the
@@ -162,6 +171,21 @@ func (b *Behaviours) Add(o *Behaviours) *Behaviours {
 	b.OnBoot = append(b.OnBoot, o.OnBoot...)
 	b.OnDown = append(b.OnDown, o.OnDown...)
 	b.Lookup = append(b.Lookup, o.Lookup...)
+	for n, f := range o.Have {
+		if b.Have == nil {
+			b.Have = map[string]func(c *Ctx) bool{}
+		}
+		if b.Have[n] != nil {
+			panic("presence of a tool registered twice: " + n)
+		}
+		b.Have[n] = f
+	}
+	for n, t := range o.Texts {
+		if b.Texts == nil {
+			b.Texts = map[int][4]string{}
+		}
+		b.Texts[n] = t
+	}
 	b.Hives = append(b.Hives, o.Hives...)
 	b.OnFeature = append(b.OnFeature, o.OnFeature...)
 	b.OnService = append(b.OnService, o.OnService...)

@@ -83,17 +83,19 @@ type Key struct {
 	Values map[string]*Value `json:"values,omitempty"` // by lower-case name
 }
 
-// Value is one registry value. Type: string expand binary dword qword multi.
+// Value is one registry value. Type: string expand binary dword qword multi. It keeps its Go type over JSON, see UnmarshalJSON.
 type Value struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
-	Data any    `json:"data"` // string, int64 (kept as a JSON number), []byte as base64 in Bytes, []string
+	Data any    `json:"data"` // string, int64 (dword, qword), []byte (binary; base64 in JSON), []string (multi)
 }
 
 // Service is one Windows service. Start as in the registry: 0 boot 1 system 2 auto 3 demand 4 disabled.
 type Service struct {
 	Name        string   `json:"name"`
-	Display     string   `json:"display"` // in the machine's language
+	Display     string   `json:"display"`           // in the machine's language
+	Kind        int      `json:"kind,omitempty"`    // service type as in the registry: 16 own process, 32 shared process; 0 is 32
+	Deleted     bool     `json:"deleted,omitempty"` // marked for deletion (1072) until it has stopped or the machine restarted
 	Start       int      `json:"start"`
 	Delayed     bool     `json:"delayed,omitempty"`
 	State       int      `json:"state"` // 1 stopped 2 start pending 3 stop pending 4 running
@@ -186,6 +188,7 @@ type Task struct {
 // Job is a resident job (job.start): a scheduled task run once, with an exit file and an output file.
 type Job struct {
 	ID      string    `json:"id"`
+	Argv    []string  `json:"argv,omitempty"`
 	Phase   string    `json:"phase"` // running, done, lost
 	Code    int       `json:"code"`
 	Output  []byte    `json:"output,omitempty"`

@@ -49,7 +49,16 @@ func fits(n *yamlx.Node, t *Type) bool {
 	case "any":
 		return true
 	}
-	return n.Kind == yamlx.Scalar
+	if n.Kind != yamlx.Scalar {
+		return false
+	}
+	switch n.Value.(type) {
+	case bool:
+		return t.Kind == "boolean"
+	case string:
+		return wants(t.Kind) == "text"
+	}
+	return t.Kind == "integer" || t.Kind == "number"
 }
 
 // wrong reports a value of the wrong form.

@@ -1,0 +1,3 @@
+package rules
+
+func evs03() Catalogue { return nil }

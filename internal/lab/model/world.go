@@ -113,6 +113,8 @@ type File struct {
 	Modified time.Time `json:"modified"`
 	SDDL     string    `json:"sddl,omitempty"` // "" inherits
 	ReadOnly bool      `json:"readonly,omitempty"`
+	// Volatile files are logs and reports: they say when something was done and are no part of the state that runs are compared by.
+	Volatile bool `json:"volatile,omitempty"`
 }
 
 // Adapter is one network card with its IP settings.

@@ -3,10 +3,18 @@ package packages
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/jobs"
+	"deploy/steps/look"
 )
 
 // Package runs an MSI file or a setup program and knows by the registry whether it is installed.
@@ -16,7 +24,7 @@ type Package struct {
 	Directory   string   `json:"directory,omitempty" doc:"working directory"`
 	ProductCode string   `json:"product_code,omitempty" doc:"product code {GUID} under the uninstall key that says that it is installed"`
 	Detect      *Detect  `json:"detect,omitempty" doc:"a registry value that says that it is installed; use this or product_code"`
-	Codes       []int    `json:"codes" doc:"exit codes that mean done; 3010 and 1641 mean done with a restart due and need not be named"`
+	Codes       []int    `json:"codes" doc:"exit codes that mean done, beside 0; 3010 and 1641 mean done with a restart due and need not be named"`
 	As          string   `json:"as,omitempty" doc:"name of the site's credential to run it with; it is then a job, which outlives the session"`
 	Uninstall   []string `json:"uninstall,omitempty" doc:"program and arguments that take it off again; for an .msi file with product_code it is known"`
 }
@@ -28,27 +36,203 @@ type Detect struct {
 	Data string `json:"data" doc:"what the value must be, as text; no key means that it must exist"`
 }
 
-// Kind names the step.
-func (s *Package) Kind() string { return "package" }
-
-// Check looks at the machine.
-func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	return steps.Diff{}, errors.New("not written yet")
+// before tells nothing but that the product was not there: Apply is never asked to replace one.
+type before struct {
+	Installed bool `json:"installed"`
 }
 
-// Apply does what d says.
-func (s *Package) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
-	return steps.Outcome{}, errors.New("not written yet")
-}
+const (
+	uninstallKey   = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall\`
+	uninstallKey32 = `HKLM\SOFTWARE\Wow6432Node\Microsoft\Windows\CurrentVersion\Uninstall\`
+	limit          = 4 * time.Hour
+)
 
-// Undo restores before.
-func (s *Package) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	return errors.New("not written yet")
-}
+// Exit codes of Windows Installer that setup programs share. Source: MsiExec.exe and InstMsi.exe error messages.
+const (
+	codeDone          = 0
+	codeUnknown       = 1605 // ERROR_UNKNOWN_PRODUCT: not installed, so an uninstallation is done
+	codeOther         = 1618 // ERROR_INSTALL_ALREADY_RUNNING
+	codeRebootStarted = 1641
+	codeReboot        = 3010
+)
 
 func kind() steps.Kind {
 	return steps.Kind{
-		Name: "package",
-		New:  func() steps.Step { return &Package{} },
+		Name:    "package",
+		Summary: "Installs an MSI file or a setup program.",
+		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a value of your own. " +
+			"It runs the program when it is not, waits for its end and judges by the exit code. With as it runs as a job with that " +
+			"credential, which is what setups need that reach other machines.",
+		Undo:    "Runs the uninstall command, or msiexec /x for an .msi file with its product code. Without either the step is a point of no return.",
+		Proof:   "unit-tested on a scripted machine",
+		Sources: []string{"Windows Installer exit codes 0, 1605, 1618, 1641, 3010", "Uninstall registry key"},
+		Calls:   []node.Call{{Tool: "msiexec.exe", On: node.WindowsReleases(), Source: "msiexec, Windows Installer command-line options"}},
+		New:     func() steps.Step { return &Package{} },
+		Example: "path: D:\\media\\tool.msi\narguments: [ALLUSERS=1]\nproduct_code: '{8E5233E1-7495-44FB-8DEB-4BE906D59619}'\n",
 	}
+}
+
+// Kind names the step.
+func (s *Package) Kind() string { return "package" }
+
+var guid = regexp.MustCompile(`(?i)^\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}$`)
+
+// Validate looks at the data.
+func (s *Package) Validate() error {
+	if (s.ProductCode == "") == (s.Detect == nil) {
+		return steps.FieldErr("product_code", "give either product_code or detect, so that it can be told whether it is installed")
+	}
+	if s.ProductCode != "" && !guid.MatchString(s.ProductCode) {
+		return steps.FieldErr("product_code", "%q is not a GUID in braces", s.ProductCode)
+	}
+	if s.Detect != nil && !strings.HasPrefix(strings.ToUpper(s.Detect.Key), `HKLM\`) {
+		return &steps.FieldError{Path: []string{"detect", "key"}, Msg: `must begin with HKLM\`}
+	}
+	return nil
+}
+
+func (s *Package) keys() []string {
+	if s.Detect != nil {
+		return []string{s.Detect.Key}
+	}
+	return []string{uninstallKey + s.ProductCode, uninstallKey32 + s.ProductCode}
+}
+
+// Reads names what Check will ask.
+func (s *Package) Reads(node.Facts) []node.Query {
+	return []node.Query{node.Registry{Key: s.keys()[0]}}
+}
+
+// Check reads the registry.
+func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	installed, err := s.installed(ctx, r)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if installed {
+		return steps.NoChange(), nil
+	}
+	d := steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: s.Path, From: "not installed", To: "installed"}},
+		Before: steps.MustJSON(before{}), Via: "setup program"}
+	if s.msi() {
+		d.Via = "msiexec"
+	}
+	if len(s.uninstall()) == 0 {
+		d.Effects.PointOfNoReturn = "no uninstall command is given"
+	}
+	return d, nil
+}
+
+func (s *Package) installed(ctx context.Context, r node.Reader) (bool, error) {
+	for _, key := range s.keys() {
+		values, found, err := look.RegistryKey(ctx, r, key)
+		if err != nil {
+			return false, err
+		}
+		if !found {
+			continue
+		}
+		if s.Detect == nil || (s.Detect.Name == "" && s.Detect.Data == "") {
+			return true, nil
+		}
+		for _, v := range values {
+			if strings.EqualFold(v.Name, s.Detect.Name) && (s.Detect.Data == "" || strings.EqualFold(v.Text(), s.Detect.Data)) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+func (s *Package) msi() bool { return strings.HasSuffix(strings.ToLower(s.Path), ".msi") }
+
+func (s *Package) install() []string {
+	if s.msi() {
+		return append([]string{"msiexec.exe", "/i", s.Path, "/qn", "/norestart"}, s.Arguments...)
+	}
+	return append([]string{s.Path}, s.Arguments...)
+}
+
+func (s *Package) uninstall() []string {
+	if len(s.Uninstall) > 0 {
+		return s.Uninstall
+	}
+	if s.msi() && s.ProductCode != "" {
+		return []string{"msiexec.exe", "/x", s.ProductCode, "/qn", "/norestart"}
+	}
+	return nil
+}
+
+// Apply runs the program.
+func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	code, text, err := s.run(ctx, n, s.install())
+	if err != nil {
+		return steps.Outcome{}, err
+	}
+	switch {
+	case code == codeDone, slices.Contains(s.Codes, code):
+		return steps.Outcome{}, nil
+	case code == codeReboot, code == codeRebootStarted:
+		return steps.Outcome{Reboot: true}, nil
+	}
+	err = fmt.Errorf("cannot install %s: %w", s.Path, &node.CodeError{Op: "setup", Code: int64(code), Text: text})
+	if code == codeOther {
+		err = hint.Wrap(err, "another installation is running on the machine: wait for its end")
+	}
+	return steps.Outcome{}, err
+}
+
+// Undo runs the uninstallation, unless the product is gone already.
+func (s *Package) Undo(ctx context.Context, n node.Node, recorded json.RawMessage) error {
+	var b before
+	if err := json.Unmarshal(recorded, &b); err != nil {
+		return fmt.Errorf("cannot read the recorded state: %w", err)
+	}
+	installed, err := s.installed(ctx, n)
+	if err != nil || !installed {
+		return err
+	}
+	argv := s.uninstall()
+	if len(argv) == 0 {
+		return hint.Wrap(fmt.Errorf("cannot take %s off again: no uninstall command is given", s.Path), "give the step uninstall, or do it by hand")
+	}
+	code, text, err := s.run(ctx, n, argv)
+	if err != nil {
+		return err
+	}
+	switch code {
+	case codeDone, codeUnknown, codeReboot, codeRebootStarted:
+		return nil
+	}
+	if slices.Contains(s.Codes, code) {
+		return nil
+	}
+	return fmt.Errorf("cannot take %s off again: %w", s.Path, &node.CodeError{Op: "uninstallation", Code: int64(code), Text: text})
+}
+
+// run starts a program as a job when it needs a credential, and waits for it in the session otherwise.
+func (s *Package) run(ctx context.Context, n node.Node, argv []string) (code int, text string, err error) {
+	c := node.Cmd{Argv: argv, Dir: s.Directory, As: s.As, Timeout: limit}
+	if s.As == "" {
+		res, err := n.Run(ctx, c)
+		if err != nil {
+			return 0, "", fmt.Errorf("cannot run %s: %w", argv[0], err)
+		}
+		return res.Code, tail(string(res.Stdout) + string(res.Stderr)), nil
+	}
+	state, err := jobs.Run(ctx, n, jobs.ID("package", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))}, argv...)...), c, 0)
+	if err != nil {
+		return 0, "", err
+	}
+	return state.Code, tail(state.Output), nil
+}
+
+// tail keeps the end of a program's output: that is where it says why.
+func tail(text string) string {
+	const most = 500
+	r := []rune(strings.TrimSpace(text))
+	if len(r) > most {
+		r = r[len(r)-most:]
+	}
+	return string(r)
 }

@@ -114,7 +114,9 @@ func find(ctx context.Context, r node.Reader, serial string) (disk, error) {
 		"the same disk over several paths needs multipath I/O to be set up")
 }
 
-func sameSerial(a, b string) bool { return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b)) }
+func sameSerial(a, b string) bool {
+	return strings.EqualFold(strings.TrimSpace(a), strings.TrimSpace(b))
+}
 
 func disks(ctx context.Context, r node.Reader) ([]disk, error) {
 	qs := reads(r.Facts())

@@ -189,7 +189,22 @@ func (c *compiler) variables(parameters map[string]any, nodes []any) {
 			role[r.(string)] = append(role[r.(string)].([]any), n)
 		}
 	}
-	c.vars = variables{"parameters": parameters, "role": role, "nodes": nodes, "site": c.site.Name, "__nodes": c.byName}
+	c.vars = variables{"parameters": parameters, "role": role, "nodes": nodes, "site": c.site.Name, "lab": c.lab(), "__nodes": c.byName}
+}
+
+// lab tells static rules what the site says of its emulated machines: os is a release by node name, "" where the site has no
+// lab section. It is not what a real machine runs; that is for probes to find out.
+func (c *compiler) lab() map[string]any {
+	given := !c.site.Tree.Get("lab").IsNull()
+	releases := map[string]any{}
+	for _, n := range c.site.Nodes {
+		release := ""
+		if given {
+			release = orText(c.site.Lab.Machines[n.Name].OS, c.site.Lab.OS)
+		}
+		releases[n.Name] = release
+	}
+	return map[string]any{"os": releases, "domain": c.site.Lab.Domain, "locale": c.site.Lab.Locale}
 }
 
 // fail reports an evaluation that went wrong, at its place in the playbook.

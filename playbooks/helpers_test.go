@@ -42,3 +42,5 @@ func (n *note) Validate() error {
 func registry() *steps.Registry {
 	return steps.NewRegistry([]steps.Kind{{Name: "test.note", Summary: "says something", New: func() steps.Step { return &note{} }}})
 }
+
+func emptyRegistry() *steps.Registry { return steps.NewRegistry() }

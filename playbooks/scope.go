@@ -28,6 +28,7 @@ func newScope(pb *Playbook) scope {
 		m["role"] = roles
 		m["nodes"] = types.Array(n)
 		m["site"] = types.String
+		m["lab"] = types.Map{"os": types.Map{types.Extra: types.String}, "domain": types.String, "locale": types.String}
 		m["__nodes"] = types.Map{types.Extra: n}
 		m["__budget"] = types.TypeOf(&budget{})
 	}

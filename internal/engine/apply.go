@@ -81,7 +81,8 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	return r.end(ctx)
 }
 
-// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply.
+// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply. After a rollback that
+// went to its end there is nothing to resume: applying again is a wish that must be spoken.
 func Resume(ctx context.Context, o Options) (*Summary, error) {
 	if o.Command == "" {
 		o.Command = "resume"
@@ -94,16 +95,22 @@ func Resume(ctx context.Context, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	if last := st.LastRun(); last != nil && last.Result.How != HowDone {
-		var s runStart
-		if err := unmarshal(last.Data, &s); err != nil {
-			return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
-		}
-		if s.Rollback != nil {
-			return Rollback(ctx, o, *s.Rollback)
-		}
+	last := st.LastRun()
+	if last == nil {
+		return Apply(ctx, o, nil)
 	}
-	return Apply(ctx, o, nil)
+	var s runStart
+	if err := unmarshal(last.Data, &s); err != nil {
+		return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
+	}
+	switch {
+	case s.Rollback == nil:
+		return Apply(ctx, o, nil)
+	case last.Result.How == HowDone:
+		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end", last.ID),
+			"to do it all again: deploy apply")
+	}
+	return Rollback(ctx, o, *s.Rollback)
 }
 
 // begin writes that the run starts.

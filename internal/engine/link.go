@@ -8,7 +8,6 @@ import (
 	"sync"
 	"time"
 
-	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/steps"
 )
@@ -83,7 +82,7 @@ func (r *run) restarting(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, t := range r.state.Tasks {
-		if t.Node == name && t.Word == journal.Rebooting {
+		if t.Node == name && t.BootID != "" {
 			return true
 		}
 	}

@@ -89,6 +89,7 @@ func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[stri
 // that has something to do provides the tag, and an error otherwise.
 func (r *run) fill(p *Plan) error {
 	providers := map[string][]string{}
+	changes := false
 	var errs []error
 	for _, ph := range r.prog.Phases {
 		pp := PlanPhase{ID: ph.ID, Title: ph.Title, OnFailure: ph.OnFailure}
@@ -109,6 +110,10 @@ func (r *run) fill(p *Plan) error {
 					errs = append(errs, err)
 					continue
 				}
+				if !changes && r.recalled(t, d) {
+					d = steps.NoChange()
+				}
+				changes = changes || d.Action != steps.NoOp
 				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.task(t.ID).Word}
 				if gs, ok := t.Step.(steps.Gated); ok && d.Action != steps.NoOp {
 					g := gs.Gate()

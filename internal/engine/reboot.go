@@ -98,7 +98,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 // settleReboot ends a restart that an earlier run left on record: it was done when the boot id differs, and is owed otherwise.
 func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
-	if st.Word != journal.Rebooting {
+	if st.BootID == "" {
 		return nil
 	}
 	ex, err := r.open(ctx, t.Node)

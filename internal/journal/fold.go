@@ -85,7 +85,8 @@ type TaskState struct {
 	Run             string
 	Note            string
 	Failure         Failure   // for failed and undo-failed
-	BootID          string    // for rebooting: the boot that is to go
+	BootID          string    // a restart is owed or under way: the boot that is to go; "" for none
+	Changed         int64     // number of the last entry that announced a change of the node (Begin, UndoBegin), 0 for none
 	Signature       Signature // for signed, and kept after
 	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first one's end is the same act, and
 	// keeps the first one's Before; a Begin after an end (the machine had drifted) or for another wish is an act of its own.
@@ -201,10 +202,13 @@ func (s *State) addTask(e Entry) error {
 	was := t.Word
 	t.Phase, t.Node, t.Seq, t.Time, t.Run = e.Phase, e.Node, e.Seq, e.Time, e.Run
 	t.Note, t.Failure = "", Failure{}
+	if e.Kind == UndoBegin || e.Kind == Undone {
+		t.BootID = ""
+	}
 	p := s.phase(e.Phase)
 	switch e.Kind {
 	case Begin:
-		t.Word, p.Reached = Begun, false
+		t.Word, t.Changed, p.Reached = Begun, e.Seq, false
 		return t.begin(e)
 	case Done, NoOp:
 		t.Word = IsDone
@@ -236,7 +240,7 @@ func (s *State) addTask(e Entry) error {
 		t.Word = GateSigned
 		return decode(e.Data, &t.Signature)
 	case UndoBegin:
-		t.Word, p.Reached = Undoing, false
+		t.Word, t.Changed, p.Reached = Undoing, e.Seq, false
 		return t.undoBegin(e)
 	case Undone:
 		p.Reached = false

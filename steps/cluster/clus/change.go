@@ -33,14 +33,14 @@ const (
 
 // Change is one change, as data.
 type Change struct {
-	Op         Op
-	Name, To   string
-	Type       string
-	Number     int64
-	Of         Object
-	Values     map[string]any // string or int64
-	List       []string
-	Owners     []string // with AddOwner and DropOwner: all owners as they are to be, for a tool that sets the whole list
+	Op       Op
+	Name, To string
+	Type     string
+	Number   int64
+	Of       Object
+	Values   map[string]any // string or int64
+	List     []string
+	Owners   []string // with AddOwner and DropOwner: all owners as they are to be, for a tool that sets the whole list
 }
 
 // Hand changes the cluster. It does one thing and returns; waiting for states is the caller's business.
@@ -57,3 +57,7 @@ func HandOf(f node.Facts) Hand {
 	}
 	return exeHand{}
 }
+
+// stored says that a code of a property change means that the value is stored and takes effect when the resource comes online
+// the next time. Source: winerror.h, 5024 ERROR_RESOURCE_PROPERTIES_STORED.
+func stored(op Op, code int64) bool { return op == SetProperties && code == 5024 }

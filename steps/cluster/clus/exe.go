@@ -26,7 +26,7 @@ func (exeHand) Do(ctx context.Context, n node.Node, c Change) error {
 		if err != nil {
 			return fmt.Errorf("cannot %s %q on %s: %w", c.Op, c.Name, n.Facts().Computer, err)
 		}
-		if res.Code != 0 {
+		if res.Code != 0 && !stored(c.Op, int64(res.Code)) {
 			return fmt.Errorf("cannot %s %q on %s: %w", c.Op, c.Name, n.Facts().Computer,
 				&node.CodeError{Op: strings.Join(argv, " "), Code: int64(res.Code), Text: lastLine(string(res.Stdout) + "\n" + string(res.Stderr))})
 		}

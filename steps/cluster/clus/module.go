@@ -23,7 +23,11 @@ func (moduleHand) Via(op Op) string {
 }
 
 func (moduleHand) Do(ctx context.Context, n node.Node, c Change) error {
-	if _, err := n.Do(ctx, moduleAction(c)); err != nil {
+	_, err := n.Do(ctx, moduleAction(c))
+	if code, ok := node.Code(err); ok && stored(c.Op, code&0xFFFF) {
+		err = nil
+	}
+	if err != nil {
 		return fmt.Errorf("cannot %s %q on %s: %w", c.Op, c.Name, n.Facts().Computer, err)
 	}
 	return nil

@@ -322,3 +322,13 @@ func wrap(err error, format string, args ...any) error {
 	}
 	return fmt.Errorf(format+": %w", append(args, err)...)
 }
+
+// Refers says that a WMI reference (an object path) means this resource.
+func Refers(ref string, x Resource) bool {
+	for _, k := range refKeys(ref) {
+		if strings.EqualFold(k, x.Name) || (x.ID != "" && strings.EqualFold(k, x.ID)) {
+			return true
+		}
+	}
+	return false
+}

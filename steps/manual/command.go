@@ -3,10 +3,14 @@ package manual
 import (
 	"context"
 	"encoding/json"
-	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/jobs"
 )
 
 // Command is a user's own step: three programs that check, do and take back.
@@ -21,27 +25,126 @@ type Command struct {
 	As          string   `json:"as,omitempty" doc:"name of the site's credential for apply and undo, which are then jobs"`
 }
 
-// Kind names the step.
-func (s *Command) Kind() string { return "command" }
-
-// Check looks at the machine.
-func (s *Command) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	return steps.Diff{}, errors.New("not written yet")
-}
-
-// Apply does what d says.
-func (s *Command) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
-	return steps.Outcome{}, errors.New("not written yet")
-}
-
-// Undo restores before.
-func (s *Command) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	return errors.New("not written yet")
-}
+// commandBefore is empty: what was there before is the command's own business.
+type commandBefore struct{}
 
 func commandKind() steps.Kind {
 	return steps.Kind{
-		Name: "command",
-		New:  func() steps.Step { return &Command{} },
+		Name:    "command",
+		Summary: "Runs programs of your own to check, to do and to take back.",
+		Doc: "Programs are started directly, without a shell; arguments are passed as they are. You vouch that check changes nothing: " +
+			"it runs in every plan. Decisions are made on exit codes alone. Never put a password into an argument: it would stand in the journal.",
+		Undo:    "Runs the undo program; without one, the step is a point of no return.",
+		Proof:   "unit-tested on a scripted machine; played in the lab",
+		New:     func() steps.Step { return &Command{} },
+		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
 	}
+}
+
+// Kind names the step.
+func (s *Command) Kind() string { return "command" }
+
+// Validate looks at the data.
+func (s *Command) Validate() error {
+	for key, argv := range map[string][]string{"check": s.CheckArgv, "apply": s.ApplyArgv} {
+		if len(argv) == 0 || argv[0] == "" {
+			return steps.FieldErr(key, "give a program")
+		}
+	}
+	if slices.Contains(s.todo(), 0) {
+		return steps.FieldErr("todo", "0 means nothing to do and cannot stand here")
+	}
+	return nil
+}
+
+func (s *Command) todo() []int {
+	if len(s.Todo) == 0 {
+		return []int{1}
+	}
+	return s.Todo
+}
+
+func (s *Command) codes() []int {
+	if len(s.Codes) == 0 {
+		return []int{0}
+	}
+	return s.Codes
+}
+
+func (s *Command) look() node.Query { return node.Tool{Argv: s.CheckArgv, Vouched: true} }
+
+// Reads names what Check will ask.
+func (s *Command) Reads(node.Facts) []node.Query { return []node.Query{s.look()} }
+
+// Check runs the check program.
+func (s *Command) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	rows, err := r.Query(ctx, s.look())
+	if err != nil {
+		return steps.Diff{}, fmt.Errorf("cannot run %s: %w", s.CheckArgv[0], err)
+	}
+	if len(rows) != 1 {
+		return steps.Diff{}, fmt.Errorf("cannot run %s: no exit code came back", s.CheckArgv[0])
+	}
+	code := int(rows[0].Int("code"))
+	if code == 0 {
+		return steps.NoChange(), nil
+	}
+	if !slices.Contains(s.todo(), code) {
+		return steps.Diff{}, fmt.Errorf("cannot tell whether there is something to do: %w",
+			&node.CodeError{Op: s.CheckArgv[0], Code: int64(code), Text: last(string(rows[0].Bytes("stdout")) + string(rows[0].Bytes("stderr")))})
+	}
+	d := steps.Diff{Action: steps.Run, Changes: []steps.Change{{Attr: "command", From: "to be done", To: strings.Join(s.ApplyArgv, " ")}},
+		Before: steps.MustJSON(commandBefore{}), Via: s.ApplyArgv[0]}
+	if len(s.UndoArgv) == 0 {
+		d.Effects.PointOfNoReturn = "the step names no undo program"
+	}
+	return d, nil
+}
+
+// Apply runs the apply program.
+func (s *Command) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	code, err := s.run(ctx, n, s.ApplyArgv, append(slices.Clone(s.codes()), s.RebootCodes...))
+	return steps.Outcome{Reboot: err == nil && slices.Contains(s.RebootCodes, code)}, err
+}
+
+// Undo runs the undo program.
+func (s *Command) Undo(ctx context.Context, n node.Node, _ json.RawMessage) error {
+	if len(s.UndoArgv) == 0 {
+		return fmt.Errorf("cannot take back %s: the step names no undo program", s.ApplyArgv[0])
+	}
+	_, err := s.run(ctx, n, s.UndoArgv, s.codes())
+	return err
+}
+
+func (s *Command) run(ctx context.Context, n node.Node, argv []string, good []int) (int, error) {
+	c := node.Cmd{Argv: argv, Dir: s.Directory, As: s.As}
+	var code int
+	var text string
+	if s.As == "" {
+		res, err := n.Run(ctx, c)
+		if err != nil {
+			return 0, fmt.Errorf("cannot run %s: %w", argv[0], err)
+		}
+		code, text = res.Code, string(res.Stdout)+string(res.Stderr)
+	} else {
+		state, err := jobs.Run(ctx, n, jobs.ID("command", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))}, argv...)...), c, 0)
+		if err != nil {
+			return 0, err
+		}
+		code, text = state.Code, state.Output
+	}
+	if !slices.Contains(good, code) {
+		return code, &node.CodeError{Op: argv[0], Code: int64(code), Text: last(text)}
+	}
+	return code, nil
+}
+
+// last keeps the end of a program's output.
+func last(text string) string {
+	const most = 500
+	r := []rune(strings.TrimSpace(text))
+	if len(r) > most {
+		r = r[len(r)-most:]
+	}
+	return string(r)
 }

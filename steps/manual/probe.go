@@ -2,11 +2,16 @@ package manual
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/look"
+	"deploy/steps/storage"
 )
 
 // Probe asserts facts about a node and changes nothing. All that is named must hold.
@@ -15,7 +20,7 @@ type Probe struct {
 	Message       string   `json:"message" required:"true" doc:"what is wrong when it does not hold"`
 	Hint          string   `json:"hint,omitempty" doc:"what a person can do about it"`
 	Severity      string   `json:"severity" enum:"must|should" doc:"must stops the run; should only warns"`
-	Releases      []string `json:"releases,omitempty" doc:"the node's Windows release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025"`
+	Releases      []string `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux"`
 	ServicePack   int      `json:"min_service_pack,omitempty" doc:"service pack number at least"`
 	Arch          string   `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture"`
 	Features      []string `json:"features,omitempty" doc:"Windows feature ids that are installed"`
@@ -38,27 +43,259 @@ type Running struct {
 	Absent bool   `json:"absent,omitempty" doc:"there is no such service"`
 }
 
+func probeKind() steps.Kind {
+	return steps.Kind{
+		Name:    "probe",
+		Summary: "Asserts facts about a node and changes nothing.",
+		Doc: "Everything that is named must hold. When it does not, a probe of severity must shows it in the plan and stops the run when its " +
+			"turn comes; one of severity should only warns. A plan shows a broken probe without failing, since an earlier step may still repair it.",
+		Undo:    "Nothing to undo.",
+		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
+		Sources: []string{"the rule catalogue"},
+		Calls: slices.Concat(look.FeatureCalls(), look.AdapterCalls(), storage.Calls(),
+			[]node.Call{look.ServiceCall(node.WindowsReleases())}),
+		New:     func() steps.Step { return &Probe{Severity: "must"} },
+		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
+	}
+}
+
 // Kind names the step.
 func (s *Probe) Kind() string { return "probe" }
 
-// Check looks at the machine.
-func (s *Probe) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	return steps.Diff{}, errors.New("not written yet")
-}
-
-// Apply does what d says.
-func (s *Probe) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
-	return steps.Outcome{}, errors.New("not written yet")
-}
-
-// Undo restores before.
-func (s *Probe) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	return errors.New("not written yet")
-}
-
-func probeKind() steps.Kind {
-	return steps.Kind{
-		Name: "probe",
-		New:  func() steps.Step { return &Probe{Severity: "must"} },
+// Validate looks at the data.
+func (s *Probe) Validate() error {
+	known := append(node.WindowsReleases(), node.Linux)
+	for i, r := range s.Releases {
+		if !slices.Contains(known, node.Release(r)) {
+			return &steps.FieldError{Path: []string{"releases", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a release", r)}
+		}
 	}
+	if s.FreeLetter != "" && look.Letter(s.FreeLetter) == "" {
+		return steps.FieldErr("free_letter", "%q is not a drive letter", s.FreeLetter)
+	}
+	if len(s.asserts()) == 0 {
+		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or another one")
+	}
+	return s.Registry.validate("registry")
+}
+
+// Reads names what Check will ask.
+func (s *Probe) Reads(f node.Facts) []node.Query {
+	var out []node.Query
+	if len(s.Features) > 0 {
+		out = append(out, look.FeatureReads(f)...)
+	}
+	if s.Service != nil {
+		out = append(out, look.ServiceQuery(s.Service.Name))
+	}
+	if s.Registry != nil {
+		out = append(out, node.Registry{Key: s.Registry.Key})
+	}
+	if s.FreeLetter != "" {
+		out = append(out, look.LettersQuery())
+	}
+	if s.Adapters > 0 {
+		out = append(out, look.AdapterReads(f)...)
+	}
+	if s.PendingReboot != "" {
+		out = append(out, look.RebootReads()...)
+	}
+	if len(s.Disks) > 0 {
+		out = append(out, storage.Reads(f)...)
+	}
+	return out
+}
+
+// assert looks at one thing; nil means that it holds.
+type assert func(ctx context.Context, r node.Reader) (*steps.Change, error)
+
+func broken(attr string, from, to any) (*steps.Change, error) {
+	return &steps.Change{Attr: attr, From: from, To: to}, nil
+}
+
+// asserts lists what the probe names.
+func (s *Probe) asserts() []assert {
+	var out []assert
+	add := func(named bool, a assert) {
+		if named {
+			out = append(out, a)
+		}
+	}
+	add(len(s.Releases) > 0, s.release)
+	add(s.ServicePack > 0, func(_ context.Context, r node.Reader) (*steps.Change, error) {
+		if have := r.Facts().ServicePack; have < s.ServicePack {
+			return broken("service pack", have, s.ServicePack)
+		}
+		return nil, nil
+	})
+	add(s.Arch != "", func(_ context.Context, r node.Reader) (*steps.Change, error) {
+		if have := r.Facts().Arch; have != s.Arch {
+			return broken("arch", have, s.Arch)
+		}
+		return nil, nil
+	})
+	add(s.Domain != "", func(_ context.Context, r node.Reader) (*steps.Change, error) {
+		if have := r.Facts().Domain; !strings.EqualFold(have, s.Domain) {
+			return broken("domain", have, s.Domain)
+		}
+		return nil, nil
+	})
+	add(len(s.Features) > 0, s.features)
+	add(s.Service != nil, s.service)
+	add(s.Registry != nil, func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		ok, found, err := s.Registry.holds(ctx, r)
+		if err != nil || ok {
+			return nil, err
+		}
+		return broken(s.Registry.label(), found, s.Registry.wish())
+	})
+	add(s.File != "", exists(s.File, true))
+	add(s.NoFile != "", exists(s.NoFile, false))
+	add(s.FreeLetter != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		used, err := look.Letters(ctx, r)
+		if err != nil || !used[look.Letter(s.FreeLetter)] {
+			return nil, err
+		}
+		return broken("letter "+look.Letter(s.FreeLetter), "in use", "free")
+	})
+	add(s.Adapters > 0, func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		list, err := look.Adapters(ctx, r)
+		if err != nil || len(list) >= s.Adapters {
+			return nil, err
+		}
+		return broken("network cards", len(list), s.Adapters)
+	})
+	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		reasons, _, err := look.PendingReboot(ctx, r)
+		if err != nil || len(reasons) == 0 {
+			return nil, err
+		}
+		return broken("pending restart", strings.Join(reasons, ", "), "none")
+	})
+	add(len(s.Disks) > 0, s.disks)
+	return out
+}
+
+func exists(path string, wish bool) assert {
+	return func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		there, err := look.Exists(ctx, r, path)
+		if err != nil || there == wish {
+			return nil, err
+		}
+		return broken(path, thereWord(there), thereWord(wish))
+	}
+}
+
+func (s *Probe) release(_ context.Context, r node.Reader) (*steps.Change, error) {
+	have := r.Facts().Release
+	if have == "" {
+		return nil, fmt.Errorf("cannot tell the release of the node: version %s, build %d is not known", r.Facts().Version, r.Facts().Build)
+	}
+	if slices.Contains(s.Releases, string(have)) {
+		return nil, nil
+	}
+	return broken("release", string(have), strings.Join(s.Releases, " or "))
+}
+
+func (s *Probe) features(ctx context.Context, r node.Reader) (*steps.Change, error) {
+	all, err := look.Features(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, n := range s.Features {
+		if !all[strings.ToLower(n)] {
+			missing = append(missing, n)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	return broken("features", "not installed: "+strings.Join(missing, ", "), "installed")
+}
+
+func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, error) {
+	svc, found, err := look.Services(ctx, r, s.Service.Name)
+	if err != nil {
+		return nil, err
+	}
+	attr := "service " + s.Service.Name
+	if found == s.Service.Absent {
+		return broken(attr, thereWord(found), thereWord(!found))
+	}
+	if !found {
+		return nil, nil
+	}
+	if running := strings.EqualFold(svc.State, "Running"); s.Service.State != "" && running != (s.Service.State == "running") {
+		return broken(attr, strings.ToLower(svc.State), s.Service.State)
+	}
+	if s.Service.Start != "" && !strings.EqualFold(svc.Start, s.Service.Start) {
+		return broken(attr+" start", strings.ToLower(svc.Start), s.Service.Start)
+	}
+	return nil, nil
+}
+
+func (s *Probe) disks(ctx context.Context, r node.Reader) (*steps.Change, error) {
+	var missing []string
+	for _, serial := range s.Disks {
+		ok, err := storage.Visible(ctx, r, serial)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			missing = append(missing, serial)
+		}
+	}
+	if len(missing) == 0 {
+		return nil, nil
+	}
+	return broken("disks", "not visible: "+strings.Join(missing, ", "), "visible")
+}
+
+// Check looks at everything that is named.
+func (s *Probe) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	var changes []steps.Change
+	for _, a := range s.asserts() {
+		c, err := a(ctx, r)
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		if c != nil {
+			changes = append(changes, *c)
+		}
+	}
+	if len(changes) == 0 {
+		return steps.NoChange(), nil
+	}
+	if s.Severity == "should" {
+		return steps.Diff{Action: steps.NoOp, Warnings: []string{s.text(changes)}, Effects: steps.Effects{NothingToUndo: true}}, nil
+	}
+	return steps.Diff{Action: steps.Run, Changes: changes, Warnings: []string{"will stop the run: " + s.text(changes)},
+		Effects: steps.Effects{NothingToUndo: true}}, nil
+}
+
+// text says what is wrong, with the rule's id in front.
+func (s *Probe) text(changes []steps.Change) string {
+	parts := make([]string, 0, len(changes))
+	for _, c := range changes {
+		parts = append(parts, fmt.Sprintf("%s is %v, must be %v", c.Attr, c.From, c.To))
+	}
+	t := s.Message + " (" + strings.Join(parts, "; ") + ")"
+	if s.Rule != "" {
+		t = s.Rule + ": " + t
+	}
+	return t
+}
+
+// Apply looks again, since earlier steps may have repaired it, and stops the run when it still does not hold.
+func (s *Probe) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	d, err := s.Check(ctx, n)
+	if err != nil || d.Action == steps.NoOp {
+		return steps.Outcome{Warnings: d.Warnings}, err
+	}
+	err = errors.New(s.text(d.Changes))
+	if s.Hint != "" {
+		err = hint.Wrap(err, s.Hint)
+	}
+	return steps.Outcome{}, err
 }

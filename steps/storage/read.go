@@ -255,3 +255,24 @@ func deviceOf(reference string) string {
 	}
 	return strings.NewReplacer(`\\`, `\`, `\"`, `"`).Replace(strings.TrimSuffix(id, `"`))
 }
+
+// Reads are the queries of Visible.
+func Reads(f node.Facts) []node.Query { return reads(f) }
+
+// Calls declares what Visible asks.
+func Calls() []node.Call { return readCalls() }
+
+// Visible says whether the machine sees a disk with that serial number. An error means that it cannot be
+// told.
+func Visible(ctx context.Context, r node.Reader, serial string) (bool, error) {
+	all, err := disks(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	for _, d := range all {
+		if sameSerial(d.Serial, serial) {
+			return true, nil
+		}
+	}
+	return false, nil
+}

@@ -66,7 +66,7 @@ func TestRebootTimesOut(t *testing.T) {
 		if _, err := Resume(context.Background(), g.o); err != nil {
 			t.Fatal(err)
 		}
-		if got, want := g.story(), "done:a@n1 checkpoint:p"; got != want {
+		if got, want := g.story(), "rebooted:a@n1 done:a@n1 checkpoint:p"; got != want {
 			t.Errorf("got %s\nwant %s", got, want)
 		}
 	})

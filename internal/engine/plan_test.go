@@ -1,0 +1,324 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+func TestPlan(t *testing.T) {
+	g := newRig(t, "p: a@n1+n2:old b:noop,reboot / q: c:gives=x,reboot d:until=x,noreturn e:until=x f:final g:gate h:probe")
+	p, err := MakePlan(context.Background(), g.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := fmt.Sprintf("%+v", p.Counts), "{Tasks:9 NoOp:1 Change:6 Unknown:2 Failed:0 Undone:0 NotRun:0}"; got != want {
+		t.Errorf("counts are %s, want %s", got, want)
+	}
+	if !p.HasChanges() || p.Format != PlanFormat || p.Site != "s" || p.Version != "v1" || len(p.Nodes) != 2 || p.Nodes[1].Facts.Computer != "n2" {
+		t.Errorf("the plan is %+v", p)
+	}
+	d := p.Phases[1].Steps[1].Tasks[0]
+	if d.Diff.Action != steps.Unknown || d.Diff.Until != "x" || !slices.Equal(d.Diff.Waits, []string{"q/c@n1"}) {
+		t.Errorf("d is %+v", d.Diff)
+	}
+	if got := notes(p.NoReturn); got != "q/f@n1: a step of kind final has no way back" {
+		t.Errorf("points of no return: %s", got)
+	}
+	if got := notes(p.Gates); got != "q/g@n1: do g" {
+		t.Errorf("gates: %s", got)
+	}
+	if got := notes(p.Reboots); got != "q/c@n1: n1" {
+		t.Errorf("reboots: %s", got)
+	}
+	if len(g.m.entries) != 0 || len(g.w.trace) != 0 {
+		t.Error("a plan wrote or did something")
+	}
+	if g.w.checks != 2 || g.w.looked != 9 {
+		t.Errorf("nine checks on two nodes took %d round trips and %d looks", g.w.checks, g.w.looked)
+	}
+	// the journal is not needed to make one
+	g.o.Journal = nil
+	if again, err := MakePlan(context.Background(), g.o); err != nil || again.Fingerprint() != p.Fingerprint() {
+		t.Errorf("a second look differs: %v", err)
+	}
+}
+
+func notes(list []PlanNote) string {
+	var out []string
+	for _, n := range list {
+		out = append(out, n.Task+": "+n.Text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// TestPlanErrorsAreJoined: everything in the way is told at once, each with its task.
+func TestPlanErrorsAreJoined(t *testing.T) {
+	g := newRig(t, "p: a@n1+n2:cannot b:until=x")
+	_, err := MakePlan(context.Background(), g.o)
+	want := "cannot check p/a@n1 on n1: access denied\ncannot check p/a@n2 on n2: access denied\n" +
+		"cannot check p/b@n1 on n1: cannot tell before x exists: it is not there, and no earlier step of this run makes it"
+	if text(err) != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+func TestSavedPlan(t *testing.T) {
+	const setup = "p: a@n1+n2:old b / q: c:gives=x d:until=x"
+	save := func(t *testing.T, g *rig) *Plan {
+		t.Helper()
+		p, err := MakePlan(context.Background(), g.o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(t.TempDir(), "plan.json")
+		if err := p.Save(path); err != nil {
+			t.Fatal(err)
+		}
+		loaded, err := LoadPlan(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if loaded.Fingerprint() != p.Fingerprint() {
+			t.Error("a plan differs from itself after it was saved")
+		}
+		if list, err := os.ReadDir(filepath.Dir(path)); err != nil || len(list) != 1 {
+			t.Errorf("files are left beside the plan: %v %v", list, err)
+		}
+		return loaded
+	}
+	t.Run("holds", func(t *testing.T) {
+		g := newRig(t, setup)
+		if _, err := Apply(context.Background(), g.o, save(t, g)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, c := range []struct {
+		name  string
+		move  func(g *rig)
+		moved []string
+	}{
+		{"site", func(g *rig) { g.o.Program.SiteDigest = "x" }, []string{"the site file has changed"}},
+		{"other site", func(g *rig) { g.o.Program.Site = "x" }, []string{"it is for the site s, this is x"}},
+		{"playbook", func(g *rig) { g.o.Program.PlaybookDigest = "x" }, []string{"the playbook pb has changed"}},
+		{"program", func(g *rig) { g.o.Version = "v2" }, []string{"it was made by deploy v1, this is v2"}},
+		{"both", func(g *rig) { g.o.Version, g.o.Program.Playbook = "v2", "pb2" },
+			[]string{"it is for the playbook pb, the site now names pb2", "it was made by deploy v1, this is v2"}},
+		{"a node was changed", func(g *rig) { g.w.values["n1/a"] = "other" },
+			[]string{"p/a@n1 was update (value: old -> new), is now update (value: other -> new)"}},
+		{"a node is as wished", func(g *rig) { g.w.values["n2/a"] = "new" }, []string{"p/a@n2 was update (value: old -> new), is now no-op"}},
+		{"an unknown is known", func(g *rig) { g.w.values["n1/x"] = "here" }, []string{"q/d@n1 was unknown until x, is now create (value: \"\" -> new)"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, setup)
+			p := save(t, g)
+			c.move(g)
+			_, err := Apply(context.Background(), g.o, p)
+			var se *StaleError
+			if !errors.Is(err, ErrStale) || !errors.As(err, &se) || !slices.Equal(se.Moved, c.moved) {
+				t.Fatalf("got %v\nwant %v", err, c.moved)
+			}
+			if !strings.Contains(hint.Of(err), "nothing was done") || len(g.m.entries) != 0 || len(g.w.trace) != 0 {
+				t.Errorf("something was done: %v", g.w.trace)
+			}
+		})
+	}
+	t.Run("selection", func(t *testing.T) {
+		g := newRig(t, setup)
+		g.o.Only = []string{"p"}
+		p := save(t, g)
+		g.o.Only = nil
+		if _, err := Apply(context.Background(), g.o, p); err != nil {
+			t.Fatal(err)
+		}
+		if got := g.w.snapshot(); got["n1/b"] != "new" || got["n1/c"] != "" {
+			t.Errorf("the plan was for phase p alone: %v", got)
+		}
+	})
+}
+
+func TestLoadPlanRefuses(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct{ content, want string }{
+		"junk":   {"{", "it is not a plan of deploy"},
+		"other":  {`{"a": 1}`, "it is not a plan of deploy"},
+		"newer":  {`{"format": 99}`, "it has format 99, this program knows 1"},
+		"broken": {`{"format": 1, "phases": 3}`, "cannot unmarshal"},
+	} {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := LoadPlan(path); !strings.Contains(text(err), c.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := LoadPlan(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	if err := (&Plan{}).Save(filepath.Join(dir, "no", "such", "dir")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+}
+
+func TestSelection(t *testing.T) {
+	const setup = "p: a:gives=x / q: b:until=x / r: c@n1+n2"
+	for _, c := range []struct {
+		name             string
+		only, skip, node []string
+		want, err        string
+	}{
+		{"first only", []string{"p"}, nil, nil, "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
+		{"needs the one before", []string{"q"}, nil, nil, "", "cannot run phase q alone: it needs p, whose checkpoint was not reached"},
+		{"skipped by name", nil, []string{"p", "q"}, nil, "begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 done:c@n2 checkpoint:r", ""},
+		{"skipped, but its work is missed", nil, []string{"p"}, nil, "", "cannot check q/b@n1 on n1: cannot tell before x exists: it is not there, and no earlier step of this run makes it"},
+		{"one node makes no checkpoint", nil, []string{"p", "q"}, []string{"n2"}, "begin:c@n2 apply:c@n2 done:c@n2", ""},
+		{"no such phase", []string{"pp"}, nil, nil, "", `there is no phase "pp"`},
+		{"no such node", nil, nil, []string{"n3"}, "", `there is no node "n3"`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			g := newRig(t, setup)
+			g.o.Only, g.o.Skip, g.o.Nodes = c.only, c.skip, c.node
+			_, err := Apply(context.Background(), g.o, nil)
+			if text(err) != c.err {
+				t.Errorf("got %v\nwant %s", err, c.err)
+			}
+			if got := g.story(); got != c.want {
+				t.Errorf("got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+	// node by node, the checkpoint comes with the last
+	g := newRig(t, "r: c@n1+n2")
+	for _, n := range []string{"n2", "n1"} {
+		g.o.Nodes, g.o.Run = []string{n}, ""
+		if _, err := Apply(context.Background(), g.o, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := g.story(); !strings.HasSuffix(got, "done:c@n1 checkpoint:r") {
+		t.Errorf("got %s", got)
+	}
+}
+
+func TestBadPrograms(t *testing.T) {
+	g := newRig(t, "p: a / q: b")
+	for want, spoil := range map[string]func(p *steps.Program){
+		"cannot run playbook pb: phase p needs q, which does not run before it": func(p *steps.Program) { p.Phases[0].Needs = []string{"q"} },
+		"cannot run playbook pb: phase p stands twice":                          func(p *steps.Program) { p.Phases[1].ID = "p" },
+		"cannot run playbook pb: task p/a@n1 stands twice":                      func(p *steps.Program) { p.Phases[1].Groups[0].Tasks[0].ID = "p/a@n1" },
+		"cannot run playbook pb: a task names node n9, which the program does not list": func(p *steps.Program) {
+			p.Phases[1].Groups[0].Tasks[0].Node = "n9"
+		},
+	} {
+		g.o.Program = program(t, g.w, "p: a / q: b")
+		spoil(g.o.Program)
+		if _, err := MakePlan(context.Background(), g.o); text(err) != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+	}
+}
+
+// TestRoundTrips counts what goes over the wire: a second run costs one round trip per node, and an act two (itself, and the proof
+// together with the next look).
+func TestRoundTrips(t *testing.T) {
+	g := newRig(t, "p: a@n1+n2 b@n1+n2 c@n1+n2 d@n1+n2 / q: e@n1+n2 f@n1+n2")
+	if _, err := Apply(context.Background(), g.o, nil); err != nil {
+		t.Fatal(err)
+	}
+	if g.w.checks > 2+12+2+2 || g.w.dials != 2 {
+		t.Errorf("twelve acts took %d round trips of checks and %d dials", g.w.checks, g.w.dials)
+	}
+	g.w.checks, g.o.Run = 0, ""
+	if _, err := Apply(context.Background(), g.o, nil); err != nil {
+		t.Fatal(err)
+	}
+	if g.w.checks != 2 {
+		t.Errorf("a run without changes took %d round trips of checks", g.w.checks)
+	}
+}
+
+// TestLookAgain: after an act, what was seen of the same node before is not acted upon.
+func TestLookAgain(t *testing.T) {
+	g := newRig(t, "p: a b c d")
+	g.w.onAct = func(_, id string) {
+		if id == "a@n1" { // doing a also does c
+			g.w.mu.Lock()
+			g.w.values["n1/c"] = "new"
+			g.w.mu.Unlock()
+		}
+	}
+	if _, err := Apply(context.Background(), g.o, nil); err != nil {
+		t.Fatal(err)
+	}
+	want := "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 no-op:c@n1 begin:d@n1 apply:d@n1 done:d@n1 checkpoint:p"
+	if got := g.story(); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+// TestEvents: a listener can tell the whole story, and the JSON keeps its keys.
+func TestEvents(t *testing.T) {
+	g := newRig(t, "p: a b:noop c:fail")
+	var kinds []string
+	g.o.Events = func(e Event) {
+		kinds = append(kinds, strings.TrimSuffix(string(e.Kind)+":"+e.Task, ":"))
+		if e.Time.IsZero() || e.Run == "" {
+			t.Errorf("an event without time or run: %+v", e)
+		}
+		if e.Kind == EvFailed && (e.Error != "cannot apply p/c@n1 on n1: no" || e.Step != "fake" || e.Node != "n1" || e.Phase != "p") {
+			t.Errorf("the failure is told as %+v", e)
+		}
+		if e.Kind == EvRunEnd {
+			b, _ := json.Marshal(e)
+			var m map[string]any
+			_ = json.Unmarshal(b, &m)
+			if c, _ := m["counts"].(map[string]any); m["text"] != "failed" || m["error"] != "cannot apply p/c@n1 on n1: no" || c["failed"] != 1.0 || c["no_op"] != 1.0 || c["change"] != 1.0 {
+				t.Errorf("the end is told as %s", b)
+			}
+		}
+	}
+	_, _ = Apply(context.Background(), g.o, nil)
+	want := "run-start connected plan phase-start begin:p/a@n1 done:p/a@n1 no-op:p/b@n1 begin:p/c@n1 failed:p/c@n1 run-end"
+	if got := strings.Join(kinds, " "); got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	g := newRig(t, "p: a / q: b c:fail d")
+	if rep, err := Status(nil, g.o.Program); err != nil || rep.LastRun != nil || rep.Phases[1].Counts.NotYet != 3 {
+		t.Errorf("before the first run: %v %+v", err, rep)
+	}
+	_, _ = Apply(context.Background(), g.o, nil)
+	rep, err := Status(g.m.entries, g.o.Program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, q := rep.Phases[0], rep.Phases[1]
+	if !p.Checkpoint || q.Checkpoint || fmt.Sprint(q.Counts) != "{3 1 0 1 1}" || rep.LastRun.How != HowFailed || rep.LastRun.Who != "ann@desk" {
+		t.Errorf("the report is %+v", rep)
+	}
+	if c := q.Tasks[1]; c.Word != journal.HasFailed || c.Error != "cannot apply q/c@n1 on n1: no" || c.Kind != "fake" {
+		t.Errorf("c is %+v", c)
+	}
+	cut := g.m.entries[:3] // run-start, phase, begin
+	rep, _ = Status(cut, g.o.Program)
+	if rep.Open != 1 || rep.LastRun.How != CutOff || !rep.Phases[0].Tasks[0].Open {
+		t.Errorf("cut off, the report is %+v", rep)
+	}
+	runs, err := History(g.m.entries)
+	if err != nil || len(runs) != 1 || runs[0].Command != "apply" || runs[0].Error == "" {
+		t.Errorf("the history is %+v, %v", runs, err)
+	}
+}

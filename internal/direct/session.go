@@ -33,12 +33,12 @@ type Session struct {
 	out    []byte               // what the next write takes along
 	broken error                // why no request can be sent any more
 	code   int                  // how the process ended, once ended is closed
-	exit   error                // why code is not known
+	exit   error                // what was wrong with its end; nil for code 0
 	kick   chan struct{}        // one token: there is something to write
 
 	hello   chan struct{} // closed when the process has said hello
 	helloOK sync.Once
-	ended   chan struct{} // closed when the process has ended
+	ended   chan struct{} // closed when nothing more can be read from the process
 	stop    chan struct{} // closed by Close
 	once    sync.Once
 	group   sync.WaitGroup
@@ -124,10 +124,10 @@ func (s *Session) startError(err error) error {
 		return fmt.Errorf("cannot start PowerShell on %s: %w", s.opts.Node, err)
 	}
 	s.mu.Lock()
-	code, waitErr := s.code, s.exit
+	code, exit := s.code, s.exit
 	s.mu.Unlock()
-	if waitErr != nil {
-		return fmt.Errorf("cannot start PowerShell on %s: %w", s.opts.Node, waitErr)
+	if exit != nil && code == 0 {
+		return fmt.Errorf("cannot start PowerShell on %s: %w", s.opts.Node, exit)
 	}
 	text := s.errTail.String()
 	return hint.Wrap(fmt.Errorf("cannot start PowerShell on %s: it ended with code %d before it answered: %s: %w", s.opts.Node, code, text, node.ErrUnsupported),
@@ -268,20 +268,18 @@ func (s *Session) read() {
 			break
 		}
 	}
+	code := 0
 	if errors.Is(err, io.EOF) {
-		code, waitErr := s.proc.Wait()
-		s.mu.Lock()
-		s.code, s.exit = code, waitErr
-		s.mu.Unlock()
-		switch {
-		case waitErr != nil:
-			err = waitErr
-		case code != 0:
+		if code, err = s.proc.Wait(); err == nil && code != 0 {
 			err = fmt.Errorf("the process ended with code %d", code)
-		default:
-			err = errors.New("the process ended")
 		}
-		close(s.ended)
+	}
+	s.mu.Lock()
+	s.code, s.exit = code, err
+	s.mu.Unlock()
+	close(s.ended)
+	if err == nil {
+		err = errors.New("the process ended")
 	}
 	s.fail(err)
 }
@@ -413,9 +411,7 @@ func (s *Session) leave(ctx context.Context) {
 	gone := make(chan struct{})
 	go func() {
 		defer close(gone)
-		if _, err := s.proc.Stdin().Write(frame); err == nil {
-			_ = s.proc.Stdin().Close()
-		}
+		_, _ = s.proc.Stdin().Write(frame)
 	}()
 	select {
 	case <-gone:

@@ -130,13 +130,13 @@ func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 		return before{}, hint.Wrap(fmt.Errorf("cannot find service %s", s.Name), "is the product that brings it installed? the name is the short one, not what the services window shows")
 	}
 	b := before{Start: strings.ToLower(svc.Start), Running: strings.EqualFold(svc.State, "Running") || strings.EqualFold(svc.State, "Start Pending")}
-	if b.Start == "auto" && s.Start != "" {
+	if s.Start != "" {
 		// Win32_Service.DelayedAutoStart came with Windows Server 2016; the registry value with 2008.
 		v, found, err := look.RegistryValue(ctx, r, s.key(), "DelayedAutostart")
 		if err != nil {
 			return before{}, err
 		}
-		if found && v.Text() == "1" {
+		if b.Start == "auto" && found && v.Text() == "1" {
 			b.Start = "delayed"
 		}
 	}

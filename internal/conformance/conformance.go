@@ -1,0 +1,196 @@
+// Package conformance is the suite that every kind of step passes, on whatever machine a test gives it: check, apply, check
+// again, undo, check. It also holds every request of a kind against the calls that the kind declares.
+package conformance
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"deploy/internal/node"
+	"deploy/internal/resident"
+	"deploy/steps"
+)
+
+// Case is one kind on one machine.
+type Case struct {
+	Kind steps.Kind
+	With map[string]any
+	// Open makes the machine, in the state in which the wish is not yet true. It is called once.
+	Open func(t *testing.T) node.Session
+	// Restart restarts the machine when Apply or Undo says that it is due, and returns the session to it. nil: the session stays good.
+	Restart func(t *testing.T, s node.Session) node.Session
+	// Programs are those that the data itself names, so that the kind cannot declare them.
+	Programs []string
+	// Person does by hand what a gate asks for. It is called between Check and Apply.
+	Person func(t *testing.T)
+	// OnlyLooks is for kinds that never change anything: the wish must be true from the start.
+	OnlyLooks bool
+}
+
+// Run plays the case.
+func Run(t *testing.T, c Case) {
+	t.Helper()
+	ctx := t.Context()
+	step, err := c.Kind.Decode(c.With)
+	if err != nil {
+		t.Fatalf("%s: cannot decode: %v", c.Kind.Name, err)
+	}
+	if step.Kind() != c.Kind.Name {
+		t.Fatalf("the step calls itself %q, its kind %q", step.Kind(), c.Kind.Name)
+	}
+	rec := &recorder{Session: c.Open(t)}
+
+	start := look(t, ctx, c, step, rec)
+	if c.OnlyLooks {
+		if start.Action != steps.NoOp {
+			t.Fatalf("a kind that only looks found something to do: %+v", start)
+		}
+		return
+	}
+	if start.Action == steps.NoOp || start.Action == steps.Unknown {
+		t.Fatalf("the first check says %s: the case must start with the wish not true", start.Action)
+	}
+	if len(start.Changes) == 0 {
+		t.Error("a diff with something to do names no change")
+	}
+	if c.Person != nil {
+		c.Person(t)
+	}
+	out, err := step.Apply(ctx, rec, start)
+	if err != nil {
+		t.Fatalf("apply: %v", err)
+	}
+	if out.Reboot && !start.Effects.Reboot && start.Via == "" {
+		t.Error("apply wants a restart, and the diff says neither that nor by which tool it works")
+	}
+	if out.Reboot && c.Restart != nil {
+		rec.Session = c.Restart(t, rec.Session)
+	}
+	if again := look(t, ctx, c, step, rec); again.Action != steps.NoOp {
+		t.Fatalf("after apply the check still says %s: %+v", again.Action, again.Changes)
+	}
+	covered(t, c, rec)
+
+	undoer, ok := step.(steps.Undoer)
+	switch {
+	case start.Effects.NothingToUndo:
+		return
+	case !ok || start.Effects.PointOfNoReturn != "":
+		if start.Effects.PointOfNoReturn == "" {
+			t.Error("the kind cannot undo, and the diff names neither a point of no return nor that there is nothing to undo")
+		}
+		return
+	}
+	if err := undoer.Undo(ctx, rec, start.Before); err != nil {
+		t.Fatalf("undo: %v", err)
+	}
+	if out.Reboot && c.Restart != nil {
+		rec.Session = c.Restart(t, rec.Session)
+	}
+	end := look(t, ctx, c, step, rec)
+	if d := cmp.Diff(start, end); d != "" {
+		t.Errorf("after undo the machine is not as it was (-before +after):\n%s", d)
+	}
+	// an undo that was cut off is repeated, so it must bear it
+	if err := undoer.Undo(ctx, rec, start.Before); err != nil {
+		t.Errorf("a second undo: %v", err)
+	}
+	if d := cmp.Diff(start, look(t, ctx, c, step, rec)); d != "" {
+		t.Errorf("a second undo changed something (-before +after):\n%s", d)
+	}
+	covered(t, c, rec)
+}
+
+// look checks through a reader that has no other verb, and holds what was asked against what was announced.
+func look(t *testing.T, ctx context.Context, c Case, step steps.Step, rec *recorder) steps.Diff {
+	t.Helper()
+	var announced []node.Query
+	if p, ok := step.(steps.Prefetcher); ok {
+		announced = p.Reads(rec.Facts())
+		if err := rec.Prefetch(ctx, announced); err != nil {
+			t.Fatalf("%s: prefetch: %v", c.Kind.Name, err)
+		}
+	}
+	from := len(rec.requests)
+	d, err := step.Check(ctx, readerOnly{rec})
+	if err != nil {
+		t.Fatalf("%s: check: %v", c.Kind.Name, err)
+	}
+	asked := map[string]bool{}
+	for _, r := range rec.requests[from:] {
+		asked[key(t, r)] = true
+	}
+	for _, q := range announced {
+		if k := key(t, q.Request()); !asked[k] {
+			t.Errorf("%s announces %s and does not ask it", c.Kind.Name, k)
+		}
+	}
+	return d
+}
+
+func key(t *testing.T, r node.Request) string {
+	t.Helper()
+	args, err := resident.Encode(r.Args)
+	if err != nil {
+		t.Fatalf("request %s cannot be sent: %v", r.Verb, err)
+	}
+	return r.Verb + " " + args
+}
+
+// readerOnly hides everything but the Reader, so that a Check cannot find the rest by a type assertion.
+type readerOnly struct{ node.Reader }
+
+// recorder writes down what a step asks.
+type recorder struct {
+	node.Session
+	requests []node.Request
+	commands [][]string
+	vouched  [][]string
+}
+
+func (r *recorder) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
+	if tool, ok := q.(node.Tool); ok {
+		r.requests = append(r.requests, q.Request())
+		if tool.Vouched {
+			r.vouched = append(r.vouched, tool.Argv)
+		} else {
+			r.commands = append(r.commands, tool.Argv)
+		}
+		return r.Session.Query(ctx, q)
+	}
+	r.requests = append(r.requests, q.Request())
+	return r.Session.Query(ctx, q)
+}
+
+func (r *recorder) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
+	if _, restarts := a.(node.Restart); restarts {
+		return nil, errors.New("a step must not restart a machine")
+	}
+	r.requests = append(r.requests, a.Request())
+	return r.Session.Do(ctx, a)
+}
+
+func (r *recorder) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
+	if c.As != "" {
+		return node.Result{}, errors.New("only a job runs with a credential")
+	}
+	r.commands = append(r.commands, c.Argv)
+	return r.Session.Run(ctx, c)
+}
+
+func (r *recorder) StartJob(ctx context.Context, id string, c node.Cmd) error {
+	r.commands = append(r.commands, c.Argv)
+	return r.Session.StartJob(ctx, id, c)
+}
+
+// Releases are those of list, or all when it is empty: a helper for tests that go over what a kind claims.
+func Releases(list []node.Release) []node.Release {
+	if len(list) == 0 {
+		return node.WindowsReleases()
+	}
+	return slices.Clone(list)
+}

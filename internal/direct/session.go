@@ -375,19 +375,25 @@ func (s *Session) drain() {
 	}
 }
 
-// Close asks the process to leave, ends it when it does not within five seconds, and closes the connection.
+// Close asks the process to leave, ends it when it does not within five seconds (one when it is busy), and closes the connection.
 func (s *Session) Close() error {
 	var err error
 	s.once.Do(func() {
+		s.mu.Lock()
+		patience := 5 * time.Second
+		if len(s.open) > 0 {
+			patience = time.Second
+		}
+		s.mu.Unlock()
 		s.fail(errors.New("the session is closed"))
 		close(s.stop)
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
 		select {
 		case <-s.ended:
 		default:
-			s.leave(ctx)
+			s.leave(patience)
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
 		err = s.proc.Kill(ctx)
 		select {
 		case <-s.ended:
@@ -403,7 +409,9 @@ func (s *Session) Close() error {
 }
 
 // leave lets the process go by itself, so that what it does at its end is done.
-func (s *Session) leave(ctx context.Context) {
+func (s *Session) leave(patience time.Duration) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	frame, err := resident.AppendFrame(nil, s.nonce, resident.Frame{Kind: resident.KindLeave})
 	if err != nil {
 		return

@@ -197,7 +197,7 @@ func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 		limit = s.opts.Run
 	}
 	r, err := withLine(node.Request{Verb: "run", Args: map[string]any{
-		"argv": c.Argv, "dir": c.Dir, "stdin": c.Stdin, "timeout": limit.Milliseconds(),
+		"argv": list(c.Argv), "dir": c.Dir, "stdin": c.Stdin, "timeout": limit.Milliseconds(),
 	}})
 	if err != nil {
 		return node.Result{}, fmt.Errorf("cannot run %s on %s: %w", first(c.Argv), s.opts.Node, err)
@@ -233,7 +233,7 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 		limit = s.opts.Job
 	}
 	r, err := withLine(node.Request{Verb: "job.start", Args: map[string]any{
-		"id": id, "argv": c.Argv, "dir": c.Dir, "user": cred.User, "password": cred.Password.Reveal(), "limit": int64(limit / time.Second),
+		"id": id, "argv": list(c.Argv), "dir": c.Dir, "user": cred.User, "password": cred.Password.Reveal(), "limit": int64(limit / time.Second),
 	}})
 	if err != nil {
 		return fmt.Errorf("cannot start the job %s on %s: %w", id, s.opts.Node, err)
@@ -396,6 +396,14 @@ func one(rows []node.Row, op string) (node.Row, error) {
 		return nil, fmt.Errorf("cannot %s: %d answers where one was due", op, len(rows))
 	}
 	return rows[0], nil
+}
+
+func list(argv []string) []any {
+	out := make([]any, len(argv))
+	for i, a := range argv {
+		out[i] = a
+	}
+	return out
 }
 
 func first(argv []string) string {

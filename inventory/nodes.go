@@ -10,14 +10,14 @@ import (
 )
 
 func (r *reader) nodes(site *Site, inv map[string]any, tree *yamlx.Node) {
+	if r.list.Len() > 0 {
+		return // what follows would only repeat it in other words
+	}
 	defaults := object(inv, "defaults")
 	items := tree.Get("nodes")
 	addresses := map[string]string{}
 	for i, v := range listOf(inv, "nodes") {
 		n := makeNode(asMap(v), defaults)
-		if i >= len(items.Items) || n.Name == "" {
-			continue // reported by the shape
-		}
 		at := items.Items[i]
 		r.node(site, n, at)
 		endpoint := fmt.Sprintf("%s:%d", strings.ToLower(n.Address), n.Port)
@@ -117,7 +117,8 @@ func (r *reader) node(site *Site, n Node, at *yamlx.Node) {
 		r.winrm(n, cred, known, at)
 	case "ssh":
 		if known && !cred.Agent && cred.KeyFile == "" && cred.Password.IsZero() {
-			r.list.At(r.file, orSelf(at, "credential"), "give it password, key_file or agent: true", "credential %q has nothing to log on to %q with", n.Credential, n.Name)
+			r.list.AtKey(r.file, r.root.Get("credentials").Get(n.Credential), "give it password, key_file or agent: true",
+				"credential %q has nothing to log on with", n.Credential)
 		}
 	}
 	if len(n.Name) > 15 && n.Transport == "winrm" {
@@ -136,8 +137,8 @@ func (r *reader) winrm(n Node, cred Credential, known bool, at *yamlx.Node) {
 			r.list.At(r.file, at, "write credential: NAME here or under inventory.defaults, and declare NAME under credentials",
 				"node %q has no credential", n.Name)
 		case known && (cred.Username == "" || cred.Password.IsZero()):
-			r.list.At(r.file, orSelf(at, "credential"), "give it username and password: {env: DEPLOY_PASSWORD}",
-				"credential %q has no user name and password, which WinRM needs (node %q)", n.Credential, n.Name)
+			r.list.AtKey(r.file, r.root.Get("credentials").Get(n.Credential), "give it username and password: {env: DEPLOY_PASSWORD}",
+				"credential %q has no user name and password, which WinRM needs", n.Credential)
 		}
 	}
 	if n.WinRM.Scheme == "http" && (n.WinRM.Auth == "basic" || n.WinRM.Auth == "certificate") {

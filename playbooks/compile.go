@@ -151,6 +151,9 @@ func (c *compiler) nodes() []any {
 		params, _ := c.checker().Check(tree, c.pb.NodeParameters).(map[string]any)
 		out = append(out, map[string]any{"name": n.Name, "address": n.Address, "transport": n.Transport, "roles": roles, "parameters": params})
 	}
+	if c.list.Len() > 0 {
+		return out // a misspelt role is not also a missing one
+	}
 	for _, r := range c.pb.Roles {
 		switch n := count[r.Name]; {
 		case n < r.Min:
@@ -227,10 +230,12 @@ func (c *compiler) rules() {
 }
 
 func (c *compiler) rule(r rule, vars variables) {
-	if r.cond != nil && !c.truth(r.cond, vars, "if") {
-		return
+	if r.cond != nil {
+		if yes, ok := c.truth(r.cond, vars, "if"); !ok || !yes {
+			return
+		}
 	}
-	if ok := c.truth(r.assert, vars, "assert"); ok || c.broken(r.assert) {
+	if met, ok := c.truth(r.assert, vars, "assert"); !ok || met {
 		return
 	}
 	path, message := "parameters", r.rule.Text
@@ -245,28 +250,18 @@ func (c *compiler) rule(r rule, vars variables) {
 		Source: r.rule.Source, File: c.site.Path, Line: line, Col: col})
 }
 
-// broken says that the expression could not be evaluated, so that its answer means nothing.
-func (c *compiler) broken(t *texts) bool {
-	line, _ := t.place.node.Pos()
-	for _, e := range yamlx.All(c.list.Err()) {
-		if e.File == t.place.file && e.Line >= line && e.Line <= line+strings.Count(t.place.node.Text(), "\n")+1 {
-			return true
-		}
-	}
-	return false
-}
-
-func (c *compiler) truth(t *texts, vars variables, key string) bool {
+// truth evaluates a condition; ok is false when that went wrong, which has then been reported.
+func (c *compiler) truth(t *texts, vars variables, key string) (yes, ok bool) {
 	v, err := t.eval(vars)
 	if err != nil {
 		c.fail(t, err)
-		return false
+		return false, false
 	}
-	b, ok := v.(bool)
+	yes, ok = v.(bool)
 	if !ok {
 		c.fail(t, &exprError{msg: fmt.Sprintf("%s gives %s, not true or false", key, valueWord(v)), hint: "compare with something"})
 	}
-	return b
+	return yes, ok
 }
 
 func (c *compiler) string(t *texts, vars variables) string {
@@ -277,7 +272,7 @@ func (c *compiler) string(t *texts, vars variables) string {
 	}
 	s, ok := scalarText(v)
 	if !ok {
-		c.fail(t, &exprError{msg: fmt.Sprintf("gives %s, not text", valueWord(v))})
+		c.fail(t, &exprError{msg: fmt.Sprintf("gives %s, not text", valueWord(v)), hint: "give a text or a number"})
 	}
 	return s
 }

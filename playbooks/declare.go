@@ -102,7 +102,7 @@ func (r *reader) complete(n *yamlx.Node, t *shape.Type) *shape.Type {
 	if n.Kind == yamlx.Map {
 		for i, key := range n.Keys {
 			if !keyFits(key, t.Kind) {
-				r.list.AtKey(r.file, n.Items[i], "remove it, or change the type", "a %s has no %s", t.Kind, key)
+				r.list.AtKey(r.file, n.Items[i], "remove it, or change the type", "the type %s has no %s", t.Kind, key)
 			}
 		}
 	}
@@ -116,10 +116,10 @@ func (r *reader) complete(n *yamlx.Node, t *shape.Type) *shape.Type {
 		}
 	}
 	if t.Min != nil && t.Max != nil && *t.Min > *t.Max {
-		r.list.At(r.file, n.Get("min"), "", "min is more than max")
+		r.list.At(r.file, n.Get("min"), "exchange them", "min is more than max")
 	}
 	if t.MaxItems > 0 && t.MinItems > t.MaxItems {
-		r.list.At(r.file, n.Get("min_items"), "", "min_items is more than max_items")
+		r.list.At(r.file, n.Get("min_items"), "exchange them", "min_items is more than max_items")
 	}
 	if t.Unique != "" && t.Unique != "true" && (t.Of.Kind != "object" || t.Of.Field(t.Unique) == nil) {
 		r.list.At(r.file, n.Get("unique"), shape.Suggest(t.Unique, t.Of.FieldNames()), "the elements have no field %q", t.Unique)

@@ -43,7 +43,7 @@ func (e *expression) runError(err error) error {
 	if errors.As(err, &fe) {
 		offset, msg = fe.From, fe.Message
 	}
-	hintText := ""
+	hintText := "look at the values that it reads: " + strings.Join(e.paths, ", ")
 	if strings.Contains(msg, "<nil>") || strings.Contains(msg, "nil pointer") || strings.Contains(msg, "from nil") {
 		msg = "a value that the expression needs is not given"
 		hintText = "give the parameter in the site file"
@@ -60,7 +60,7 @@ const maxNesting = 64
 // plain turns a result into plain data: nil, string, bool, int, float64, []any, map[string]any.
 func plain(v any, depth int) (any, error) {
 	if depth > maxNesting {
-		return nil, &exprError{msg: "gives data that is nested too deeply"}
+		return nil, &exprError{msg: "gives data that is nested too deeply", hint: "give a text, a number, a list or a map"}
 	}
 	switch v := v.(type) {
 	case nil, string, bool, int, float64:
@@ -91,7 +91,7 @@ func plain(v any, depth int) (any, error) {
 		}
 		return out, nil
 	}
-	return nil, &exprError{msg: fmt.Sprintf("gives %s, which a playbook cannot use", r.Type())}
+	return nil, &exprError{msg: fmt.Sprintf("gives %s, which a playbook cannot use", r.Type()), hint: "give a text, a number, a list or a map"}
 }
 
 // texts is a text with expressions, compiled.

@@ -100,11 +100,11 @@ func compile(text string, at place, s scope, want string) (*expression, error) {
 	}
 	e := &expression{text: text, place: at}
 	strict, look, err := build(text, s.strict)
-	if err != nil {
-		return nil, explain(text, err, s)
-	}
 	if look.err != nil {
 		return nil, look.err
+	}
+	if err != nil {
+		return nil, explain(text, err, s)
 	}
 	loose, _, err := build(text, s.loose)
 	if err != nil {
@@ -190,7 +190,7 @@ func (v *visitor) Visit(n *ast.Node) {
 	switch x := (*n).(type) {
 	case *ast.IdentifierNode:
 		if strings.HasPrefix(x.Value, hiddenName) || x.Value == "$env" {
-			v.err = &exprError{offset: x.Location().From, msg: "unknown name " + x.Value}
+			v.refuse(x, x.Value, "names that begin with "+hiddenName+" or $ are not for playbooks")
 		}
 		v.names[x.Value]++
 	case *ast.MemberNode:
@@ -201,6 +201,9 @@ func (v *visitor) Visit(n *ast.Node) {
 		x.Node = ticked(x.Node)
 	case *ast.BuiltinNode:
 		switch {
+		case !slices.Contains(builtins(), x.Name):
+			// the library cannot switch off reduce and groupBy
+			v.refuse(x, x.Name, shape.Suggest(x.Name, builtins()))
 		case x.Name == "first" && len(x.Arguments) == 1:
 			v.find(n, "find", x.Arguments[0])
 		case x.Name == "last" && len(x.Arguments) == 1:
@@ -217,6 +220,12 @@ func (v *visitor) Visit(n *ast.Node) {
 			at := x.Location()
 			ast.Patch(n, &ast.CallNode{Callee: ident(name, at), Arguments: []ast.Node{ident("__budget", at), x.Left, x.Right}})
 		}
+	}
+}
+
+func (v *visitor) refuse(n ast.Node, name, hint string) {
+	if v.err == nil {
+		v.err = &exprError{offset: n.Location().From, msg: fmt.Sprintf("unknown name %q", name), hint: hint}
 	}
 }
 
@@ -304,9 +313,12 @@ var lastWord = regexp.MustCompile(`^(?:unknown (?:name|field) |type .* has no (?
 func explain(text string, err error, s scope) error {
 	var fe *file.Error
 	if !errors.As(err, &fe) {
-		return &exprError{msg: strings.SplitN(err.Error(), "\n", 2)[0]}
+		return &exprError{msg: strings.SplitN(err.Error(), "\n", 2)[0], hint: "make the expression shorter or simpler"}
 	}
-	out := &exprError{offset: fe.From, msg: fe.Message}
+	out := &exprError{offset: fe.From, msg: fe.Message, hint: "look at what stands here; a text within an expression needs quotes of its own"}
+	if strings.Contains(fe.Message, "mismatched types") || strings.Contains(fe.Message, "cannot use") {
+		out.hint = "compare and join values of one type; string(x) and int(x) convert"
+	}
 	m := lastWord.FindStringSubmatch(fe.Message)
 	if m == nil {
 		return out

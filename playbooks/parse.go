@@ -83,7 +83,7 @@ func (r *reader) roles(n *yamlx.Node) []Role {
 		role := Role{Name: name, Doc: d.Get("doc").Text(), Min: integer(d.Get("min")), Max: integer(d.Get("max"))}
 		r.name(d, "role", name)
 		if role.Max > 0 && role.Min > role.Max {
-			r.list.At(r.file, d.Get("min"), "", "min is more than max")
+			r.list.At(r.file, d.Get("min"), "exchange them", "min is more than max")
 		}
 		out = append(out, role)
 	}

@@ -117,8 +117,10 @@ func (c *compiler) on(s step, vars variables) []string {
 
 func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Task, bool) {
 	none := steps.Task{}
-	if s.cond != nil && !c.truth(s.cond, vars, "if") {
-		return none, false
+	if s.cond != nil {
+		if yes, ok := c.truth(s.cond, vars, "if"); !ok || !yes {
+			return none, false
+		}
 	}
 	id := ph.id + "/" + s.id
 	if s.each != nil {
@@ -193,7 +195,7 @@ func (c *compiler) decodeErrors(s step, vars variables, err error) {
 	}
 	var fe *steps.FieldError
 	if !errors.As(err, &fe) {
-		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")), "", "step %s: %s", s.id, err)
+		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")), fmt.Sprintf("`deploy steps %s` tells what it takes", s.kind), "step %s: %s", s.id, err)
 		return
 	}
 	key := strings.ReplaceAll(strings.Join(fe.Path, "."), ".[", "[")

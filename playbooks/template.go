@@ -34,7 +34,7 @@ func split(s string) ([]part, error) {
 		case has(r, i, "${{"):
 			end := closing(r, i+3)
 			if end < 0 {
-				return nil, &exprError{offset: i, msg: "an expression without its end", hint: "close it with }}; write $${{ for a plain ${{"}
+				return nil, &exprError{offset: i, msg: "an expression without its end", hint: "close it with }}, and quote the whole text: # after a blank begins a comment. $${{ stands for a plain ${{"}
 			}
 			flush()
 			out = append(out, part{text: string(r[i+3 : end]), expr: true, start: i + 3})

@@ -118,7 +118,7 @@ func (p *parser) read(data []byte) (root *yaml.Node, err error) {
 	var doc, next yaml.Node
 	if err := dec.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing but comments"}
+			return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing but comments", Hint: "`deploy schema` and the examples show what belongs in it"}
 		}
 		return nil, p.syntax(data, err)
 	}
@@ -130,7 +130,7 @@ func (p *parser) read(data []byte) (root *yaml.Node, err error) {
 		return nil, p.syntax(data, err)
 	}
 	if len(doc.Content) == 0 {
-		return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing"}
+		return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing", Hint: "`deploy schema` and the examples show what belongs in it"}
 	}
 	return doc.Content[0], nil
 }
@@ -159,6 +159,9 @@ func (p *parser) syntax(data []byte, err error) error {
 		}
 		msg = msg[len(m[0]):]
 	}
+	if fromParser(msg) {
+		line++ // the library counts these lines from 0
+	}
 	lines := strings.Split(string(data), "\n")
 	line = min(max(line, 1), len(lines))
 	hintText := "check the indentation, and quote text that holds : # { [ or starts with a sign"
@@ -173,12 +176,42 @@ func (p *parser) syntax(data []byte, err error) error {
 		}
 	case strings.Contains(msg, "unknown anchor"):
 		hintText = "define the anchor (&name) above its use, or quote text that starts with *"
+		if line, col := findAlias(lines, msg); line > 0 {
+			return &Error{File: p.file, Line: line, Col: col, Msg: msg, Hint: hintText}
+		}
 	case strings.Contains(msg, "exceeded max depth"):
 		msg, hintText = "the file is nested too deeply", "this is hardly the file you meant"
 	}
 	text := lines[line-1]
 	col := len([]rune(text)) - len([]rune(strings.TrimLeft(text, " \t"))) + 1
 	return &Error{File: p.file, Line: line, Col: col, Msg: msg, Hint: hintText}
+}
+
+// fromParser tells the library's messages whose line is counted from 0 from those whose line is counted from 1.
+func fromParser(msg string) bool {
+	for _, s := range []string{"did not find expected key", "did not find expected node content", "did not find expected '-' indicator",
+		"did not find expected ',' or", "did not find expected <", "found duplicate %YAML", "found incompatible YAML", "found undefined tag handle"} {
+		if strings.HasPrefix(msg, s) {
+			return true
+		}
+	}
+	return false
+}
+
+var anchorName = regexp.MustCompile(`unknown anchor '([^']*)'`)
+
+// findAlias finds the alias of an "unknown anchor" message, which has no place.
+func findAlias(lines []string, msg string) (line, col int) {
+	m := anchorName.FindStringSubmatch(msg)
+	if m == nil {
+		return 0, 0
+	}
+	for i, text := range lines {
+		if at := strings.Index(text, "*"+m[1]); at >= 0 && !strings.HasPrefix(strings.TrimSpace(text), "#") {
+			return i + 1, len([]rune(text[:at])) + 1
+		}
+	}
+	return 0, 0
 }
 
 func (p *parser) fail(n *yaml.Node, hintText, format string, args ...any) {
@@ -205,7 +238,7 @@ func (p *parser) convert(y *yaml.Node, depth int, open []*yaml.Node) *Node {
 	switch y.Kind {
 	case yaml.AliasNode:
 		if slices.Contains(open, y.Alias) {
-			p.fail(y, "", "the alias *%s stands inside what it names", y.Value)
+			p.fail(y, "remove it", "the alias *%s stands inside what it names", y.Value)
 			return n
 		}
 		got := p.convert(y.Alias, depth, append(slices.Clone(open), y.Alias))

@@ -73,6 +73,10 @@ func (p *parser) integer(y *yaml.Node, n *Node) {
 }
 
 func (p *parser) float(y *yaml.Node, n *Node) {
+	if plainInt.MatchString(y.Value) {
+		p.fail(y, "put it in quotes if it is text", "the number %s is too large", y.Value)
+		return
+	}
 	var f float64
 	if err := y.Decode(&f); err != nil || f != f || f > 1e300 || f < -1e300 {
 		p.fail(y, "put it in quotes if it is text", "cannot use the number %s", y.Value)

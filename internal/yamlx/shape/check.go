@@ -40,6 +40,16 @@ func (c *Checker) Check(n *yamlx.Node, t *Type) any {
 	return c.scalar(n, t)
 }
 
+// either is the first text that says something.
+func either(texts ...string) string {
+	for _, s := range texts {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
 func fits(n *yamlx.Node, t *Type) bool {
 	switch t.Kind {
 	case "object", "map":
@@ -71,10 +81,7 @@ func (c *Checker) wrong(n *yamlx.Node, t *Type) any {
 	if hint == "" && wants(t.Kind) == "text" && n.Kind == yamlx.Scalar && !t.Hidden {
 		hint = fmt.Sprintf("put it in quotes: %q", n.Raw)
 	}
-	if hint == "" {
-		hint = t.Doc
-	}
-	c.List.At(c.File, n, hint, "must be %s, is %s", wants(t.Kind), n.What())
+	c.List.At(c.File, n, either(hint, t.Doc, "write "+wants(t.Kind)), "must be %s, is %s", wants(t.Kind), n.What())
 	return nil
 }
 
@@ -108,7 +115,7 @@ func (c *Checker) object(n *yamlx.Node, t *Type) any {
 	for _, f := range t.Fields {
 		v := n.Get(f.Name)
 		if v.IsNull() && f.Type.Required {
-			hint := f.Type.Doc
+			hint := either(f.Type.Doc, "add "+f.Name+":")
 			if v != nil {
 				c.List.AtKey(c.File, v, hint, "%q has no value", f.Name)
 			} else {
@@ -122,7 +129,7 @@ func (c *Checker) object(n *yamlx.Node, t *Type) any {
 		out[f.Name] = c.Check(v, f.Type)
 	}
 	if t.OneKey && given != 1 {
-		c.List.At(c.File, n, t.Instead, "give exactly one of %s", strings.Join(t.FieldNames(), ", "))
+		c.List.At(c.File, n, either(t.Instead, "remove all but one"), "give exactly one of %s", strings.Join(t.FieldNames(), ", "))
 	}
 	return out
 }
@@ -184,10 +191,10 @@ func (c *Checker) list(n *yamlx.Node, t *Type) any {
 		out = append(out, c.Check(item, t.Of))
 	}
 	if len(n.Items) < t.MinItems {
-		c.List.At(c.File, n, t.Doc, "needs at least %d, has %d", t.MinItems, len(n.Items))
+		c.List.At(c.File, n, either(t.Doc, "add more"), "needs at least %d, has %d", t.MinItems, len(n.Items))
 	}
 	if t.MaxItems > 0 && len(n.Items) > t.MaxItems {
-		c.List.At(c.File, n, t.Doc, "allows at most %d, has %d", t.MaxItems, len(n.Items))
+		c.List.At(c.File, n, either(t.Doc, "remove some"), "allows at most %d, has %d", t.MaxItems, len(n.Items))
 	}
 	if t.Unique != "" {
 		c.unique(n, t, out)
@@ -258,11 +265,7 @@ func (c *Checker) scalar(n *yamlx.Node, t *Type) any {
 	if t.Pattern != "" {
 		re, err := regexp.Compile(t.Pattern) // playbooks check theirs when they are read
 		if err == nil && !re.MatchString(text) {
-			hint := t.Doc
-			if t.Means != "" {
-				hint = t.Means
-			}
-			c.List.At(c.File, n, hint, "%s does not match %s", show(), t.Pattern)
+			c.List.At(c.File, n, either(t.Means, t.Doc, "write a text that matches the pattern"), "%s does not match %s", show(), t.Pattern)
 			return nil
 		}
 	}
@@ -287,7 +290,7 @@ func (c *Checker) number(n *yamlx.Node, t *Type) any {
 		return c.wrong(n, t)
 	}
 	if t.Min != nil && f < *t.Min || t.Max != nil && f > *t.Max {
-		c.List.At(c.File, n, t.Doc, "%s is not %s", n.Raw, between(t.Min, t.Max))
+		c.List.At(c.File, n, either(t.Doc, "write a number that is "+between(t.Min, t.Max)), "%s is not %s", n.Raw, between(t.Min, t.Max))
 		return nil
 	}
 	return out

@@ -1,0 +1,23 @@
+// Package all is the one list of the kinds of steps that deploy has.
+package all
+
+import (
+	"deploy/steps"
+	"deploy/steps/cluster"
+	"deploy/steps/dns"
+	"deploy/steps/exchange"
+	"deploy/steps/feature"
+	"deploy/steps/file"
+	"deploy/steps/manual"
+	"deploy/steps/network"
+	"deploy/steps/packages"
+	"deploy/steps/registry"
+	"deploy/steps/service"
+	"deploy/steps/storage"
+)
+
+// Kinds makes the registry of every kind.
+func Kinds() *steps.Registry {
+	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
+		network.Kinds(), packages.Kinds(), registry.Kinds(), service.Kinds(), storage.Kinds())
+}

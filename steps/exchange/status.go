@@ -1,8 +1,117 @@
 package exchange
 
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/steps"
+	"deploy/steps/cluster/clus"
+)
+
 // Status proves that a clustered mailbox server is online and that every named node can run it. It changes nothing.
 type Status struct {
 	Name     string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Machines []string `json:"machines" doc:"nodes that must be operational for it" required:"true"`
 	As       string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+}
+
+// statusLimit is how long a server that is on its way may take to be online.
+const statusLimit = 10 * time.Minute
+
+func statusKind() steps.Kind {
+	return steps.Kind{
+		Name:    "exchange.status",
+		Summary: "Proves that a clustered mailbox server is online.",
+		Doc: "Asks Get-ClusteredMailboxServerStatus. The state is read by the name of the enumeration, never by the text that is shown. " +
+			"It must be Online, every named node must be among the operational machines, and no resource may have failed. A server that is pending is waited for.",
+		Undo:    "Nothing to undo.",
+		Proof:   proof,
+		Sources: []string{"Get-ClusteredMailboxServerStatus, Exchange 2007 SP1"},
+		Calls:   append(clus.ReadCalls(), shellCall("Get-ClusteredMailboxServerStatus", "Identity")),
+		New:     func() steps.Step { return &Status{} },
+		Example: "name: mbx01\nmachines: [mbx01-node1, mbx01-node2]\nas: admin\n",
+	}
+}
+
+// Kind names the step.
+func (s *Status) Kind() string { return "exchange.status" }
+
+// Reads names what Check will ask.
+func (s *Status) Reads(node.Facts) []node.Query { return clus.Reads() }
+
+type serverStatus struct {
+	State    string // name of the enumeration
+	Machines []string
+	Failed   []string
+}
+
+func (s serverStatus) online() bool { return strings.EqualFold(s.State, "Online") }
+
+// pending says that the state will change by itself.
+func (s serverStatus) pending() bool { return strings.HasSuffix(strings.ToLower(s.State), "pending") }
+
+// askStatus reads the status. An operational machine comes as its name, with a remark behind a blank on the active one; the
+// remark is not read.
+func askStatus(ctx context.Context, r node.Reader, as, name string) (serverStatus, error) {
+	rows, err := ask(ctx, r, as, "Get-ClusteredMailboxServerStatus", map[string]any{"Identity": name}, "State:name", "OperationalMachines", "FailedResources")
+	if err != nil {
+		return serverStatus{}, err
+	}
+	if len(rows) != 1 {
+		return serverStatus{}, fmt.Errorf("cannot tell the status of %s: Exchange gave %d answers", name, len(rows))
+	}
+	st := serverStatus{State: rows[0].String("State:name"), Failed: rows[0].Strings("FailedResources")}
+	for _, m := range rows[0].Strings("OperationalMachines") {
+		machine, _, _ := strings.Cut(strings.TrimSpace(m), " ")
+		st.Machines = append(st.Machines, machine)
+	}
+	return st, nil
+}
+
+// Check asks Exchange.
+func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if _, _, err := needServer(ctx, r, s.Name); err != nil {
+		return steps.Diff{}, err
+	}
+	st, err := askStatus(ctx, r, s.As, s.Name)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if st.pending() {
+		return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
+			Effects: steps.Effects{NothingToUndo: true}}, nil
+	}
+	return steps.NoChange(), s.good(st)
+}
+
+func (s *Status) good(st serverStatus) error {
+	if !st.online() {
+		return hint.Wrap(fmt.Errorf("clustered mailbox server %s is %s, not Online", s.Name, st.State), "read the application event log of the active node and the cluster's resources")
+	}
+	if len(st.Failed) > 0 {
+		return fmt.Errorf("clustered mailbox server %s has failed resources: %s", s.Name, strings.Join(st.Failed, ", "))
+	}
+	for _, want := range s.Machines {
+		if !slices.ContainsFunc(st.Machines, func(m string) bool { return clus.SameNode(m, want) }) {
+			return hint.Wrap(fmt.Errorf("clustered mailbox server %s cannot run on %s: operational are %s", s.Name, want, strings.Join(st.Machines, ", ")),
+				"is the Mailbox role installed there, and is the node up in the cluster?")
+		}
+	}
+	return nil
+}
+
+// Apply waits for a server that is on its way.
+func (s *Status) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	return steps.Outcome{}, clus.Until(ctx, statusLimit, "clustered mailbox server "+s.Name+" to be online", func(ctx context.Context) (bool, error) {
+		st, err := askStatus(ctx, n, s.As, s.Name)
+		if err != nil || st.pending() {
+			return false, err
+		}
+		return true, s.good(st)
+	})
 }

@@ -13,7 +13,8 @@ import (
 const jobLimit = 4 * time.Hour
 
 // RunJob runs a program as a job of the node and waits for its end. The id is stable, so that a run that was cut finds the job
-// that still runs and waits for it instead of starting a second one. A job of that id that has ended before is forgotten first.
+// that still runs and waits for it instead of starting a second one. A job of that id that has ended before is forgotten first,
+// and this one once its end is known.
 func RunJob(ctx context.Context, n node.Node, id string, c node.Cmd) (node.JobState, error) {
 	st, err := n.Job(ctx, id)
 	switch {
@@ -37,6 +38,9 @@ func RunJob(ctx context.Context, n node.Node, id string, c node.Cmd) (node.JobSt
 	})
 	if err != nil {
 		return st, err
+	}
+	if _, err := n.Do(ctx, node.JobRemove{ID: id}); err != nil {
+		return st, fmt.Errorf("cannot forget job %s on %s: %w", id, n.Facts().Computer, err)
 	}
 	if st.Phase == node.JobLost {
 		return st, fmt.Errorf("job %s on %s is gone and left no exit code: the machine restarted or somebody ended it", id, n.Facts().Computer)

@@ -1,0 +1,164 @@
+package exchange
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/steps/cluster/clus"
+)
+
+// Where setup leaves its traces.
+const (
+	setupLog = `C:\ExchangeSetupLogs\ExchangeSetup.log`
+	roleRoot = `HKLM\SOFTWARE\Microsoft\Exchange\v8.0`
+	markRoot = `HKLM\SOFTWARE\deploy`
+)
+
+// logLimit is the most of setup's log that is read: real ones have a few megabytes.
+const logLimit = 32 << 20
+
+// jobID names a setup run: the same wish has the same name, so that a run that was cut finds it again.
+func jobID(what string, words ...string) string {
+	sum := sha256.Sum256([]byte(strings.ToLower(strings.Join(words, "\x00"))))
+	return "exchange-" + what + "-" + hex.EncodeToString(sum[:6])
+}
+
+// runSetup runs setup.com as a job. It succeeded only when its exit code and its log both say so; what it was to bring about is
+// the caller's to look at.
+func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...string) error {
+	st, err := clus.RunJob(ctx, n, id, node.Cmd{Argv: append([]string{setup}, args...), As: as})
+	if err != nil {
+		return err
+	}
+	what := "setup.com " + strings.Join(args, " ")
+	if st.Code != 0 {
+		return hint.Wrap(fmt.Errorf("cannot finish %s on %s: %w%s", what, n.Facts().Computer, clus.JobError(what, st), lastErrors(ctx, n)),
+			"read "+setupLog+" on the node, mend what it says, and run again: setup goes on where it stopped")
+	}
+	return logAgrees(ctx, n, what)
+}
+
+// logAgrees reads the part of the log that the last run wrote. The log is in English on every system.
+// Source: structure of the log of the same setup framework in later versions; for 2007 UNCONFIRMED in details.
+func logAgrees(ctx context.Context, r node.Reader, what string) error {
+	text, err := lastRun(ctx, r)
+	if err != nil {
+		return fmt.Errorf("cannot tell whether %s worked on %s: %w", what, r.Facts().Computer, err)
+	}
+	if strings.Contains(text, "[ERROR]") {
+		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors%s", what, r.Facts().Computer, firstError(text)), "read "+setupLog+" on the node")
+	}
+	if !strings.Contains(text, "End of Setup") {
+		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log has no end", what, r.Facts().Computer), "read "+setupLog+" on the node")
+	}
+	return nil
+}
+
+func lastRun(ctx context.Context, r node.Reader) (string, error) {
+	f, err := r.Open(ctx, setupLog)
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", setupLog, err)
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, logLimit))
+	if err != nil {
+		return "", fmt.Errorf("cannot read %s: %w", setupLog, err)
+	}
+	text := string(b)
+	i := strings.LastIndex(text, "Starting Microsoft Exchange Server")
+	if i < 0 {
+		return "", fmt.Errorf("%s holds no run of setup", setupLog)
+	}
+	return text[i:], nil
+}
+
+func lastErrors(ctx context.Context, r node.Reader) string {
+	text, err := lastRun(ctx, r)
+	if err != nil {
+		return ""
+	}
+	return firstError(text)
+}
+
+// firstError gives the first error line of a run, for people.
+func firstError(text string) string {
+	for _, l := range strings.Split(text, "\n") {
+		if i := strings.Index(l, "[ERROR]"); i >= 0 {
+			return ": " + strings.TrimSpace(l[i+len("[ERROR]"):])
+		}
+	}
+	return ""
+}
+
+// A mark is a registry key that says that a setup run is ours: without it a half-finished setup is somebody else's.
+
+func markKey(id string) string { return markRoot + `\Setup\` + id }
+
+func marked(ctx context.Context, r node.Reader, id string) (bool, error) {
+	return keyThere(ctx, r, markKey(id))
+}
+
+func keyThere(ctx context.Context, r node.Reader, key string) (bool, error) {
+	_, err := r.Query(ctx, node.Registry{Key: key})
+	if errors.Is(err, node.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read registry key %s: %w", key, err)
+	}
+	return true, nil
+}
+
+func mark(ctx context.Context, n node.Node, id, what string) error {
+	if _, err := n.Do(ctx, node.RegistrySet{Key: markKey(id), Name: "What", Type: "string", Data: what}); err != nil {
+		return fmt.Errorf("cannot write registry key %s: %w", markKey(id), err)
+	}
+	return nil
+}
+
+// unmark removes the mark, and what a job of a cut run left on the node.
+func unmark(ctx context.Context, n node.Node, id string) error {
+	if _, err := n.Job(ctx, id); err == nil {
+		if _, err := n.Do(ctx, node.JobRemove{ID: id}); err != nil {
+			return fmt.Errorf("cannot forget job %s on %s: %w", id, n.Facts().Computer, err)
+		}
+	} else if !errors.Is(err, node.ErrNotFound) {
+		return fmt.Errorf("cannot look for job %s on %s: %w", id, n.Facts().Computer, err)
+	}
+	return dropKey(ctx, n, markKey(id))
+}
+
+// dropKey removes a key below markRoot and the parents that are empty then, markRoot included.
+func dropKey(ctx context.Context, n node.Node, key string) error {
+	if _, err := n.Do(ctx, node.RegistryDeleteKey{Key: key}); err != nil {
+		return fmt.Errorf("cannot delete registry key %s: %w", key, err)
+	}
+	for key != markRoot {
+		key = key[:strings.LastIndexByte(key, '\\')]
+		subs, err := n.Query(ctx, node.RegistryKeys{Key: key})
+		if errors.Is(err, node.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read registry key %s: %w", key, err)
+		}
+		values, err := n.Query(ctx, node.Registry{Key: key})
+		if err != nil && !errors.Is(err, node.ErrNotFound) {
+			return fmt.Errorf("cannot read registry key %s: %w", key, err)
+		}
+		if len(subs)+len(values) > 0 {
+			return nil
+		}
+		if _, err := n.Do(ctx, node.RegistryDeleteKey{Key: key}); err != nil {
+			return fmt.Errorf("cannot delete registry key %s: %w", key, err)
+		}
+	}
+	return nil
+}

@@ -8,6 +8,7 @@ package steps
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"deploy/internal/node"
@@ -26,9 +27,13 @@ type Step interface {
 
 // Undoer restores the recorded prior state; it is not the opposite wish. A kind without it is a point of no return,
 // unless its Diff says that it changed nothing worth undoing (Effects.NothingToUndo).
+// What was undone but needs a restart to take effect returns an error that is ErrRebootDue: the engine restarts and looks again.
 type Undoer interface {
 	Undo(ctx context.Context, n node.Node, before json.RawMessage) error
 }
+
+// ErrRebootDue is what Undo answers, wrapped or not, when it worked and a restart is due. Apply says so in its Outcome.
+var ErrRebootDue = errors.New("a restart is due")
 
 // Validator looks at the step's own data, with no machine. Errors are a FieldError or wrap one.
 type Validator interface{ Validate() error }
@@ -91,7 +96,10 @@ type Effects struct {
 	Interrupts      string `json:"interrupts,omitempty"`         // the service that is interrupted
 	Failover        bool   `json:"failover,omitempty"`           // a group moves to another node
 	PointOfNoReturn string `json:"point_of_no_return,omitempty"` // why it cannot be undone
-	NothingToUndo   bool   `json:"nothing_to_undo,omitempty"`    // a probe or a proof: rollback passes over it
+	// NothingToUndo: a probe or a proof, rollback passes over it. With the action Run and no Changes it is a proof that leaves
+	// nothing behind by which a later Check could know it: having worked is enough, and the engine remembers it from its journal
+	// until something that runs before it changes again.
+	NothingToUndo bool `json:"nothing_to_undo,omitempty"`
 }
 
 // Outcome is what an Apply has to say besides having worked.

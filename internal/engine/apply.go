@@ -127,7 +127,7 @@ func (r *run) begin(ctx context.Context, rb *RollbackOptions) error {
 func (r *run) phase(ctx context.Context, ph steps.Phase) {
 	start := r.o.Now()
 	r.emit(Event{Kind: EvPhaseStart, Phase: ph.ID, Text: ph.Title})
-	for _, s := range stages(ph) {
+	for _, s := range stages(ph, r.waits) {
 		if r.halted(ctx) {
 			break
 		}
@@ -212,7 +212,7 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 	}
 	res := journal.RunResult{How: how}
 	if err != nil {
-		res.Error = err.Error()
+		res.Error = r.o.Redact(err.Error())
 	}
 	if _, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res); jerr != nil && !errors.Is(err, ErrJournal) {
 		err = errors.Join(err, jerr)

@@ -56,7 +56,7 @@ func TestCrashApply(t *testing.T) {
 
 // TestCrashRollback does the same to a rollback, also when it is cut off again and again.
 func TestCrashRollback(t *testing.T) {
-	setup := strings.ReplaceAll(crashSetup, "d@n1:reboot,quiet", "d@n1:undolost")
+	setup := strings.ReplaceAll(crashSetup, "d@n1:reboot,quiet", "d@n1:undolost j@n2:undoreboot")
 	ready := func(t *testing.T) (*rig, map[string]string) {
 		g := newRig(t, setup)
 		start := g.w.snapshot()

@@ -137,6 +137,9 @@ func (w *world) restart(name string) {
 		if strings.HasPrefix(k, name+"/") && v == "pending" {
 			w.values[k] = "new"
 		}
+		if strings.HasPrefix(k, name+"/") && v == "leaving" {
+			delete(w.values, k)
+		}
 	}
 }
 
@@ -279,6 +282,9 @@ func (e *fakeExec) Undo(_ context.Context, s steps.Step, before json.RawMessage)
 		return errors.New("no way")
 	case d.has("undonot"):
 		return nil
+	case d.has("undoreboot"):
+		e.w.values[at] = "leaving"
+		return fmt.Errorf("exit code 3010: %w", steps.ErrRebootDue)
 	case d.has("undoodd"):
 		b.Value = "odd"
 	}

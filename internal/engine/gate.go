@@ -70,6 +70,9 @@ func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff
 	}
 	r.ask.Lock()
 	defer r.ask.Unlock()
+	if r.halted(ctx) && !r.waiting.Load() {
+		return nil
+	}
 	sig, ok, err := r.o.Gate(ctx, GateRequest{Task: t.ID, Phase: t.Phase, Node: t.Node, Gate: g, Missing: d.Changes})
 	if err != nil {
 		return &TaskError{"pass the gate", t.ID, t.Node, err}

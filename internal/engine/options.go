@@ -46,6 +46,8 @@ type Options struct {
 	Decode func(kind string, data json.RawMessage) (steps.Step, error)
 	// Events receives every event, one at a time, in the order in which they happen. nil drops them.
 	Events func(Event)
+	// Redact masks secrets in text that comes from machines and tools, before it is journalled. nil leaves it as it is.
+	Redact func(text string) string
 	// Now and Sleep are the clock. Sleep returns early with ctx's error.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
@@ -98,6 +100,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Sleep == nil {
 		o.Sleep = sleep
+	}
+	if o.Redact == nil {
+		o.Redact = func(text string) string { return text }
 	}
 	if o.Command == "" {
 		o.Command = "apply"

@@ -21,6 +21,8 @@ func TestOrder(t *testing.T) {
 			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 checkpoint:p begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:q", ""},
 		{"a block goes node by node", "p: a@n1+n2 b@n1+n2",
 			"begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:p", ""},
+		{"a block ends where a node waits for another", "p: a@n1+n2:gives=x b@n1+n2:until=x",
+			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:p", ""},
 		{"other nodes, other block", "p: a@n1+n2 b@n1 c@n1+n2",
 			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n1 apply:b@n1 done:b@n1 " +
 				"begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 done:c@n2 checkpoint:p", ""},
@@ -134,5 +136,22 @@ func TestNoSecondAct(t *testing.T) {
 	st, _ := journal.Fold(g.m.entries)
 	if w := st.Task("p/a@n1").Word; w != journal.Begun {
 		t.Errorf("the last word on a@n1 is %s", w)
+	}
+}
+
+// TestRedact: what a tool said is journalled with its secrets masked.
+func TestRedact(t *testing.T) {
+	g := newRig(t, "p: a:fail")
+	g.o.Redact = func(s string) string { return strings.ReplaceAll(s, "no", "[secret]") }
+	_, _ = Apply(context.Background(), g.o, nil)
+	n := 0
+	for _, e := range g.m.entries {
+		if strings.Contains(string(e.Data), "n1: no") {
+			t.Errorf("entry %d (%s) has it: %s", e.Seq, e.Kind, e.Data)
+		}
+		n += strings.Count(string(e.Data), "[secret]")
+	}
+	if n == 0 {
+		t.Error("nothing was masked")
 	}
 }

@@ -20,6 +20,7 @@ type Plan struct {
 	Made           time.Time   `json:"made"`
 	Version        string      `json:"version"` // of the program that made it
 	Site           string      `json:"site"`
+	SitePath       string      `json:"site_path,omitempty"` // the site file that it was made from, as seen from the plan's directory; no part of its identity
 	SiteDigest     string      `json:"site_digest"`
 	Playbook       string      `json:"playbook"`
 	PlaybookDigest string      `json:"playbook_digest"`

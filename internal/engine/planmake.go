@@ -113,6 +113,9 @@ func (r *run) fill(p *Plan) error {
 				if !changes && r.recalled(t, d) {
 					d = steps.NoChange()
 				}
+				if len(d.Waits) > 0 {
+					r.waits[t.ID] = d.Waits
+				}
 				changes = changes || d.Action != steps.NoOp
 				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.task(t.ID).Word}
 				if gs, ok := t.Step.(steps.Gated); ok && d.Action != steps.NoOp {

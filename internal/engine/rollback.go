@@ -220,6 +220,9 @@ func (r *run) undoOne(ctx context.Context, sa standingAct, leave []string) error
 	if do == DoPass {
 		return r.undone(ctx, sa, why)
 	}
+	if err := r.settleReboot(ctx, sa.task); err != nil {
+		return err
+	}
 	if !sa.act.Done {
 		// begun, or already half taken back: perhaps there is nothing to do
 		same, err := r.restored(ctx, sa)
@@ -258,6 +261,11 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 		r.emit(event(EvUndoBegin, t))
 		err := r.bounded(ctx, t, "undo", func(ctx context.Context, ex Executor) error { return ex.Undo(ctx, t.Step, sa.diff.Before) })
 		r.acted(t.Node)
+		if errors.Is(err, steps.ErrRebootDue) {
+			if err = r.reboot(ctx, t); err != nil {
+				return err
+			}
+		}
 		if err == nil {
 			break
 		}
@@ -329,7 +337,7 @@ func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
 
 func (r *run) undoFailed(ctx context.Context, sa standingAct, err error) error {
 	te := &TaskError{"undo", sa.task.ID, sa.task.Node, err}
-	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task, journal.Failure{Error: te.Error(), Hint: hint.Of(err)}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err)}); jerr != nil {
 		return errors.Join(te, jerr)
 	}
 	r.emit(event(EvUndoFailed, sa.task).failed(te))

@@ -39,6 +39,8 @@ func TestRollback(t *testing.T) {
 			"cannot undo p/a@n1 on n1: it did not hold: the node is still as the step wished"},
 		{"undo makes something else", "p: a:old,undoodd", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undo-failed:a@n1",
 			`cannot undo p/a@n1 on n1: it did not hold: recorded was {"value":"old"}, found is {"value":"odd"}`},
+		{"undo restarts", "p: a b:undoreboot", RollbackOptions{},
+			"undo-begin:b@n1 undo:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"the link breaks", "p: a:undolost", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 lost:a@n1 undone:a@n1", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -20,8 +20,9 @@ type run struct {
 	prog  *steps.Program // the part that was asked for
 	start time.Time
 
-	undoing bool // a rollback
-	toUndo  int  // acts that it found
+	waits   map[string][]string // by task: the tasks that the plan says it waits for
+	undoing bool                // a rollback
+	toUndo  int                 // acts that it found
 
 	evMu sync.Mutex // events go out one at a time
 	ask  sync.Mutex // people are asked one thing at a time
@@ -50,7 +51,7 @@ type look struct {
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
-	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, known: map[string]look{}, nodeAct: map[string]int64{}}
+	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error

@@ -131,8 +131,9 @@ func (s *stage) add(t steps.Task) {
 }
 
 // stages cuts a phase into stages. Groups that go together over the same nodes are one stage, so that a fast node does not wait
-// for a slow one after each of them; where the set of nodes changes, the next group may rest on all of the last, so it waits.
-func stages(ph steps.Phase) []stage {
+// for a slow one after each of them. Where the set of nodes changes, the next group may rest on all of the last, so it waits; and so
+// does one of which the plan says that it waits (task ids by task id) for what another node makes in the same stage.
+func stages(ph steps.Phase, waits map[string][]string) []stage {
 	var out []stage
 	var block stage
 	flush := func() {
@@ -169,7 +170,7 @@ func stages(ph steps.Phase) []stage {
 				out = append(out, rest)
 			}
 		default:
-			if len(block.nodes) > 0 && !sameNodes(block, g.Tasks) {
+			if len(block.nodes) > 0 && (!sameNodes(block, g.Tasks) || block.makesFor(g.Tasks, waits)) {
 				flush()
 			}
 			for _, t := range g.Tasks {
@@ -179,6 +180,20 @@ func stages(ph steps.Phase) []stage {
 	}
 	flush()
 	return out
+}
+
+// makesFor says that a task of the stage, on one node, is waited for by one of tasks on another node.
+func (s *stage) makesFor(tasks []steps.Task, waits map[string][]string) bool {
+	for _, t := range tasks {
+		for _, name := range s.nodes {
+			for _, mine := range s.tasks[name] {
+				if name != t.Node && slices.Contains(waits[t.ID], mine.ID) {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 func sameNodes(b stage, tasks []steps.Task) bool {

@@ -90,6 +90,10 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 		r.countEvent(EvNoOp, t)
 		return nil
 	case journal.NotYet, journal.IsUndone:
+	case journal.HasFailed:
+		if len(st.Acts) > 0 {
+			kind, text = journal.Done, "the node shows that it is done"
+		}
 	case journal.Begun, journal.Away:
 		kind, text = journal.Done, "an earlier run began it; the node shows that it is done"
 		if err := r.rebootIfOwed(ctx, t, st); err != nil {
@@ -117,6 +121,9 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 // act does what is missing: intent, act, restart when one is due, proof, outcome.
 func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.Task) error {
 	if err := r.approve(ctx, t, d); err != nil {
+		if errors.Is(err, errHalted) {
+			return nil
+		}
 		return err
 	}
 	start := r.o.Now()
@@ -236,7 +243,11 @@ func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.O
 	if k.diff.Action != steps.NoOp && !isProof(k.diff) {
 		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, Describe(k.diff)))
 	}
-	return r.done(ctx, t, journal.Note{Note: out.Note, Warnings: out.Warnings}, start)
+	n := journal.Note{Note: r.o.Redact(out.Note)}
+	for _, w := range out.Warnings {
+		n.Warnings = append(n.Warnings, r.o.Redact(w))
+	}
+	return r.done(ctx, t, n, start)
 }
 
 // isProof says that d is a proof that leaves nothing behind: no look at the node can tell that it was given, so having worked is all
@@ -293,7 +304,7 @@ func (r *run) failed(ctx context.Context, verb string, t steps.Task, err error) 
 		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
-	if _, jerr := r.note(ctx, journal.Failed, t, journal.Failure{Error: te.Error(), Hint: hint.Of(err)}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.Failed, t, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err)}); jerr != nil {
 		return errors.Join(te, jerr)
 	}
 	r.emit(event(EvFailed, t).failed(te))
@@ -303,12 +314,15 @@ func (r *run) failed(ctx context.Context, verb string, t steps.Task, err error) 
 
 // lost writes down that the outcome of what was begun is unknown.
 func (r *run) lost(ctx context.Context, t steps.Task, err error) error {
-	if _, jerr := r.note(ctx, journal.Lost, t, journal.Note{Note: err.Error()}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.Lost, t, journal.Note{Note: r.o.Redact(err.Error())}); jerr != nil {
 		return errors.Join(err, jerr)
 	}
 	r.emit(event(EvLost, t).failed(err))
 	return nil
 }
+
+// errHalted says that the run came to its end while a question waited for its turn.
+var errHalted = errors.New("the run has ended")
 
 // approve asks before a point of no return. What was begun before was agreed to then.
 func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
@@ -328,6 +342,9 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 	if r.o.Approve != nil {
 		r.ask.Lock()
 		defer r.ask.Unlock()
+		if r.halted(ctx) {
+			return errHalted
+		}
 		var err error
 		ok, err = r.o.Approve(ctx, Approval{Task: t.ID, Phase: t.Phase, Node: t.Node, Kind: t.Step.Kind(), Why: why, Changes: d.Changes})
 		if err != nil {

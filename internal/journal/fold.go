@@ -234,6 +234,9 @@ func (s *State) addTask(e Entry) error {
 		return err
 	case Rebooted:
 		t.Word, t.BootID = Begun, ""
+		if n := len(t.Acts); n > 0 && t.Acts[n-1].Undo {
+			t.Word = Undoing
+		}
 	case Waiting:
 		t.Word, p.Reached = AtGate, false
 	case Signed:

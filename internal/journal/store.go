@@ -155,9 +155,6 @@ func (s *Store) Append(ctx context.Context, e Entry) (int64, error) {
 	if len(e.Data) > 0 && !json.Valid(e.Data) {
 		return 0, fmt.Errorf("cannot write to the journal: the data of a %s entry is not JSON", e.Kind)
 	}
-	if e.Time.IsZero() {
-		e.Time = s.now()
-	}
 	var data any
 	if len(e.Data) > 0 {
 		data = string(e.Data)
@@ -166,6 +163,9 @@ func (s *Store) Append(ctx context.Context, e Entry) (int64, error) {
 	defer s.mu.Unlock()
 	if s.closed {
 		return 0, errors.New("cannot write to the journal: it is closed")
+	}
+	if e.Time.IsZero() {
+		e.Time = s.now()
 	}
 	// one statement, so the number is taken and used in one transaction: no gaps, and none twice
 	row := s.db.QueryRowContext(ctx, `INSERT INTO entries (seq, time, run, kind, phase, task, node, data)

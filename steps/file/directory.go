@@ -68,7 +68,17 @@ func (s *Directory) Reads(node.Facts) []node.Query {
 
 // Check tells whether the directory is there and grants the rights.
 func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	info, err := r.Stat(ctx, s.Path)
+	var sddl string
+	var list acl
+	var info node.FileInfo
+	var err error
+	// the access list comes first: it is what was asked for ahead, and it tells as well whether there is anything
+	if len(s.ACL) > 0 {
+		sddl, list, err = s.acl(ctx, r)
+	}
+	if err == nil {
+		info, err = r.Stat(ctx, s.Path)
+	}
 	if errors.Is(err, node.ErrNotFound) {
 		made, err := topmostMissing(ctx, r, s.Path)
 		if err != nil {
@@ -86,13 +96,6 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	}
 	if !info.Dir {
 		return steps.Diff{}, fmt.Errorf("cannot make directory %s: a file has that name", s.Path)
-	}
-	if len(s.ACL) == 0 {
-		return steps.NoChange(), nil
-	}
-	sddl, list, err := s.acl(ctx, r)
-	if err != nil {
-		return steps.Diff{}, err
 	}
 	var changes []steps.Change
 	for _, a := range s.missing(list) {

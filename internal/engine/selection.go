@@ -185,6 +185,9 @@ func stages(ph steps.Phase, waits map[string][]string) []stage {
 // makesFor says that a task of the stage, on one node, is waited for by one of tasks on another node.
 func (s *stage) makesFor(tasks []steps.Task, waits map[string][]string) bool {
 	for _, t := range tasks {
+		if len(waits[t.ID]) == 0 {
+			continue
+		}
 		for _, name := range s.nodes {
 			for _, mine := range s.tasks[name] {
 				if name != t.Node && slices.Contains(waits[t.ID], mine.ID) {

@@ -15,7 +15,6 @@ type Cluster struct {
 	Private    Props                    `json:"private,omitempty"`
 	Types      map[string]*ResourceType `json:"types"`              // resource types by name
 	Priority   []string                 `json:"priority,omitempty"` // ids of internal networks, most wanted first (2003)
-	Counters   map[string]int           `json:"counters"`           // last number given to a node, network or disk
 }
 
 // ClusterNode is a member. State: 0 up 1 down 2 paused 3 joining.

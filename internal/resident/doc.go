@@ -43,7 +43,7 @@
 //	wmi.call     {ns,class,where{},method,args{}}    row: ReturnValue and out parameters; where empty = the class itself
 //	wmi.set      {ns,class,where{},set{}}            one instance (none: deploy.NotFound), set, Put(); "PrivateProperties.X" is inside an embedded object
 //	cmdlet       {name,load,params{},select[]}       rows; enumerations become numbers... see below
-//	run          {argv[],dir,stdin,timeout}          row: code, stdout (bytes), stderr (bytes); timeout in ms
+//	run          {argv[],line,dir,stdin,timeout}     row: code, stdout (bytes), stderr (bytes); timeout in ms; line is argv[1:] as CreateProcess takes it
 //	file.stat    {path}                              row: size, dir, modified (unix seconds)
 //	file.read    {path,offset,count}                 row: data, size
 //	file.put     {path,offset,data}                  writes a piece of a temporary file; offset 0 truncates
@@ -58,7 +58,7 @@
 //	ad.add       {dn,class,attrs{}}
 //	ad.mod       {dn,set{}}
 //	ad.del       {dn}                                with all below
-//	job.start    {id,argv[],dir,user,password,limit} a scheduled task; user "" = SYSTEM; limit in seconds; a known id does nothing
+//	job.start    {id,argv[],line,dir,user,password,limit} a scheduled task; user "" = SYSTEM; limit in seconds; a known id does nothing
 //	job.state    {id}                                row: phase (running done lost), code, output (bytes, last 64 KB)
 //	job.remove   {id}
 //	restart      {reason}                            answers, then the machine restarts in about two seconds

@@ -17,24 +17,35 @@ import (
 //go:embed scripts/*.ps1
 var scripts embed.FS
 
-// part returns one embedded script.
+// part returns one embedded script as it travels.
 func part(name string) string {
 	b, err := scripts.ReadFile("scripts/" + name + ".ps1")
 	if err != nil {
 		panic("embedded script is missing: " + name) // a mistake in the program, seen by every test
 	}
-	return strings.ReplaceAll(string(b), "\r\n", "\n")
+	// comments and indentation stay at home: the script travels at the start of every session. No script has a here-string,
+	// in which they would matter; a test sees to that.
+	var out strings.Builder
+	for _, line := range strings.Split(string(b), "\n") {
+		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
+			out.WriteString(line + "\n")
+		}
+	}
+	return out.String()
 }
 
 func bootstrap() string { return part("bootstrap") }
 
-// Script is the main script: the files of scripts/ in the order in which they build on each other.
-// The runner of jobs travels in it as data, since it becomes a file of its own on the node.
+// Script is the main script: the files of scripts/ in the order in which they build on each other. The two scripts that the task
+// scheduler starts travel in it as data, since each becomes a file of its own on the node.
 func Script() string {
-	runner := part("process") + part("job")
+	data := func(name string, parts ...string) string {
+		return "$" + name + " = '" + base64.StdEncoding.EncodeToString([]byte(strings.Join(parts, ""))) + "'\n"
+	}
 	return part("frame") +
-		"$runner = '" + base64.StdEncoding.EncodeToString([]byte(runner)) + "'\n" +
-		part("process") + part("registry") + part("wmi") + part("files") + part("jobs") + part("directory") + part("loop")
+		data("runner", part("process"), part("job")) +
+		data("once", part("frame"), part("cmdlet"), part("once")) +
+		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("directory") + part("loop")
 }
 
 // flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our stdin itself.

@@ -10,6 +10,16 @@ function Get-JobBase($id) {
     $jobs + '\' + $id
 }
 
+# Only administrators may put or change files here: what stands here is run with somebody's rights.
+function New-JobBase($id) {
+    $base = Get-JobBase $id
+    $dir = [System.IO.Directory]::CreateDirectory($jobs)
+    $security = New-Object System.Security.AccessControl.DirectorySecurity
+    $security.SetSecurityDescriptorSddlForm('D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)', [System.Security.AccessControl.AccessControlSections]::Access)
+    [void]$dir.SetAccessControl($security)
+    $base
+}
+
 # $null on Windows 2003, whose scheduler has no such object.
 function Get-Scheduler {
     if ([Environment]::OSVersion.Version.Major -lt 6) {
@@ -33,7 +43,7 @@ function Invoke-Schtasks($line, $stdin) {
 }
 
 function Register-Job($id, $base, $user, $password, $limit) {
-    $host64 = $env:SystemRoot + '\system32\WindowsPowerShell\v1.0\powershell.exe'
+    $shell = $env:SystemRoot + '\system32\WindowsPowerShell\v1.0\powershell.exe'
     $arguments = '-NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -File ' + $base + '.ps1'
     $service = Get-Scheduler
     if ($null -eq $service) {
@@ -60,7 +70,7 @@ function Register-Job($id, $base, $user, $password, $limit) {
     $task.Settings.ExecutionTimeLimit = 'PT' + ($limit + 120).ToString($invariant) + 'S'
     $task.Principal.RunLevel = 1
     $action = $task.Actions.Create(0)
-    $action.Path = $host64
+    $action.Path = $shell
     $action.Arguments = $arguments
     $folder = $service.GetFolder('\')
     if ($user -eq '') {
@@ -82,12 +92,7 @@ $verbs['job.start'] = {
     if ((Get-Attribute ($base + '.job')) -ne -1) {
         return
     }
-    # Only administrators may put or change files here: what stands here is run with somebody's rights.
-    $dir = [System.IO.Directory]::CreateDirectory($jobs)
-    $security = New-Object System.Security.AccessControl.DirectorySecurity
-    $security.SetSecurityDescriptorSddlForm('D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)', [System.Security.AccessControl.AccessControlSections]::Access)
-    $dir.SetAccessControl($security)
-
+    $base = New-JobBase $id
     $limit = [int64]14400
     if ($a['limit'] -gt 0) {
         $limit = [int64]$a['limit']
@@ -178,6 +183,10 @@ $verbs['job.remove'] = {
     if ((Get-JobPhase $base) -eq 'running') {
         Stop-Request 'deploy.Busy' 170 ('the job is running: ' + $id)
     }
+    Remove-Job $id $base
+}
+
+function Remove-Job($id, $base) {
     $service = Get-Scheduler
     if ($null -eq $service) {
         Invoke-Schtasks ('/Delete /F /TN ' + $id) $null
@@ -193,7 +202,20 @@ $verbs['job.remove'] = {
             }
         }
     }
-    foreach ($end in @('.ps1', '.lock', '.out', '.exit', '.exit.tmp', '.job')) {
+    # The runner writes its exit file a moment before it lets go of its lock.
+    for ($i = 0; $true; $i++) {
+        try {
+            [System.IO.File]::Delete($base + '.lock')
+            break
+        }
+        catch {
+            if ($i -ge 50) {
+                throw
+            }
+            [System.Threading.Thread]::Sleep(100)
+        }
+    }
+    foreach ($end in @('.ps1', '.out', '.exit', '.exit.tmp', '.job')) {
         [System.IO.File]::Delete($base + $end)
     }
 }

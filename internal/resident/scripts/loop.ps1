@@ -70,47 +70,7 @@ $verbs['restart'] = {
     }
 }
 
-# The parts of an error that no language pack translates, and its text for people.
-function Get-Failure($record) {
-    $e = $record.Exception
-    $wmi = $null
-    while ($true) {
-        if ($e -is [System.Management.ManagementException]) {
-            $wmi = $e
-        }
-        if ($null -eq $e.InnerException) {
-            break
-        }
-        $e = $e.InnerException
-    }
-    $id = [string]$record.FullyQualifiedErrorId
-    if ($null -ne $wmi) {
-        $e = $wmi
-        $code = ([int64]$wmi.ErrorCode) -band 4294967295
-        # Not found; then invalid namespace, class, and query (which is a property that the class lacks).
-        if ($code -eq 2147749890) {
-            $id = 'deploy.NotFound'
-        }
-        elseif (($code -eq 2147749902) -or ($code -eq 2147749904) -or ($code -eq 2147749911)) {
-            $id = 'deploy.Unsupported'
-        }
-    }
-    elseif ($e -is [System.ComponentModel.Win32Exception]) {
-        $code = ([int64]$e.NativeErrorCode) -band 4294967295
-    }
-    else {
-        $code = ([int64][System.Runtime.InteropServices.Marshal]::GetHRForException($e)) -band 4294967295
-    }
-    # No such object in the directory.
-    if (($code -eq 2147950640) -and ($e -is [System.Runtime.InteropServices.COMException])) {
-        $id = 'deploy.NotFound'
-    }
-    if ($id -match '^NamedParameterNotFound') {
-        $id = 'deploy.Unsupported'
-    }
-    @{ id = $id; code = $code; category = [string]$record.CategoryInfo.Category; type = $e.GetType().FullName; text = $e.Message }
-}
-
+$deploy['out'] = New-Object System.IO.StreamWriter([Console]::OpenStandardOutput(), $utf8, 65536)
 Send-Frame 0 'H' (Get-Encoded @{ protocol = 1; process = [System.Diagnostics.Process]::GetCurrentProcess().Id })
 
 $last = [int64]0
@@ -140,50 +100,7 @@ while ($true) {
     }
     $last = $number
 
-    # What an earlier request changed must not change this one.
-    [System.Threading.Thread]::CurrentThread.CurrentCulture = $invariant
-    $ErrorActionPreference = 'Stop'
-    $ProgressPreference = 'SilentlyContinue'
-    $WarningPreference = 'SilentlyContinue'
-    $VerbosePreference = 'SilentlyContinue'
-    $DebugPreference = 'SilentlyContinue'
-    Set-Location -Path ($env:SystemDrive + '\')
-    $Error.Clear()
-
-    $deploy['id'] = $number
-    $deploy['rows'] = New-Object System.Collections.ArrayList
-    $deploy['size'] = 0
-    $deploy['failure'] = $null
-    $deploy['after'] = $null
-    $finished = $false
-    $failure = $null
-    # One turn only: a break or continue in foreign code ends this loop and not ours.
-    foreach ($once in @(1)) {
-        try {
-            $deploy['text'] = $payload
-            $deploy['at'] = 0
-            Read-Value
-            $request = $deploy['value']
-            $deploy['value'] = $null
-            $deploy['text'] = ''
-            $verb = $verbs[[string]$request['verb']]
-            if ($null -eq $verb) {
-                Stop-Unsupported ('no verb ' + [string]$request['verb'])
-            }
-            $null = & $verb $request['args']
-            Send-Rows
-        }
-        catch {
-            $failure = $deploy['failure']
-            if ($null -eq $failure) {
-                $failure = Get-Failure $_
-            }
-        }
-        $finished = $true
-    }
-    if (-not $finished) {
-        $failure = @{ id = 'deploy.Interrupted'; code = [int64]1223; category = ''; type = ''; text = 'the command left its caller' }
-    }
+    $failure = Invoke-Request $number $payload
     if ($null -ne $failure) {
         Send-Frame $number 'E' (Get-Encoded $failure)
     }

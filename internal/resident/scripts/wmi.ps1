@@ -1,4 +1,4 @@
-# wmi.* and cmdlet. Class and property names are checked against the shape of a name before they stand in a query;
+# wmi.*: class and property names are checked against the shape of a name before they stand in a query;
 # values never stand in one: instances are filtered here.
 
 function Test-Name($name) {
@@ -105,6 +105,15 @@ function ConvertTo-CimValue($property, $value) {
     }
 }
 
+function Get-CimProperty($object, $name) {
+    foreach ($p in $object.psbase.Properties) {
+        if ($p.Name -eq $name) {
+            return $p
+        }
+    }
+    Stop-Unsupported ('there is no property ' + $name)
+}
+
 $verbs['wmi.call'] = {
     param($a)
     Test-Name $a['class']
@@ -156,102 +165,33 @@ $verbs['wmi.call'] = {
     }
 }
 
-function Import-Needed($load) {
-    if (($load -eq '') -or $deploy['loaded'].ContainsKey($load)) {
-        return
+# Sets properties of one instance and puts it back. A dotted name sets a property inside an embedded object.
+$verbs['wmi.set'] = {
+    param($a)
+    $scope = Get-WmiScope $a['ns']
+    $found = @(Find-Instance $scope $a['class'] @() $a['where'])
+    if ($found.Count -eq 0) {
+        Stop-Absent ('no instance of ' + $a['class'])
     }
-    if ($load -match '^snapin:') {
-        $snapin = $load.Substring(7)
-        if (@(Get-PSSnapin -Name $snapin -ErrorAction SilentlyContinue).Count -eq 0) {
-            if (@(Get-PSSnapin -Registered | Where-Object { $_.Name -eq $snapin }).Count -eq 0) {
-                Stop-Unsupported ('no snap-in ' + $snapin)
-            }
-            Add-PSSnapin -Name $snapin
-        }
+    if ($found.Count -gt 1) {
+        Stop-Request 'deploy.Ambiguous' 87 ('more than one instance of ' + $a['class'])
     }
-    else {
-        if (@(Get-Module -Name $load -ListAvailable).Count -eq 0) {
-            Stop-Unsupported ('no module ' + $load)
+    $target = $found[0]
+    foreach ($path in @($a['set'].psbase.Keys)) {
+        $parts = $path.Split('.')
+        $outer = Get-CimProperty $target $parts[0]
+        if ($parts.Length -eq 1) {
+            ConvertTo-CimValue $outer ($a['set'][$path])
         }
-        Import-Module -Name $load -Global
-    }
-    $deploy['loaded'][$load] = $true
-}
-
-# Follows a dotted name. A list on the way gives the list of what its elements have.
-function Get-Selected($object, $parts) {
-    $current = $object
-    for ($i = 0; $i -lt $parts.Length; $i++) {
-        if ($null -eq $current) {
-            return $null
-        }
-        $property = $current.psobject.Properties[$parts[$i]]
-        if ($null -ne $property) {
-            $current = $property.Value
-        }
-        elseif (($current -is [System.Collections.IEnumerable]) -and (-not ($current -is [string]))) {
-            $rest = [string[]]$parts[$i..($parts.Length - 1)]
-            $list = New-Object System.Collections.ArrayList
-            foreach ($x in $current) {
-                [void]$list.Add((Get-Selected $x $rest))
-            }
-            return , $list.ToArray()
+        elseif (($parts.Length -eq 2) -and ($outer.Value -is [System.Management.ManagementBaseObject])) {
+            # The embedded object is a copy: it is put back whole.
+            $inner = $outer.Value
+            ConvertTo-CimValue (Get-CimProperty $inner $parts[1]) ($a['set'][$path])
+            $outer.Value = $inner
         }
         else {
-            return $null
+            Stop-Unsupported ($a['class'] + ' has no embedded object for ' + $path)
         }
     }
-    return , $current
-}
-
-function Get-Word($value) {
-    if ($null -eq $value) {
-        return $null
-    }
-    if (($value -is [System.Collections.IEnumerable]) -and (-not ($value -is [string]))) {
-        $list = New-Object System.Collections.ArrayList
-        foreach ($x in $value) {
-            [void]$list.Add([string]$x)
-        }
-        return , $list.ToArray()
-    }
-    return [string]$value
-}
-
-$verbs['cmdlet'] = {
-    param($a)
-    $name = [string]$a['name']
-    if ($name -notmatch '^[A-Za-z]+-[A-Za-z0-9]+$') {
-        Stop-Unsupported ('not a cmdlet name: ' + $name)
-    }
-    Import-Needed ([string]$a['load'])
-    $commands = @(Get-Command -Name $name -CommandType @('Cmdlet', 'Function') -ErrorAction SilentlyContinue)
-    if ($commands.Count -eq 0) {
-        Stop-Unsupported ('no cmdlet ' + $name)
-    }
-    $command = $commands[0]
-    $parameters = @{}
-    foreach ($k in @($a['params'].psbase.Keys)) {
-        $parameters[$k] = $a['params'][$k]
-    }
-    # Not inside a loop: a break in a function of a module must reach the guard of the main loop.
-    $objects = @(& $command @parameters)
-    foreach ($o in $objects) {
-        if ($null -eq $o) {
-            continue
-        }
-        $row = @{}
-        foreach ($path in @($a['select'])) {
-            $plain = $path
-            if ($path -match ':name$') {
-                $plain = $path.Substring(0, $path.Length - 5)
-            }
-            $value = Get-Selected $o ($plain.Split('.'))
-            if ($plain -ne $path) {
-                $value = Get-Word $value
-            }
-            $row[$path] = $value
-        }
-        Add-Row $row
-    }
+    [void]$target.psbase.Put()
 }

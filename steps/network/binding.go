@@ -295,7 +295,7 @@ func setMetric(ctx context.Context, n node.Node, m metric) error {
 	if m.Automatic {
 		params["AutomaticMetric"] = "Enabled"
 	} else {
-		params["InterfaceMetric"] = m.Metric // sets AutomaticMetric to Disabled as well
+		params["InterfaceMetric"], params["AutomaticMetric"] = m.Metric, "Disabled"
 	}
 	if _, err := n.Do(ctx, node.CmdletCall{Name: "Set-NetIPInterface", Load: "NetTCPIP", Params: params}); err != nil {
 		return fmt.Errorf("cannot set the metric of interface %d: %w", m.Interface, err)

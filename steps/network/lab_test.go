@@ -1,0 +1,34 @@
+package network
+
+import (
+	"testing"
+
+	"deploy/internal/conformance"
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// The bench's first node has its private card first, on DHCP, and its public card second, at 192.0.2.11/24.
+func TestInLab(t *testing.T) {
+	cases := []struct {
+		kind steps.Kind
+		with map[string]any
+	}{
+		{adapterKind(), map[string]any{"mac": "00-15-5d-00-01-01", "name": "Public"}},
+		{addressKind(), map[string]any{"mac": conformance.PublicMAC, "addresses": []any{"192.0.2.21/24", "192.0.2.22/24"}, "gateway": "192.0.2.1"}},
+		{addressKind(), map[string]any{"mac": conformance.PrivateMAC, "addresses": []any{"10.10.10.10/24"}, "no_gateway": true}},
+		{addressKind(), map[string]any{"mac": conformance.PublicMAC, "dhcp": true}},
+		{dnsKind(), map[string]any{"mac": conformance.PublicMAC, "servers": []any{"192.0.2.5", "192.0.2.6"}}},
+		{dnsKind(), map[string]any{"mac": conformance.PrivateMAC, "servers": []any{}, "register": false}},
+		{netbiosKind(), map[string]any{"mac": conformance.PrivateMAC, "mode": "disabled"}},
+		{bindingKind(), map[string]any{"order": []any{conformance.PublicMAC, conformance.PrivateMAC}}},
+	}
+	for _, c := range cases {
+		t.Run(c.kind.Name, func(t *testing.T) {
+			conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
+				conformance.Run(t, conformance.Case{Kind: c.kind, With: c.with, Restart: conformance.Restart,
+					Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) }})
+			})
+		})
+	}
+}

@@ -150,7 +150,7 @@ func checkAuth(t transport.Target) error {
 		return nil
 	case "basic":
 		if !w.HTTPS {
-			return hint.Wrap(errors.New("Basic would send the password in clear over HTTP"), "set https: true, or auth: ntlm, which seals messages over HTTP")
+			return hint.Wrap(errors.New("over HTTP, Basic would send the password in clear"), "set https: true, or auth: ntlm, which seals messages over HTTP")
 		}
 		return nil
 	case "certificate":
@@ -174,7 +174,7 @@ func (d *Dialer) authenticator(t transport.Target) (Authenticator, error) {
 		return newNTLM(t.User, t.Password.Reveal(), !t.WinRM.HTTPS)
 	case "kerberos":
 		if d.o.Kerberos == nil {
-			return nil, hint.Wrap(errors.New("Kerberos is not built in"), "use auth: ntlm, or auth: certificate over HTTPS")
+			return nil, hint.Wrap(errors.New("authentication by Kerberos is not built in"), "use auth: ntlm, or auth: certificate over HTTPS")
 		}
 		return d.o.Kerberos(t)
 	}

@@ -115,6 +115,12 @@ func (p *process) run() {
 	p.stderr.end(end)
 	killed := p.ctx.Err() != nil
 	close(p.ended)
+	if err == nil {
+		// a Send under way is let go: to cut it off would cost the control lane its connection
+		p.stdin.Lock()
+		p.cancel()
+		p.stdin.Unlock()
+	}
 	p.cancel()
 	if !killed && !p.c.dead.Load() && FaultCode(err) != FaultNoShell && p.c.mayLogOn() == nil {
 		// also a command that is done counts against the user's operations until it is terminated
@@ -284,6 +290,14 @@ func (s stdin) Close() error {
 func (p *process) send(data []byte, end bool) error {
 	message := p.c.msg.send(p.shell, p.id, data, end)
 	for attempt := 1; ; attempt++ {
+		select {
+		case <-p.ended:
+			if p.err != nil {
+				return p.err
+			}
+			return p.over()
+		default:
+		}
 		_, err := p.c.ask(p.ctx, message)
 		switch FaultCode(err) {
 		case FaultTimedOut:
@@ -301,7 +315,7 @@ func (p *process) send(data []byte, end bool) error {
 		select {
 		case <-p.ended:
 			if p.err == nil {
-				return fmt.Errorf("cannot write to the process on %s: it has ended with code %d: %w", p.c.t.Node, p.code, io.ErrClosedPipe)
+				return p.over()
 			}
 		default:
 		}
@@ -311,6 +325,10 @@ func (p *process) send(data []byte, end bool) error {
 		}
 		return fmt.Errorf("cannot write to the process on %s: %w", p.c.t.Node, err)
 	}
+}
+
+func (p *process) over() error {
+	return fmt.Errorf("cannot write to the process on %s: it has ended with code %d: %w", p.c.t.Node, p.code, io.ErrClosedPipe)
 }
 
 // held keeps output until it is read, so that a reader that comes late never stops the process's end from being seen.

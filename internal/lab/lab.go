@@ -20,6 +20,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"deploy/internal/lab/directory"
 	"deploy/internal/lab/machine"
 	"deploy/internal/lab/model"
 	"deploy/inventory"
@@ -151,6 +152,7 @@ func (l *Lab) loadWorld() error {
 		if w, err = machine.Deliver(l.cfg.Site); err != nil {
 			return err
 		}
+		directory.Seed(w)
 	} else {
 		machine.LoseJobs(w)
 	}

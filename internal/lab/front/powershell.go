@@ -130,6 +130,9 @@ func runPowerShell(ctx context.Context, p Process, h Host, cmd psCommand) int {
 	if cmd.Encoded && resident.IsBootstrap(p.Line) {
 		return serveResident(ctx, p, h)
 	}
+	if strings.TrimSpace(cmd.Script) == "-" {
+		return complain(p, "commands from stdin are not supported here", "deploy.lab.CommandLine")
+	}
 	native, err := parseNative(cmd.Script)
 	if err != nil {
 		return complain(p, err.Error(), "deploy.lab.NotEmulated")

@@ -39,7 +39,7 @@ func ensureService(m *model.Machine) *model.Service {
 		return s
 	}
 	s := &model.Service{Name: serviceName, Display: serviceDisplay(m.Locale), Start: 4, State: svcStopped, Kind: 16,
-		Account: "LocalSystem", Path: `C:\Windows\Cluster\clussvc.exe -s`, DependsOn: []string{"ClusDisk", "ClusNet", "RpcSs"}}
+		Account: "LocalSystem", Path: `C:\Windows\Cluster\clussvc.exe -s`}
 	if m.Services == nil {
 		m.Services = map[string]*model.Service{}
 	}

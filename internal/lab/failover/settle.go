@@ -37,9 +37,8 @@ func (f *Family) settle(c *machine.Ctx, cl *model.Cluster) {
 	lost := false
 	for _, n := range cl.Nodes {
 		if n.State != 1 && !willing(c.W, n) {
-			n.State = 1
 			lost = true
-			f.dropReservations(c, cl, n)
+			f.leave(c, cl, n)
 		}
 	}
 	up := upNodes(cl)
@@ -94,11 +93,10 @@ func (f *Family) rejoin(c *machine.Ctx, cl *model.Cluster) {
 // halt stops the cluster on every node: there is no majority.
 func (f *Family) halt(c *machine.Ctx, cl *model.Cluster) {
 	for _, n := range cl.Nodes {
-		f.dropReservations(c, cl, n)
 		if n.State == 1 {
 			continue
 		}
-		n.State = 1
+		f.leave(c, cl, n)
 		if m := c.W.Machine(n.Name); m != nil {
 			if s := service(m); s != nil {
 				s.State = svcStopped
@@ -106,13 +104,25 @@ func (f *Family) halt(c *machine.Ctx, cl *model.Cluster) {
 		}
 	}
 	for _, r := range cl.Resources {
-		if r.State != stateOffline {
-			r.State = stateOffline
-		}
+		r.State = stateOffline
 	}
 	for _, n := range cl.Networks {
 		n.State = 0
 	}
+}
+
+// leave takes a node out of the running cluster: where its machine still runs its resources go offline in order, else they are gone.
+func (f *Family) leave(c *machine.Ctx, cl *model.Cluster, n *model.ClusterNode) {
+	if m := c.W.Machine(n.Name); m != nil && m.Powered {
+		for _, g := range cl.Groups {
+			if strings.EqualFold(g.Owner, n.Name) {
+				f.takeDown(c, cl, g)
+			}
+		}
+	} else {
+		f.dropReservations(c, cl, n)
+	}
+	n.State = 1
 }
 
 // dropReservations lets go of what a node held: its disks' reservations and its addresses. The node is gone or going, so no

@@ -44,8 +44,8 @@ const (
 	proof   = "lab-proven; Exchange 2007's cmdlets stand in no recorded table, see the project's notes on Exchange for where each was seen"
 )
 
-// releases are the systems on which Exchange 2007 SP1 and later is installed. Source: its system requirements; 2008 R2 is not among them.
-func releases() []node.Release { return []node.Release{node.WS2003, node.WS2008} }
+// releases are the systems that the kinds claim: Exchange 2007 SP1 and later also runs on 2003, whose cluster they do not read.
+func releases() []node.Release { return []node.Release{node.WS2008} }
 
 // shellCall declares a cmdlet of the snap-in.
 func shellCall(name string, params ...string) node.Call {

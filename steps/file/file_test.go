@@ -187,6 +187,9 @@ func FuzzXML(f *testing.F) {
 	f.Add([]byte("<c><a k='1' value='1'/></c>"), "x")
 	f.Add([]byte("\xff\xfe<\x00c\x00/\x00>\x00"), "é")
 	f.Fuzz(func(t *testing.T, raw []byte, value string) {
+		if !writable(value) {
+			return
+		}
 		s := &XMLSetting{File: "f", Element: "c/a[@k='1']", Attribute: "value"}
 		out, err := s.edit(raw, value)
 		if err != nil {
@@ -196,13 +199,7 @@ func FuzzXML(f *testing.F) {
 		if err != nil || !p.found {
 			t.Fatalf("what was written cannot be found again: %q, %v", out, err)
 		}
-		clean := strings.Map(func(r rune) rune {
-			if r == '�' || (r < ' ' && r != '\n' && r != '\r' && r != '\t') || r > 0xFFFD {
-				return -1
-			}
-			return r
-		}, value)
-		if got, ok := text.attr(p, "value"); clean == value && (!ok || got != value) {
+		if got, ok := text.attr(p, "value"); !ok || got != value {
 			t.Fatalf("wrote %q, read %q", value, got)
 		}
 	})

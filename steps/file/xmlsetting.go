@@ -54,6 +54,9 @@ func (s *XMLSetting) Validate() error {
 	if _, err := parsePath(s.Element); err != nil {
 		return steps.FieldErr("element", "%v", err)
 	}
+	if !writable(s.Value) {
+		return steps.FieldErr("value", "holds characters that XML cannot carry")
+	}
 	return nil
 }
 

@@ -161,6 +161,7 @@ func (x *xmlText) find(path []segment) (place, error) {
 	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 already
 	var hits, parents []place
 	depth, matched := 0, 0
+	var names []string // of the open elements: RawToken does not compare them
 	parentDepth := len(path) - 1
 	open := false // inside the last parent found
 	for {
@@ -188,8 +189,13 @@ func (x *xmlText) find(path []segment) (place, error) {
 				}
 			}
 			depth++
+			names = append(names, rawName(t.Name))
 		case xml.EndElement:
 			depth--
+			if depth < 0 || names[depth] != rawName(t.Name) {
+				return place{}, fmt.Errorf("it is not well-formed XML: </%s> closes nothing", rawName(t.Name))
+			}
+			names = names[:depth]
 			if matched > depth {
 				if open && depth == parentDepth-1 {
 					parents[len(parents)-1].closing = from
@@ -330,6 +336,19 @@ func (x *xmlText) insert(p place, s segment, name, value string) {
 		indent = x.text[at:p.closing] + "  "
 	}
 	x.splice(at, at, indent+tag.String())
+}
+
+// writable says that XML can carry a value. Source: XML 1.0, Char.
+func writable(value string) bool {
+	if !utf8.ValidString(value) {
+		return false
+	}
+	for _, r := range value {
+		if (r < ' ' && r != '\t' && r != '\n' && r != '\r') || r == 0xFFFE || r == 0xFFFF {
+			return false
+		}
+	}
+	return true
 }
 
 func escape(value string) string {

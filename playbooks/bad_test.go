@@ -31,7 +31,7 @@ func validate(path string, data []byte) error {
 		if err != nil {
 			return fmt.Errorf("the good site is not good: %w", err)
 		}
-		_, _, err = pb.Compile(site, registry())
+		_, _, err = pb.Compile(site, testRegistry())
 		return err
 	}
 	site, err := inventory.Parse(path, data)
@@ -42,7 +42,7 @@ func validate(path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, _, err = pb.Compile(site, registry())
+	_, _, err = pb.Compile(site, testRegistry())
 	return err
 }
 

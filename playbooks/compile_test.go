@@ -17,7 +17,7 @@ func TestCompile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prog, findings, err := pb.Compile(site, registry())
+	prog, findings, err := pb.Compile(site, testRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

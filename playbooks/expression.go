@@ -121,7 +121,7 @@ func compile(text string, at place, s scope, want string) (*expression, error) {
 // result says what is wrong with the type of the result, or "".
 func (e *expression) result(want string) string {
 	n := e.strict
-	if n.Nil || n.Type == nil {
+	if n.Nil || n.Type == nil || n.Kind == reflect.Interface {
 		return "" // known only when it runs
 	}
 	ok := true

@@ -2,6 +2,7 @@ package playbooks_test
 
 import (
 	"context"
+	"strings"
 
 	"deploy/internal/node"
 	"deploy/steps"
@@ -39,8 +40,11 @@ func (n *note) Validate() error {
 	return nil
 }
 
-func registry() *steps.Registry {
+func testRegistry() *steps.Registry {
 	return steps.NewRegistry([]steps.Kind{{Name: "test.note", Summary: "says something", New: func() steps.Step { return &note{} }}})
 }
 
 func emptyRegistry() *steps.Registry { return steps.NewRegistry() }
+
+// yamlQuote writes a text in single quotes.
+func yamlQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", "''") + "'" }

@@ -57,7 +57,7 @@ func compileText(t *testing.T, site, playbook string) (*steps.Program, []playboo
 	if err != nil {
 		return nil, nil, err
 	}
-	return pb.Compile(s, registry())
+	return pb.Compile(s, testRegistry())
 }
 
 func onePhase(body string) string {
@@ -114,8 +114,7 @@ func TestExpressions(t *testing.T) {
 		"let x = parameters.name; x + x":                           "cluclu",
 		"node.name":                                                "n1",
 	} {
-		quoted := strings.ReplaceAll("${{ "+in+" }}", "'", "''")
-		prog, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: '"+quoted+"'}}\n"))
+		prog, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: "+yamlQuote("${{ "+in+" }}")+"}}\n"))
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 			continue
@@ -152,8 +151,7 @@ func TestExpressionMistakes(t *testing.T) {
 		strings.Repeat("1+", 3000) + "1":         "an expression of",
 		strings.Repeat("1+", 1000) + "1":         "exceeds maximum allowed nodes",
 	} {
-		quoted := strings.ReplaceAll("${{ "+in+" }}", "'", "''")
-		_, err := playbooks.Parse("pb.yaml", []byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: '"+quoted+"'}}\n")))
+		_, err := playbooks.Parse("pb.yaml", []byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: "+yamlQuote("${{ "+in+" }}")+"}}\n")))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, wanted %q", in, err, want)
 			continue
@@ -178,8 +176,7 @@ func TestRunawayExpressions(t *testing.T) {
 		"let a = replace('aaaaaaaaaa', 'a', 'aaaaaaaaaa'); let b = replace(a, 'a', a); let c = replace(b, 'a', b); c",
 		"let a = 1..1000; let b = concat(a,a,a,a,a,a,a,a,a,a); let c = concat(b,b,b,b,b,b); c",
 	} {
-		quoted := strings.ReplaceAll("${{ "+in+" }}", "'", "''")
-		_, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {extra: {a: '"+quoted+"'}}}\n"))
+		_, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {extra: {a: "+yamlQuote("${{ "+in+" }}")+"}}}\n"))
 		if err == nil || !strings.Contains(err.Error(), "does too much") {
 			t.Errorf("%s: %v", in, err)
 		}

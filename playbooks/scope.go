@@ -1,6 +1,7 @@
 package playbooks
 
 import (
+	"reflect"
 	"strings"
 
 	"github.com/expr-lang/expr/ast"
@@ -97,7 +98,7 @@ func elementOf(list nature.Nature) types.Type {
 		return types.Any
 	}
 	elem := list.Elem(&nature.Cache{})
-	if elem.Type == nil {
+	if elem.Type == nil || elem.Kind == reflect.Interface {
 		return types.Any
 	}
 	return elementType{elem}

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"deploy/internal/hint"
@@ -38,6 +39,7 @@ func NewResolver(dir string, prompt func(ctx context.Context, question string) (
 func runProgram(ctx context.Context, dir string, argv []string) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Dir = dir
+	cmd.WaitDelay = 2 * time.Second // a grandchild may hold the pipe open
 	return cmd.Output()
 }
 

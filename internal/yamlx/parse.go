@@ -86,6 +86,9 @@ func screen(file string, data []byte, limits Limits) error {
 			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("byte %#02x is not UTF-8 text", data[i]), Hint: "save the file as UTF-8"}
 		case r == '\n':
 			line, col = line+1, 0
+		case r == '\r' && !bytes.HasPrefix(data[i+1:], []byte("\n")), r == 0x85, r == 0x2028, r == 0x2029:
+			// YAML ends a line here and editors do not: every place after it would be wrong
+			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("the line end U+%04X", r), Hint: "save the file with the line ends of Unix or Windows"}
 		case r < ' ' && r != '\t' && r != '\r', r == 0x7f:
 			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("control character %#02x; this is not a text file", r),
 				Hint: "give the path of a YAML file"}

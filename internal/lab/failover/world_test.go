@@ -54,6 +54,9 @@ func newLab(t *testing.T, s labSpec) *lab {
 		for d := range s.disks {
 			m.Visible = append(m.Visible, &model.VisibleDisk{Serial: fmt.Sprintf("LUN-%d", d+1), Number: d + 1, Offline: i > 0, Letters: map[int]string{1: string(rune('E'+d)) + ":"}})
 		}
+		local := "LOCAL-" + name
+		w.Disks[local] = &model.SharedDisk{Serial: local, SizeMB: 40960, Style: "MBR", Signature: uint32(i + 1), Partitions: []*model.Partition{{Number: 1, SizeMB: 40960, FS: "NTFS", VolumeID: `\\?\Volume{c}\`}}}
+		m.Visible = append(m.Visible, &model.VisibleDisk{Serial: local, Local: true, Letters: map[int]string{1: "C:"}})
 		ensureService(m)
 		w.Machines[strings.ToLower(name)] = m
 	}

@@ -2,27 +2,30 @@ package look
 
 import (
 	"context"
-	"encoding/xml"
 	"errors"
 	"fmt"
-	"io"
+	"regexp"
 	"strings"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
 )
 
-// featureFile is where ServerManagerCmd writes what it knows: its text form is translated, its XML is not.
-const featureFile = `C:\Windows\Temp\deploy-features.xml`
-
 var featureSelect = []string{"Name", "Installed"}
 
-// FeatureReads are the queries of Features that can be sent ahead.
+// FeatureReads are the queries of Features.
 func FeatureReads(f node.Facts) []node.Query {
-	if !f.Release.AtLeast(node.WS2008R2) {
-		return nil
+	switch {
+	case f.Release.AtLeast(node.WS2008R2):
+		return []node.Query{featureQuery()}
+	case f.Release == node.WS2008:
+		return []node.Query{serverManagerQuery()}
 	}
-	return []node.Query{featureQuery()}
+	return nil
+}
+
+func serverManagerQuery() node.Query {
+	return node.Tool{Argv: []string{"ServerManagerCmd.exe", "-query"}}
 }
 
 func featureQuery() node.Query {
@@ -58,8 +61,14 @@ func Features(ctx context.Context, r node.Reader) (map[string]bool, error) {
 	return nil, hint.Wrap(errors.New("cannot list the features: Windows Server 2003 has none"), "ask for a registry value or a file instead")
 }
 
+// featureLine finds "[X] Display name  [Id]" wherever lines are broken. The mark and the id are the same in every language; the
+// display name between them is not, and is not looked at.
+var featureLine = regexp.MustCompile(`\[([Xx ])\][^\[\]]*\[([A-Za-z0-9._-]+)\]`)
+
+// serverManagerCmd reads the printed list. ServerManagerCmd could write XML instead, but only into a file, and a look must not
+// leave anything behind.
 func serverManagerCmd(ctx context.Context, r node.Reader) (map[string]bool, error) {
-	rows, err := r.Query(ctx, node.Tool{Argv: []string{"ServerManagerCmd.exe", "-query", featureFile}})
+	rows, err := r.Query(ctx, serverManagerQuery())
 	if err != nil {
 		return nil, fmt.Errorf("cannot list the features: %w", err)
 	}
@@ -70,46 +79,12 @@ func serverManagerCmd(ctx context.Context, r node.Reader) (map[string]bool, erro
 		}
 		return nil, hint.Wrap(err, "code 1004 means that a wizard of Server Manager is open on the machine: close it")
 	}
-	f, err := r.Open(ctx, featureFile)
-	if err != nil {
-		return nil, fmt.Errorf("cannot read the list of features: %w", err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	return parseFeatures(f)
-}
-
-// parseFeatures reads the elements Role, RoleService and Feature, which carry Id and Installed. Other elements count for nothing.
-func parseFeatures(in io.Reader) (map[string]bool, error) {
-	dec := xml.NewDecoder(in)
-	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil }
 	out := map[string]bool{}
-	for {
-		tok, err := dec.Token()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return nil, fmt.Errorf("cannot read the list of features: %w", err)
-		}
-		start, ok := tok.(xml.StartElement)
-		if !ok {
-			continue
-		}
-		id, installed, told := "", false, false
-		for _, a := range start.Attr {
-			switch a.Name.Local {
-			case "Id":
-				id = a.Value
-			case "Installed":
-				installed, told = a.Value == "true" || a.Value == "1", true
-			}
-		}
-		if id != "" && told {
-			out[strings.ToLower(id)] = installed
-		}
+	for _, m := range featureLine.FindAllStringSubmatch(string(rows[0].Bytes("stdout")), -1) {
+		out[strings.ToLower(m[2])] = m[1] != " "
 	}
 	if len(out) == 0 {
-		return nil, errors.New("cannot read the list of features: it names none")
+		return nil, errors.New("cannot list the features: the list that ServerManagerCmd printed names none")
 	}
 	return out, nil
 }

@@ -1,0 +1,24 @@
+package feature
+
+import (
+	"testing"
+
+	"deploy/internal/conformance"
+	"deploy/internal/node"
+	"deploy/steps/look"
+)
+
+func TestInLab(t *testing.T) {
+	for name, with := range map[string]map[string]any{
+		"cluster": {"names": []any{"failover-clustering"}},
+		"web":     {"names": []any{"Web-Server", "Web-Metabase", "Web-Lgcy-Mgmt-Console", "Web-Basic-Auth"}},
+		"tools":   {"names": []any{"RSAT-ADDS"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+				conformance.Run(t, conformance.Case{Kind: kind(), With: with, Restart: conformance.Restart,
+					Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) }})
+			})
+		})
+	}
+}

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const testPassword = "Sommer-2026!"
 
-func testSite(t *testing.T) *inventory.Site {
+func testSite(t testing.TB) *inventory.Site {
 	t.Helper()
 	return &inventory.Site{Name: "test", Path: filepath.Join(t.TempDir(), "site.yaml"),
 		Nodes: []inventory.Node{
@@ -40,7 +40,7 @@ func testSite(t *testing.T) *inventory.Site {
 		Lab: inventory.Lab{OS: "2008", Domain: "contoso.com", Disks: []inventory.LabDisk{{Serial: "S1", SizeMB: 1024}}}}
 }
 
-func testConfig(t *testing.T) Config {
+func testConfig(t testing.TB) Config {
 	t.Helper()
 	return Config{Site: testSite(t), Dir: filepath.Join(t.TempDir(), "lab"), Behaviours: machine.Base(),
 		Accounts: []Account{{User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}}

@@ -45,6 +45,8 @@ func (c *conn) newLane() *lane {
 		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2: contexts are bound to HTTP/1.1 connections
 		TLSClientConfig: c.tls,
 		DialContext:     l.dial,
+		// shorter than the two minutes of Windows' HTTP service: when it closes first, a request may just have left
+		IdleConnTimeout: 90 * time.Second,
 	}
 	l.http = &http.Client{Transport: l.tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return l

@@ -47,12 +47,12 @@ func decodeSealed(protocol string, body []byte) (plain int, signature, sealed []
 	fail := func(why string) (int, []byte, []byte, error) {
 		return 0, nil, nil, errors.New("not a sealed message: " + why)
 	}
-	// content may hold anything, a boundary too, so the end is looked for from the end
-	end := bytes.LastIndex(body, []byte("--"+boundary+"--"))
-	if end < 0 {
+	// content may hold anything, a boundary too, so the closing one is taken off the end
+	body, ok := bytes.CutSuffix(bytes.TrimRight(body, "\r\n"), []byte("--"+boundary+"--"))
+	if !ok {
 		return fail("no closing boundary")
 	}
-	rest, ok := bytes.CutPrefix(bytes.TrimLeft(body[:end], "\r\n"), []byte("--"+boundary+"\r\n"))
+	rest, ok := bytes.CutPrefix(bytes.TrimLeft(body, "\r\n"), []byte("--"+boundary+"\r\n"))
 	if !ok {
 		return fail("no opening boundary")
 	}

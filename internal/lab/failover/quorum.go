@@ -205,7 +205,7 @@ func (f *Family) releaseWitness(c *machine.Ctx, cl *model.Cluster) {
 }
 
 // quorumTypeValue is MSCluster_Cluster.QuorumTypeValue: 1 node, 2 file share witness, 3 storage, 4 none, 4294967295 unknown.
-// Source: windows_exporter's mscluster collector. UNCONFIRMED: that a disk beside the nodes and a disk alone share the 3.
+// Source: windows_exporter's mscluster collector. UNCONFIRMED: that "none" is what the console calls "no majority: disk only".
 func quorumTypeValue(cl *model.Cluster) (int64, string) {
 	switch cl.Quorum.Model {
 	case NodeMajority:
@@ -215,7 +215,7 @@ func quorumTypeValue(cl *model.Cluster) (int64, string) {
 	case NodeAndDisk:
 		return 3, "Node and Disk Majority"
 	case DiskOnly:
-		return 3, "Disk Only"
+		return 4, "No Majority: Disk Only"
 	}
 	return 4294967295, ""
 }

@@ -186,6 +186,9 @@ func TestQuorumByWMI(t *testing.T) {
 	if g := Resource(l.w.Clusters["mbx"], "Cluster Disk 1").Group; g != "Available Storage" {
 		t.Errorf("the old witness is in %s", g)
 	}
+	if err := call("SetDiskQuorum", map[string]any{"Resource": "Cluster Disk 2", "QuorumPath": ""}); err != nil || value() != 4 {
+		t.Errorf("%v, value %d", err, value())
+	}
 	if err := call("SetNodeMajorityQuorum", nil); err != nil || value() != 1 {
 		t.Errorf("%v, value %d", err, value())
 	}

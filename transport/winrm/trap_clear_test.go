@@ -141,4 +141,3 @@ func TestTrap08BasicNeedsHTTPS(t *testing.T) {
 		t.Errorf("Kerberos: %v", err)
 	}
 }
-

@@ -13,6 +13,7 @@ import (
 // package that is not here. A name that ends in /... stands for everything below it.
 var arrows = map[string][]string{
 	"cmd/deploy": {"internal/cli", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
+	"bench":      {},
 	"tools/...":  {},
 
 	// the user's own layout
@@ -27,7 +28,7 @@ var arrows = map[string][]string{
 	"internal/cli": {"internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
 		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
 	"internal/direct":      {"internal/hint", "internal/node", "internal/resident", "internal/secret", "transport"},
-	"internal/engine":      {"internal/hint", "internal/journal", "internal/node", "steps"},
+	"internal/engine":      {"internal/nearest", "internal/hint", "internal/journal", "internal/node", "steps"},
 	"internal/hint":        {},
 	"internal/journal":     {"internal/hint"},
 	"internal/nearest":     {},
@@ -40,9 +41,10 @@ var arrows = map[string][]string{
 	"internal/yamlx/shape": {"internal/nearest", "internal/yamlx"},
 	"internal/archtest":    {},
 	"internal/names":       {"internal/node", "steps", "steps/..."},
+	"internal/names/gen":   {"internal/names", "steps/all"},
 	"internal/nodetest":    {"internal/node", "internal/resident"},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
-	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "steps", "inventory", "internal/engine"},
+	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
 
 	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
 	"internal/lab":           {"internal/hint", "internal/lab/...", "internal/secret", "inventory", "internal/node"},
@@ -53,7 +55,7 @@ var arrows = map[string][]string{
 	"internal/lab/exchange":  {"internal/lab/directory", "internal/lab/failover", "internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
 	"internal/lab/front":     {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},
 	"internal/lab/winrmd":    {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
-	"internal/lab/sshd":      {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
+	"internal/lab/sshd":      {"internal/resident", "internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
 }
 
 // forbidden are packages outside the project that a part must not see.

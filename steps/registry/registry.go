@@ -181,9 +181,15 @@ func (s *Registry) Reads(node.Facts) []node.Query { return []node.Query{node.Reg
 
 // Check compares the value.
 func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	v, found, err := look.RegistryValue(ctx, r, s.Key, s.Name)
+	values, there, err := look.RegistryKey(ctx, r, s.Key)
 	if err != nil {
 		return steps.Diff{}, err
+	}
+	v, found := look.Value{}, false
+	for _, x := range values {
+		if strings.EqualFold(x.Name, s.Name) {
+			v, found = x, true
+		}
 	}
 	if s.Absent {
 		if !found {
@@ -199,9 +205,11 @@ func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 		return steps.Diff{}, fmt.Errorf("cannot compare %s: %w", s.label(), err)
 	}
 	if !found {
-		made, err := topmostMissing(ctx, r, s.Key)
-		if err != nil {
-			return steps.Diff{}, err
+		made := ""
+		if !there {
+			if made, err = topmostMissing(ctx, r, s.Key); err != nil {
+				return steps.Diff{}, err
+			}
 		}
 		return steps.Diff{
 			Action: steps.Create, Changes: []steps.Change{{Attr: s.label(), From: nil, To: plain(data)}},
@@ -240,11 +248,15 @@ func (s *Registry) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	if s.Absent {
 		return steps.Outcome{}, s.do(ctx, n, node.RegistryDelete{Key: s.Key, Name: s.Name})
 	}
-	v, _, err := look.RegistryValue(ctx, n, s.Key, s.Name)
-	if err != nil {
-		return steps.Outcome{}, err
+	found := ""
+	if s.Type == "" { // only then does what is there decide
+		v, _, err := look.RegistryValue(ctx, n, s.Key, s.Name)
+		if err != nil {
+			return steps.Outcome{}, err
+		}
+		found = v.Type
 	}
-	typ, data, err := s.want(v.Type)
+	typ, data, err := s.want(found)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -297,10 +309,10 @@ func parent(key string) string {
 	return key[:i]
 }
 
-// topmostMissing returns the highest key on the way to key that does not exist, or "".
+// topmostMissing returns the highest key on the way to key, which is missing, that does not exist.
 func topmostMissing(ctx context.Context, r node.Reader, key string) (string, error) {
-	missing := ""
-	for ; strings.Contains(key, `\`); key = parent(key) {
+	missing := key
+	for key = parent(key); strings.Contains(key, `\`); key = parent(key) {
 		_, found, err := look.RegistryKey(ctx, r, key)
 		if err != nil {
 			return "", err

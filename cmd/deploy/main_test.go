@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"deploy/internal/journal"
+)
+
+// asProgram makes the test binary behave as the program itself, for tests that kill it.
+const asProgram = "DEPLOY_TEST_AS_PROGRAM"
+
+// killAfter makes the program end with SIGKILL right after that many journal entries of its own.
+const killAfter = "DEPLOY_TEST_KILL_AFTER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(runForTest())
+	}
+	testscript.Main(m, map[string]func(){"deploy": func() { os.Exit(runForTest()) }})
+}
+
+func runForTest() int {
+	a := newApp()
+	if n, err := strconv.Atoi(os.Getenv(killAfter)); err == nil && n > 0 {
+		a.WrapJournal = func(j journal.Journal) journal.Journal { return &killer{Journal: j, left: n} }
+	}
+	return run(a, os.Args[1:])
+}
+
+// killer ends the process as a power cut would: the entry is on disk, and nothing after it happens.
+type killer struct {
+	journal.Journal
+	mu   sync.Mutex
+	left int
+}
+
+func (k *killer) Append(ctx context.Context, e journal.Entry) (int64, error) {
+	seq, err := k.Journal.Append(ctx, e)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.left--; k.left == 0 && err == nil {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {}
+	}
+	return seq, err
+}
+
+// TestScripts runs the command line's scripts in testdata/script.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata/script",
+		Setup: func(e *testscript.Env) error {
+			root, err := repository()
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", root+"/examples")
+			e.Setenv("NO_COLOR", "1")
+			e.Setenv("HOME", e.WorkDir)
+			return nil
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// json FILE: the file holds one JSON value
+			"json": func(ts *testscript.TestScript, _ bool, args []string) {
+				for _, f := range args {
+					var v any
+					if err := json.Unmarshal([]byte(ts.ReadFile(f)), &v); err != nil {
+						ts.Fatalf("%s: %v", f, err)
+					}
+				}
+			},
+		},
+		RequireExplicitExec: true,
+		UpdateScripts:       os.Getenv("UPDATE") != "",
+	})
+}

@@ -1,0 +1,148 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"slices"
+	"sort"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"deploy/internal/hint"
+	"deploy/internal/lab"
+)
+
+func (a *App) labCmd() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "lab",
+		Short: "Emulated machines behind real SSH and WinRM, for rehearsal and CI",
+		Long: `The lab plays a site's machines as they are delivered: Windows Server 2003 to 2025 behind a real SSH server and a real WinRM endpoint.
+Its answers follow the documented behaviour of the real thing; it is not the proof that something works there.`,
+	}
+	c.AddCommand(a.labUpCmd(), a.labShowCmd(), a.labResetCmd(), a.labFaultsCmd())
+	return c
+}
+
+func (a *App) labUpCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "up SITE",
+		Short: "Serve a site's machines until stopped, and print where",
+		Args:  oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			f.lab = true
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			creds, err := a.credentials(c.Context(), l, f)
+			if err != nil {
+				return err
+			}
+			if _, up := lab.Attach(l.labDir()); up {
+				return hint.Wrap(fmt.Errorf("the lab of site %s is already up", l.site.Name), "stop the other deploy lab up first")
+			}
+			lb, err := a.startLab(c.Context(), l, creds, f, slog.New(slog.DiscardHandler))
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, lb.Close()) }()
+			if err := a.printEndpoints(lb.Endpoints(), f.json); err != nil {
+				return err
+			}
+			if !f.json {
+				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is up. Other commands join it with --lab. Ctrl-C stops it; the machines keep their disks.\n", l.site.Name)
+			}
+			select {
+			case <-a.Interrupts:
+			case <-c.Context().Done():
+			}
+			return nil
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func (a *App) printEndpoints(at map[string]lab.Endpoint, asJSON bool) error {
+	if asJSON {
+		return writeJSON(a.Stdout, at)
+	}
+	names := make([]string, 0, len(at))
+	for n := range at {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	w := tabwriter.NewWriter(a.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "machine\twinrm http\twinrm https\tssh\tssh host key")
+	for _, n := range names {
+		e := at[n]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", n, e.HTTP, e.HTTPS, e.SSH, e.HostKey)
+	}
+	return w.Flush()
+}
+
+func (a *App) labShowCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "show SITE",
+		Short: "Print the machines' whole state as JSON",
+		Args:  oneArg("a site file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			data, err := lab.Show(l.labDir())
+			if err != nil {
+				return err
+			}
+			_, err = a.Stdout.Write(append(data, '\n'))
+			return err
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func (a *App) labResetCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "reset SITE",
+		Short: "Forget the machines: the next start delivers them anew, and the journal of the lab's runs goes with them",
+		Args:  oneArg("a site file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			if err := lab.Reset(l.labDir()); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again\n", l.site.Name)
+			return nil
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func (a *App) labFaultsCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "faults",
+		Short: "List the faults that the lab can play",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			for _, k := range lab.FaultKinds() {
+				fmt.Fprintf(a.Stdout, "%s\n  %s\n", k.Name, k.Doc)
+				for _, n := range slices.Sorted(maps.Keys(k.Args)) {
+					fmt.Fprintf(a.Stdout, "    %-8s %s\n", n, k.Args[n])
+				}
+			}
+			return nil
+		},
+	}
+}

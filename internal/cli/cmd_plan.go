@@ -1,0 +1,120 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"deploy/internal/engine"
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/internal/view"
+)
+
+func (a *App) validateCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "validate SITE",
+		Short: "Check a site file, its playbook and the rules that need no machine",
+		Args:  oneArg("a site file"),
+		RunE: func(_ *cobra.Command, args []string) error {
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				type finding struct {
+					Text string `json:"text"`
+				}
+				list := []finding{}
+				for _, x := range l.findings {
+					list = append(list, finding{x.String()})
+				}
+				return writeJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook, "nodes": len(l.site.Nodes),
+					"phases": len(l.program.Phases), "steps": len(l.program.Tasks()), "warnings": list})
+			}
+			a.showFindings(l)
+			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %d nodes, %d phases, %d steps, %d warnings\n",
+				args[0], l.program.Playbook, len(l.site.Nodes), len(l.program.Phases), len(l.program.Tasks()), len(l.findings))
+			return nil
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func (a *App) planCmd() *cobra.Command {
+	var f runFlags
+	var out, format string
+	c := &cobra.Command{
+		Use:   "plan SITE",
+		Short: "Show what an apply would do; nothing is changed",
+		Long: `Looks at every node and shows each step's difference, or which earlier step decides it, with points of no return, gates,
+restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pending.`,
+		Args: oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) (err error) {
+			if f.json {
+				format = "json"
+			}
+			l, err := a.load(args[0], f.siteFlags)
+			if err != nil {
+				return err
+			}
+			a.showFindings(l)
+			fl, err := a.fleet(c.Context(), l, f.siteFlags)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, fl.close()) }()
+			entries, err := a.readJournal(c.Context(), l)
+			if err != nil {
+				return err
+			}
+			p, err := engine.MakePlan(c.Context(), a.options(l, fl, f, frozen(entries), nil))
+			if err != nil {
+				return err
+			}
+			if out != "" {
+				if p.SitePath, err = filepath.Rel(filepath.Dir(out), args[0]); err != nil {
+					p.SitePath = args[0]
+				}
+				if err := p.Save(out); err != nil {
+					return err
+				}
+				fmt.Fprintf(a.Stderr, "saved to %s; deploy apply %s runs exactly this\n", out, out)
+			}
+			w := redactingWriter{a.Stdout, &a.redact}
+			if err := writePlan(w, p, format, view.Options{Verbose: f.verbose, Color: a.color()}); err != nil {
+				return err
+			}
+			if p.HasChanges() {
+				return &exitError{code: ExitChanges}
+			}
+			return nil
+		},
+	}
+	f.add(c.Flags())
+	c.Flags().StringVarP(&out, "out", "o", "", "save the plan to this file")
+	c.Flags().StringVar(&format, "format", "text", "text, json or markdown")
+	return c
+}
+
+func writePlan(w io.Writer, p *engine.Plan, format string, o view.Options) error {
+	switch format {
+	case "text":
+		view.PlanText(w, p, o)
+	case "json":
+		return writeJSON(w, p)
+	case "markdown":
+		view.PlanMarkdown(w, p)
+	default:
+		return hint.Wrap(fmt.Errorf("there is no plan format %q", format), "use text, json or markdown")
+	}
+	return nil
+}
+
+// frozen is a journal that can be read and not written: a plan must not leave a trace.
+func frozen(entries []journal.Entry) journal.Journal { return frozenJournal(entries) }

@@ -1,0 +1,109 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"deploy/internal/engine"
+	"deploy/internal/journal"
+	"deploy/internal/view"
+)
+
+func (a *App) statusCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "status SITE",
+		Short: "Show the checkpoints: what is done, what is not, what is not known",
+		Long:  "Reads the journal alone and asks no machine: deploy plan is the command that looks.",
+		Args:  oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			entries, err := a.readJournal(c.Context(), l)
+			if err != nil {
+				return err
+			}
+			s, err := engine.Status(entries, l.program)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				return writeJSON(a.Stdout, s)
+			}
+			view.Status(redactingWriter{a.Stdout, &a.redact}, s, view.Options{Verbose: f.verbose, Color: a.color()})
+			return nil
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func (a *App) historyCmd() *cobra.Command {
+	var f siteFlags
+	c := &cobra.Command{
+		Use:   "history SITE",
+		Short: "Print the journal, entry by entry",
+		Args:  oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) error {
+			l, err := a.load(args[0], f)
+			if err != nil {
+				return err
+			}
+			entries, err := a.readJournal(c.Context(), l)
+			if err != nil {
+				return err
+			}
+			if f.json {
+				enc := json.NewEncoder(redactingWriter{a.Stdout, &a.redact})
+				for _, e := range entries {
+					if err := enc.Encode(e); err != nil {
+						return err
+					}
+				}
+				return nil
+			}
+			w := tabwriter.NewWriter(redactingWriter{a.Stdout, &a.redact}, 0, 4, 2, ' ', 0)
+			for _, e := range entries {
+				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind, first(e.Task, e.Phase), brief(e))
+			}
+			return w.Flush()
+		},
+	}
+	f.add(c.Flags())
+	return c
+}
+
+func first(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// brief is the one thing worth a column of an entry's data.
+func brief(e journal.Entry) string {
+	var d struct {
+		Error   string `json:"error"`
+		Note    string `json:"note"`
+		By      string `json:"by"`
+		How     string `json:"how"`
+		Command string `json:"command"`
+		Who     string `json:"who"`
+		BootID  string `json:"boot_id"`
+	}
+	if len(e.Data) == 0 || json.Unmarshal(e.Data, &d) != nil {
+		return ""
+	}
+	if e.Kind == journal.RunStart {
+		return d.Command + " by " + d.Who
+	}
+	return first(d.Error, d.Note, d.By, d.How)
+}

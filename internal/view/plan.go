@@ -1,0 +1,218 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"deploy/internal/engine"
+	"deploy/steps"
+)
+
+// PlanText writes a plan for a person. Steps that have nothing to do are counted, or listed with verbose.
+func PlanText(w io.Writer, p *engine.Plan, o Options) {
+	paint := painter{o.Color}
+	fmt.Fprintf(w, "plan for site %s, playbook %s\n\n", paint.bold(p.Site), p.Playbook)
+	for _, n := range p.Nodes {
+		fmt.Fprintf(w, "  %-16s windows %s (%s), PowerShell %s, %s%s\n", n.Name, n.Facts.Release, n.Facts.Version, n.Facts.PowerShell, n.Mode, dash(n.Why))
+	}
+	for _, ph := range p.Phases {
+		asWished := 0
+		fmt.Fprintf(w, "\n%s  %s", paint.bold(ph.ID), ph.Title)
+		if ph.OnFailure == steps.RollBack {
+			fmt.Fprint(w, "  (on failure: roll back this phase)")
+		}
+		fmt.Fprintln(w)
+		for _, s := range ph.Steps {
+			for _, t := range s.Tasks {
+				if t.Diff.Action == steps.NoOp && !o.Verbose {
+					asWished++
+					continue
+				}
+				planTask(w, s, t, paint)
+			}
+		}
+		if asWished > 0 {
+			fmt.Fprintf(w, "    %s\n", paint.dim(fmt.Sprintf("%d as wished", asWished)))
+		}
+	}
+	fmt.Fprintln(w)
+	notes(w, paint, "points of no return", p.NoReturn)
+	notes(w, paint, "gates (a person acts)", p.Gates)
+	notes(w, paint, "machines that may restart", p.Reboots)
+	notes(w, paint, "interruptions", p.Interruptions)
+	notes(w, paint, "failovers", p.Failovers)
+	notes(w, paint, "begun by an earlier run and not settled", p.Open)
+	notes(w, paint, "warnings", p.Warnings)
+	fmt.Fprintln(w, PlanCounts(p))
+}
+
+// PlanCounts is the plan in one line.
+func PlanCounts(p *engine.Plan) string {
+	c := p.Counts
+	if !p.HasChanges() {
+		return fmt.Sprintf("no changes: %d steps, all as wished", c.Tasks)
+	}
+	return fmt.Sprintf("%d steps: %d to do, %d unknown until an earlier step has run, %d as wished", c.Tasks, c.Change, c.Unknown, c.NoOp)
+}
+
+func planTask(w io.Writer, s engine.PlanStep, t engine.PlanTask, paint painter) {
+	mark := map[steps.Action]string{steps.Create: paint.good("+"), steps.Update: paint.warn("~"), steps.Delete: paint.bad("-"),
+		steps.Run: paint.warn(">"), steps.Unknown: paint.dim("?"), steps.NoOp: " "}[t.Diff.Action]
+	name := strings.TrimSuffix(t.ID, "@"+t.Node)
+	_, name, _ = strings.Cut(name, "/")
+	fmt.Fprintf(w, "  %s %-14s %-34s %s%s\n", mark, t.Node, name, paint.dim(t.Kind+via(t.Diff.Via)), marks(t, paint))
+	switch t.Diff.Action {
+	case steps.Unknown:
+		fmt.Fprintf(w, "      unknown until %s\n", unknownUntil(t.Diff))
+	case steps.NoOp:
+	default:
+		if s.Title != "" && len(t.Diff.Changes) == 0 {
+			fmt.Fprintf(w, "      %s\n", s.Title)
+		}
+		for _, c := range t.Diff.Changes {
+			fmt.Fprintf(w, "      %s: %s\n", c.Attr, Change(c))
+		}
+	}
+	if t.Gate != nil && t.Diff.Action != steps.NoOp {
+		fmt.Fprintf(w, "      %s\n", t.Gate.Title)
+	}
+}
+
+func unknownUntil(d steps.Diff) string {
+	if len(d.Waits) == 0 {
+		return d.Until
+	}
+	const most = 2
+	list := d.Waits
+	more := ""
+	if len(list) > most {
+		more = fmt.Sprintf(" and %d more", len(list)-most)
+		list = list[:most]
+	}
+	return strings.Join(list, ", ") + more
+}
+
+func via(v string) string {
+	if v == "" {
+		return ""
+	}
+	return " by " + v
+}
+
+// marks are the words behind a step that a reviewer must not miss.
+func marks(t engine.PlanTask, paint painter) string {
+	var m []string
+	if t.Diff.Action == steps.NoOp {
+		return ""
+	}
+	e := t.Diff.Effects
+	if e.PointOfNoReturn != "" {
+		m = append(m, paint.bad("NO RETURN"))
+	}
+	if t.Gate != nil {
+		m = append(m, paint.warn("GATE"))
+	}
+	if e.Reboot {
+		m = append(m, paint.warn("RESTART"))
+	}
+	if e.Interrupts != "" {
+		m = append(m, paint.warn("INTERRUPTS "+e.Interrupts))
+	}
+	if e.Failover {
+		m = append(m, paint.warn("FAILOVER"))
+	}
+	if len(m) == 0 {
+		return ""
+	}
+	return "  [" + strings.Join(m, ", ") + "]"
+}
+
+func notes(w io.Writer, paint painter, title string, list []engine.PlanNote) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(w, paint.bold(title))
+	for _, n := range list {
+		fmt.Fprintf(w, "  %s  %s\n", n.Task, n.Text)
+	}
+	fmt.Fprintln(w)
+}
+
+// Change prints one attribute's old and new value.
+func Change(c steps.Change) string {
+	if c.From == nil {
+		return value(c.To)
+	}
+	return value(c.From) + " -> " + value(c.To)
+}
+
+func value(v any) string {
+	switch v := v.(type) {
+	case nil:
+		return "none"
+	case string:
+		if v == "" {
+			return `""`
+		}
+		if strings.ContainsAny(v, "\n\r") {
+			return fmt.Sprintf("%q", v)
+		}
+		return v
+	case []string:
+		return "[" + strings.Join(v, ", ") + "]"
+	}
+	b, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(v)
+	}
+	return string(b)
+}
+
+// PlanMarkdown writes a plan for a pull request.
+func PlanMarkdown(w io.Writer, p *engine.Plan) {
+	fmt.Fprintf(w, "## Plan for %s (%s)\n\n%s\n", p.Site, p.Playbook, PlanCounts(p))
+	mdNotes(w, "Points of no return", p.NoReturn)
+	mdNotes(w, "Gates", p.Gates)
+	mdNotes(w, "Restarts", p.Reboots)
+	mdNotes(w, "Interruptions", p.Interruptions)
+	mdNotes(w, "Failovers", p.Failovers)
+	mdNotes(w, "Warnings", p.Warnings)
+	for _, ph := range p.Phases {
+		var rows []string
+		for _, s := range ph.Steps {
+			for _, t := range s.Tasks {
+				if t.Diff.Action == steps.NoOp {
+					continue
+				}
+				var what []string
+				if t.Diff.Action == steps.Unknown {
+					what = append(what, "unknown until "+unknownUntil(t.Diff))
+				}
+				for _, c := range t.Diff.Changes {
+					what = append(what, c.Attr+": "+Change(c))
+				}
+				rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", t.Diff.Action, mdCell(t.ID), t.Kind, mdCell(strings.Join(what, "; "))))
+			}
+		}
+		if len(rows) == 0 {
+			continue
+		}
+		fmt.Fprintf(w, "\n### %s: %s\n\n| action | step | kind | what |\n|---|---|---|---|\n%s\n", ph.ID, ph.Title, strings.Join(rows, "\n"))
+	}
+}
+
+func mdNotes(w io.Writer, title string, list []engine.PlanNote) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n**%s**\n\n", title)
+	for _, n := range list {
+		fmt.Fprintf(w, "- `%s` %s\n", n.Task, n.Text)
+	}
+}
+
+func mdCell(s string) string {
+	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(s)
+}

@@ -1,0 +1,137 @@
+package view
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"deploy/internal/engine"
+)
+
+// Summary writes how a run went: a line for each phase, and the whole.
+func Summary(w io.Writer, s *engine.Summary, o Options) {
+	paint := painter{o.Color}
+	if len(s.Phases) > 0 {
+		fmt.Fprintln(w)
+		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+		fmt.Fprintln(t, "phase\tsteps\tchanged\tas wished\tnot run\ttime\t")
+		for _, p := range s.Phases {
+			changed := p.Counts.Change
+			if p.Counts.Undone > 0 {
+				changed = p.Counts.Undone
+			}
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t\n", p.ID, max(p.Counts.Tasks, changed), changed, p.Counts.NoOp, p.Counts.NotRun+p.Counts.Failed, elapsed(p.Elapsed))
+		}
+		_ = t.Flush()
+	}
+	for _, n := range s.Left {
+		fmt.Fprintf(w, "left as it is: %s  %s\n", n.Task, n.Text)
+	}
+	c := s.Counts
+	var words []string
+	switch {
+	case s.How == engine.HowDone && c.Undone > 0:
+		words = append(words, paint.good(fmt.Sprintf("%d steps undone", c.Undone)))
+	case s.How == engine.HowDone && c.Change == 0:
+		words = append(words, paint.good("no changes"), fmt.Sprintf("%d steps as wished", c.NoOp))
+	default:
+		mark := paint.good
+		if s.How != engine.HowDone {
+			mark = paint.bad
+		}
+		words = append(words, mark(s.How), fmt.Sprintf("%d steps changed", c.Change), fmt.Sprintf("%d as wished", c.NoOp))
+		if c.Undone > 0 {
+			words = append(words, fmt.Sprintf("%d undone", c.Undone))
+		}
+		if c.Failed > 0 {
+			words = append(words, fmt.Sprintf("%d failed", c.Failed))
+		}
+		if c.NotRun > 0 {
+			words = append(words, fmt.Sprintf("%d not run", c.NotRun))
+		}
+	}
+	if s.Reboots > 0 {
+		words = append(words, fmt.Sprintf("%d restarts", s.Reboots))
+	}
+	fmt.Fprintf(w, "\n%s in %s\n", strings.Join(words, ", "), elapsed(s.Elapsed))
+}
+
+// Status writes what the journal knows of a site.
+func Status(w io.Writer, s *engine.StatusReport, o Options) {
+	paint := painter{o.Color}
+	if s.LastRun == nil {
+		fmt.Fprintf(w, "site %s was never applied from here\n", s.Site)
+		return
+	}
+	r := s.LastRun
+	fmt.Fprintf(w, "site %s: last run %s (%s by %s, %s): %s\n", s.Site, r.ID, r.Command, r.Who, r.Started.Local().Format(time.DateTime), r.How)
+	if r.Error != "" {
+		fmt.Fprintf(w, "  %s\n", r.Error)
+	}
+	for _, m := range r.Moved {
+		fmt.Fprintf(w, "  %s has changed since\n", m)
+	}
+	fmt.Fprintln(w)
+	for _, p := range s.Phases {
+		mark := " "
+		switch {
+		case p.Checkpoint:
+			mark = paint.good("x")
+		case p.Counts.Failed > 0:
+			mark = paint.bad("!")
+		case p.Counts.Open > 0:
+			mark = paint.warn("?")
+		}
+		fmt.Fprintf(w, "  [%s] %-22s %3d of %3d done  %s\n", mark, p.ID, p.Counts.Done, p.Counts.Tasks, paint.dim(p.Title))
+		for _, t := range p.Tasks {
+			if o.Verbose || t.Open || t.Error != "" || t.Word == "waiting" {
+				fmt.Fprintf(w, "        %-12s %s%s\n", t.Word, t.ID, dash(firstOf(t.Error, t.Note)))
+				if t.Hint != "" && t.Error != "" {
+					fmt.Fprintf(w, "        %-12s hint: %s\n", "", t.Hint)
+				}
+			}
+		}
+	}
+	for _, t := range s.Gone {
+		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s\n", t.ID)
+	}
+	if s.Open > 0 {
+		fmt.Fprintf(w, "\n%d steps are neither done nor undone as far as is known; the next apply looks at the machines and settles them\n", s.Open)
+	}
+}
+
+// RollbackPlan writes what a rollback would do.
+func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
+	paint := painter{o.Color}
+	n := 0
+	for _, a := range p.Acts {
+		switch a.Do {
+		case engine.DoUndo:
+			n++
+			fmt.Fprintf(w, "  %s %s\n", paint.bad("-"), a.Task)
+			for _, c := range a.Changes {
+				fmt.Fprintf(w, "      %s: %s\n", c.Attr, Change(c))
+			}
+		case engine.DoPass:
+			if o.Verbose {
+				fmt.Fprintf(w, "    %s  nothing to undo\n", a.Task)
+			}
+		case engine.DoLeave:
+			fmt.Fprintf(w, "    %s  left as it is%s\n", a.Task, dash(a.Why))
+		case engine.DoStop:
+			fmt.Fprintf(w, "  %s %s  rollback stops here%s\n", paint.bad("!"), a.Task, dash(a.Why))
+		}
+	}
+	fmt.Fprintf(w, "%d steps would be undone\n", n)
+}
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}

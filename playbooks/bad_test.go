@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"deploy/internal/yamlx"
 	"deploy/inventory"
@@ -105,8 +106,51 @@ func compare(t *testing.T, path string, wants []want, err error) {
 		if e.Hint == "" {
 			t.Errorf("no hint:\n%v", e)
 		}
-		if strings.Contains(e.Error(), "Pa55") {
+		if strings.Contains(e.Error(), "Pa55") || strings.Contains(e.Error(), "5555555") {
 			t.Errorf("shows a secret: %v", e)
+		}
+	}
+}
+
+// TestGeneratedBadFiles: those that nobody wants in a repository.
+func TestGeneratedBadFiles(t *testing.T) {
+	junk := make([]byte, 0, 10<<20)
+	for i := 0; len(junk) < 10<<20; i++ {
+		junk = fmt.Appendf(junk, "key%d: [a, b, c]\n", i)
+	}
+	half := append([]byte("site: s\nplaybook: p\nparameters:\n"), junk[:900<<10]...)
+	for name, c := range map[string]struct {
+		data []byte
+		want want
+	}{
+		"10 MB":        {junk, want{"1:1", "more than the 1048576 allowed", "hardly the file you meant"}},
+		"program":      {[]byte("MZ\x90\x00\x03\x00\x00\x00\x04"), want{"1:3", "byte 0x90 is not UTF-8 text", "UTF-8"}},
+		"gzip":         {[]byte("\x1f\x8b\x08\x00"), want{"1:1", "control character 0x1f", "the path of a YAML file"}},
+		"UTF-16":       {[]byte("\xfe\xff\x00s"), want{"1:1", "UTF-16", "UTF-8"}},
+		"nothing":      {nil, want{"1:1", "the file is empty", "examples"}},
+		"many values":  {half, want{"", "expands to more than 100000 values", "anchors"}},
+		"long key":     {[]byte(strings.Repeat("k", 500_000) + ": 1\n"), want{"1:1", "", ""}},
+		"deep and big": {[]byte(strings.Repeat("{a: ", 250_000)), want{"", "", ""}},
+	} {
+		start := time.Now()
+		_, err := inventory.Parse("site.yaml", c.data)
+		all := yamlx.All(err)
+		if len(all) == 0 {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		e := all[0]
+		if got := fmt.Sprintf("%d:%d", e.Line, e.Col); c.want.place != "" && got != c.want.place {
+			t.Errorf("%s: at %s, not %s", name, got, c.want.place)
+		}
+		if !strings.Contains(e.Msg, c.want.msg) || !strings.Contains(e.Hint, c.want.hint) || e.Hint == "" {
+			t.Errorf("%s: %.300v", name, e)
+		}
+		if len(err.Error()) > 20_000 {
+			t.Errorf("%s: a message of %d bytes", name, len(err.Error()))
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s took %s", name, d)
 		}
 	}
 }

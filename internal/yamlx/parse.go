@@ -178,9 +178,12 @@ func (p *parser) syntax(data []byte, err error) error {
 			}
 		}
 	case strings.Contains(msg, "unknown anchor"):
+		found, col := findAlias(lines, msg)
+		// the name is not shown: it may be a password that begins with a star
+		msg = "an alias (*name) for an anchor that is not there"
 		hintText = "define the anchor (&name) above its use, or quote text that starts with *"
-		if line, col := findAlias(lines, msg); line > 0 {
-			return &Error{File: p.file, Line: line, Col: col, Msg: msg, Hint: hintText}
+		if found > 0 {
+			return &Error{File: p.file, Line: found, Col: col, Msg: msg, Hint: hintText}
 		}
 	case strings.Contains(msg, "exceeded max depth"):
 		msg, hintText = "the file is nested too deeply", "this is hardly the file you meant"
@@ -241,7 +244,7 @@ func (p *parser) convert(y *yaml.Node, depth int, open []*yaml.Node) *Node {
 	switch y.Kind {
 	case yaml.AliasNode:
 		if slices.Contains(open, y.Alias) {
-			p.fail(y, "remove it", "the alias *%s stands inside what it names", y.Value)
+			p.fail(y, "remove it", "an alias stands inside what it names")
 			return n
 		}
 		got := p.convert(y.Alias, depth, append(slices.Clone(open), y.Alias))
@@ -296,7 +299,7 @@ func (p *parser) mapping(y *yaml.Node, n *Node, depth int, open []*yaml.Node) {
 // tag refuses explicit tags other than the natural one: they would change what the text means.
 func (p *parser) tag(y *yaml.Node, natural string) {
 	if y.Style&yaml.TaggedStyle != 0 && y.ShortTag() != natural {
-		p.fail(y, "remove it; quote the value if it must be text", "the tag %s is not allowed", y.Tag)
+		p.fail(y, "remove it; quote the value if it must be text", "a tag (!name) is not allowed") // it may be a password that begins with !
 	}
 }
 

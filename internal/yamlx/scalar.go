@@ -57,7 +57,7 @@ func (p *parser) integer(y *yaml.Node, n *Node) {
 	if plainInt.MatchString(y.Value) {
 		i, err := strconv.ParseInt(y.Value, 10, 64)
 		if err != nil {
-			p.fail(y, "put it in quotes if it is text", "the number %s is too large", y.Value)
+			p.fail(y, "put it in quotes if it is text", "the number is too large")
 			return
 		}
 		n.Value = int(i)
@@ -65,7 +65,7 @@ func (p *parser) integer(y *yaml.Node, n *Node) {
 	}
 	var i int64
 	if err := y.Decode(&i); err != nil {
-		p.fail(y, "put it in quotes if it is text", "cannot read the number %s", y.Value)
+		p.fail(y, "put it in quotes if it is text", "cannot read this number")
 		return
 	}
 	n.Value = int(i)
@@ -74,12 +74,12 @@ func (p *parser) integer(y *yaml.Node, n *Node) {
 
 func (p *parser) float(y *yaml.Node, n *Node) {
 	if plainInt.MatchString(y.Value) {
-		p.fail(y, "put it in quotes if it is text", "the number %s is too large", y.Value)
+		p.fail(y, "put it in quotes if it is text", "the number is too large")
 		return
 	}
 	var f float64
 	if err := y.Decode(&f); err != nil || f != f || f > 1e300 || f < -1e300 {
-		p.fail(y, "put it in quotes if it is text", "cannot use the number %s", y.Value)
+		p.fail(y, "put it in quotes if it is text", "cannot use this number")
 		return
 	}
 	n.Value = f

@@ -13,8 +13,8 @@ import (
 )
 
 // Show is the whole state of the machines as JSON: {"state": ..., "volatile": ...}. "state" holds what a person would call the
-// state: two runs that did the same have the same bytes there. What differs between such runs (times, boot counts, jobs, faults)
-// is under "volatile", and ids that the lab made up are numbered in the order in which they are met.
+// state: two runs that did the same have the same bytes there. What differs between such runs (times, boot counts, jobs, faults,
+// products' logs) is under "volatile", and ids that the lab made up are numbered in the order in which they are met.
 func (l *Lab) Show() ([]byte, error) {
 	l.world.Lock()
 	defer l.world.Unlock()
@@ -52,6 +52,9 @@ func show(w *model.World) ([]byte, error) {
 			m, _ := m.(map[string]any)
 			v := map[string]any{}
 			take(m, v, "boots", "booted", "jobs")
+			if files, ok := m["files"].(map[string]any); ok {
+				takeLogs(files, v)
+			}
 			moved[name] = v
 		}
 		volatile["machines"] = moved
@@ -71,6 +74,22 @@ func take(from, to map[string]any, names ...string) {
 			to[n] = v
 			delete(from, n)
 		}
+	}
+}
+
+// takeLogs moves what products write about themselves: logs and reports hold times and every try.
+func takeLogs(files, to map[string]any) {
+	logs := map[string]any{}
+	for path, f := range files {
+		for _, dir := range []string{`c:\exchangesetuplogs`, `c:\windows\cluster\reports`} {
+			if path == dir || strings.HasPrefix(path, dir+`\`) {
+				logs[path] = f
+				delete(files, path)
+			}
+		}
+	}
+	if len(logs) > 0 {
+		to["logs"] = logs
 	}
 }
 

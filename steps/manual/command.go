@@ -34,7 +34,7 @@ func commandKind() steps.Kind {
 		Summary: "Runs programs of your own to check, to do and to take back.",
 		Doc: "Programs are started directly, without a shell; arguments are passed as they are. You vouch that check changes nothing: " +
 			"it runs in every plan. Decisions are made on exit codes alone. Never put a password into an argument: it would stand in the journal.",
-		Undo:    "Runs the undo program; without one, the step is a point of no return.",
+		Undo:    "Runs the undo program, unless check says that nothing is in place; without an undo program, the step is a point of no return.",
 		Proof:   "unit-tested on a scripted machine; played in the lab",
 		New:     func() steps.Step { return &Command{} },
 		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
@@ -111,6 +111,10 @@ func (s *Command) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 func (s *Command) Undo(ctx context.Context, n node.Node, _ json.RawMessage) error {
 	if len(s.UndoArgv) == 0 {
 		return fmt.Errorf("cannot take back %s: the step names no undo program", s.ApplyArgv[0])
+	}
+	// an undo that was cut off is repeated: what the check calls to be done is undone already
+	if d, err := s.Check(ctx, n); err == nil && d.Action != steps.NoOp {
+		return nil
 	}
 	_, err := s.run(ctx, n, s.UndoArgv, s.codes())
 	return err

@@ -1,0 +1,43 @@
+package manual
+
+import (
+	"testing"
+
+	"deploy/internal/conformance"
+	"deploy/internal/node"
+	"deploy/steps/look"
+)
+
+func TestProbeInLab(t *testing.T) {
+	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
+		s := b.Session(t, conformance.Node1)
+		with := map[string]any{
+			"message": "m", "releases": []any{string(s.Facts().Release)}, "min_adapters": 2, "free_letter": "E", "pending_reboot": "none",
+			"disks": []any{conformance.DiskA, conformance.DiskB}, "domain": conformance.Domain, "service": map[string]any{"name": "spooler", "state": "running"},
+			"file": `C:\Windows`, "no_file": `C:\Nothing`, "registry": map[string]any{"key": `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip`},
+		}
+		conformance.Run(t, conformance.Case{Kind: probeKind(), With: with, OnlyLooks: true, Open: func(*testing.T) node.Session { return s }})
+	})
+}
+
+func TestFeatureProbeInLab(t *testing.T) {
+	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+		s := b.Session(t, conformance.Node1)
+		p := &Probe{Message: "m", Features: []string{"Failover-Clustering"}}
+		if d := check(t, p, s); len(d.Changes) != 1 {
+			t.Errorf("a machine as delivered has no clustering: %+v", d)
+		}
+	})
+}
+
+// reg.exe is a program that every release has, so it serves as the user's own.
+func TestCommandInLab(t *testing.T) {
+	const key = `HKLM\SOFTWARE\DeployTest`
+	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
+		conformance.Run(t, conformance.Case{
+			Kind:     commandKind(),
+			With:     map[string]any{"check": []any{"reg.exe", "query", key}, "apply": []any{"reg.exe", "add", key, "/f"}, "undo": []any{"reg.exe", "delete", key, "/f"}},
+			Programs: []string{"reg.exe"}, Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) },
+		})
+	})
+}

@@ -1,0 +1,9 @@
+package network
+
+import (
+	"testing"
+
+	"deploy/internal/conformance"
+)
+
+func TestDocumented(t *testing.T) { conformance.Documented(t, Kinds()) }

@@ -68,7 +68,8 @@ func TestRunCanBeCancelled(t *testing.T) {
 }
 
 func TestIDTellsWorkApart(t *testing.T) {
-	if ID("x", "a", "b") == ID("x", "ab") || ID("x", "a") != ID("x", "a") {
-		t.Error("equal work has an equal id, other work another one")
+	seen := map[string]bool{ID("x", "a", "b"): true, ID("x", "ab"): true, ID("x", "a", "", "b"): true, ID("y", "a", "b"): true}
+	if len(seen) != 4 {
+		t.Errorf("other work needs another id: %v", seen)
 	}
 }

@@ -32,7 +32,7 @@ func diskKind() steps.Kind {
 		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and initialised.",
 		Doc: "Finds the disk by its serial number. Only a disk without a partition table is initialised: one with another style than wished is an error. " +
 			"Windows Server 2008 and 2008 R2 do not tell through WMI whether a disk is offline; there a disk that carries a signature counts as usable, " +
-			"and storage.volume brings it online before it works on it. An empty GPT disk has no signature: use style mbr on releases before 2012.",
+			"and storage.volume brings it online before it works on it. An empty GPT disk has no signature: before 2012, style gpt is accepted only for a disk that holds a partition already.",
 		Undo: "A disk that was initialised becomes raw again, provided that it holds no partition; online and write protection go back as recorded. " +
 			"On Windows Server 2008 and 2008 R2, which do not tell, the raw disk is taken offline and protected again, as Windows delivers shared disks.",
 		Proof:   proof,
@@ -78,6 +78,10 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if d.Style != "raw" && d.Style != s.Style {
 		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): its style is %s, not %s", s.Serial, d.Number, d.Style, s.Style),
 			"give the step the style that the disk has, or clean the disk by hand")
+	}
+	if s.Style == "gpt" && d.Style == "raw" && !modern(r.Facts()) {
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot tell whether disk %s (disk %d) is initialised as GPT: this release shows an empty GPT disk like a raw one", s.Serial, d.Number),
+			"use style mbr, or partition the disk by hand")
 	}
 	var changes []steps.Change
 	if d.Offline != nil && *d.Offline {

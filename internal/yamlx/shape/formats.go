@@ -26,7 +26,7 @@ const (
 var formats = map[string]*regexp.Regexp{
 	"hostname": regexp.MustCompile(hostPattern), "domain": regexp.MustCompile(domainPattern), "mac": regexp.MustCompile(macPattern),
 	"letter": regexp.MustCompile(letterPattern), "path": regexp.MustCompile(pathPattern), "size": regexp.MustCompile(sizePattern),
-	"ipv4": regexp.MustCompile(ipv4Pattern),
+	"ipv4": regexp.MustCompile(ipv4Pattern), "duration": regexp.MustCompile(timePattern),
 }
 
 // Normal checks a text of a kind and returns its normal form; msg is what is wrong with it ("is not ..."), or "".
@@ -55,7 +55,7 @@ func (c *Checker) normal(kind, text string) (value any, msg, hint string) {
 			return nil, "is not a domain name", "write it with its dots: contoso.example"
 		}
 	case "duration":
-		if d, err := time.ParseDuration(text); err != nil || d < 0 {
+		if _, err := time.ParseDuration(text); err != nil || !formats["duration"].MatchString(text) {
 			return nil, "is not a duration", "write it as 90s, 10m or 1h30m"
 		}
 	case "path":

@@ -1,0 +1,138 @@
+package direct_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"deploy/internal/direct"
+	"deploy/internal/lab"
+	"deploy/internal/node"
+	"deploy/internal/secret"
+	"deploy/inventory"
+	"deploy/transport"
+	"deploy/transport/winrm"
+)
+
+// overWinRM opens a session on an emulated machine over sealed NTLM.
+func overWinRM(t testing.TB, latency time.Duration) (*direct.Session, func() int64) {
+	t.Helper()
+	l, err := lab.Start(context.Background(), lab.Config{
+		Site: &inventory.Site{Name: "wire", Path: filepath.Join(t.TempDir(), "site.yaml"),
+			Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}}, Lab: inventory.Lab{OS: "2008", Domain: "contoso.com"}},
+		Dir: filepath.Join(t.TempDir(), "lab"), Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New("Secret-1")}}, Latency: latency,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	host, port, err := net.SplitHostPort(l.Endpoints()["n1"].HTTP)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, _ := strconv.Atoi(port)
+	c, err := winrm.New(winrm.Options{}).Dial(context.Background(), transport.Target{Node: "n1", Address: host, Port: n, User: `CONTOSO\deploy`, Password: secret.New("Secret-1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := direct.Open(context.Background(), c, direct.Options{Node: "n1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s, func() int64 { return c.Stats().Requests }
+}
+
+func batch(n int) []node.Query {
+	qs := make([]node.Query, n)
+	for i := range qs {
+		qs[i] = node.Registry{Key: fmt.Sprintf(`HKLM\SOFTWARE\K%d`, i)} // absent, which is an answer too
+	}
+	return qs
+}
+
+func ask(t testing.TB, s *direct.Session, qs []node.Query) {
+	t.Helper()
+	for _, q := range qs {
+		if _, err := s.Query(context.Background(), q); err != nil && !errors.Is(err, node.ErrNotFound) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestRequestsOnTheWire holds the cost of a session to what was promised: the answers of a batch cost a request for each time the
+// machine had some ready, and the batch itself costs one.
+func TestRequestsOnTheWire(t *testing.T) {
+	s, requests := overWinRM(t, 0)
+	// two logons of two requests, Create, Command, Send, and a Receive for what had been said each time
+	opened := requests()
+	if opened > 12 {
+		t.Errorf("opening took %d requests", opened)
+	}
+	const verbs = 50
+	for range verbs {
+		ask(t, s, []node.Query{node.Registry{Key: `HKLM\SOFTWARE`}})
+	}
+	lockstep := requests() - opened
+	// a Send and a Receive for each
+	if lockstep > 2*verbs+2 {
+		t.Errorf("%d verbs one after the other took %d requests", verbs, lockstep)
+	}
+	before := requests()
+	qs := batch(40)
+	if err := s.Prefetch(t.Context(), qs); err != nil {
+		t.Fatal(err)
+	}
+	ask(t, s, qs)
+	batched := requests() - before
+	// one Send; the Receives depend on how the machine's answers fall together, but never reach one for each query
+	if batched > 25 {
+		t.Errorf("a batch of 40 took %d requests", batched)
+	}
+	t.Logf("opening %d, %d verbs in lockstep %d, a batch of 40 %d requests", opened, verbs, lockstep, batched)
+}
+
+func BenchmarkLockstep(b *testing.B) {
+	for _, ms := range []int{0, 5, 30} {
+		b.Run(fmt.Sprintf("%dms", ms), func(b *testing.B) {
+			s, requests := overWinRM(b, time.Duration(ms)*time.Millisecond)
+			before := requests()
+			b.ResetTimer()
+			for range b.N {
+				ask(b, s, []node.Query{node.Registry{Key: `HKLM\SOFTWARE`}})
+			}
+			b.ReportMetric(float64(requests()-before)/float64(b.N), "requests/verb")
+		})
+	}
+}
+
+func BenchmarkBatchOf40(b *testing.B) {
+	for _, ms := range []int{0, 5, 30} {
+		b.Run(fmt.Sprintf("%dms", ms), func(b *testing.B) {
+			s, requests := overWinRM(b, time.Duration(ms)*time.Millisecond)
+			qs := batch(40)
+			before := requests()
+			b.ResetTimer()
+			for range b.N {
+				if err := s.Prefetch(context.Background(), qs); err != nil {
+					b.Fatal(err)
+				}
+				ask(b, s, qs)
+			}
+			b.ReportMetric(float64(requests()-before)/float64(b.N), "requests/batch")
+		})
+	}
+}

@@ -65,7 +65,6 @@ const (
 	PropertyTypeMismatch Code = 5895
 	EvictedUncleaned     Code = 5896
 	CannotBeClustered    Code = 5898
-	WrongOSVersion       Code = 5899
 	DuplicateCluster     Code = 5900
 )
 
@@ -124,8 +123,8 @@ var sentences = map[string]map[Code]string{
 		NodePaused: "The node is paused.", NodeCannotHost: "The node cannot host the resource.", TypeNotFound: "The resource type was not found.",
 		PropertyReadOnly: "The property cannot be changed.", NoNetworkForAddress: "No cluster network fits the address.",
 		PropertyTypeMismatch: "The property has another data type.", EvictedUncleaned: "The node was evicted but not cleaned up.",
-		CannotBeClustered: "The computer cannot become a node of this cluster.", WrongOSVersion: "The versions of Windows do not fit.",
-		DuplicateCluster: "The cluster name is in use.",
+		CannotBeClustered: "The computer cannot become a node of this cluster.",
+		DuplicateCluster:  "The cluster name is in use.",
 	},
 	"fr": {
 		AccessDenied: "L'accès est refusé.", InvalidParameter: "Un paramètre est incorrect.", RPCUnavailable: "Le serveur RPC n'est pas disponible.",

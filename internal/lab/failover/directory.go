@@ -120,12 +120,15 @@ func dropRecords(z *model.Zone, name string) {
 	}
 }
 
-// unregister follows the deletion of a network name: its account is disabled, not deleted, and its records go.
-// UNCONFIRMED: that the records go.
+// unregister follows the deletion of a network name: its account is disabled, and deleted only when the type's private property
+// DeleteVcoOnResCleanup says so (cc771174); its records go. UNCONFIRMED: that the records go.
 func unregister(w *model.World, cl *model.Cluster, r *model.ClusterResource) {
 	f := w.Forest
 	if f == nil {
 		return
+	}
+	if t := ResourceType(cl, typeName); t != nil && t.Private["DeleteVcoOnResCleanup"] == int64(1) && !r.Core {
+		deleteAccount(f, netName(r))
 	}
 	if o := account(f, netName(r)); o != nil && o.Attrs != nil {
 		o.Attrs["useraccountcontrol"] = []string{accountOff}

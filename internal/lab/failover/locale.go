@@ -126,7 +126,7 @@ func (w words) group(state int) string {
 	return w.unknown
 }
 
-func (w words) network_(state int) string {
+func (w words) netState(state int) string {
 	switch state {
 	case 0:
 		return w.unavailable

@@ -37,8 +37,8 @@ func (f *Family) table(o object, rel node.Release, private bool) []Property {
 			return slices.DeleteFunc(slices.Clone(t.Private), func(p Property) bool { return !rel.AtLeast(p.Since) && p.Since != "" })
 		}
 		return propertiesOf(o.resource.Type, rel)
-	case "cluster":
-		return propertiesOf("cluster/private", rel)
+	case "restype":
+		return propertiesOf("restype/"+o.restype.Name, rel)
 	}
 	return propertiesOf(o.kind+"/private", rel)
 }
@@ -69,6 +69,10 @@ func (o object) stored(private bool) *model.Props {
 		return &o.node.Props
 	case o.kind == "network":
 		return &o.network.Props
+	case o.kind == "restype" && private:
+		return &o.restype.Private
+	case o.kind == "restype":
+		return &o.restype.Properties
 	}
 	return &model.Props{}
 }

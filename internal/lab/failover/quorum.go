@@ -153,16 +153,16 @@ func (f *Family) SetWitness(c *machine.Ctx, cl *model.Cluster, name, path string
 	if r.DependsOn != "" {
 		return DependencyNotAllowed
 	}
-	model_ := NodeAndDisk
+	kind := NodeAndDisk
 	switch {
 	case only && r.Type != typeDisk:
 		return NotQuorumClass
 	case only:
-		model_ = DiskOnly
+		kind = DiskOnly
 	case r.Type == typeShare:
-		model_ = NodeAndShare
+		kind = NodeAndShare
 	case r.Type == typeMNS:
-		model_ = NodeMajority
+		kind = NodeMajority
 	}
 	if old := witness(cl); old != r {
 		if len(dependents(cl, r)) > 0 {
@@ -182,7 +182,7 @@ func (f *Family) SetWitness(c *machine.Ctx, cl *model.Cluster, name, path string
 	if path == "" && r.Type == typeShare {
 		path, _ = r.Private["SharePath"].(string)
 	}
-	cl.Quorum = model.Quorum{Model: model_, Resource: r.ID, Path: path}
+	cl.Quorum = model.Quorum{Model: kind, Resource: r.ID, Path: path}
 	rebalance(c.W, cl)
 	return nil
 }

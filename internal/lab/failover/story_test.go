@@ -262,7 +262,7 @@ func TestDestroyLeavesNothing(t *testing.T) {
 			l.must("node", "NODE2", "/evict")
 			l.must("node", "NODE1", "/force")
 		} else {
-			l.must("/destroy", "/cleanupad")
+			l.must("/destroy", "/CleanupActiveDirectory")
 		}
 		if after := l.dump(); after != before {
 			t.Errorf("%s: the world differs\nbefore %s\nafter  %s", rel, before, after)
@@ -382,4 +382,35 @@ func TestOrDependency(t *testing.T) {
 	if code, _ := l.exe(l.at("NODE1"), "res", "N", "/on"); code != 0 || l.state("N") != stateOnline || l.state("A") != stateOnline || l.state("B") == stateOnline {
 		t.Errorf("exit %d, N %d, A %d, B %d", code, l.state("N"), l.state("A"), l.state("B"))
 	}
+}
+
+// What becomes of accounts follows the documents for 2008 (cc771174): disabled by default, deleted when that was asked for.
+func TestAccountsAfterDeletion(t *testing.T) {
+	l := newLab(t, labSpec{release: node.WS2008, nodes: 1})
+	l.form()
+	remove := func() {
+		l.must("group", "App", "/off")
+		l.must("res", "App Name", "/delete")
+		l.must("res", "App IP", "/delete")
+		l.must("group", "App", "/delete")
+	}
+	l.app("")
+	remove()
+	if o := account(l.w.Forest, "APP"); o == nil || enabled(o) {
+		t.Errorf("the account of a deleted name is %+v", o)
+	}
+	l.app("") // takes the disabled account over
+	if o := account(l.w.Forest, "APP"); o == nil || !enabled(o) {
+		t.Errorf("the account of the new name is %+v", o)
+	}
+	l.must("restype", "Network Name", "/priv", "DeleteVcoOnResCleanup=1")
+	remove()
+	if o := account(l.w.Forest, "APP"); o != nil {
+		t.Errorf("the account is still there: %+v", o)
+	}
+	l.must("/destroy")
+	if o := account(l.w.Forest, "MBX"); o == nil || enabled(o) {
+		t.Errorf("the destroyed cluster's account is %+v", o)
+	}
+	l.form() // the disabled account does not stand in the way
 }

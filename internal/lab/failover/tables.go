@@ -14,7 +14,7 @@ import (
 var data embed.FS
 
 // Property is one common or private property. Of is the object that has it: cluster, node, group, resource, restype, network,
-// netinterface, "cluster/private", or the resource type whose private property it is.
+// netinterface, "cluster/private", "restype/" and a type for the type's own private ones, or the resource type whose instances have it.
 type Property struct {
 	Of      string       `json:"of"`
 	Name    string       `json:"name"`

@@ -11,7 +11,7 @@ import (
 
 // clusterExe emulates cluster.exe. Syntax: cluster [[/cluster:]<name>] [<object> [<name>]] /<option>. Options may be cut short as far
 // as the documents show it. The exit code is the Win32 error; the last lines on failure are the system error and its message.
-// Sources: the command's pages for 2003 (cc781201, cc785087, cc783967, cc776201) and 2008 (cc732694).
+// Sources: the command's pages for 2003 (cc781201, cc785087, cc783967, cc776201) and 2008 (cc732694; /destroy: cc771174).
 func (f *Family) clusterExe(c *machine.Ctx, argv []string, _ []byte) machine.Result {
 	f.Settle(c)
 	t := &tool{f: f, c: c, w: lang(c.M.Locale)}
@@ -62,7 +62,7 @@ func (s spelling) full() string { return strings.NewReplacer("[", "", "]", "").R
 // options by object. Those of node, network and netinterface are UNCONFIRMED except status, evict, force, rename, prop and priv.
 var options = map[string][]spelling{
 	"": {"create", "ipaddr[ess]", "pass[word]", "user", "node", "verb[ose]", "unattend[ed]", "min[imum]", "add[nodes]", "ren[ame]", "ver[sion]",
-		"listnetpri[ority]", "setnetpri[ority]", "quorum[resource]", "path", "maxlogsize", "prop[erties]", "priv[properties]", "usedefault", "list", "destroy", "cleanupad"},
+		"listnetpri[ority]", "setnetpri[ority]", "quorum[resource]", "path", "maxlogsize", "prop[erties]", "priv[properties]", "usedefault", "list", "destroy", "cleanupactivedirectory"},
 	"node":         {"stat[us]", "pause", "resume", "evict", "force[cleanup]", "start", "stop", "listint[erfaces]", "wait", "prop[erties]", "priv[properties]", "usedefault"},
 	"group":        {"stat[us]", "create", "delete", "ren[ame]", "move[to]", "on[line]", "off[line]", "wait", "node", "prop[erties]", "priv[properties]", "usedefault", "listowners", "setowners"},
 	"resource":     {"stat[us]", "create", "group", "type", "separate", "delete", "ren[ame]", "addowner", "removeowner", "listowners", "move[to]", "prop[erties]", "priv[properties]", "usedefault", "fail", "on[line]", "off[line]", "wait", "listdep[endencies]", "adddep[endency]", "removedep[endency]", "registerdns"},
@@ -230,7 +230,7 @@ func (t *tool) line(s string) { t.out.WriteString(s + "\r\n") }
 func (t *tool) linef(format string, a ...any) { t.line(fmt.Sprintf(format, a...)) }
 
 // fail ends the run: the code of the error, with its last lines. A stored property that waits for the next online is a warning, and
-// its code is the exit code as well (UNCONFIRMED).
+// its code is the exit code as well (seen in public installation scripts, which expect 5024 from /priv HostRecordTTL).
 func (t *tool) fail(err error) int {
 	if err == nil {
 		return 0

@@ -36,7 +36,7 @@ func (t *tool) runCluster() error {
 		if !t.c.AtLeast(node.WS2008) {
 			return InvalidParameter
 		}
-		return t.f.Destroy(t.c, cl, t.has("cleanupad"))
+		return t.f.Destroy(t.c, cl, t.has("cleanupactivedirectory"))
 	case t.has("rename"):
 		return t.f.renameCluster(t.c, cl, t.value("rename"))
 	case t.has("version"):

@@ -126,8 +126,8 @@ func (t *tool) runResource() error {
 	return err
 }
 
-// errDone says that the command printed its own answer.
-var errDone = Code(0)
+// errDone says that the command printed its own answer. It is no failure.
+const errDone = Code(0)
 
 func (t *tool) changeResource(r *model.ClusterResource) error {
 	switch {

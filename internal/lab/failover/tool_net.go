@@ -39,7 +39,7 @@ func (t *tool) networks(name string) {
 	var rows [][]string
 	for _, n := range t.cl.Networks {
 		if name == "" || n.Name == name {
-			rows = append(rows, []string{n.Name, t.w.network_(n.State)})
+			rows = append(rows, []string{n.Name, t.w.netState(n.State)})
 		}
 	}
 	t.table([]column{{t.w.networkH, 30, false}, {t.w.statusH, 11, false}}, rows)
@@ -76,7 +76,7 @@ func (t *tool) interfaces(match func(i card) bool) {
 	var rows [][]string
 	for _, i := range cards(t.c.W, t.cl) {
 		if match(i) {
-			rows = append(rows, []string{i.node.Name, i.networkName(), t.w.network_(interfaceState(i))})
+			rows = append(rows, []string{i.node.Name, i.networkName(), t.w.netState(interfaceState(i))})
 		}
 	}
 	t.table([]column{{t.w.nodeH, 15, false}, {t.w.networkH, 30, false}, {t.w.statusH, 11, false}}, rows)

@@ -71,6 +71,8 @@ type DiskState struct {
 type ResourceType struct {
 	Name, Display, DLL string
 	Class              int // CLUS_RESCLASS: 0 unknown 1 storage 2 network, 32768 and above user
+	Properties         Props
+	Private            Props
 }
 
 // Quorum is how votes are counted. Model: node-majority, node-and-disk, node-and-share, disk-only.

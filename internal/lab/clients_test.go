@@ -9,11 +9,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"deploy/internal/lab/machine"
 	"deploy/internal/secret"
+	"deploy/inventory"
 )
 
 // python is Debian's own interpreter: the clients are packages for it.
@@ -100,7 +103,8 @@ func TestTierClientsPythonWinRM(t *testing.T) {
 		t.Skip("needs independent clients: make test-clients")
 	}
 	needClients(t)
-	_, e, ca := clientLab(t, nil)
+	l, e, ca := clientLab(t, clusterSite)
+	formCluster(t, l)
 	env := []string{"LAB_PASSWORD=" + testPassword, "OPENSSL_CONF=" + legacyOpenSSL(t)}
 	for name, at := range map[string][]string{
 		"http ntlm sealed": {"http://" + e.HTTP + "/wsman", "ntlm", `CONTOSO\deploy`, "-"},
@@ -111,8 +115,8 @@ func TestTierClientsPythonWinRM(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got clientAnswers
 			client(t, &got, env, python, append(append([]string{"testdata/winrm_client.py"}, at...),
-				"hostname", "sc query LanmanServer", "sc query NoSuchService", `reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentVersion`, `reg query HKLM\SOFTWARE\Nothing`)...)
-			if len(got.Answers) != 5 {
+				"hostname", "sc query LanmanServer", "sc query NoSuchService", `reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentVersion`, `reg query HKLM\SOFTWARE\Nothing`, "cluster group", "cluster group NoSuchGroup")...)
+			if len(got.Answers) != 7 {
 				t.Fatalf("%+v", got)
 			}
 			checkAnswers(t, func(i int) (string, int64) { return text(t, got.Answers[i].Out), got.Answers[i].Code })
@@ -160,6 +164,14 @@ func checkAnswers(t *testing.T, answer func(i int) (out string, code int64)) {
 	}
 	if _, code := answer(4); code != 1 {
 		t.Errorf("reg query of no key: %d", code)
+	}
+	// a table with a row of dashes under its head, then name, node and state
+	row := regexp.MustCompile(`(?m)^-+ -+ -+\r\n(?:.*\r\n)*?Cluster Group +n1 +Online`)
+	if out, code := answer(5); code != 0 || !row.MatchString(out) {
+		t.Errorf("cluster group: %q %d", out, code)
+	}
+	if _, code := answer(6); code != 5013 {
+		t.Errorf("cluster group of no group: %d", code)
 	}
 }
 
@@ -223,13 +235,39 @@ func TestTierClientsNTLM(t *testing.T) {
 	}
 }
 
+// formCluster makes a cluster of n1 and n2, as a person at their consoles does.
+func formCluster(t *testing.T, l *Lab) {
+	t.Helper()
+	l.world.Lock()
+	defer l.world.Unlock()
+	console := func(name string, want int, argv ...string) {
+		t.Helper()
+		r := machine.Exec(l.newCtx(t.Context(), l.world.Machine(name), `CONTOSO\deploy`, false, ""), argv, nil)
+		if r.Code != want {
+			t.Fatalf("%v on %s: %d %s%s", argv, name, r.Code, r.Stdout, r.Stderr)
+		}
+	}
+	for _, n := range []string{"n1", "n2"} {
+		console(n, 0, "servermanagercmd.exe", "-install", "Failover-Clustering")
+	}
+	console("n1", 0, "cluster.exe", "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Local Area Connection", "/unattend")
+	console("n1", 0, "cluster.exe", "/cluster:MBX", "/add:n2", "/unattend")
+}
+
+// clusterSite is the site of the tests with a domain controller.
+func clusterSite(c *Config) {
+	c.Site.Nodes = append(c.Site.Nodes, inventory.Node{Name: "dc01", Address: "192.0.2.5"})
+	c.Site.Lab.Machines = map[string]inventory.LabMachine{"dc01": {DC: true}}
+}
+
 // TestTierClientsAnsible: ansible's winrm connection, as `ansible -m raw` uses it.
 func TestTierClientsAnsible(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "clients" {
 		t.Skip("needs independent clients: make test-clients")
 	}
 	needClients(t)
-	_, e, ca := clientLab(t, nil)
+	l, e, ca := clientLab(t, clusterSite)
+	formCluster(t, l)
 	ansible, err := exec.LookPath("ansible")
 	if err != nil {
 		t.Fatal("no ansible: apt-get install ansible")
@@ -251,22 +289,23 @@ func TestTierClientsAnsible(t *testing.T) {
 			if err := os.WriteFile(file, vars, 0o600); err != nil {
 				t.Fatal(err)
 			}
-			answer := func(line string) (string, int64) {
+			answer := func(line string) string {
 				cmd := exec.CommandContext(t.Context(), ansible, "all", "-i", "n1,", "-m", "raw", "-a", line, "-e", "@"+file, "-o")
 				cmd.Env = append(os.Environ(), "OPENSSL_CONF="+legacyOpenSSL(t), "ANSIBLE_HOST_KEY_CHECKING=False", "ANSIBLE_NOCOLOR=1", "ANSIBLE_LOCAL_TEMP="+t.TempDir())
 				out, err := cmd.CombinedOutput()
 				if len(out) == 0 {
 					t.Fatal(err)
 				}
-				return string(out), 0
+				return string(out)
 			}
 			for line, want := range map[string][]string{
 				"hostname":              {"n1", "rc=0"},
 				"sc query LanmanServer": {"RUNNING", "rc=0"},
-				`reg query "HKLM\\SOFTWARE\\Microsoft\\Windows NT\\CurrentVersion" /v CurrentVersion`: {"REG_SZ", "6.0", "rc=0"},
-				"sc query NoSuchService": {"1060", "rc=1"},
+				`reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentVersion`: {"REG_SZ", "6.0", "rc=0"},
+				"sc query NoSuchService": {"1060", `"rc": 1`}, // PowerShell tells no more of an exit code
+				"cluster group":          {"Cluster Group", "Online", "rc=0"},
 			} {
-				out, _ := answer(line)
+				out := answer(line)
 				for _, w := range want {
 					if !strings.Contains(out, w) {
 						t.Errorf("%s: no %q in %s", line, w, out)

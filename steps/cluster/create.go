@@ -135,7 +135,7 @@ func clusterName(ctx context.Context, r node.Reader) (string, error) {
 // Apply forms the cluster and waits until it answers.
 func (s *Create) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		_, err := n.Do(ctx, node.CmdletCall{Name: "New-Cluster", Load: clus.Module, As: s.As, Select: []string{"Name"},
+		_, err := n.Do(ctx, node.CmdletCall{Name: "New-Cluster", Load: clus.Module, As: s.As,
 			Params: map[string]any{"Name": s.Name, "Node": []any{s.Node}, "StaticAddress": anys(s.Addresses), "NoStorage": true}})
 		if err != nil {
 			return steps.Outcome{}, fmt.Errorf("cannot form cluster %s: %w", s.Name, err)

@@ -39,7 +39,8 @@ type quorumState struct {
 }
 
 func quorumKind() steps.Kind {
-	r2 := clus.Cmdlet("Get-ClusterQuorum")
+	read := clus.Cmdlet("Get-ClusterQuorum")
+	read.Props = []string{"QuorumResource.Name", "QuorumType:name"}
 	return steps.Kind{
 		Name:    "cluster.quorum",
 		Summary: "Sets how the cluster counts votes.",
@@ -51,7 +52,7 @@ func quorumKind() steps.Kind {
 		Proof:   proof,
 		Sources: []string{"MSCluster_Cluster: SetNodeMajorityQuorum, SetMajorityQuorum, SetDiskQuorum", "Set-ClusterQuorum"},
 		Calls: calls(clus.ReadCalls(), clus.DiskCalls(), clus.HandCalls(clus.CreateResource, clus.SetProperties, clus.ResourceUp, clus.ResourceDown, clus.DeleteResource), []node.Call{
-			r2,
+			read,
 			{Cmdlet: "Set-ClusterQuorum", Params: []string{"NodeMajority", "NodeAndDiskMajority", "NodeAndFileShareMajority", "DiskOnly"},
 				On: []node.Release{node.WS2008R2, node.WS2012}, Source: "FailoverClusters module"},
 			{Cmdlet: "Set-ClusterQuorum", Params: []string{"NoWitness", "DiskWitness", "FileShareWitness", "DiskOnly"},
@@ -237,7 +238,7 @@ func (s *Quorum) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 func setQuorum(ctx context.Context, n node.Node, v clus.View, want quorumState) error {
 	var err error
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		_, err = n.Do(ctx, node.CmdletCall{Name: "Set-ClusterQuorum", Load: clus.Module, Params: quorumParams(n.Facts().Release, want), Select: []string{"QuorumResource.Name"}})
+		_, err = n.Do(ctx, node.CmdletCall{Name: "Set-ClusterQuorum", Load: clus.Module, Params: quorumParams(n.Facts().Release, want)})
 	} else {
 		err = setQuorumWMI(ctx, n, v, want)
 	}

@@ -148,7 +148,7 @@ func (s *Validation) Apply(ctx context.Context, n node.Node, _ steps.Diff) (step
 	if len(s.Ignore) > 0 {
 		params["Ignore"] = anys(s.Ignore)
 	}
-	if _, err := n.Do(ctx, node.CmdletCall{Name: "Test-Cluster", Load: clus.Module, As: s.As, Params: params, Select: []string{"FullName"}}); err != nil {
+	if _, err := n.Do(ctx, node.CmdletCall{Name: "Test-Cluster", Load: clus.Module, As: s.As, Params: params}); err != nil {
 		return steps.Outcome{}, fmt.Errorf("cannot run the configuration tests on %s: %w", n.Facts().Computer, err)
 	}
 	failed, found, err := s.verdict(ctx, n)

@@ -42,7 +42,7 @@ func cmsKind() steps.Kind {
 		Proof:   proof,
 		Sources: []string{"How to install the active clustered mailbox role in a single copy cluster on Windows Server 2008", "Uninstalling a single copy cluster, Exchange 2007"},
 		Calls: append(append(append(clus.ReadCalls(), clus.DiskCalls()...), clus.HandCalls(clus.MoveGroup, clus.MoveResource)...),
-			setupCall(), shellCall("Get-MailboxServer", "Identity")),
+			setupCall(), selecting(shellCall("Get-MailboxServer", "Identity"), "Name", "RedundantMachines", "ClusteredStorageType:name")),
 		New:     func() steps.Step { return &CMS{} },
 		Example: "name: mbx01\naddress: 192.0.2.21\ndata_path: E:\\mbx01\ndisks: [LUN-DATA-01]\nsetup: D:\\Exchange\\setup.com\nas: admin\n",
 	}

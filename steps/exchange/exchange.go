@@ -52,6 +52,12 @@ func shellCall(name string, params ...string) node.Call {
 	return node.Call{Cmdlet: name, Params: params, Product: product, On: releases(), Source: "Exchange 2007 cmdlet reference, Microsoft TechNet"}
 }
 
+// selecting adds the properties that are taken from a cmdlet's objects.
+func selecting(c node.Call, props ...string) node.Call {
+	c.Props = props
+	return c
+}
+
 func setupCall() node.Call {
 	return node.Call{Tool: "setup.com", Product: product, On: releases(), Source: "Exchange 2007: how to install in unattended mode, Microsoft TechNet"}
 }

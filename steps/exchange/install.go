@@ -108,6 +108,13 @@ func roleState(ctx context.Context, r node.Reader, role string) (int, error) {
 		have[strings.ToLower(row.String("name"))] = true
 	}
 	switch {
+	case (have["action"] || have["watermark"]) && have["configuredversion"]:
+		// a clustered mailbox server that is being made writes its watermark into the role that is already there
+		making, err := anyMark(ctx, r, "exchange-newcms-")
+		if err != nil || making {
+			return roleDone, err
+		}
+		return rolePartial, nil
 	case have["action"] || have["watermark"]:
 		return rolePartial, nil
 	case have["configuredversion"]:

@@ -43,7 +43,7 @@ func moveKind() steps.Kind {
 		Proof:   proof,
 		Sources: []string{"Move-ClusteredMailboxServer, Exchange 2007", "Verifying a single copy cluster"},
 		Calls: append(clus.ReadCalls(), shellCall("Move-ClusteredMailboxServer", "Identity", "TargetMachine", "MoveComment", "Confirm"),
-			shellCall("Get-ClusteredMailboxServerStatus", "Identity")),
+			statusCall()),
 		New:     func() steps.Step { return &Move{Comment: "proof of failover by deploy"} },
 		Example: "name: mbx01\nnodes: [mbx01-node1, mbx01-node2]\nowner: mbx01-node1\nas: admin\n",
 	}

@@ -105,6 +105,23 @@ func marked(ctx context.Context, r node.Reader, id string) (bool, error) {
 	return keyThere(ctx, r, markKey(id))
 }
 
+// anyMark says whether a setup run of ours whose id begins so is under way.
+func anyMark(ctx context.Context, r node.Reader, prefix string) (bool, error) {
+	rows, err := r.Query(ctx, node.RegistryKeys{Key: markRoot + `\Setup`})
+	if errors.Is(err, node.ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot read registry key %s: %w", markRoot+`\Setup`, err)
+	}
+	for _, row := range rows {
+		if strings.HasPrefix(row.String("name"), prefix) {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 func keyThere(ctx context.Context, r node.Reader, key string) (bool, error) {
 	_, err := r.Query(ctx, node.Registry{Key: key})
 	if errors.Is(err, node.ErrNotFound) {

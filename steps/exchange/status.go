@@ -32,10 +32,14 @@ func statusKind() steps.Kind {
 		Undo:    "Nothing to undo.",
 		Proof:   proof,
 		Sources: []string{"Get-ClusteredMailboxServerStatus, Exchange 2007 SP1"},
-		Calls:   append(clus.ReadCalls(), shellCall("Get-ClusteredMailboxServerStatus", "Identity")),
+		Calls:   append(clus.ReadCalls(), statusCall()),
 		New:     func() steps.Step { return &Status{} },
 		Example: "name: mbx01\nmachines: [mbx01-node1, mbx01-node2]\nas: admin\n",
 	}
+}
+
+func statusCall() node.Call {
+	return selecting(shellCall("Get-ClusteredMailboxServerStatus", "Identity"), "State:name", "OperationalMachines", "FailedResources")
 }
 
 // Kind names the step.

@@ -18,7 +18,10 @@ type database struct {
 }
 
 func storageCalls() []node.Call {
-	return []node.Call{shellCall("Get-StorageGroup", "Server"), shellCall("Get-MailboxDatabase", "Server", "Status")}
+	return []node.Call{
+		selecting(shellCall("Get-StorageGroup", "Server"), "Name", "LogFolderPath.PathName", "SystemFolderPath.PathName"),
+		selecting(shellCall("Get-MailboxDatabase", "Server", "Status"), "Name", "StorageGroupName", "EdbFilePath.PathName", "Mounted"),
+	}
 }
 
 func storageGroups(ctx context.Context, r node.Reader, as, server string) ([]storageGroup, error) {

@@ -21,6 +21,12 @@ func Cmdlet(name string, params ...string) node.Call {
 	return node.Call{Cmdlet: name, Params: params, On: from2008R2(), Source: "FailoverClusters module of Windows Server 2008 R2 and later"}
 }
 
+// selecting adds the properties that are taken from a cmdlet's objects.
+func selecting(c node.Call, props ...string) node.Call {
+	c.Props = props
+	return c
+}
+
 // ReadCalls declares what every View asks.
 func ReadCalls() []node.Call {
 	return []node.Call{
@@ -45,7 +51,7 @@ func NetworkCalls() []node.Call {
 func DependencyCalls() []node.Call {
 	return []node.Call{
 		wmi("MSCluster_ResourceToDependentResource", []node.Release{node.WS2008}, "Antecedent", "Dependent"),
-		Cmdlet("Get-ClusterResourceDependency", "Resource"),
+		selecting(Cmdlet("Get-ClusterResourceDependency", "Resource"), "DependencyExpression"),
 	}
 }
 
@@ -54,7 +60,7 @@ func OwnerCalls() []node.Call {
 	return []node.Call{
 		wmi("MSCluster_ResourceToPossibleOwner", []node.Release{node.WS2008}, "GroupComponent", "PartComponent"),
 		wmi("MSCluster_ResourceGroupToPreferredNode", []node.Release{node.WS2008}, "GroupComponent", "PartComponent"),
-		Cmdlet("Get-ClusterOwnerNode", "Resource", "Group"),
+		selecting(Cmdlet("Get-ClusterOwnerNode", "Resource", "Group"), "OwnerNodes"),
 	}
 }
 
@@ -64,7 +70,7 @@ func DiskCalls() []node.Call {
 		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"Index", "Signature"}, On: look.Between(node.WS2003, node.WS2008R2)},
 		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: to2008R2()},
 		{WMI: look.CIMv2 + ":Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}, On: []node.Release{node.WS2003}},
-		{Cmdlet: "Get-Disk", On: from2012(), Source: "Storage module"},
+		{Cmdlet: "Get-Disk", Props: []string{"Number", "SerialNumber", "Signature", "Guid"}, On: from2012(), Source: "Storage module"},
 	}
 }
 
@@ -75,6 +81,7 @@ func HandCalls(ops ...Op) []node.Call {
 		switch op {
 		case RenameNetwork:
 			out = append(out, node.Call{WMI: Namespace + ":MSCluster_Network", Props: []string{"Name"}, Method: "Rename", Args: []string{"newName"}, On: from2008R2()})
+		case SetProperties: // which properties, each kind declares itself
 		case SetNetworkRole:
 			out = append(out, wmi("MSCluster_Network", from2008R2(), "Name", "Role"))
 		case CreateGroup:

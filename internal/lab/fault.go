@@ -29,6 +29,7 @@ func FaultKinds() []FaultKind {
 		{"link-freeze", "stop every byte to and from the machine at a request, without closing a connection", map[string]string{
 			"at": at, "for": "how long (10s); default until the lab ends"}},
 		{"logon-refused", "refuse a logon with the right password", nil},
+		{"winrm-restarts", "the WinRM service restarts at a request, as a setup program may make it: every shell is gone", map[string]string{"at": at}},
 		{"shell-quota", "refuse a new WinRM shell: the user has too many (2150859173)", nil},
 		{"slow", "make every request take longer", map[string]string{"ms": "milliseconds more; required"}},
 		{"node-lost", "switch the machine off", map[string]string{

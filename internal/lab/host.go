@@ -217,6 +217,9 @@ func (h *host) do(ctx context.Context, p front.Process, reads bool, work func(c 
 		h.freeze(duration(args, "for"))
 	}
 	h.drop(n, "before")
+	if _, hit := l.world.Strike("winrm-restarts", h.m.Name, due(n)); hit {
+		h.winrm.Restart()
+	}
 	work(l.newCtx(ctx, h.m, p.User, p.Network, p.Dir))
 	l.save(reads)
 	h.drop(n, "after")

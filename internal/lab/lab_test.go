@@ -164,7 +164,7 @@ func TestResidentOverSSH(t *testing.T) {
 	l := startLab(t, testConfig(t))
 	k := l.talk(t, "n1")
 	facts := k.ask("facts", nil)
-	if len(facts) != 1 || facts[0]["computer"] != "n1" || facts[0]["version"] != "6.0.6002" {
+	if len(facts) != 1 || !strings.EqualFold(facts[0]["computer"].(string), "n1") || facts[0]["version"] != "6.0.6002" {
 		t.Fatalf("facts: %v", facts)
 	}
 	k.ask("reg.set", set("a"))

@@ -10,9 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"deploy/internal/direct"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/inventory"
 	"deploy/transport"
 	"deploy/transport/ssh"
 	"deploy/transport/winrm"
@@ -69,7 +72,7 @@ func TestSession(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer s.Close()
-			if f := s.Facts(); f.Release != node.WS2008 || f.Computer != "n1" || f.PowerShell != "2.0" {
+			if f := s.Facts(); f.Release != node.WS2008 || !strings.EqualFold(f.Computer, "n1") || f.PowerShell != "2.0" {
 				t.Errorf("%+v", f)
 			}
 			key := `HKLM\SOFTWARE\` + way
@@ -120,10 +123,15 @@ func TestLogonRefusedEverywhere(t *testing.T) {
 
 // TestLostEverywhere: a link that is cut under a request is "outcome unknown" by every way.
 func TestLostEverywhere(t *testing.T) {
+	faults := map[string]string{}
 	for _, way := range ways() {
+		faults[way] = "node-lost:machine=n1,at=3"
+	}
+	faults["http ntlm"] = "winrm-restarts:machine=n1,at=3"
+	for way, fault := range faults {
 		t.Run(way, func(t *testing.T) {
 			cfg := testConfig(t)
-			cfg.Faults = []string{"node-lost:machine=n1,at=3"}
+			cfg.Faults = []string{fault}
 			l := startLab(t, cfg)
 			s, _, err := open(t, t.Context(), l.Endpoints()["n1"], way) // the facts are the first request
 			if err != nil {
@@ -183,5 +191,44 @@ func BenchmarkQueries(b *testing.B) {
 				})
 			}
 		}
+	}
+}
+
+// BenchmarkFiftyMachines asks 50 machines 40 things each, from the first connection on.
+func BenchmarkFiftyMachines(b *testing.B) {
+	for _, way := range []string{"http ntlm", "ssh"} {
+		b.Run(way, func(b *testing.B) {
+			cfg := testConfig(b)
+			cfg.Site.Nodes, cfg.Site.Lab.Disks = nil, nil
+			for i := range 50 {
+				cfg.Site.Nodes = append(cfg.Site.Nodes, inventory.Node{Name: fmt.Sprintf("m%02d", i), Address: fmt.Sprintf("192.0.2.%d", 10+i)})
+			}
+			cfg.Latency = 5 * time.Millisecond
+			l, err := Start(b.Context(), cfg)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close()
+			for b.Loop() {
+				var g errgroup.Group
+				for _, e := range l.Endpoints() {
+					g.Go(func() error {
+						s, _, err := open(b, b.Context(), e, way)
+						if err != nil {
+							return err
+						}
+						defer s.Close()
+						var qs []node.Query
+						for i := range 40 {
+							qs = append(qs, node.Registry{Key: fmt.Sprintf(`HKLM\SOFTWARE\k%d`, i)})
+						}
+						return s.Prefetch(b.Context(), qs)
+					})
+				}
+				if err := g.Wait(); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

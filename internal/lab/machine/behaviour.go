@@ -99,13 +99,15 @@ type Method struct {
 
 // Cmdlet emulates one cmdlet.
 type Cmdlet struct {
-	Name    string
-	Load    string   // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
-	Params  []string // an unknown one is refused as PowerShell does: NamedParameterNotFound; "Id=UniqueId" declares an alias
-	Since   node.Release
-	Until   node.Release
-	Present func(c *Ctx) bool // the module or snap-in is installed
-	Run     func(c *Ctx, params map[string]any) ([]Object, error)
+	Name   string
+	Load   string   // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
+	Params []string // an unknown one is refused as PowerShell does: NamedParameterNotFound; "Id=UniqueId" declares an alias
+	// ParamSince are parameters that came later than the cmdlet.
+	ParamSince map[string]node.Release
+	Since      node.Release
+	Until      node.Release
+	Present    func(c *Ctx) bool // the module or snap-in is installed
+	Run        func(c *Ctx, params map[string]any) ([]Object, error)
 }
 
 // Verb carries out one request.

@@ -88,7 +88,7 @@ func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, erro
 	given := map[string]any{}
 	for n, v := range params {
 		p := k.param(n)
-		if p == "" {
+		if since, later := k.ParamSince[p]; p == "" || later && !c.AtLeast(since) {
 			return nil, PSFail("NamedParameterNotFound,"+k.Name, "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
 				"A parameter cannot be found that matches parameter name '" + n + "'.",
 				"Impossible de trouver un paramètre correspondant au nom « " + n + " ».",

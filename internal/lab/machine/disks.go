@@ -144,11 +144,11 @@ func (d Disk) nextOffset(c *Ctx, align int64) int64 {
 	if !c.AtLeast("2008") {
 		at = trackKB
 	}
-	if d.Disk.Style == "GPT" {
-		at = 1024 // the table and, from 2003 on, the reserved partition hide in it
-	}
 	for _, p := range d.Disk.Partitions {
 		at = max(at, p.OffsetKB+p.SizeMB*1024)
+	}
+	if align == 0 && c.AtLeast("2008") {
+		align = alignedKB
 	}
 	if align > 0 {
 		at = (at + align - 1) / align * align
@@ -199,6 +199,14 @@ func InitDisk(c *Ctx, d Disk, style string) diskError {
 	d.Disk.Signature, d.Disk.GUID = 0, ""
 	if style == "GPT" {
 		d.Disk.GUID = strings.ToLower(GUID(c.W))
+		// Windows makes its reserved partition at once: 128 MB (32 on a small disk), 16 MB from 2016 on
+		size := int64(128)
+		if c.AtLeast("2016") {
+			size = 16
+		} else if d.Disk.SizeMB < 16<<10 {
+			size = 32
+		}
+		d.Disk.Partitions = []*model.Partition{{Number: 1, OffsetKB: trackKB, SizeMB: size, Reserved: true}}
 	} else {
 		d.Disk.Signature = uint32(c.W.Next()*2654435761 | 1)
 	}
@@ -260,6 +268,17 @@ func AddPartition(c *Ctx, d Disk, sizeMB, alignKB int64) (*model.Partition, disk
 	d.Disk.Partitions = append(d.Disk.Partitions, p)
 	slices.SortFunc(d.Disk.Partitions, func(a, b *model.Partition) int { return a.Number - b.Number })
 	return p, diskNone
+}
+
+// dataPartitions are the partitions that hold volumes.
+func dataPartitions(d *model.SharedDisk) []*model.Partition {
+	var out []*model.Partition
+	for _, p := range d.Partitions {
+		if !p.Reserved {
+			out = append(out, p)
+		}
+	}
+	return out
 }
 
 // RemovePartition deletes a partition with its volume.

@@ -141,7 +141,7 @@ func cimTime(t time.Time) string { return t.UTC().Format("20060102150405.000000"
 func verbFacts(c *Ctx, _ map[string]any) ([]Object, error) {
 	return []Object{{
 		"version": c.M.Version, "build": int64(c.M.Build), "sp": int64(c.M.SP),
-		"computer": c.M.Name, "domain": c.M.Domain, "domain_role": int64(c.M.Role),
+		"computer": strings.ToUpper(c.M.Name), "domain": c.M.Domain, "domain_role": int64(c.M.Role),
 		"boot_id": BootID(c.M), "powershell": c.M.PSVer,
 		"ui_language": int64(lcid(c.M.Locale)), "arch": "amd64", "privileged": true,
 	}}, nil

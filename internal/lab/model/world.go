@@ -158,7 +158,8 @@ type Partition struct {
 	SizeMB   int64  `json:"size_mb"`
 	FS       string `json:"fs"` // "" is raw
 	Label    string `json:"label,omitempty"`
-	VolumeID string `json:"volume_id"` // \\?\Volume{…}\
+	VolumeID string `json:"volume_id"`          // \\?\Volume{…}\
+	Reserved bool   `json:"reserved,omitempty"` // the Microsoft reserved partition of a GPT disk: it has no volume
 }
 
 // VisibleDisk is a shared or local disk as one machine sees it. Number is a result of the machine's own scan, not an identity.

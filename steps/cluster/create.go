@@ -60,7 +60,7 @@ func (s *Create) Kind() string { return "cluster.create" }
 func (s *Create) Provides() []string { return []string{createTag, clus.Tag(s.Node)} }
 
 // Reads names what Check will ask.
-func (s *Create) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Create) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 
 // Validate looks at the data.
 func (s *Create) Validate() error {
@@ -196,7 +196,7 @@ func (s *Create) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
 		}
 	} else {
-		st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name), node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy"}, As: b.As})
+		st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name), node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy", "/cleanupactivedirectory"}, As: b.As})
 		if err != nil {
 			return err
 		}

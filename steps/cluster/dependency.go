@@ -46,7 +46,7 @@ func dependencyKind() steps.Kind {
 func (s *Dependency) Kind() string { return "cluster.dependency" }
 
 // Reads names what Check will ask.
-func (s *Dependency) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Dependency) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartResources) }
 
 // Validate looks at the data.
 func (s *Dependency) Validate() error {

@@ -57,7 +57,7 @@ func (s *Disk) Provides() []string { return []string{diskTag(s.Serial)} }
 func diskTag(serial string) string { return "cluster/disk:" + serial }
 
 // Reads names what Check will ask.
-func (s *Disk) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Disk) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartResources) }
 
 // Check looks for the disk's resource.
 func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {

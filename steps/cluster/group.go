@@ -59,7 +59,7 @@ func (s *Group) Provides() []string { return []string{groupTag(s.Name)} }
 func groupTag(name string) string { return "cluster/group:" + strings.ToLower(name) }
 
 // Reads names what Check will ask.
-func (s *Group) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Group) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartGroups) }
 
 // Validate looks at the data.
 func (s *Group) Validate() error {

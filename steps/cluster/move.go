@@ -43,7 +43,7 @@ func moveKind() steps.Kind {
 func (s *Move) Kind() string { return "cluster.move" }
 
 // Reads names what Check will ask.
-func (s *Move) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Move) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartGroups) }
 
 // Validate looks at the data.
 func (s *Move) Validate() error {

@@ -47,7 +47,7 @@ var roles = map[string]int64{"private": clus.RoleInternal, "mixed": clus.RoleBot
 func (s *Network) Kind() string { return "cluster.network" }
 
 // Reads names what Check will ask.
-func (s *Network) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Network) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartNetworks) }
 
 // Validate looks at the data.
 func (s *Network) Validate() error {

@@ -55,7 +55,7 @@ func (s *Node) Kind() string { return "cluster.node" }
 func (s *Node) Provides() []string { return []string{clus.Tag(s.Name)} }
 
 // Reads names what Check will ask.
-func (s *Node) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Node) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartNodes) }
 
 // Check looks for the node among the members.
 func (s *Node) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {

@@ -43,7 +43,7 @@ func ownerKind() steps.Kind {
 func (s *Owner) Kind() string { return "cluster.owner" }
 
 // Reads names what Check will ask.
-func (s *Owner) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Owner) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 
 // Validate looks at the data.
 func (s *Owner) Validate() error {

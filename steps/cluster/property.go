@@ -81,7 +81,7 @@ func propertyNames() []string {
 func (s *Property) Kind() string { return "cluster.property" }
 
 // Reads names what Check will ask.
-func (s *Property) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Property) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 
 // Validate looks at the data.
 func (s *Property) Validate() error {

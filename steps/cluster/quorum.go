@@ -72,7 +72,7 @@ func quorumKind() steps.Kind {
 func (s *Quorum) Kind() string { return "cluster.quorum" }
 
 // Reads names what Check will ask.
-func (s *Quorum) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Quorum) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 
 // Validate looks at the data.
 func (s *Quorum) Validate() error {

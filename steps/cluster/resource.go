@@ -57,7 +57,7 @@ func (s *Resource) Provides() []string { return []string{resourceTag(s.Name)} }
 func resourceTag(name string) string { return "cluster/resource:" + strings.ToLower(name) }
 
 // Reads names what Check will ask.
-func (s *Resource) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Resource) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartResources) }
 
 // Validate looks at the data.
 func (s *Resource) Validate() error {

@@ -57,8 +57,8 @@ func (s *CMS) Provides() []string {
 }
 
 // Reads names what Check will ask.
-func (s *CMS) Reads(node.Facts) []node.Query {
-	return append(clus.Reads(), node.Registry{Key: markKey(s.id())})
+func (s *CMS) Reads(f node.Facts) []node.Query {
+	return append(clus.Reads(f, clus.PartResources), node.Registry{Key: markKey(s.id())})
 }
 
 // Validate looks at the data.

@@ -45,7 +45,9 @@ func databasePathKind() steps.Kind {
 func (s *DatabasePath) Kind() string { return "exchange.databasepath" }
 
 // Reads names what Check will ask.
-func (s *DatabasePath) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *DatabasePath) Reads(f node.Facts) []node.Query {
+	return clus.Reads(f, clus.PartResources, clus.PartGroups)
+}
 
 // Validate looks at the data.
 func (s *DatabasePath) Validate() error {

@@ -53,8 +53,8 @@ func moveKind() steps.Kind {
 func (s *Move) Kind() string { return "exchange.move" }
 
 // Reads names what Check will ask.
-func (s *Move) Reads(node.Facts) []node.Query {
-	return append(clus.Reads(), node.Registry{Key: s.key()})
+func (s *Move) Reads(f node.Facts) []node.Query {
+	return append(clus.Reads(f, clus.PartResources, clus.PartGroups), node.Registry{Key: s.key()})
 }
 
 // Validate looks at the data.

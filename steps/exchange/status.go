@@ -46,7 +46,9 @@ func statusCall() node.Call {
 func (s *Status) Kind() string { return "exchange.status" }
 
 // Reads names what Check will ask.
-func (s *Status) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *Status) Reads(f node.Facts) []node.Query {
+	return clus.Reads(f, clus.PartResources, clus.PartGroups)
+}
 
 type serverStatus struct {
 	State    string // name of the enumeration

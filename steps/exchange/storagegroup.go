@@ -39,7 +39,9 @@ func storageGroupKind() steps.Kind {
 func (s *StorageGroup) Kind() string { return "exchange.storagegroup" }
 
 // Reads names what Check will ask.
-func (s *StorageGroup) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *StorageGroup) Reads(f node.Facts) []node.Query {
+	return clus.Reads(f, clus.PartResources, clus.PartGroups)
+}
 
 // Validate looks at the data.
 func (s *StorageGroup) Validate() error {

@@ -44,7 +44,9 @@ func storageGroupPathKind() steps.Kind {
 func (s *StorageGroupPath) Kind() string { return "exchange.storagegrouppath" }
 
 // Reads names what Check will ask.
-func (s *StorageGroupPath) Reads(node.Facts) []node.Query { return clus.Reads() }
+func (s *StorageGroupPath) Reads(f node.Facts) []node.Query {
+	return clus.Reads(f, clus.PartResources, clus.PartGroups)
+}
 
 // Validate looks at the data.
 func (s *StorageGroupPath) Validate() error {

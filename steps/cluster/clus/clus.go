@@ -156,9 +156,6 @@ func view(r node.Reader) (View, error) {
 	return nil, fmt.Errorf("cannot look at a cluster on %s: %w: it is not a Windows Server that deploy knows", r.Facts().Computer, node.ErrUnsupported)
 }
 
-// Reads are the queries that Open surely makes.
-func Reads() []node.Query { return []node.Query{look.ServiceQuery("ClusSvc")} }
-
 // FindResource returns the resource of that name, compared without case.
 func FindResource(list []Resource, name string) (Resource, bool) {
 	for _, r := range list {

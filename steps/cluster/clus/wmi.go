@@ -7,6 +7,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/steps/look"
 )
 
 // wmiView reads root\MSCluster. plain: groups and resources name their owner themselves (2012 and later); before that the
@@ -17,15 +18,88 @@ type wmiView struct {
 }
 
 func (v wmiView) list(ctx context.Context, class string, where map[string]any, props ...string) ([]node.Row, error) {
-	rows, err := v.r.Query(ctx, node.WMI{Namespace: Namespace, Class: class, Props: props, Where: where})
+	return v.ask(ctx, node.WMI{Namespace: Namespace, Class: class, Props: props, Where: where})
+}
+
+func (v wmiView) ask(ctx context.Context, q node.WMI) ([]node.Row, error) {
+	rows, err := v.r.Query(ctx, q)
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s on %s: %w", class, v.r.Facts().Computer, err)
+		return nil, fmt.Errorf("cannot read %s on %s: %w", q.Class, v.r.Facts().Computer, err)
 	}
 	return rows, nil
 }
 
+// The questions of a View, so that they can be named in advance.
+func nodesQuery() node.WMI {
+	return node.WMI{Namespace: Namespace, Class: "MSCluster_Node", Props: []string{"Name", "State"}}
+}
+
+func networksQuery() node.WMI {
+	return node.WMI{Namespace: Namespace, Class: "MSCluster_Network", Props: []string{"Name", "Address", "AddressMask", "Role"}}
+}
+
+func groupsQuery(plain bool) node.WMI {
+	q := node.WMI{Namespace: Namespace, Class: "MSCluster_ResourceGroup", Props: []string{"Name", "Id", "State"}}
+	if plain {
+		q.Props = append(q.Props, "OwnerNode", "GroupType")
+	}
+	return q
+}
+
+func resourcesQuery(plain bool) node.WMI {
+	q := node.WMI{Namespace: Namespace, Class: "MSCluster_Resource", Props: []string{"Name", "Id", "Type", "State", "CoreResource", "PrivateProperties"}}
+	if plain {
+		q.Props = append(q.Props, "OwnerGroup")
+	}
+	return q
+}
+
+func parentsQuery(class string) node.WMI {
+	return node.WMI{Namespace: Namespace, Class: class, Props: []string{"GroupComponent", "PartComponent"}}
+}
+
+// Part is a part of the cluster that a View reads in one go.
+type Part string
+
+// The parts.
+const (
+	PartNodes     Part = "nodes"
+	PartNetworks  Part = "networks"
+	PartGroups    Part = "groups"
+	PartResources Part = "resources"
+)
+
+// Reads are the queries of a Check that opens a View and surely reads these parts. On a node without a cluster those about the
+// cluster come back as errors that nobody asks for.
+func Reads(f node.Facts, parts ...Part) []node.Query {
+	out := []node.Query{look.ServiceQuery("ClusSvc")}
+	if !f.Release.AtLeast(node.WS2008) {
+		return out
+	}
+	plain := f.Release.AtLeast(node.WS2012)
+	for _, p := range parts {
+		switch p {
+		case PartNodes:
+			out = append(out, nodesQuery())
+		case PartNetworks:
+			out = append(out, networksQuery())
+		case PartGroups:
+			out = append(out, groupsQuery(plain))
+			if !plain {
+				out = append(out, parentsQuery("MSCluster_NodeToActiveGroup"))
+			}
+		case PartResources:
+			out = append(out, resourcesQuery(plain))
+			if !plain {
+				out = append(out, parentsQuery("MSCluster_ResourceGroupToResource"))
+			}
+		}
+	}
+	return out
+}
+
 func (v wmiView) Nodes(ctx context.Context) ([]Member, error) {
-	rows, err := v.list(ctx, "MSCluster_Node", nil, "Name", "State")
+	rows, err := v.ask(ctx, nodesQuery())
 	var out []Member
 	for _, r := range rows {
 		out = append(out, Member{Name: r.String("Name"), State: signed(r.Int("State"))})
@@ -34,7 +108,7 @@ func (v wmiView) Nodes(ctx context.Context) ([]Member, error) {
 }
 
 func (v wmiView) Networks(ctx context.Context) ([]Network, error) {
-	rows, err := v.list(ctx, "MSCluster_Network", nil, "Name", "Address", "AddressMask", "Role")
+	rows, err := v.ask(ctx, networksQuery())
 	var out []Network
 	for _, r := range rows {
 		out = append(out, Network{Name: r.String("Name"), Address: r.String("Address"), Mask: r.String("AddressMask"), Role: r.Int("Role")})
@@ -43,11 +117,7 @@ func (v wmiView) Networks(ctx context.Context) ([]Network, error) {
 }
 
 func (v wmiView) Groups(ctx context.Context) ([]Group, error) {
-	props := []string{"Name", "Id", "State"}
-	if v.plain {
-		props = append(props, "OwnerNode", "GroupType")
-	}
-	rows, err := v.list(ctx, "MSCluster_ResourceGroup", nil, props...)
+	rows, err := v.ask(ctx, groupsQuery(v.plain))
 	if err != nil {
 		return nil, err
 	}
@@ -69,11 +139,7 @@ func (v wmiView) Groups(ctx context.Context) ([]Group, error) {
 }
 
 func (v wmiView) Resources(ctx context.Context) ([]Resource, error) {
-	props := []string{"Name", "Id", "Type", "State", "CoreResource", "PrivateProperties"}
-	if v.plain {
-		props = append(props, "OwnerGroup")
-	}
-	rows, err := v.list(ctx, "MSCluster_Resource", nil, props...)
+	rows, err := v.ask(ctx, resourcesQuery(v.plain))
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +165,7 @@ func (v wmiView) Resources(ctx context.Context) ([]Resource, error) {
 // A reference to the parent by id is translated by the caller's list only where the provider gives ids; the parents used here
 // (groups, nodes) are keyed by name.
 func (v wmiView) parents(ctx context.Context, class string) (map[string]string, error) {
-	rows, err := v.list(ctx, class, nil, "GroupComponent", "PartComponent")
+	rows, err := v.ask(ctx, parentsQuery(class))
 	if err != nil {
 		return nil, err
 	}

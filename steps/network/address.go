@@ -33,7 +33,8 @@ func addressKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.address",
 		Summary: "Gives a network card its static addresses and gateway, or DHCP.",
-		Doc: "Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked at. " +
+		Doc: "Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked at, and on a member of a running " +
+			"failover cluster neither are surplus IPv4 addresses, which are the cluster's. " +
 			"When the card carries deploy's own session, the link breaks at the change and is taken up again at the new address only if the site names that one. " +
 			"Removing a default gateway is done by netsh, since WMI cannot take an empty list.",
 		Undo:    "Puts the recorded addresses, gateways and DHCP back.",
@@ -106,7 +107,11 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		changes = append(changes, steps.Change{Attr: "dhcp", From: a.DHCP, To: s.DHCP})
 	}
 	if !s.DHCP {
-		if !sameSet(have, s.Addresses) {
+		same, err := s.same(ctx, r, have)
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		if !same {
 			changes = append(changes, steps.Change{Attr: "addresses", From: have, To: s.Addresses})
 		}
 		if want, declared := s.gateways(); declared && !sameSet(a.Gateways, want) {
@@ -121,6 +126,20 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		Before:  steps.MustJSON(addressBefore{a.GUID, a.DHCP, have, a.Gateways}),
 		Effects: steps.Effects{Interrupts: "connections over card " + a.Name},
 	}, nil
+}
+
+// same compares the addresses as sets. On a member of a running cluster, surplus ones are taken for those of the cluster's
+// resources, which come and go with their groups and must not be removed.
+func (s *Address) same(ctx context.Context, r node.Reader, have []string) (bool, error) {
+	if sameSet(have, s.Addresses) {
+		return true, nil
+	}
+	for _, want := range s.Addresses {
+		if !slices.Contains(have, want) {
+			return false, nil
+		}
+	}
+	return look.ClusterMember(ctx, r)
 }
 
 func (s *Address) gateways() (want []string, declared bool) {
@@ -143,7 +162,13 @@ func (s *Address) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	if !declared && !s.DHCP {
 		want = a.Gateways
 	}
-	reboot, err := setAddress(ctx, n, a, s.DHCP, s.Addresses, want)
+	addresses := s.Addresses
+	if same, err := s.same(ctx, n, texts(a.Addresses)); err != nil {
+		return steps.Outcome{}, err
+	} else if same {
+		addresses = texts(a.Addresses) // also those of the cluster
+	}
+	reboot, err := setAddress(ctx, n, a, s.DHCP, addresses, want)
 	return steps.Outcome{Reboot: reboot}, err
 }
 

@@ -68,6 +68,29 @@ func TestAddressComparesIPv4Only(t *testing.T) {
 	}
 }
 
+// The cluster's own addresses stand beside the machine's on the node that owns them.
+func TestAddressesOfTheClusterAreLeft(t *testing.T) {
+	m := machine()
+	row := m.Classes[strings.ToLower(settings)][1]
+	row["IPAddress"], row["IPSubnet"] = []any{"192.0.2.11", "192.0.2.20"}, []any{"255.255.255.0", "255.255.255.0"}
+	s := &Address{MAC: pub, Addresses: []string{"192.0.2.11/24"}, Gateway: "192.0.2.1"}
+	if d := check(t, s, m); len(d.Changes) != 2 {
+		t.Errorf("no cluster: %+v", d.Changes)
+	}
+	m.SetKey(`HKLM\Cluster`)
+	d := check(t, s, m)
+	if len(d.Changes) != 1 || d.Changes[0].Attr != "gateway" {
+		t.Errorf("cluster: %+v", d.Changes)
+	}
+	answer(m, "SetGateways", 0, func(row node.Row, args map[string]any) { row["DefaultIPGateway"] = args["DefaultIPGateway"] })
+	if _, err := s.Apply(t.Context(), m, d); err != nil {
+		t.Fatal(err)
+	}
+	if m.Asked("wmi.call", "EnableStatic") != 0 {
+		t.Error("the cluster's address was taken away")
+	}
+}
+
 func TestReturnValueOneAsksForARestart(t *testing.T) {
 	m := machine()
 	answer(m, "EnableStatic", 1, func(row node.Row, args map[string]any) {

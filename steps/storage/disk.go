@@ -30,14 +30,14 @@ func diskKind() steps.Kind {
 	return steps.Kind{
 		Name:    "storage.disk",
 		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and initialised.",
-		Doc: "Finds the disk by its serial number. Only a disk without a partition table is initialised: one with another style than wished is an error. " +
+		Doc: "Finds the disk by its serial number. A disk that a failover cluster owns is left to the cluster. Only a disk without a partition table is initialised: one with another style than wished is an error. " +
 			"Windows Server 2008 and 2008 R2 do not tell through WMI whether a disk is offline; there a disk that carries a signature counts as usable, " +
 			"and storage.volume brings it online before it works on it. An empty GPT disk has no signature: before 2012, style gpt is accepted only for a disk that holds a partition already.",
 		Undo: "A disk that was initialised becomes raw again, provided that it holds no partition; online and write protection go back as recorded. " +
 			"On Windows Server 2008 and 2008 R2, which do not tell, the raw disk is taken offline and protected again, as Windows delivers shared disks.",
 		Proof:   proof,
 		Sources: []string{"Storage module: Set-Disk, Initialize-Disk, Clear-Disk", "Win32_DiskDrive", diskpartSource},
-		Calls: append(readCalls(),
+		Calls: append(append(readCalls(), clusterCalls()...),
 			node.Call{Cmdlet: "Set-Disk", Params: []string{"Number", "IsOffline", "IsReadOnly"}, On: newer},
 			node.Call{Cmdlet: "Initialize-Disk", Params: []string{"Number", "PartitionStyle", "Confirm"}, On: newer},
 			node.Call{Cmdlet: "Clear-Disk", Params: []string{"Number", "Confirm"}, On: newer},
@@ -96,6 +96,13 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		action = steps.Create
 	}
 	if len(changes) == 0 {
+		return steps.NoChange(), nil
+	}
+	held, err := clustered(ctx, r, d)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if held { // who uses it and where is the cluster's business from now on
 		return steps.NoChange(), nil
 	}
 	return steps.Diff{Action: action, Changes: changes, Via: via(r.Facts()),

@@ -19,8 +19,11 @@ type disk struct {
 	Offline  *bool  // nil: this release does not tell
 	ReadOnly *bool
 	Dynamic  bool
-	SizeMB   int64
-	Parts    []part // without the reserved partition of GPT disks
+	// Clustered says that a failover cluster owns it; only 2012 and later tell, see clustered.
+	Clustered bool
+	Signature int64 // of an MBR disk before 2012
+	SizeMB    int64
+	Parts     []part // without the reserved partition of GPT disks
 }
 
 // part is one partition with its volume.
@@ -62,7 +65,7 @@ var (
 	mapProps       = []string{"Antecedent", "Dependent"}
 	volumeProps    = []string{"DriveLetter", "FileSystem", "Label"}
 
-	diskSelect      = []string{"Number", "SerialNumber", "IsOffline", "IsReadOnly", "PartitionStyle", "Size"}
+	diskSelect      = []string{"Number", "SerialNumber", "IsOffline", "IsReadOnly", "IsClustered", "PartitionStyle", "Size"}
 	partitionSelect = []string{"DiskNumber", "PartitionNumber", "DriveLetter", "Size", "GptType", "MbrType"}
 	volumeSelect    = []string{"DriveLetter", "FileSystem", "FileSystemLabel"}
 )
@@ -153,7 +156,7 @@ func fromModule(drives, partitions, volumes []node.Row) []disk {
 	for _, row := range drives {
 		off, ro := row.Bool("IsOffline"), row.Bool("IsReadOnly")
 		d := disk{Number: row.Int("Number"), Serial: strings.TrimSpace(row.String("SerialNumber")), Style: styleOf(row),
-			Offline: &off, ReadOnly: &ro, SizeMB: row.Int("Size") / mb}
+			Offline: &off, ReadOnly: &ro, Clustered: row.Bool("IsClustered"), SizeMB: row.Int("Size") / mb}
 		for _, p := range partitions {
 			if p.Int("DiskNumber") != d.Number {
 				continue
@@ -210,7 +213,8 @@ func styleOf(row node.Row) string {
 func fromWMI(drives, partitions, letters, volumes, media []node.Row) []disk {
 	var out []disk
 	for _, row := range drives {
-		d := disk{Number: row.Int("Index"), Serial: strings.TrimSpace(row.String("SerialNumber")), Style: "raw", SizeMB: row.Int("Size") / mb}
+		d := disk{Number: row.Int("Index"), Serial: strings.TrimSpace(row.String("SerialNumber")), Style: "raw",
+			SizeMB: row.Int("Size") / mb, Signature: row.Int("Signature")}
 		for _, m := range media {
 			if strings.EqualFold(m.String("Tag"), row.String("DeviceID")) {
 				d.Serial = strings.TrimSpace(m.String("SerialNumber"))

@@ -164,6 +164,38 @@ func TestOfflineDiskThatWasFull(t *testing.T) {
 	}
 }
 
+// A disk that the cluster holds on another node looks empty here. Nothing may be concluded from that.
+func TestDiskOfTheCluster(t *testing.T) {
+	m := machine(node.WS2008, play)
+	m.Classes[strings.ToLower(drives)][1]["Signature"] = int64(0xA0000001)
+	s := &Volume{Serial: "600A0B80", Letter: "E"}
+	if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.Create {
+		t.Errorf("before the cluster: %+v, %v", d, err)
+	}
+	m.SetKey(`HKLM\Cluster`)
+	if d, err := s.Check(t.Context(), m); err == nil {
+		t.Errorf("the cluster cannot be asked, so nothing can be told: %+v", d)
+	}
+	m.SetClass(clusterNS+":"+clusterDisk, node.Row{"Signature": int64(0xB), "GptGuid": ""})
+	if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.Create {
+		t.Errorf("another disk of the cluster: %+v, %v", d, err)
+	}
+	m.SetClass(clusterNS+":"+clusterDisk, node.Row{"Signature": int64(-1610612735), "GptGuid": ""}) // the same, as a signed number
+	d, err := s.Check(t.Context(), m)
+	if err != nil || d.Action != steps.NoOp || len(d.Warnings) != 1 {
+		t.Errorf("the cluster's disk: %+v, %v", d, err)
+	}
+	m.F.Release = node.WS2003
+	m.SetClass(`root\cimv2:Win32_PhysicalMedia`, node.Row{"Tag": `\\.\PHYSICALDRIVE3`, "SerialNumber": "600a0b80"})
+	if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.Create {
+		t.Errorf("2003, not the cluster's: %+v, %v", d, err)
+	}
+	m.SetValue(`HKLM\Cluster\Resources\abc\Parameters`, "Signature", "dword", int64(0xA0000001))
+	if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.NoOp {
+		t.Errorf("2003, the cluster's: %+v, %v", d, err)
+	}
+}
+
 func TestDiskpartIsJudgedByItsExitCode(t *testing.T) {
 	m := machine(node.WS2008, func(*nodetest.Machine, string) int { return -2147024809 })
 	s := &Disk{Serial: "600A0B80", Style: "mbr", Initialize: true}

@@ -38,12 +38,12 @@ func volumeKind() steps.Kind {
 		Name:    "storage.volume",
 		Summary: "Makes one NTFS volume with a letter and a label on an empty shared disk.",
 		Doc: "Only a disk without any partition is partitioned and formatted. A disk that holds the wished volume is left alone; " +
-			"anything else on it is an error that says what is there. Run it on one node only, and storage.letter on the others.",
+			"anything else on it is an error that says what is there. A disk that a failover cluster owns and holds on another node is not looked at. Run it on one node only, and storage.letter on the others.",
 		Undo: "Deletes the partition, provided that nothing but what the file system itself makes is on the volume; otherwise it refuses. " +
 			"The undo of storage.disk then makes the disk raw again.",
 		Proof:   proof,
 		Sources: []string{"Storage module: New-Partition, Format-Volume, Remove-Partition", diskpartSource, "format"},
-		Calls: append(readCalls(),
+		Calls: append(append(readCalls(), clusterCalls()...),
 			node.Call{Cmdlet: "New-Partition", Params: []string{"DiskNumber", "UseMaximumSize", "Size", "DriveLetter"}, Props: []string{"PartitionNumber"}, On: newer},
 			node.Call{Cmdlet: "Format-Volume", Params: []string{"DriveLetter", "FileSystem", "NewFileSystemLabel", "Force", "Confirm"}, On: newer},
 			node.Call{Cmdlet: "Remove-Partition", Params: []string{"DiskNumber", "PartitionNumber", "Confirm"}, On: newer},
@@ -95,6 +95,15 @@ func (s *Volume) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, err
 		}
 		return steps.NoChange(), nil
+	}
+	if d.Style != "raw" {
+		held, err := clustered(ctx, r, d)
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		if held {
+			return steps.Diff{Action: steps.NoOp, Warnings: []string{fmt.Sprintf("disk %s is the cluster's and shows no volume on this node: not looked at", s.Serial)}}, nil
+		}
 	}
 	if d.Offline != nil && *d.Offline && d.Style != "raw" {
 		return steps.Diff{}, steps.Until(tag(s.Serial), "an offline disk does not show its partitions")

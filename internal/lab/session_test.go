@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -104,6 +105,43 @@ func TestSession(t *testing.T) {
 				if time.Now().After(deadline) {
 					t.Fatal("the job does not end")
 				}
+			}
+		})
+	}
+}
+
+// TestEveryRelease: every release in every language is delivered, is reached, keeps its state over a stop, and is the same after it.
+func TestEveryRelease(t *testing.T) {
+	locales := []string{"en", "fr", "de", "ja"}
+	for i, release := range node.WindowsReleases() {
+		t.Run(string(release), func(t *testing.T) {
+			cfg := testConfig(t)
+			clusterSite(&cfg)
+			cfg.Behaviours = nil
+			cfg.Site.Lab.OS, cfg.Site.Lab.Locale = string(release), locales[i%len(locales)]
+			l := startLab(t, cfg)
+			for _, way := range []string{"http ntlm", "ssh"} {
+				s, _, err := open(t, t.Context(), l.Endpoints()["n1"], way)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if f := s.Facts(); f.Release != release {
+					t.Errorf("%s: %+v", way, f)
+				}
+				if err := s.Close(); err != nil {
+					t.Error(err)
+				}
+			}
+			before, err := l.Show()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			after, err := startLab(t, cfg).Show()
+			if err != nil || !bytes.Equal(before, after) {
+				t.Errorf("a stop changed the machines: %v", err)
 			}
 		})
 	}

@@ -87,8 +87,8 @@ func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, erro
 	}
 	given := map[string]any{}
 	for n, v := range params {
-		p := k.param(n)
-		if since, later := k.ParamSince[p]; p == "" || later && !c.AtLeast(since) {
+		p := k.param(c, n)
+		if p == "" {
 			return nil, PSFail("NamedParameterNotFound,"+k.Name, "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
 				"A parameter cannot be found that matches parameter name '" + n + "'.",
 				"Impossible de trouver un paramètre correspondant au nom « " + n + " ».",
@@ -112,14 +112,17 @@ func common(name string) bool {
 	return false
 }
 
-// param returns the cmdlet's spelling of a parameter, through its aliases, or "".
-func (k *Cmdlet) param(name string) string {
+// param returns the cmdlet's spelling of a parameter, through its aliases, or "" for one that the release does not have.
+func (k *Cmdlet) param(c *Ctx, name string) string {
 	i := slices.IndexFunc(k.Params, func(p string) bool {
 		own, _, _ := strings.Cut(p, "=")
 		return strings.EqualFold(own, name)
 	})
 	if i >= 0 {
 		own, target, alias := strings.Cut(k.Params[i], "=")
+		if since, later := k.ParamSince[own]; later && !c.AtLeast(since) {
+			return ""
+		}
 		if alias {
 			return target
 		}

@@ -237,9 +237,6 @@ func TestValidation(t *testing.T) {
 	}
 	old := newLab(t, labSpec{release: node.WS2008, nodes: 1})
 	oc := old.at("NODE1")
-	if err := machine.MakeDirs(oc, `C:\Reports`); err != nil {
-		t.Fatal(err)
-	}
 	if err := old.b.Operate["validate-cluster"](oc, `C:\Reports\wizard.mht`); err != nil {
 		t.Fatal(err)
 	}

@@ -243,7 +243,12 @@ func (f *Family) operateValidate(c *machine.Ctx, path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot validate the cluster of %s: %w", c.M.Name, err)
 	}
-	if err := machine.WriteFile(c, path, mhtReport(validate(c.W, list, member))); err != nil {
+	folder, _, _ := cutLast(path, `\`) // the wizard's save dialogue lets a person make the folder
+	err = machine.MakeDirs(c, folder)
+	if err == nil {
+		err = machine.WriteFile(c, path, mhtReport(validate(c.W, list, member)))
+	}
+	if err != nil {
 		return fmt.Errorf("cannot save the validation report on %s: %w", c.M.Name, err)
 	}
 	return nil

@@ -34,6 +34,33 @@ type Case struct {
 // Run plays the case.
 func Run(t *testing.T, c Case) {
 	t.Helper()
+	acts := acts{open: func() node.Session { return c.Open(t) }}
+	if c.Restart != nil {
+		acts.restart = func(s node.Session) node.Session { return c.Restart(t, s) }
+	}
+	if c.Person != nil {
+		acts.person = func() { c.Person(t) }
+	}
+	play(t, c, acts)
+}
+
+// reporter is what the suite needs of a test, so that its own tests can see it complain. Fatalf does not return.
+type reporter interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Context() context.Context
+}
+
+// acts are a Case's functions, bound to the test.
+type acts struct {
+	open    func() node.Session
+	restart func(node.Session) node.Session
+	person  func()
+}
+
+func play(t reporter, c Case, a acts) {
+	t.Helper()
 	ctx := t.Context()
 	step, err := c.Kind.Decode(c.With)
 	if err != nil {
@@ -42,72 +69,64 @@ func Run(t *testing.T, c Case) {
 	if step.Kind() != c.Kind.Name {
 		t.Fatalf("the step calls itself %q, its kind %q", step.Kind(), c.Kind.Name)
 	}
-	rec := &recorder{Session: c.Open(t)}
+	rec := &recorder{Session: a.open()}
 
-	start := look(t, ctx, c, step, rec)
+	start := look(t, c, step, rec)
 	if c.OnlyLooks {
 		if start.Action != steps.NoOp {
 			t.Fatalf("a kind that only looks found something to do: %+v", start)
 		}
+		covered(t, c, rec)
 		return
 	}
 	if start.Action == steps.NoOp || start.Action == steps.Unknown {
 		t.Fatalf("the first check says %s: the case must start with the wish not true", start.Action)
 	}
 	if len(start.Changes) == 0 {
-		t.Error("a diff with something to do names no change")
+		t.Errorf("a diff with something to do names no change")
 	}
-	if c.Person != nil {
-		c.Person(t)
+	if a.person != nil {
+		a.person()
 	}
 	out, err := step.Apply(ctx, rec, start)
 	if err != nil {
 		t.Fatalf("apply: %v", err)
 	}
-	if out.Reboot && !start.Effects.Reboot && start.Via == "" {
-		t.Error("apply wants a restart, and the diff says neither that nor by which tool it works")
+	restart := func() {
+		if out.Reboot && a.restart != nil {
+			rec.Session = a.restart(rec.Session)
+		}
 	}
-	if out.Reboot && c.Restart != nil {
-		rec.Session = c.Restart(t, rec.Session)
-	}
-	if again := look(t, ctx, c, step, rec); again.Action != steps.NoOp {
+	restart()
+	if again := look(t, c, step, rec); again.Action != steps.NoOp {
 		t.Fatalf("after apply the check still says %s: %+v", again.Action, again.Changes)
 	}
 	covered(t, c, rec)
 
 	undoer, ok := step.(steps.Undoer)
 	switch {
-	case start.Effects.NothingToUndo:
+	case start.Effects.NothingToUndo, start.Effects.PointOfNoReturn != "":
 		return
-	case !ok || start.Effects.PointOfNoReturn != "":
-		if start.Effects.PointOfNoReturn == "" {
-			t.Error("the kind cannot undo, and the diff names neither a point of no return nor that there is nothing to undo")
+	case !ok:
+		t.Fatalf("the kind cannot undo, and the diff names neither a point of no return nor that there is nothing to undo")
+	}
+	// an undo that was cut off is repeated, so it must bear to be done twice
+	for _, which := range []string{"undo", "a second undo"} {
+		if err := undoer.Undo(ctx, rec, start.Before); err != nil {
+			t.Fatalf("%s: %v", which, err)
 		}
-		return
-	}
-	if err := undoer.Undo(ctx, rec, start.Before); err != nil {
-		t.Fatalf("undo: %v", err)
-	}
-	if out.Reboot && c.Restart != nil {
-		rec.Session = c.Restart(t, rec.Session)
-	}
-	end := look(t, ctx, c, step, rec)
-	if d := cmp.Diff(start, end); d != "" {
-		t.Errorf("after undo the machine is not as it was (-before +after):\n%s", d)
-	}
-	// an undo that was cut off is repeated, so it must bear it
-	if err := undoer.Undo(ctx, rec, start.Before); err != nil {
-		t.Errorf("a second undo: %v", err)
-	}
-	if d := cmp.Diff(start, look(t, ctx, c, step, rec)); d != "" {
-		t.Errorf("a second undo changed something (-before +after):\n%s", d)
+		restart()
+		if d := cmp.Diff(start, look(t, c, step, rec)); d != "" {
+			t.Errorf("after %s the machine is not as it was (-before +after):\n%s", which, d)
+		}
 	}
 	covered(t, c, rec)
 }
 
 // look checks through a reader that has no other verb, and holds what was asked against what was announced.
-func look(t *testing.T, ctx context.Context, c Case, step steps.Step, rec *recorder) steps.Diff {
+func look(t reporter, c Case, step steps.Step, rec *recorder) steps.Diff {
 	t.Helper()
+	ctx := t.Context()
 	var announced []node.Query
 	if p, ok := step.(steps.Prefetcher); ok {
 		announced = p.Reads(rec.Facts())
@@ -132,7 +151,7 @@ func look(t *testing.T, ctx context.Context, c Case, step steps.Step, rec *recor
 	return d
 }
 
-func key(t *testing.T, r node.Request) string {
+func key(t reporter, r node.Request) string {
 	t.Helper()
 	args, err := resident.Encode(r.Args)
 	if err != nil {

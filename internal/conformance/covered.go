@@ -3,13 +3,12 @@ package conformance
 import (
 	"slices"
 	"strings"
-	"testing"
 
 	"deploy/internal/node"
 )
 
 // covered holds every request against the kind's declared calls for the machine's release: names, parameters, properties.
-func covered(t *testing.T, c Case, rec *recorder) {
+func covered(t reporter, c Case, rec *recorder) {
 	t.Helper()
 	release := rec.Facts().Release
 	var calls []node.Call
@@ -75,7 +74,7 @@ func covered(t *testing.T, c Case, rec *recorder) {
 }
 
 // properties: what is set on an object is a declared property of the class, or a declared cluster property.
-func properties(t *testing.T, c Case, calls []node.Call, r node.Request, release node.Release) {
+func properties(t reporter, c Case, calls []node.Call, r node.Request, release node.Release) {
 	t.Helper()
 	class, _ := r.Args["class"].(string)
 	ns, _ := r.Args["ns"].(string)
@@ -91,7 +90,7 @@ func properties(t *testing.T, c Case, calls []node.Call, r node.Request, release
 	}
 }
 
-func undeclared(t *testing.T, kind, of, what string, used, declared []string) {
+func undeclared(t reporter, kind, of, what string, used, declared []string) {
 	t.Helper()
 	for _, u := range used {
 		if !slices.ContainsFunc(declared, func(d string) bool { return strings.EqualFold(d, u) }) {

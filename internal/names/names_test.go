@@ -26,7 +26,13 @@ func load(t *testing.T) Tables {
 	if err := json.Unmarshal(hand, &more); err != nil {
 		t.Fatal(err)
 	}
-	maps.Copy(tables, more)
+	for name, table := range more {
+		if have, ok := tables[name]; ok {
+			maps.Copy(have.Entries, table.Entries)
+			continue
+		}
+		tables[name] = table
+	}
 	return tables
 }
 

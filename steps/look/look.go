@@ -84,14 +84,16 @@ func Letter(s string) string {
 	return s + ":"
 }
 
-// LettersQuery asks for every drive letter of the machine, of disks, optical drives and connected shares.
+var letterProps = []string{"DeviceID", "DriveType", "FileSystem", "VolumeName"}
+
+// LettersQuery asks for every drive letter of the machine, of disks, optical drives and connected shares, and for what is behind it.
 func LettersQuery() node.Query {
-	return node.WMI{Namespace: CIMv2, Class: "Win32_LogicalDisk", Props: []string{"DeviceID", "DriveType"}}
+	return node.WMI{Namespace: CIMv2, Class: "Win32_LogicalDisk", Props: letterProps}
 }
 
 // LettersCall declares LettersQuery.
 func LettersCall(on []node.Release) node.Call {
-	return node.Call{WMI: CIMv2 + ":Win32_LogicalDisk", Props: []string{"DeviceID", "DriveType"}, On: on}
+	return node.Call{WMI: CIMv2 + ":Win32_LogicalDisk", Props: letterProps, On: on}
 }
 
 // Letters returns the drive letters in use, in the form of Letter.

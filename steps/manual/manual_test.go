@@ -70,7 +70,7 @@ func TestProbe(t *testing.T) {
 	m.F.ServicePack = 1
 	m.F.Arch = "amd64"
 	m.SetClass(`root\cimv2:Win32_Service`, node.Row{"Name": "ClusSvc", "StartMode": "Manual", "State": "Stopped"})
-	m.SetClass(`root\cimv2:Win32_LogicalDisk`, node.Row{"DeviceID": "C:", "DriveType": int64(3)})
+	m.SetClass(`root\cimv2:Win32_LogicalDisk`, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS", "VolumeName": ""})
 	m.SetValue(`HKLM\SOFTWARE\X`, "V", "dword", int64(3))
 	m.SetFile(`C:\there`, nil)
 	m.Cmdlets["get-windowsfeature"] = func(map[string]any) ([]node.Row, error) {

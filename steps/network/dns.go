@@ -31,14 +31,15 @@ func dnsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.dns",
 		Summary: "Sets the DNS servers of a network card and whether it registers its addresses.",
-		Doc: "Finds the card by its hardware address and works through WMI. With register: false neither the full name nor the name " +
+		Doc: "Finds the card by its hardware address and works through WMI, for the registration from 2012 on through the module DnsClient. With register: false neither the full name nor the name " +
 			"in the connection's own domain is registered. Records that were registered before stay; dns.record removes them.",
 		Undo:    "Puts the recorded servers and registration back; servers that came from DHCP are taken from DHCP again.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapterConfiguration: SetDNSServerSearchOrder, SetDynamicDNSRegistration"},
 		Calls: append(look.AdapterCalls(),
 			node.Call{WMI: config, Method: "SetDNSServerSearchOrder", Args: []string{"DNSServerSearchOrder"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
-			node.Call{WMI: config, Method: "SetDynamicDNSRegistration", Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"}, On: node.WindowsReleases()}),
+			node.Call{WMI: config, Method: "SetDynamicDNSRegistration", Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"}, On: look.Between(node.WS2003, node.WS2008R2)},
+			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress", "UseSuffixWhenRegistering", "Confirm"}, On: look.From(node.WS2012)}),
 		New:     func() steps.Step { return &DNS{} },
 		Example: "mac: 00:15:5D:00:01:02\nservers: []\nregister: false\n",
 	}
@@ -129,7 +130,7 @@ func (s *DNS) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outco
 		if c.Attr == "servers" {
 			reboot, err = setServers(ctx, n, a.GUID, s.Servers)
 		} else {
-			reboot, err = setRegistration(ctx, n, a.GUID, *s.Register, a.DomainDNS && *s.Register)
+			reboot, err = setRegistration(ctx, n, a, *s.Register, a.DomainDNS && *s.Register)
 		}
 		out.Reboot = out.Reboot || reboot
 		if err != nil {
@@ -155,7 +156,7 @@ func (s *DNS) Undo(ctx context.Context, n node.Node, before json.RawMessage) err
 		}
 	}
 	if s.Register != nil && (a.FullDNS != b.Full || a.DomainDNS != b.Domain) {
-		if _, err := setRegistration(ctx, n, b.GUID, b.Full, b.Domain); err != nil {
+		if _, err := setRegistration(ctx, n, a, b.Full, b.Domain); err != nil {
 			return err
 		}
 	}
@@ -171,6 +172,15 @@ func setServers(ctx context.Context, n node.Node, guid string, servers []string)
 	return call(ctx, n, guid, "SetDNSServerSearchOrder", args)
 }
 
-func setRegistration(ctx context.Context, n node.Node, guid string, full, domain bool) (bool, error) {
-	return call(ctx, n, guid, "SetDynamicDNSRegistration", map[string]any{"FullDNSRegistrationEnabled": full, "DomainDNSRegistrationEnabled": domain})
+// setRegistration uses the module DnsClient where there is one: later recordings of the WMI method lack its second argument.
+func setRegistration(ctx context.Context, n node.Node, a look.Adapter, full, domain bool) (bool, error) {
+	if !n.Facts().Release.AtLeast(node.WS2012) {
+		return call(ctx, n, a.GUID, "SetDynamicDNSRegistration", map[string]any{"FullDNSRegistrationEnabled": full, "DomainDNSRegistrationEnabled": domain})
+	}
+	_, err := n.Do(ctx, node.CmdletCall{Name: "Set-DnsClient", Load: "DnsClient",
+		Params: map[string]any{"InterfaceAlias": a.Name, "RegisterThisConnectionsAddress": full, "UseSuffixWhenRegistering": domain, "Confirm": false}})
+	if err != nil {
+		return false, fmt.Errorf("cannot set the DNS registration of card %s: %w", a.Name, err)
+	}
+	return false, nil
 }

@@ -37,10 +37,10 @@ func readCalls() []node.Call {
 	return []node.Call{
 		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: driveProps, On: old},
 		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: vista},
-		{WMI: look.CIMv2 + ":Win32_PhysicalMedia", Props: mediaProps, On: []node.Release{node.WS2003}},
+		{WMI: look.CIMv2 + ":Win32_PhysicalMedia", Props: mediaProps, On: []node.Release{node.WS2003},
+			Source: "Win32_PhysicalMedia class, Windows documentation: minimum supported server Windows Server 2003"},
 		{WMI: look.CIMv2 + ":Win32_DiskPartition", Props: partitionProps, On: old},
 		{WMI: look.CIMv2 + ":Win32_LogicalDiskToPartition", Props: mapProps, On: old},
-		{WMI: look.CIMv2 + ":Win32_Volume", Props: volumeProps, On: old},
 		look.LettersCall(node.WindowsReleases()),
 		{Cmdlet: "Get-Disk", Props: diskSelect, On: newer},
 		{Cmdlet: "Get-Partition", Params: []string{"DiskNumber", "PartitionNumber"}, Props: append([]string{"IsReadOnly"}, partitionSelect...), On: newer},

@@ -63,7 +63,6 @@ var (
 	mediaProps     = []string{"Tag", "SerialNumber"}
 	partitionProps = []string{"DeviceID", "DiskIndex", "Index", "Size", "Type"}
 	mapProps       = []string{"Antecedent", "Dependent"}
-	volumeProps    = []string{"DriveLetter", "FileSystem", "Label"}
 
 	diskSelect      = []string{"Number", "SerialNumber", "IsOffline", "IsReadOnly", "IsClustered", "PartitionStyle", "Size"}
 	partitionSelect = []string{"DiskNumber", "PartitionNumber", "DriveLetter", "Size", "GptType", "MbrType"}
@@ -85,11 +84,11 @@ func reads(f node.Facts) []node.Query {
 	}
 	if f.Release.AtLeast(node.WS2008) {
 		return []node.Query{cimv2("Win32_DiskDrive", append(append([]string{}, driveProps...), "SerialNumber")),
-			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps), cimv2("Win32_Volume", volumeProps)}
+			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps), look.LettersQuery()}
 	}
 	// Win32_DiskDrive.SerialNumber came with Windows Vista; 2003 has the number in Win32_PhysicalMedia.
 	return []node.Query{cimv2("Win32_DiskDrive", driveProps), cimv2("Win32_DiskPartition", partitionProps),
-		cimv2("Win32_LogicalDiskToPartition", mapProps), cimv2("Win32_Volume", volumeProps), cimv2("Win32_PhysicalMedia", mediaProps)}
+		cimv2("Win32_LogicalDiskToPartition", mapProps), look.LettersQuery(), cimv2("Win32_PhysicalMedia", mediaProps)}
 }
 
 // find returns the disk with a serial number; numbers are compared without case and outer blanks.
@@ -210,7 +209,7 @@ func styleOf(row node.Row) string {
 	return "raw"
 }
 
-func fromWMI(drives, partitions, letters, volumes, media []node.Row) []disk {
+func fromWMI(drives, partitions, letters, logical, media []node.Row) []disk {
 	var out []disk
 	for _, row := range drives {
 		d := disk{Number: row.Int("Index"), Serial: strings.TrimSpace(row.String("SerialNumber")), Style: "raw",
@@ -238,9 +237,9 @@ func fromWMI(drives, partitions, letters, volumes, media []node.Row) []disk {
 					x.Letter = look.Letter(deviceOf(l.String("Dependent")))
 				}
 			}
-			for _, v := range volumes {
-				if x.Letter != "" && look.Letter(v.String("DriveLetter")) == x.Letter {
-					x.FS, x.Label = fsOf(v.String("FileSystem")), v.String("Label")
+			for _, l := range logical {
+				if x.Letter != "" && look.Letter(l.String("DeviceID")) == x.Letter {
+					x.FS, x.Label = fsOf(l.String("FileSystem")), l.String("VolumeName")
 				}
 			}
 			d.Parts = append(d.Parts, x)

@@ -29,8 +29,8 @@ func apply(t *testing.T, s steps.Step, n node.Node) steps.Diff {
 	return d
 }
 
-const drives, partitions, letters, volumes, logical = `root\cimv2:Win32_DiskDrive`, `root\cimv2:Win32_DiskPartition`,
-	`root\cimv2:Win32_LogicalDiskToPartition`, `root\cimv2:Win32_Volume`, `root\cimv2:Win32_LogicalDisk`
+const drives, partitions, letters, logical = `root\cimv2:Win32_DiskDrive`, `root\cimv2:Win32_DiskPartition`,
+	`root\cimv2:Win32_LogicalDiskToPartition`, `root\cimv2:Win32_LogicalDisk`
 
 // machine is a Japanese 2008 with a local disk C: and a shared disk that is number 3. Ids of partitions are translated there.
 // diskpart is a function of the test, which gets the script's lines.
@@ -42,8 +42,8 @@ func machine(release node.Release, diskpart func(m *nodetest.Machine, line strin
 		node.Row{"Index": int64(3), "DeviceID": `\\.\PHYSICALDRIVE3`, "SerialNumber": "  600a0b80 ", "Signature": int64(0), "Size": int64(1 << 30), "Partitions": int64(0)})
 	m.SetClass(partitions, node.Row{"DeviceID": "ディスク #0, パーティション #0", "DiskIndex": int64(0), "Index": int64(0), "Size": int64(40 << 30), "Type": "インストール可能なファイル システム"})
 	m.SetClass(letters, node.Row{"Antecedent": `\\NODE1\root\cimv2:Win32_DiskPartition.DeviceID="ディスク #0, パーティション #0"`, "Dependent": `\\NODE1\root\cimv2:Win32_LogicalDisk.DeviceID="C:"`})
-	m.SetClass(volumes, node.Row{"DriveLetter": "C:", "FileSystem": "NTFS", "Label": ""})
-	m.SetClass(logical, node.Row{"DeviceID": "C:", "DriveType": int64(3)}, node.Row{"DeviceID": "D:", "DriveType": int64(5)})
+	m.SetClass(logical, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS", "VolumeName": ""},
+		node.Row{"DeviceID": "D:", "DriveType": int64(5), "FileSystem": nil, "VolumeName": nil})
 	m.Programs["diskpart.exe"] = func(argv []string) node.Result {
 		f := m.Files[strings.ToLower(argv[2])]
 		if f == nil {
@@ -74,13 +74,14 @@ func play(m *nodetest.Machine, line string) int {
 	case line == "assign letter=E":
 		m.SetClass(letters, append(m.Classes[strings.ToLower(letters)],
 			node.Row{"Antecedent": `\\NODE1\root\cimv2:Win32_DiskPartition.DeviceID="ディスク #3, パーティション #0"`, "Dependent": `\\NODE1\root\cimv2:Win32_LogicalDisk.DeviceID="E:"`})...)
-		m.SetClass(logical, append(m.Classes[strings.ToLower(logical)], node.Row{"DeviceID": "E:", "DriveType": int64(3)})...)
+		m.SetClass(logical, append(m.Classes[strings.ToLower(logical)], node.Row{"DeviceID": "E:", "DriveType": int64(3), "FileSystem": nil, "VolumeName": nil})...)
 	case line == `format fs=ntfs label="Data 1" quick`:
-		m.SetClass(volumes, append(m.Classes[strings.ToLower(volumes)], node.Row{"DriveLetter": "E:", "FileSystem": "NTFS", "Label": "Data 1"})...)
+		volume := m.Classes[strings.ToLower(logical)][2]
+		volume["FileSystem"], volume["VolumeName"] = "NTFS", "Data 1"
 		m.SetDir(`E:\System Volume Information`)
 	case line == "select partition 1":
 	case line == "delete partition":
-		for _, c := range []string{partitions, letters, volumes} {
+		for _, c := range []string{partitions, letters} {
 			m.SetClass(c, m.Classes[strings.ToLower(c)][:1]...)
 		}
 		m.SetClass(logical, m.Classes[strings.ToLower(logical)][:2]...)

@@ -76,7 +76,7 @@ func (e *Family) onMedia(c *machine.Ctx, file string) machine.Tool {
 // mediaAt tells which release lies in a directory (lower case, forward slashes), or "".
 func mediaAt(m *model.Machine, dir string) string {
 	same := func(p string) bool { return strings.ReplaceAll(strings.ToLower(p), `\`, "/") == dir }
-	for key, at := range m.Media {
+	for at, key := range m.Extra["media"] {
 		if _, known := builds()[key]; known && same(at) {
 			return key
 		}

@@ -95,8 +95,8 @@ func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, erro
 				"Es wurde kein Parameter gefunden, der dem Parameternamen \"" + n + "\" entspricht.",
 				"パラメーター名 '" + n + "' に一致するパラメーターが見つかりません。"}))
 		}
-		if b, ok := v.(bool); ok && !b && common(p) {
-			continue
+		if b, ok := v.(bool); ok && !b && common(p) && !strings.EqualFold(p, "Confirm") {
+			continue // a switch that is off; -Confirm:$false says something, by keeping a cmdlet from asking
 		}
 		given[p] = v
 	}

@@ -66,11 +66,10 @@ type Machine struct {
 	Files    map[string]*File             `json:"files"` // by lower-case full path without a trailing backslash
 	Adapters []*Adapter                   `json:"adapters"`
 	Visible  []*VisibleDisk               `json:"visible_disks"`
-	Media    map[string]string            `json:"media,omitempty"` // product key ("exchange-2007-sp1") to the directory where it lies
-	Features map[string]bool              `json:"features"`        // installed roles, role services and features by id
-	Products map[string]*Product          `json:"products"`        // by key: "exchange-2007"
-	Tasks    map[string]*Task             `json:"tasks"`           // scheduled tasks by lower-case name
-	Jobs     map[string]*Job              `json:"jobs"`            // resident jobs by id
+	Features map[string]bool              `json:"features"` // installed roles, role services and features by id
+	Products map[string]*Product          `json:"products"` // by key: "exchange-2007"
+	Tasks    map[string]*Task             `json:"tasks"`    // scheduled tasks by lower-case name
+	Jobs     map[string]*Job              `json:"jobs"`     // resident jobs by id
 	Pending  map[string]string            `json:"pending_reboot,omitempty"`
 	Extra    map[string]map[string]string `json:"extra,omitempty"` // small state of families that need no type of their own
 }

@@ -75,7 +75,8 @@ func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	if err != nil || len(missing) == 0 {
 		return steps.NoChange(), err
 	}
-	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts())}
+	// whether Windows asks for a restart shows only afterwards; who says yes must reckon with one
+	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts()), Effects: steps.Effects{Reboot: true}}
 	for _, n := range missing {
 		d.Changes = append(d.Changes, steps.Change{Attr: n, From: "not installed", To: "installed"})
 	}

@@ -88,9 +88,11 @@ func TestDeliverIsRepeatable(t *testing.T) {
 
 func TestDeliverRefuses(t *testing.T) {
 	for want, change := range map[string]func(s *inventory.Site){
-		"release":   func(s *inventory.Site) { s.Lab.OS = "2000" },
-		"locale":    func(s *inventory.Site) { s.Lab.Locale = "it" },
-		"prefix":    func(s *inventory.Site) { s.Lab.Machines["dc01"] = inventory.LabMachine{Adapters: []inventory.LabAdapter{{Address: "10.0.0.1"}}} },
+		"release": func(s *inventory.Site) { s.Lab.OS = "2000" },
+		"locale":  func(s *inventory.Site) { s.Lab.Locale = "it" },
+		"prefix": func(s *inventory.Site) {
+			s.Lab.Machines["dc01"] = inventory.LabMachine{Adapters: []inventory.LabAdapter{{Address: "10.0.0.1"}}}
+		},
 		"media":     func(s *inventory.Site) { s.Lab.Machines["dc01"] = inventory.LabMachine{Media: []string{`exchange`}} },
 		"serial":    func(s *inventory.Site) { s.Lab.Disks = append(s.Lab.Disks, s.Lab.Disks[0]) },
 		"small":     func(s *inventory.Site) { s.Lab.Disks[0].SizeMB = 1 },

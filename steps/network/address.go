@@ -188,8 +188,7 @@ func (s *Address) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 	if a.DHCP && b.DHCP {
 		return nil
 	}
-	_, err = setAddress(ctx, n, a, b.DHCP, b.Addresses, b.Gateways)
-	return err
+	return due(setAddress(ctx, n, a, b.DHCP, b.Addresses, b.Gateways))
 }
 
 // setAddress brings card a to the wish with as few changes as can be.

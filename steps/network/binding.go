@@ -191,10 +191,8 @@ func (s *Binding) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	for _, c := range cards {
 		guids = append(guids, c.GUID)
 	}
-	if err := reorder(ctx, n, guids); err != nil {
-		return steps.Outcome{}, err
-	}
-	return steps.Outcome{Reboot: true}, nil
+	changed, err := reorder(ctx, n, guids)
+	return steps.Outcome{Reboot: changed}, err
 }
 
 // Undo puts order or metrics back. Cards that were added since keep their places.
@@ -222,7 +220,7 @@ func (s *Binding) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 	for _, entry := range b.Bind {
 		guids = append(guids, guidOf(entry))
 	}
-	return reorder(ctx, n, guids)
+	return due(reorder(ctx, n, guids))
 }
 
 func guidOf(entry string) string {
@@ -243,11 +241,12 @@ func readBind(ctx context.Context, r node.Reader) ([]string, error) {
 	return node.Row{"x": v.Data}.Strings("x"), nil
 }
 
-// reorder puts the cards of guids into the places that they hold together, in the order of guids. Every other entry stays where it is.
-func reorder(ctx context.Context, n node.Node, guids []string) error {
+// reorder puts the cards of guids into the places that they hold together, in the order of guids. Every other entry stays
+// where it is. It says whether it changed anything, which counts after a restart only.
+func reorder(ctx context.Context, n node.Node, guids []string) (bool, error) {
 	bind, err := readBind(ctx, n)
 	if err != nil {
-		return err
+		return false, err
 	}
 	var entries []string // those of guids, in the wished order
 	for _, g := range guids {
@@ -266,12 +265,12 @@ func reorder(ctx context.Context, n node.Node, guids []string) error {
 		}
 	}
 	if slices.Equal(out, bind) {
-		return nil
+		return false, nil
 	}
 	if _, err := n.Do(ctx, node.RegistrySet{Key: linkage, Name: "Bind", Type: "multi", Data: anys(out)}); err != nil {
-		return fmt.Errorf("cannot write the binding order: %w", err)
+		return false, fmt.Errorf("cannot write the binding order: %w", err)
 	}
-	return nil
+	return true, nil
 }
 
 func readMetrics(ctx context.Context, r node.Reader, cards []look.Adapter) ([]metric, error) {

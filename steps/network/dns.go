@@ -150,17 +150,18 @@ func (s *DNS) Undo(ctx context.Context, n node.Node, before json.RawMessage) err
 	if err != nil {
 		return err
 	}
+	first, second := false, false
 	if s.Servers != nil && (b.Servers == nil || !slices.Equal(a.DNS, b.Servers)) {
-		if _, err := setServers(ctx, n, b.GUID, b.Servers); err != nil {
+		if first, err = setServers(ctx, n, b.GUID, b.Servers); err != nil {
 			return err
 		}
 	}
 	if s.Register != nil && (a.FullDNS != b.Full || a.DomainDNS != b.Domain) {
-		if _, err := setRegistration(ctx, n, a, b.Full, b.Domain); err != nil {
+		if second, err = setRegistration(ctx, n, a, b.Full, b.Domain); err != nil {
 			return err
 		}
 	}
-	return nil
+	return due(first || second, nil)
 }
 
 // setServers with no servers leaves the argument out, which is how the list is emptied.

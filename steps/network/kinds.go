@@ -94,6 +94,14 @@ func cardForUndo(ctx context.Context, n node.Node, guid string) (look.Adapter, e
 	return a, nil
 }
 
+// due makes the answer of an undo that worked: steps.ErrRebootDue when the machine asked for a restart.
+func due(reboot bool, err error) error {
+	if err == nil && reboot {
+		return steps.ErrRebootDue
+	}
+	return err
+}
+
 func decode(before json.RawMessage, into any) error {
 	if err := json.Unmarshal(before, into); err != nil {
 		return fmt.Errorf("cannot read the recorded state: %w", err)

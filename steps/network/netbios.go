@@ -111,8 +111,7 @@ func (s *Netbios) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 		}
 		return nil
 	}
-	_, err = setOption(ctx, n, a, b.Option)
-	return err
+	return due(setOption(ctx, n, a, b.Option))
 }
 
 func netbtKey(guid string) string {

@@ -201,8 +201,10 @@ func (s *Package) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		return err
 	}
 	switch code {
-	case codeDone, codeUnknown, codeReboot, codeRebootStarted:
+	case codeDone, codeUnknown:
 		return nil
+	case codeReboot, codeRebootStarted:
+		return steps.ErrRebootDue
 	}
 	if slices.Contains(s.Codes, code) {
 		return nil

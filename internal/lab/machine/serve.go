@@ -113,6 +113,8 @@ func hideArgs(argv []string) []string {
 		switch {
 		case hide:
 			out[i], hide = "***", false
+		case i > 2 && isNet(argv) && !strings.HasPrefix(a, "/"): // net user NAME PASSWORD, net use SHARE PASSWORD
+			out[i] = "***"
 		case low == "/rp" || low == "/p" || low == "-p" || low == "/pwd" || low == "password=":
 			out[i], hide = a, true
 		case strings.HasPrefix(low, "/pass") || strings.HasPrefix(low, "password=") || strings.HasPrefix(low, "/pwd:"):
@@ -127,6 +129,12 @@ func hideArgs(argv []string) []string {
 		}
 	}
 	return out
+}
+
+// isNet says that a command line is net user or net use, which take a password without a switch.
+func isNet(argv []string) bool {
+	name := strings.TrimSuffix(strings.ToLower(argv[0][strings.LastIndexAny(argv[0], `\/`)+1:]), ".exe")
+	return (name == "net" || name == "net1") && (strings.EqualFold(argv[1], "user") || strings.EqualFold(argv[1], "use"))
 }
 
 // record adds a line to the history.

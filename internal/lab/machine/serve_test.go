@@ -213,6 +213,26 @@ func TestACL(t *testing.T) {
 	has(t, line(t, c, `cacls C:\Data /s`, 0), "(A;OICI;FA;;;NS)")
 }
 
+// What a program prints while it runs is its standard output: shown, or redirected with the rest.
+func TestPrintedText(t *testing.T) {
+	l := newLab(t, node.WS2008, "en")
+	c := l.node1()
+	l.b.Tools["progress.exe"] = func(c *Ctx, _ []string, _ []byte) Result {
+		c.Print("10%\r\n")
+		return Result{Stdout: "done\r\n"}
+	}
+	if out := line(t, c, "progress", 0); out != "10%\r\ndone\r\n" {
+		t.Errorf("printed %q", out)
+	}
+	line(t, c, `progress > C:\p.txt`, 0)
+	if out := line(t, c, `type C:\p.txt`, 0); out != "10%\r\ndone\r\n" {
+		t.Errorf("redirected %q", out)
+	}
+	if r := serve(t, c, "run", map[string]any{"argv": []any{"progress"}})[0]; string(r["stdout"].([]byte)) != "10%\r\ndone\r\n" {
+		t.Errorf("run gave %v", r)
+	}
+}
+
 func TestHistoryHasNoSecrets(t *testing.T) {
 	l := newLab(t, node.WS2008R2, "en")
 	c := l.node1()
@@ -220,6 +240,8 @@ func TestHistoryHasNoSecrets(t *testing.T) {
 	serve(t, c, "job.start", map[string]any{"id": "a", "argv": []any{"hostname.exe", "/pass:right", "/rp", "right"}, "user": `CONTOSO\deploy`, "password": "right"})
 	run()
 	CommandLine(c, `schtasks /create /tn x /tr hostname /sc once /st 00:00 /ru CONTOSO\deploy /rp right`, nil)
+	CommandLine(c, `schtasks /create /tn x /tr hostname /sc once /st 00:00 /ru CONTOSO\deploy /rp "two right"`, nil)
+	CommandLine(c, `net user deploy right /add`, nil)
 	_, _ = Serve(c, "cmdlet", map[string]any{"name": "Get-Service", "params": map[string]any{"Name": "right"}, "user": `CONTOSO\deploy`, "password": "right"})
 	raw, err := json.Marshal(struct {
 		W *model.World

@@ -18,7 +18,7 @@ func CommandLine(c *Ctx, line string, stdin []byte) (res Result) {
 				res = Result{Code: 1}
 			}
 		}()
-		c.record("cmd: " + strings.Join(hideArgs(strings.Fields(line)), " "))
+		c.record("cmd: " + strings.Join(hideArgs(Argv(line)), " "))
 		c.strikeReboot()
 	}
 	sh := &shell{c: c}
@@ -331,7 +331,13 @@ func (s *shell) run(text string, stdin []byte) Result {
 	case "start", "for", "set", "copy", "move", "ren", "call", "pushd", "popd", "goto", "setlocal", "date", "time", "title", "mklink":
 		return Result{Code: 1, Stderr: "deploy lab: " + name + " is not emulated\r\n"}
 	}
-	return Exec(s.c, argv, stdin)
+	// what a program prints while it runs goes the way of its standard output: redirected, piped or shown
+	var printed strings.Builder
+	n := *s.c
+	n.Print = func(text string) { printed.WriteString(text) }
+	r := Exec(&n, argv, stdin)
+	r.Stdout = printed.String() + r.Stdout
+	return r
 }
 
 // nested is cmd.exe started by a command line: /c and /s /c; anything else would wait for a person.

@@ -100,7 +100,7 @@ func TestInLab(t *testing.T) {
 			{quorumKind(), map[string]any{"model": "node-and-disk-majority", "disk": conformance.DiskB}, false},
 			{quorumKind(), map[string]any{"model": "node-majority"}, false},
 			{quorumKind(), map[string]any{"model": "node-and-share-majority", "share": `\\dc1\witness`}, false},
-			{quorumKind(), map[string]any{"model": "disk-only", "disk": conformance.DiskB}, rel == node.WS2008},
+			{quorumKind(), map[string]any{"model": "disk-only", "disk": conformance.DiskB}, false},
 			{groupKind(), map[string]any{"name": "files", "properties": map[string]any{"FailoverThreshold": 3}}, false},
 			{groupKind(), map[string]any{"name": "files", "properties": map[string]any{"FailoverThreshold": 2, "AutoFailbackType": 1}}, false},
 			{resourceKind(), map[string]any{"name": "files-ip", "type": "IP Address", "group": "files",

@@ -45,6 +45,9 @@ func (s *Move) Kind() string { return "cluster.move" }
 // Reads names what Check will ask.
 func (s *Move) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartGroups) }
 
+// Foresee tells that a group with something in it moves.
+func (s *Move) Foresee() steps.Effects { return steps.Effects{Failover: !s.StorageOnly} }
+
 // Validate looks at the data.
 func (s *Move) Validate() error {
 	if (s.Group == "") == (s.Disk == "") {
@@ -133,12 +136,7 @@ func moveGroup(ctx context.Context, n node.Node, group, to string) error {
 	if err != nil {
 		return err
 	}
-	err = clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.MoveGroup, Name: group, To: to})
-	// 997: the move has begun and is waited for below
-	if err != nil && !clus.IsCode(err, 997) {
-		return moveHint(err, to)
-	}
-	return clus.WaitGroup(ctx, v, group, to)
+	return moveHint(clus.MoveTo(ctx, n, v, group, to), to)
 }
 
 func moveHint(err error, to string) error {

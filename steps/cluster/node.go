@@ -216,7 +216,6 @@ func vacate(ctx context.Context, n node.Node, v clus.View, name string) error {
 		return err
 	}
 	core, _ := clus.CoreGroup(groups, all)
-	h := clus.HandOf(n.Facts())
 	for _, g := range groups {
 		if !clus.SameNode(g.Owner, name) {
 			continue
@@ -224,10 +223,7 @@ func vacate(ctx context.Context, n node.Node, v clus.View, name string) error {
 		if g.Name != core.Name && !clus.StorageOnly(all, g.Name) {
 			return hint.Wrap(fmt.Errorf("cannot evict %s: it runs group %q", name, g.Name), "move that group to another node first")
 		}
-		if err := h.Do(ctx, n, clus.Change{Op: clus.MoveGroup, Name: g.Name, To: n.Facts().Computer}); err != nil {
-			return err
-		}
-		if err := clus.WaitGroup(ctx, v, g.Name, n.Facts().Computer); err != nil {
+		if err := clus.MoveTo(ctx, n, v, g.Name, n.Facts().Computer); err != nil {
 			return err
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sort"
 	"strings"
 
 	"deploy/internal/hint"
@@ -30,12 +31,12 @@ const (
 	quorumDiskWMI = 4 // MSCluster_Cluster.QuorumTypeValue: 1 nodes, 2 nodes and share, 3 nodes and disk, 4 no majority
 )
 
-// quorumState is what a cluster counts: also what undo needs. Witness is the resource's name, Group where it stood before.
+// quorumState is what a cluster counts: also what undo needs. Witness is the disk resource's name; a share is known by its path.
 type quorumState struct {
-	Model   string `json:"model"`
-	Witness string `json:"witness,omitempty"`
-	Share   string `json:"share,omitempty"`
-	Made    string `json:"made,omitempty"` // witness resource that the step makes
+	Model   string   `json:"model"`
+	Witness string   `json:"witness,omitempty"`
+	Share   string   `json:"share,omitempty"`
+	Kept    []string `json:"kept,omitempty"` // share witness resources that were there: undo removes those that the step made
 }
 
 func quorumKind() steps.Kind {
@@ -57,7 +58,7 @@ func quorumKind() steps.Kind {
 				On: []node.Release{node.WS2008R2, node.WS2012}, Source: "FailoverClusters module"},
 			{Cmdlet: "Set-ClusterQuorum", Params: []string{"NoWitness", "DiskWitness", "FileShareWitness", "DiskOnly"},
 				On: []node.Release{node.WS2012R2, node.WS2016, node.WS2019, node.WS2022, node.WS2025}, Source: "FailoverClusters module"},
-			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"QuorumTypeValue"}, Method: "SetMajorityQuorum", Args: []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
+			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name", "QuorumTypeValue"}, Method: "SetMajorityQuorum", Args: []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
 			{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetDiskQuorum", Args: []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
 			{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetNodeMajorityQuorum", On: []node.Release{node.WS2008}},
 			{WMI: clus.Namespace + ":MSCluster_ClusterToQuorumResource", Props: []string{"PartComponent"}, On: []node.Release{node.WS2008}},
@@ -123,11 +124,45 @@ func (s *Quorum) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if from, to := now.Share+now.diskName(), want.Share+want.diskName(); from != to {
 		d.Changes = append(d.Changes, steps.Change{Attr: "witness", From: from, To: to})
 	}
-	if s.Model == nodeAndShare {
-		now.Made = witnessName
+	all, err := v.Resources(ctx)
+	if err != nil {
+		return steps.Diff{}, err
 	}
+	now.Kept = shareWitnesses(all, "")
 	d.Before = steps.MustJSON(now)
 	return d, nil
+}
+
+// shareWitnesses lists the share witness resources, those of one share or all.
+func shareWitnesses(all []clus.Resource, share string) []string {
+	var out []string
+	for _, x := range all {
+		if strings.EqualFold(x.Type, clus.TypeShare) && (share == "" || strings.EqualFold(x.Private.String("SharePath"), share)) {
+			out = append(out, x.Name)
+		}
+	}
+	sort.Strings(out)
+	return out
+}
+
+// dropWitnesses removes share witness resources that are not the witness: the module makes a new one each time.
+func dropWitnesses(ctx context.Context, n node.Node, v clus.View, names []string) error {
+	current, _, err := readWitness(ctx, n, v)
+	if err != nil {
+		return err
+	}
+	all, err := v.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if x, found := clus.FindResource(all, name); found && !strings.EqualFold(name, current) {
+			if err := removeResource(ctx, n, v, x); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // diskName is the witness's name where the name is what tells it.
@@ -182,7 +217,7 @@ func readQuorum(ctx context.Context, r node.Reader, v clus.View) (quorumState, e
 	case strings.EqualFold(x.Type, clus.TypeDisk):
 		return quorumState{Model: nodeAndDisk, Witness: x.Name}, nil
 	case strings.EqualFold(x.Type, clus.TypeShare):
-		return quorumState{Model: nodeAndShare, Witness: x.Name, Share: x.Private.String("SharePath")}, nil
+		return quorumState{Model: nodeAndShare, Share: x.Private.String("SharePath")}, nil
 	}
 	return quorumState{Model: otherWitness, Witness: x.Name}, nil
 }
@@ -238,6 +273,15 @@ func (s *Quorum) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 func setQuorum(ctx context.Context, n node.Node, v clus.View, want quorumState) error {
 	var err error
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
+		if want.Model == nodeAndShare {
+			all, err := v.Resources(ctx)
+			if err != nil {
+				return err
+			}
+			if err := dropWitnesses(ctx, n, v, shareWitnesses(all, want.Share)); err != nil {
+				return err
+			}
+		}
 		_, err = n.Do(ctx, node.CmdletCall{Name: "Set-ClusterQuorum", Load: clus.Module, Params: quorumParams(n.Facts().Release, want)})
 	} else {
 		err = setQuorumWMI(ctx, n, v, want)
@@ -278,8 +322,12 @@ func quorumParams(rel node.Release, want quorumState) map[string]any {
 
 // setQuorumWMI is the way of Windows Server 2008.
 func setQuorumWMI(ctx context.Context, n node.Node, v clus.View, want quorumState) error {
+	id, err := v.Properties(ctx, clus.Object{}, []string{"Name"})
+	if err != nil {
+		return err
+	}
 	call := func(method string, args map[string]any) error {
-		_, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_Cluster", Method: method, Args: args, Where: map[string]any{}})
+		_, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_Cluster", Where: map[string]any{"Name": id.String("Name")}, Method: method, Args: args})
 		return err
 	}
 	switch want.Model {
@@ -349,15 +397,15 @@ func (s *Quorum) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 			return err
 		}
 	}
-	if b.Made == "" || b.Model == nodeAndShare {
-		return nil
-	}
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return err
 	}
-	if x, found := clus.FindResource(all, b.Made); found && strings.EqualFold(x.Type, clus.TypeShare) {
-		return removeResource(ctx, n, v, x)
+	var made []string
+	for _, name := range shareWitnesses(all, "") {
+		if !has(b.Kept, name) {
+			made = append(made, name)
+		}
 	}
-	return nil
+	return dropWitnesses(ctx, n, v, made)
 }

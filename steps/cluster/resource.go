@@ -42,10 +42,33 @@ func resourceKind() steps.Kind {
 		Proof:   proof,
 		Sources: []string{"Cluster resource command", "MSCluster_Resource", "Network Name private properties"},
 		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.CreateResource, clus.DeleteResource, clus.MoveResource, clus.MoveGroup, clus.SetProperties,
-			clus.ResourceUp, clus.ResourceDown, clus.GroupUp)),
+			clus.ResourceUp, clus.ResourceDown, clus.GroupUp), propertyCalls()),
 		New:     func() steps.Step { return &Resource{} },
 		Example: "type: Network Name\ngroup: mbx01\nprivate:\n  HostRecordTTL: 600\n",
 	}
+}
+
+// commonNames are the common properties that may be set. Source: the resource common property pages of the MsCS documentation.
+var commonNames = []string{"Description", "IsAlivePollInterval", "LooksAlivePollInterval", "PendingTimeout", "PersistentState", "RestartAction",
+	"RestartPeriod", "RestartThreshold", "RetryPeriodOnFailure", "SeparateMonitor"}
+
+// privateNames are private properties of Windows' own resource types. Other types bring their own, so any name may be given.
+var privateNames = map[string][]string{
+	"IP Address Private Properties":          {"Address", "SubnetMask", "Network", "EnableNetBIOS", "EnableDhcp", "OverrideAddressMatch"},
+	"Cluster Name Private Properties":        {"Name", "DnsName", "HostRecordTTL", "RegisterAllProvidersIP", "PublishPTRRecords", "RequireDNS", "RemapPipeNames"},
+	"Physical Disk Private Properties":       {"DiskRunChkDsk", "ConditionalMount", "SkipChkdsk"},
+	"Generic Service Private Properties":     {"ServiceName", "StartupParameters"},
+	"Generic Application Private Properties": {"CurrentDirectory", "InteractWithDesktop"},
+}
+
+func propertyCalls() []node.Call {
+	out := []node.Call{{WMI: clus.Namespace + ":MSCluster_Resource", Props: commonNames, On: from2008()}}
+	for _, of := range sortedKeys(privateNames) {
+		for _, name := range privateNames[of] {
+			out = append(out, node.Call{Property: name, Of: of, On: from2008()})
+		}
+	}
+	return out
 }
 
 // Kind names the step.
@@ -63,6 +86,15 @@ func (s *Resource) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.
 func (s *Resource) Validate() error {
 	if s.Name == "" && (s.Type == "" || s.Group == "") {
 		return steps.FieldErr("name", "give name, or type and group")
+	}
+	for _, name := range sortedKeys(s.Common) {
+		if !has(commonNames, name) {
+			e := &steps.FieldError{Path: []string{"common", name}, Msg: "is no common property of a resource that deploy sets"}
+			if n := steps.Nearest(name, commonNames); n != "" {
+				e.Hint = fmt.Sprintf("did you mean %q?", n)
+			}
+			return e
+		}
 	}
 	for key, m := range map[string]map[string]any{"common": s.Common, "private": s.Private} {
 		for name, v := range m {

@@ -41,7 +41,7 @@ func validationKind() steps.Kind {
 		Undo:    "Deletes the report that it made.",
 		Proof:   "lab-proven; the report's XML form is UNCONFIRMED on real systems",
 		Sources: []string{"Test-Cluster"},
-		Calls:   calls([]node.Call{clus.Cmdlet("Test-Cluster", "Node", "Ignore", "ReportName")}),
+		Calls:   calls(clus.ReadCalls(), []node.Call{clus.Cmdlet("Test-Cluster", "Node", "Ignore", "ReportName")}),
 		New:     func() steps.Step { return &Validation{} },
 		Example: "report: C:\\ClusterReports\nname: before-exchange\nas: admin\n",
 	}

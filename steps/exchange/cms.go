@@ -246,10 +246,7 @@ func (s *CMS) bring(ctx context.Context, n node.Node, v clus.View, serial string
 		return hint.Wrap(fmt.Errorf("cannot bring disk %q to %s: its group %q on %s holds a service", res.Name, n.Facts().Computer, g.Name, g.Owner),
 			"the disks of a new clustered mailbox server must stand in the cluster's available storage")
 	}
-	if err := clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.MoveGroup, Name: g.Name, To: n.Facts().Computer}); err != nil {
-		return err
-	}
-	return clus.WaitGroup(ctx, v, g.Name, n.Facts().Computer)
+	return clus.MoveTo(ctx, n, v, g.Name, n.Facts().Computer)
 }
 
 // shared asks Exchange whether the server is one on shared storage; without the switch setup makes one for replication.

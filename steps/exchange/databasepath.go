@@ -49,6 +49,11 @@ func (s *DatabasePath) Reads(f node.Facts) []node.Query {
 	return clus.Reads(f, clus.PartResources, clus.PartGroups)
 }
 
+// Foresee tells that the databases are dismounted while their files move.
+func (s *DatabasePath) Foresee() steps.Effects {
+	return steps.Effects{Interrupts: "databases of " + s.Server}
+}
+
 // Validate looks at the data.
 func (s *DatabasePath) Validate() error {
 	if !strings.HasSuffix(strings.ToLower(s.Path), ".edb") {

@@ -53,6 +53,15 @@ func installKind() steps.Kind {
 // Kind names the step.
 func (s *Install) Kind() string { return "exchange.install" }
 
+// Provides names what exists once the roles are installed: "exchange/role:Mailbox".
+func (s *Install) Provides() []string {
+	var out []string
+	for _, r := range s.Roles {
+		out = append(out, "exchange/role:"+r)
+	}
+	return out
+}
+
 // Reads names what Check will ask.
 func (s *Install) Reads(node.Facts) []node.Query {
 	var out []node.Query

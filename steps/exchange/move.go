@@ -103,9 +103,13 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d := steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "proven on", From: nil, To: s.Nodes}},
 		Before: steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text()})}
-	d.Effects.Failover = true
-	d.Effects.Interrupts = "clustered mailbox server " + s.Name
+	d.Effects = s.Foresee()
 	return d, nil
+}
+
+// Foresee tells that the server moves, and that its users wait meanwhile.
+func (s *Move) Foresee() steps.Effects {
+	return steps.Effects{Failover: true, Interrupts: "clustered mailbox server " + s.Name}
 }
 
 // Apply moves the server round.

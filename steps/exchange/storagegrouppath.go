@@ -48,6 +48,11 @@ func (s *StorageGroupPath) Reads(f node.Facts) []node.Query {
 	return clus.Reads(f, clus.PartResources, clus.PartGroups)
 }
 
+// Foresee tells that the databases are dismounted while their files move.
+func (s *StorageGroupPath) Foresee() steps.Effects {
+	return steps.Effects{Interrupts: "databases of " + s.Server}
+}
+
 // Validate looks at the data.
 func (s *StorageGroupPath) Validate() error {
 	if s.LogPath == "" && s.SystemPath == "" {

@@ -131,6 +131,52 @@ func WaitGroup(ctx context.Context, v View, name, owner string) error {
 	})
 }
 
+// MoveTo moves a group to a node and waits until everything in it that was online before is online there. What was offline before
+// may stay so.
+func MoveTo(ctx context.Context, n node.Node, v View, group, to string) error {
+	all, err := v.Resources(ctx)
+	if err != nil {
+		return err
+	}
+	var online []string
+	for _, r := range all {
+		if strings.EqualFold(r.Group, group) && (r.State == ResourceOnline || r.State == ResourceOnlinePending) {
+			online = append(online, r.Name)
+		}
+	}
+	// 997: the move has begun and is waited for
+	if err := HandOf(n.Facts()).Do(ctx, n, Change{Op: MoveGroup, Name: group, To: to}); err != nil && !IsCode(err, 997) {
+		return err
+	}
+	return Until(ctx, stateLimit, fmt.Sprintf("group %q to run on %s", group, to), func(ctx context.Context) (bool, error) {
+		groups, err := v.Groups(ctx)
+		if err != nil {
+			return false, err
+		}
+		g, found := FindGroup(groups, group)
+		if !found {
+			return false, fmt.Errorf("%w: the group is gone", node.ErrNotFound)
+		}
+		if !SameNode(g.Owner, to) {
+			return false, nil
+		}
+		all, err := v.Resources(ctx)
+		if err != nil {
+			return false, err
+		}
+		for _, name := range online {
+			r, found := FindResource(all, name)
+			if found && r.State == ResourceFailed {
+				return false, fmt.Errorf("resource %q has failed on %s", name, to)
+			}
+			if !found || r.State != ResourceOnline {
+				return false, nil
+			}
+		}
+		return true, nil
+	})
+}
+
 // Regroup moves a resource to another group. Both must be owned by one node: a group that holds nothing but disks is brought
 // to the owner of the other, any other arrangement is an error.
 func Regroup(ctx context.Context, n node.Node, v View, resource, to string) error {
@@ -163,10 +209,7 @@ func Regroup(ctx context.Context, n node.Node, v View, resource, to string) erro
 		if !StorageOnly(all, mover) {
 			return fmt.Errorf("cannot move resource %q to group %q: the groups are on %s and %s and both hold a service", resource, to, from.Owner, target.Owner)
 		}
-		if err := h.Do(ctx, n, Change{Op: MoveGroup, Name: mover, To: place}); err != nil {
-			return err
-		}
-		if err := WaitGroup(ctx, v, mover, place); err != nil {
+		if err := MoveTo(ctx, n, v, mover, place); err != nil {
 			return err
 		}
 	}

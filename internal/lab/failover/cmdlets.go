@@ -81,8 +81,9 @@ func (f *Family) runner(name string, cmd command, remote bool) func(*machine.Ctx
 			}
 		}
 		if cmd.slow {
-			c.Sleep(pause)
-			f.Settle(c)
+			if err := f.wait(c, cl); err != nil {
+				return nil, cmd.fail(c, name, err)
+			}
 		}
 		rows, err := cmd.do(c, cl, p)
 		if CodeOf(err) == PropertiesStored { // a warning

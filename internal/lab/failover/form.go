@@ -193,11 +193,11 @@ func (f *Family) Create(c *machine.Ctx, spec NewCluster) (*model.Cluster, error)
 	}
 	spec.step(c, 12, "Validating installation of Network FT Driver")
 	spec.step(c, 37, "Configuring Cluster Service")
+	f.Settle(c)
 	first, err := spec.check(c) // the world may have changed meanwhile
 	if err != nil {
 		return nil, err
 	}
-	spec.step(c, 0, "")
 	cl := &model.Cluster{Name: spec.Name, ID: guid(c.W), Domain: first.Domain, Quorum: model.Quorum{Model: NodeMajority}}
 	if c.W.Clusters == nil {
 		c.W.Clusters = map[string]*model.Cluster{}
@@ -242,9 +242,6 @@ func (f *Family) Create(c *machine.Ctx, spec NewCluster) (*model.Cluster, error)
 
 // step reports progress and lets time pass.
 func (spec *NewCluster) step(c *machine.Ctx, percent int, text string) {
-	if text == "" {
-		return
-	}
 	if spec.Progress != nil {
 		spec.Progress(percent, text)
 	}
@@ -347,6 +344,10 @@ func (f *Family) AddNodes(c *machine.Ctx, cl *model.Cluster, names []string, dis
 		}
 		spec.step(c, 20, "Validating cluster state on node "+name)
 		spec.step(c, 60, "Configuring Cluster Service on node "+name)
+		f.Settle(c) // the world may have changed meanwhile
+		if c.W.Clusters[strings.ToLower(cl.Name)] != cl || len(upNodes(cl)) == 0 {
+			return NoEndpoint
+		}
 		m, err := f.checkAdd(c, cl, name)
 		if err != nil {
 			return err

@@ -23,6 +23,16 @@ func (f *Family) Settle(c *machine.Ctx) {
 	}
 }
 
+// wait lets time pass, in which others may work: afterwards the cluster has settled again, or is gone or stopped (1753).
+func (f *Family) wait(c *machine.Ctx, cl *model.Cluster) error {
+	c.Sleep(pause)
+	f.Settle(c)
+	if c.W.Clusters[strings.ToLower(cl.Name)] != cl || len(upNodes(cl)) == 0 {
+		return NoEndpoint
+	}
+	return nil
+}
+
 // willing says that a member's machine runs and its service is started or starting.
 func willing(w *model.World, n *model.ClusterNode) bool {
 	m := w.Machine(n.Name)

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"deploy/internal/lab/machine"
 	"deploy/internal/lab/model"
@@ -413,4 +414,29 @@ func TestAccountsAfterDeletion(t *testing.T) {
 		t.Errorf("the destroyed cluster's account is %+v", o)
 	}
 	l.form() // the disabled account does not stand in the way
+}
+
+// A request waits while the cluster is destroyed under it: it fails and changes nothing.
+func TestClusterGoneWhileWaiting(t *testing.T) {
+	l := newLab(t, labSpec{release: node.WS2008, nodes: 3})
+	third := l.w.Machines["node3"]
+	delete(l.w.Machines, "node3")
+	cl := l.form()
+	l.w.Machines["node3"] = third
+	c := l.at("NODE1")
+	destroyed := false
+	c.Sleep = func(time.Duration) {
+		if !destroyed {
+			destroyed = true
+			if err := l.f.Destroy(l.at("NODE1"), cl, true); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if code, _ := l.exe(c, "/add:NODE3"); code != 1753 {
+		t.Errorf("exit %d, want 1753", code)
+	}
+	if memberOf(third) != "" || len(l.w.Clusters) != 0 {
+		t.Error("the machine joined a cluster that is gone")
+	}
 }

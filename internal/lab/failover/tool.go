@@ -89,8 +89,9 @@ func (t *tool) run(args []string) int {
 		}
 	}
 	if t.slow() {
-		t.c.Sleep(pause)
-		t.f.Settle(t.c)
+		if err := t.f.wait(t.c, t.cl); err != nil {
+			return t.fail(err)
+		}
 	}
 	var err error
 	switch t.object {

@@ -251,5 +251,10 @@ func (f *Family) operateValidate(c *machine.Ctx, path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot save the validation report on %s: %w", c.M.Name, err)
 	}
+	for _, p := range []string{folder, path} { // a person's report says when, and no rollback takes it away
+		if f := c.M.Files[strings.ToLower(p)]; f != nil {
+			f.Volatile = true
+		}
+	}
 	return nil
 }

@@ -113,16 +113,22 @@ func (f *Family) networkMethods() map[string]call {
 
 func (f *Family) groupMethods() map[string]call {
 	move := func(c *machine.Ctx, cl *model.Cluster, o object, a map[string]any) (machine.Object, error) {
-		c.Sleep(pause)
+		if err := f.wait(c, cl); err != nil {
+			return nil, err
+		}
 		return nil, f.MoveGroup(c, cl, o.group, arg(a, "NodeName"))
 	}
 	return map[string]call{
 		"BringOnline": func(c *machine.Ctx, cl *model.Cluster, o object, _ map[string]any) (machine.Object, error) {
-			c.Sleep(pause)
+			if err := f.wait(c, cl); err != nil {
+				return nil, err
+			}
 			return nil, f.OnlineGroup(c, cl, o.group)
 		},
 		"TakeOffline": func(c *machine.Ctx, cl *model.Cluster, o object, _ map[string]any) (machine.Object, error) {
-			c.Sleep(pause)
+			if err := f.wait(c, cl); err != nil {
+				return nil, err
+			}
 			return nil, f.OfflineGroup(c, cl, o.group)
 		},
 		"MoveToNewNode": move,
@@ -195,11 +201,15 @@ func (f *Family) groupStatics() map[string]call {
 func (f *Family) resourceMethods() map[string]call {
 	return map[string]call{
 		"BringOnline": func(c *machine.Ctx, cl *model.Cluster, o object, _ map[string]any) (machine.Object, error) {
-			c.Sleep(pause)
+			if err := f.wait(c, cl); err != nil {
+				return nil, err
+			}
 			return nil, f.Online(c, cl, o.resource)
 		},
 		"TakeOffline": func(c *machine.Ctx, cl *model.Cluster, o object, _ map[string]any) (machine.Object, error) {
-			c.Sleep(pause)
+			if err := f.wait(c, cl); err != nil {
+				return nil, err
+			}
 			return nil, f.Offline(c, cl, o.resource)
 		},
 		"FailResource": func(c *machine.Ctx, cl *model.Cluster, o object, _ map[string]any) (machine.Object, error) {

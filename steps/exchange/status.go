@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -121,3 +122,6 @@ func (s *Status) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 		return true, s.good(st)
 	})
 }
+
+// Undo has nothing to restore: the step only looks and waits.
+func (s *Status) Undo(context.Context, node.Node, json.RawMessage) error { return nil }

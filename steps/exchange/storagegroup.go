@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -108,3 +109,6 @@ func (s *StorageGroup) shared(group, what, path string) error {
 func (s *StorageGroup) Apply(context.Context, node.Node, steps.Diff) (steps.Outcome, error) {
 	return steps.Outcome{}, nil
 }
+
+// Undo has nothing to restore: the step only looks.
+func (s *StorageGroup) Undo(context.Context, node.Node, json.RawMessage) error { return nil }

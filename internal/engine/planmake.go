@@ -153,7 +153,11 @@ func (r *run) planned(t steps.Task, providers map[string][]string) (steps.Diff, 
 		return steps.Diff{}, &TaskError{"check", t.ID, t.Node, k.err}
 	}
 	if ids := providers[until.Tag]; len(ids) > 0 {
-		return steps.Diff{Action: steps.Unknown, Until: until.Tag, Waits: slices.Clone(ids), Effects: k.diff.Effects, Warnings: k.diff.Warnings}, nil
+		d := steps.Diff{Action: steps.Unknown, Until: until.Tag, Waits: slices.Clone(ids), Effects: k.diff.Effects, Warnings: k.diff.Warnings}
+		if f, ok := t.Step.(steps.Foreseer); ok {
+			d.Effects = f.Foresee()
+		}
+		return d, nil
 	}
 	return steps.Diff{}, &TaskError{"check", t.ID, t.Node, hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
 		"look whether the phase that makes it was left out, or comes later in the playbook")}

@@ -71,11 +71,16 @@ func (s *Feature) Reads(f node.Facts) []node.Query { return look.FeatureReads(f)
 
 // Check tells which of the features are missing.
 func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	have, missing, err := s.split(ctx, r)
+	all, have, missing, err := s.split(ctx, r)
 	if err != nil || len(missing) == 0 {
 		return steps.NoChange(), err
 	}
 	// whether Windows asks for a restart shows only afterwards; who says yes must reckon with one
+	for _, n := range s.brought() {
+		if all[n] {
+			have = append(have, n)
+		}
+	}
 	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts()), Effects: steps.Effects{Reboot: true}}
 	for _, n := range missing {
 		d.Changes = append(d.Changes, steps.Change{Attr: n, From: "not installed", To: "installed"})
@@ -83,11 +88,11 @@ func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	return d, nil
 }
 
-// split parts the names into installed ones, in lower case, and missing ones. An id that the machine does not know is an error.
-func (s *Feature) split(ctx context.Context, r node.Reader) (have, missing []string, err error) {
-	all, err := look.Features(ctx, r)
+// split reads all features and parts the names into installed ones, in lower case, and missing ones. An id that the machine does not know is an error.
+func (s *Feature) split(ctx context.Context, r node.Reader) (all map[string]bool, have, missing []string, err error) {
+	all, err = look.Features(ctx, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
 	for _, n := range s.Names {
 		installed, known := all[strings.ToLower(n)]
@@ -102,14 +107,14 @@ func (s *Feature) split(ctx context.Context, r node.Reader) (have, missing []str
 			if near := steps.Nearest(n, ids); near != "" {
 				err = hint.Wrap(err, fmt.Sprintf("did you mean %q?", near))
 			}
-			return nil, nil, err
+			return nil, nil, nil, err
 		case installed:
 			have = append(have, strings.ToLower(n))
 		default:
 			missing = append(missing, n)
 		}
 	}
-	return have, missing, nil
+	return all, have, missing, nil
 }
 
 func via(f node.Facts) string {
@@ -121,7 +126,7 @@ func via(f node.Facts) string {
 
 // Apply installs what is missing.
 func (s *Feature) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	_, missing, err := s.split(ctx, n)
+	_, _, missing, err := s.split(ctx, n)
 	if err != nil || len(missing) == 0 {
 		return steps.Outcome{}, err
 	}
@@ -142,35 +147,61 @@ func (s *Feature) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	}
 }
 
-// Undo removes the named features that were not there before, the last first.
+// brought lists, in lower case, the features that Windows installs along with those named because they depend on them.
+// Source: the dependencies that Server Manager shows for the Web Server role, Windows Server 2008 to 2012 R2.
+func (s *Feature) brought() []string {
+	for _, n := range s.Names {
+		if low := strings.ToLower(n); low == "web-server" || strings.HasPrefix(low, "web-") {
+			return []string{"was-config-apis", "was-net-environment", "was-process-model", "was"}
+		}
+	}
+	return nil
+}
+
+// Undo removes the named features that were not there before, the last first, and what they had brought along.
 func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessage) error {
 	var b before
 	if err := json.Unmarshal(recorded, &b); err != nil {
 		return fmt.Errorf("cannot read the recorded state: %w", err)
 	}
-	now, _, err := s.split(ctx, n)
+	wished := slices.Clone(s.Names)
+	slices.Reverse(wished)
+	wished = append(wished, s.brought()...)
+	due := false
+	for _, name := range wished {
+		now, err := look.Features(ctx, n) // removing one may take others along
+		if err != nil {
+			return err
+		}
+		low := strings.ToLower(name)
+		if !now[low] || slices.Contains(b.Installed, low) {
+			continue
+		}
+		reboot, err := remove(ctx, n, name)
+		if err != nil {
+			return err
+		}
+		due = due || reboot
+	}
+	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so the machine is asked as well
+	_, pending, err := look.RegistryKey(ctx, n, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
 	if err != nil {
 		return err
 	}
-	var surplus []string
-	for _, name := range slices.Backward(s.Names) {
-		low := strings.ToLower(name)
-		if slices.Contains(now, low) && !slices.Contains(b.Installed, low) {
-			surplus = append(surplus, name)
-		}
+	if due || pending {
+		return steps.ErrRebootDue
 	}
-	if len(surplus) == 0 {
-		return nil
-	}
+	return nil
+}
+
+func remove(ctx context.Context, n node.Node, name string) (reboot bool, err error) {
 	switch release := n.Facts().Release; {
 	case release == node.WS2008:
-		_, err = command(ctx, n, "-remove", surplus)
+		return command(ctx, n, "-remove", []string{name})
 	case release == node.WS2008R2:
-		_, err = call(ctx, n, "Remove-WindowsFeature", map[string]any{"Name": anys(surplus)})
-	default:
-		_, err = call(ctx, n, "Uninstall-WindowsFeature", map[string]any{"Name": anys(surplus), "Confirm": false})
+		return call(ctx, n, "Remove-WindowsFeature", map[string]any{"Name": anys([]string{name})})
 	}
-	return err
+	return call(ctx, n, "Uninstall-WindowsFeature", map[string]any{"Name": anys([]string{name}), "Confirm": false})
 }
 
 // Exit codes of ServerManagerCmd. Source: its documentation.

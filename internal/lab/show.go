@@ -80,12 +80,12 @@ func take(from, to map[string]any, names ...string) {
 // takeLogs moves what products write about themselves: logs and reports hold times and every try.
 func takeLogs(files, to map[string]any) {
 	logs := map[string]any{}
+	const reports = `c:\windows\cluster\reports`
 	for path, f := range files {
-		for _, dir := range []string{`c:\exchangesetuplogs`, `c:\windows\cluster\reports`} {
-			if path == dir || strings.HasPrefix(path, dir+`\`) {
-				logs[path] = f
-				delete(files, path)
-			}
+		m, _ := f.(map[string]any)
+		if m["volatile"] == true || path == reports || strings.HasPrefix(path, reports+`\`) {
+			logs[path] = f
+			delete(files, path)
 		}
 	}
 	if len(logs) > 0 {

@@ -57,6 +57,7 @@ func newHost(l *Lab, m *model.Machine, k *keys) (*host, error) {
 	if m.Release.AtLeast("2012") {
 		quotas = winrmd.QuotasNew()
 	}
+	quotas.Speed = l.cfg.Speed
 	wc := winrmd.Config{Machine: m.Name, DNSDomain: m.Domain, Version: m.Version, ServicePack: m.SP, Quotas: quotas, Password: h.password,
 		Run: h.run, Certificate: cert, RefuseShell: func() bool { return h.strike("shell-quota") }, Log: l.log}
 	if l.world.Forest != nil && m.Domain != "" {

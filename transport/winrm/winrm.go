@@ -37,7 +37,8 @@ type Options struct {
 	Operation time.Duration
 	// Slack is how much longer than Operation an answer may take before the machine is asked whether it is there. 0 is 10 s.
 	Slack time.Duration
-	// Idle is when an unused shell ends by itself. 0 is 10 minutes.
+	// Idle is when an unused shell ends by itself: a controller that was killed leaves one behind. A Receive is always pending, so
+	// a session that works is never idle. 0 is 3 minutes, what WinRM 2.0 does by itself; Windows takes one minute at least.
 	Idle time.Duration
 	// Net opens TCP connections; nil is a net.Dialer.
 	Net func(ctx context.Context, network, address string) (net.Conn, error)
@@ -59,7 +60,7 @@ func New(o Options) *Dialer {
 		o.Slack = 10 * time.Second
 	}
 	if o.Idle == 0 {
-		o.Idle = 10 * time.Minute
+		o.Idle = 3 * time.Minute
 	}
 	if o.Net == nil {
 		d := &net.Dialer{Timeout: 20 * time.Second, KeepAlive: 15 * time.Second}
@@ -243,7 +244,7 @@ func (c *conn) ask(ctx context.Context, message string) ([]byte, error) {
 
 // open makes the shell.
 func (c *conn) open(ctx context.Context) error {
-	body, err := c.ask(ctx, c.msg.create(c.d.o.Idle))
+	body, err := c.create(ctx)
 	if err != nil {
 		return err
 	}
@@ -258,6 +259,22 @@ func (c *conn) open(ctx context.Context) error {
 	c.shell = id
 	c.mu.Unlock()
 	return nil
+}
+
+// create asks for a shell. A user may have only five on an old Windows, and a run that was killed leaves one behind until its idle
+// time is over, so a refusal for that reason is asked again as long as there is time to connect.
+func (c *conn) create(ctx context.Context) ([]byte, error) {
+	for {
+		body, err := c.ask(ctx, c.msg.create(c.d.o.Idle))
+		if FaultCode(err) != FaultMaxShells {
+			return body, err
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return nil, err
+		}
+	}
 }
 
 // Files is not there: files travel through the process.

@@ -33,6 +33,16 @@ type Quotas struct {
 	IdleTimeout   time.Duration
 	MinIdle       time.Duration // what a client may ask for at least
 	MaxIdle       time.Duration
+	// Speed is how much faster idle time goes by than the clock; 0 is as fast. It never makes less than five seconds of it.
+	Speed float64
+}
+
+// idle is what an idle time amounts to on the clock.
+func (q Quotas) idle(d time.Duration) time.Duration {
+	if q.Speed <= 1 {
+		return d
+	}
+	return max(min(d, 5*time.Second), time.Duration(float64(d)/q.Speed))
 }
 
 // QuotasOld are the defaults of WinRM 2.0 (Windows Server 2003 to 2008 R2).
@@ -189,7 +199,8 @@ func (s *Server) addShell(sh *shell) *fault {
 		return faultQuota(codeMaxShells, "concurrent shells", s.cfg.Quotas.MaxShells)
 	}
 	s.shells[sh.ID] = sh
-	sh.timer = time.AfterFunc(sh.Idle, func() {
+	sh.clock = s.cfg.Quotas.idle(sh.Idle)
+	sh.timer = time.AfterFunc(sh.clock, func() {
 		sh.mu.Lock()
 		busy := sh.busy > 0
 		sh.mu.Unlock()

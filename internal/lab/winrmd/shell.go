@@ -21,6 +21,7 @@ type shell struct {
 	Dir      string
 	CodePage int
 	Idle     time.Duration
+	clock    time.Duration // what Idle amounts to on the clock
 	Created  time.Time
 
 	mu       sync.Mutex
@@ -120,7 +121,7 @@ func (sh *shell) leave() {
 	defer sh.mu.Unlock()
 	sh.busy--
 	if sh.busy == 0 && !sh.gone && sh.timer != nil {
-		sh.timer.Reset(sh.Idle)
+		sh.timer.Reset(sh.clock)
 	}
 }
 

@@ -52,7 +52,13 @@ func diskKind() steps.Kind {
 func (s *Disk) Kind() string { return "cluster.disk" }
 
 // Provides names what exists once the disk is the cluster's.
-func (s *Disk) Provides() []string { return []string{diskTag(s.Serial)} }
+func (s *Disk) Provides() []string {
+	tags := []string{diskTag(s.Serial)}
+	if s.Name != "" {
+		tags = append(tags, resourceTag(s.Name))
+	}
+	return tags
+}
 
 func diskTag(serial string) string { return "cluster/disk:" + serial }
 

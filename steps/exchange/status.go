@@ -89,11 +89,13 @@ func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	if st.pending() {
-		return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
-			Effects: steps.Effects{NothingToUndo: true}}, nil
+	bad := s.good(st)
+	if bad == nil {
+		return steps.NoChange(), nil
 	}
-	return steps.NoChange(), s.good(st)
+	// steps that come before this one may mend it, so it is not the end of a plan: the proof is asked for when its turn comes
+	return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
+		Warnings: []string{bad.Error()}, Effects: steps.Effects{NothingToUndo: true}}, nil
 }
 
 func (s *Status) good(st serverStatus) error {
@@ -112,15 +114,18 @@ func (s *Status) good(st serverStatus) error {
 	return nil
 }
 
-// Apply waits for a server that is on its way.
+// Apply waits for a server that is on its way, and says what is wrong with one that is not.
 func (s *Status) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	return steps.Outcome{}, clus.Until(ctx, statusLimit, "clustered mailbox server "+s.Name+" to be online", func(ctx context.Context) (bool, error) {
-		st, err := askStatus(ctx, n, s.As, s.Name)
-		if err != nil || st.pending() {
-			return false, err
-		}
-		return true, s.good(st)
+	var st serverStatus
+	err := clus.Until(ctx, statusLimit, "clustered mailbox server "+s.Name+" to be online", func(ctx context.Context) (bool, error) {
+		var err error
+		st, err = askStatus(ctx, n, s.As, s.Name)
+		return err == nil && !st.pending(), err
 	})
+	if err != nil {
+		return steps.Outcome{}, err
+	}
+	return steps.Outcome{}, s.good(st)
 }
 
 // Undo has nothing to restore: the step only looks and waits.

@@ -69,6 +69,7 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
+	r.warn(plan)
 	if err := r.begin(ctx, nil); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
@@ -81,8 +82,43 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	return r.end(ctx)
 }
 
-// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply. After a rollback that
-// went to its end there is nothing to resume: applying again is a wish that must be spoken.
+// warn tells what the looks of the plan warn of, for those who did not see the plan.
+func (r *run) warn(p *Plan) {
+	for _, ph := range p.Phases {
+		for _, s := range ph.Steps {
+			for _, t := range s.Tasks {
+				for _, w := range t.Diff.Warnings {
+					r.emit(Event{Kind: EvWarning, Phase: ph.ID, Task: t.ID, Node: t.Node, Step: t.Kind, Text: w})
+				}
+			}
+		}
+	}
+}
+
+// Pending says what Resume would go on with: the options of a rollback that was cut off, or nil for an apply. It refuses where there
+// is nothing to resume: nothing was ever run, or the last run was a rollback that went to its end (applying again is a wish that
+// must be spoken).
+func Pending(entries []journal.Entry) (*RollbackOptions, error) {
+	st, err := journal.Fold(entries)
+	if err != nil {
+		return nil, err
+	}
+	last := st.LastRun()
+	if last == nil {
+		return nil, hint.Wrap(errors.New("there is nothing to resume: the site was never applied from here"), "deploy apply does it from the start")
+	}
+	var s runStart
+	if err := unmarshal(last.Data, &s); err != nil {
+		return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
+	}
+	if s.Rollback != nil && last.Result.How == HowDone {
+		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end", last.ID),
+			"to do it all again: deploy apply")
+	}
+	return s.Rollback, nil
+}
+
+// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply. See Pending.
 func Resume(ctx context.Context, o Options) (*Summary, error) {
 	if o.Command == "" {
 		o.Command = "resume"
@@ -91,26 +127,17 @@ func Resume(ctx context.Context, o Options) (*Summary, error) {
 	if err != nil {
 		return nil, err
 	}
-	st, err := journal.Fold(entries)
-	if err != nil {
-		return nil, err
-	}
-	last := st.LastRun()
-	if last == nil {
+	if len(entries) == 0 {
 		return Apply(ctx, o, nil)
 	}
-	var s runStart
-	if err := unmarshal(last.Data, &s); err != nil {
-		return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
-	}
+	rb, err := Pending(entries)
 	switch {
-	case s.Rollback == nil:
+	case err != nil:
+		return nil, err
+	case rb == nil:
 		return Apply(ctx, o, nil)
-	case last.Result.How == HowDone:
-		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end", last.ID),
-			"to do it all again: deploy apply")
 	}
-	return Rollback(ctx, o, *s.Rollback)
+	return Rollback(ctx, o, *rb)
 }
 
 // begin writes that the run starts.

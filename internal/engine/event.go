@@ -14,7 +14,7 @@ type EventKind string
 const (
 	EvRunStart   EventKind = "run-start"   // Text: the command
 	EvConnected  EventKind = "connected"   // Node; Text: direct or agent, and why
-	EvRetry      EventKind = "retry"       // Node; Error: why the link is tried again; Text: after how long
+	EvRetry      EventKind = "retry"       // Node; Error: why the link is tried again; Text: after how long, like "1.2s"
 	EvPlan       EventKind = "plan"        // Counts
 	EvPhaseStart EventKind = "phase-start" // Phase; Text: its title
 	EvCheckpoint EventKind = "checkpoint"  // Phase

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"deploy/internal/hint"
@@ -74,6 +75,9 @@ func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff
 		return nil
 	}
 	sig, ok, err := r.o.Gate(ctx, GateRequest{Task: t.ID, Phase: t.Phase, Node: t.Node, Gate: g, Missing: d.Changes})
+	if errors.Is(err, ErrStopped) {
+		return nil
+	}
 	if err != nil {
 		return &TaskError{"pass the gate", t.ID, t.Node, err}
 	}

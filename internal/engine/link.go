@@ -122,7 +122,7 @@ func (r *run) retry(ctx context.Context, name string, waits []time.Duration, f f
 			return err
 		}
 		d := jitter(waits[i])
-		r.emit(Event{Kind: EvRetry, Node: name, Text: fmt.Sprintf("again in %s", d.Round(100*time.Millisecond))}.failed(err))
+		r.emit(Event{Kind: EvRetry, Node: name, Text: d.Round(100 * time.Millisecond).String()}.failed(err))
 		if serr := r.o.Sleep(ctx, d); serr != nil {
 			return errors.Join(err, serr)
 		}
@@ -179,7 +179,7 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 	err := r.reads(ctx, name, func(ex Executor) error {
 		cctx, cancel := context.WithTimeout(ctx, r.checkTime(tasks))
 		defer cancel()
-		r.beat(Event{Node: name}, fmt.Sprintf("waiting for %s to answer %d checks", name, len(list)), func() { got = ex.Check(cctx, list) })
+		r.beat(Event{Node: name}, answers(name, len(list)), func() { got = ex.Check(cctx, list) })
 		if len(got) != len(list) {
 			return fmt.Errorf("the executor gave %d answers to %d checks", len(got), len(list))
 		}
@@ -199,6 +199,14 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 		r.known[t.ID] = sound(t, got[i], stamp)
 	}
 	return nil
+}
+
+// answers says what is waited for while n checks run.
+func answers(name string, n int) string {
+	if n == 1 {
+		return name + " to answer a check"
+	}
+	return fmt.Sprintf("%s to answer %d checks", name, n)
 }
 
 // checkTime is how long a batch of checks may take: as long as the most patient of its tasks.

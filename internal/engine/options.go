@@ -51,9 +51,11 @@ type Options struct {
 	// Now and Sleep are the clock. Sleep returns early with ctx's error.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Approve is asked before a point of no return. nil declines.
+	// Approve is asked before a point of no return. nil declines. An error that is ErrStopped means that nobody answered since the run
+	// is to stop.
 	Approve func(ctx context.Context, a Approval) (bool, error)
 	// Gate asks a person to do something and returns the signature, or false when nobody answered. nil answers false.
+	// An error that is ErrStopped means the same as for Approve.
 	Gate func(ctx context.Context, g GateRequest) (Signature, bool, error)
 	// Stop, once closed, lets the steps under way finish and starts nothing new.
 	Stop <-chan struct{}

@@ -29,7 +29,7 @@ func (r *run) reboot(ctx context.Context, t steps.Task) error {
 func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	start := r.o.Now()
 	r.emit(event(EvReboot, t))
-	err := r.bounded(ctx, t, "the restart after", func(ctx context.Context, ex Executor) error {
+	err := r.bounded(ctx, t, "the answer to the restart after", func(ctx context.Context, ex Executor) error {
 		return ex.Restart(ctx, "deploy: "+t.ID)
 	})
 	r.acted(t.Node)
@@ -39,7 +39,7 @@ func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	}
 	r.drop(t.Node)
 	var ex Executor
-	text := "waiting for " + t.Node + " to come back from its restart"
+	text := t.Node + " to come back from its restart"
 	r.beat(event(EvHeartbeat, t), text, func() { ex, err = r.awaitServing(ctx, t.Node, old) })
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)

@@ -32,6 +32,7 @@ type RollbackAct struct {
 	Kind    string         `json:"kind"`
 	Do      string         `json:"do"` // undo, pass (nothing to undo), leave, stop
 	Why     string         `json:"why,omitempty"`
+	Beyond  bool           `json:"beyond,omitempty"`  // a point of no return stops the rollback before it gets here
 	Open    bool           `json:"open,omitempty"`    // whether it was done is not known; the node will be looked at
 	Changes []steps.Change `json:"changes,omitempty"` // what undoing changes: from what was wished, back to what was there
 }
@@ -62,9 +63,11 @@ func PlanRollback(ctx context.Context, o Options, ro RollbackOptions) (*Rollback
 		return nil, err
 	}
 	p := &RollbackPlan{Acts: []RollbackAct{}}
+	stopped := false
 	for _, sa := range acts {
 		do, why := sa.verdict(ro.Leave)
-		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind, Do: do, Why: why, Open: !sa.act.Done}
+		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind, Do: do, Why: why, Beyond: stopped, Open: !sa.act.Done}
+		stopped = stopped || (do == DoStop && sa.act.Done) // one whose end is open may turn out not to have happened
 		if do == DoUndo {
 			for _, c := range sa.diff.Changes {
 				a.Changes = append(a.Changes, steps.Change{Attr: c.Attr, From: c.To, To: c.From})
@@ -218,7 +221,7 @@ func (r *run) undoAll(ctx context.Context, acts []standingAct, leave []string) e
 func (r *run) undoOne(ctx context.Context, sa standingAct, leave []string) error {
 	do, why := sa.verdict(leave)
 	if do == DoPass {
-		return r.undone(ctx, sa, why)
+		return r.passed(ctx, sa, why)
 	}
 	if err := r.settleReboot(ctx, sa.task); err != nil {
 		return err
@@ -259,7 +262,7 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 			return err
 		}
 		r.emit(event(EvUndoBegin, t))
-		err := r.bounded(ctx, t, "undo", func(ctx context.Context, ex Executor) error { return ex.Undo(ctx, t.Step, sa.diff.Before) })
+		err := r.bounded(ctx, t, "the undo of", func(ctx context.Context, ex Executor) error { return ex.Undo(ctx, t.Step, sa.diff.Before) })
 		r.acted(t.Node)
 		if errors.Is(err, steps.ErrRebootDue) {
 			if err = r.reboot(ctx, t); err != nil {
@@ -332,6 +335,18 @@ func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
 	e.Text = text
 	r.emit(e)
 	r.countEvent(EvUndone, sa.task)
+	return nil
+}
+
+// passed notes that the act leaves nothing to take back. It counts as looked at, not as undone.
+func (r *run) passed(ctx context.Context, sa standingAct, why string) error {
+	if _, err := r.note(ctx, journal.Undone, sa.task, journal.Note{Act: sa.act.Seq, Note: why}); err != nil {
+		return err
+	}
+	e := event(EvNoOp, sa.task)
+	e.Text = why
+	r.emit(e)
+	r.countEvent(EvNoOp, sa.task)
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package engine
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"time"
 
 	"deploy/internal/journal"
@@ -111,6 +113,46 @@ func Status(entries []journal.Entry, p *steps.Program) (*StatusReport, error) {
 		}
 	}
 	slices.SortFunc(out.Gone, func(a, b TaskStatus) int { return a.Time.Compare(b.Time) })
+	return out, nil
+}
+
+// JournalStatus is Status without a program, for a site whose playbook cannot be read: phases and tasks are those that the journal
+// speaks of. Whatever no run ever came to is missing.
+func JournalStatus(entries []journal.Entry, site string) (*StatusReport, error) {
+	st, err := journal.Fold(entries)
+	if err != nil {
+		return nil, err
+	}
+	out := &StatusReport{Site: site, Phases: []PhaseStatus{}}
+	if last := st.LastRun(); last != nil {
+		s := runStatus(last)
+		out.LastRun = &s
+	}
+	at := map[string]int{}
+	for i, id := range st.Order {
+		ps := PhaseStatus{ID: id, Tasks: []TaskStatus{}}
+		if s := st.Phases[id]; s.Reached {
+			ps.Checkpoint, ps.Since = true, s.Time
+		}
+		at[id] = i
+		out.Phases = append(out.Phases, ps)
+	}
+	for _, t := range st.Tasks {
+		i, ok := at[t.Phase]
+		if !ok {
+			i = len(out.Phases)
+			at[t.Phase] = i
+			out.Phases = append(out.Phases, PhaseStatus{ID: t.Phase})
+		}
+		ps := &out.Phases[i]
+		ts := taskStatus(*t)
+		ps.Counts.add(ts)
+		out.Open += btoi(ts.Open)
+		ps.Tasks = append(ps.Tasks, ts)
+	}
+	for _, ps := range out.Phases {
+		slices.SortFunc(ps.Tasks, func(a, b TaskStatus) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID)) })
+	}
 	return out, nil
 }
 

@@ -177,7 +177,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 // apply calls Apply, again when the request never left.
 func (r *run) apply(ctx context.Context, t steps.Task, d steps.Diff) (steps.Outcome, error) {
 	var out steps.Outcome
-	err := r.bounded(ctx, t, "apply", func(ctx context.Context, ex Executor) error {
+	err := r.bounded(ctx, t, "the end of", func(ctx context.Context, ex Executor) error {
 		var err error
 		out, err = ex.Apply(ctx, t.Step, d)
 		return err
@@ -185,8 +185,9 @@ func (r *run) apply(ctx context.Context, t steps.Task, d steps.Diff) (steps.Outc
 	return out, err
 }
 
-// bounded calls f, which may change the node, with the task's time limit, and again when the request never left.
-func (r *run) bounded(ctx context.Context, t steps.Task, verb string, f func(ctx context.Context, ex Executor) error) error {
+// bounded calls f, which may change the node, with the task's time limit, and again when the request never left. what stands before
+// the task's id where people are told what is waited for.
+func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx context.Context, ex Executor) error) error {
 	limit := t.Timeout
 	if limit <= 0 {
 		limit = r.o.StepTimeout
@@ -200,7 +201,7 @@ func (r *run) bounded(ctx context.Context, t steps.Task, verb string, f func(ctx
 		}
 		tctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		r.beat(event(EvHeartbeat, t), fmt.Sprintf("waiting for %s of %s", verb, t.ID), func() { err = f(tctx, ex) })
+		r.beat(event(EvHeartbeat, t), what+" "+t.ID, func() { err = f(tctx, ex) })
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err), "the step's `timeout` in the playbook sets the limit")
@@ -347,6 +348,9 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 		}
 		var err error
 		ok, err = r.o.Approve(ctx, Approval{Task: t.ID, Phase: t.Phase, Node: t.Node, Kind: t.Step.Kind(), Why: why, Changes: d.Changes})
+		if errors.Is(err, ErrStopped) {
+			return errHalted
+		}
 		if err != nil {
 			return &TaskError{"apply", t.ID, t.Node, err}
 		}

@@ -8,6 +8,7 @@ import (
 	"deploy/internal/lab/failover"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/cluster/clus"
 	"deploy/steps/feature"
 	"deploy/steps/look"
 	"deploy/steps/network"
@@ -27,7 +28,10 @@ func bench(t *testing.T, b *conformance.Bench) node.Session {
 		if s.Facts().Release.AtLeast(node.WS2012) {
 			names = append(names, "RSAT-Clustering-PowerShell")
 		}
-		if have(t, s, kind("feature"), map[string]any{"names": names}) {
+		if s.Facts().Release == node.WS2003 {
+			names = nil
+		}
+		if names != nil && have(t, s, kind("feature"), map[string]any{"names": names}) {
 			s = conformance.Restart(t, s)
 		}
 		mac := []string{conformance.PrivateMAC, "00:15:5D:00:02:02"}[i]
@@ -36,6 +40,9 @@ func bench(t *testing.T, b *conformance.Bench) node.Session {
 			continue
 		}
 		first = s
+		if s.Facts().Release == node.WS2003 {
+			continue
+		}
 		for serial, letter := range map[string]string{conformance.DiskA: "E", conformance.DiskB: "Q"} {
 			have(t, s, kind("storage.disk"), map[string]any{"serial": serial})
 			have(t, s, kind("storage.volume"), map[string]any{"serial": serial, "letter": letter, "label": letter})
@@ -132,4 +139,51 @@ func TestInLab(t *testing.T) {
 			}
 		}
 	})
+}
+
+// On Windows Server 2003 a cluster is formed by hand; the kinds that need no password of a service account shape it, and read
+// what cluster.exe prints.
+func TestInLab2003(t *testing.T) {
+	b := conformance.NewBench(t, node.WS2003, "en")
+	s := bench(t, b)
+	cred := node.Cmd{As: conformance.Credential}
+	for id, argv := range map[string][]string{
+		"1": {"cluster.exe", "/cluster:clu1", "/create", "/ipaddress:192.0.2.20,255.255.255.0," + connection(t, s, conformance.PublicMAC), "/node:" + conformance.Node1,
+			"/user:CONTOSO\\deploy", "/password:correct horse", "/unattended", "/minimum"},
+	} {
+		cred.Argv = argv
+		if st, err := clus.RunJob(t.Context(), s, id, cred); err != nil || st.Code != 0 {
+			t.Fatalf("%v: %+v, %v", argv, st, err)
+		}
+	}
+	for _, c := range []struct {
+		kind steps.Kind
+		with map[string]any
+	}{
+		{networkKind(), map[string]any{"subnet": "192.0.2.0/24", "name": "The public network of the cluster", "role": "mixed"}},
+		{networkKind(), map[string]any{"subnet": "10.10.10.0/24", "role": "private"}},
+		{groupKind(), map[string]any{"name": "A group with a very long name", "properties": map[string]any{"FailoverThreshold": 3}}},
+		{resourceKind(), map[string]any{"name": "files ip", "type": "IP Address", "group": "A group with a very long name",
+			"private": map[string]any{"Address": "192.0.2.30", "SubnetMask": "255.255.255.0"}}},
+		{resourceKind(), map[string]any{"name": "files name", "type": "Network Name", "group": "A group with a very long name", "private": map[string]any{"Name": "FILES"}}},
+		{dependencyKind(), map[string]any{"resource": "files name", "on": []any{"files ip"}}},
+		{ownerKind(), map[string]any{"group": "A group with a very long name", "nodes": []any{conformance.Node1}}},
+	} {
+		ok := t.Run(c.kind.Name, func(t *testing.T) {
+			conformance.Run(t, conformance.Case{Kind: c.kind, With: c.with, Open: func(*testing.T) node.Session { return s }})
+			have(t, s, c.kind, c.with)
+		})
+		if !ok {
+			t.FailNow()
+		}
+	}
+}
+
+func connection(t *testing.T, s node.Session, mac string) string {
+	t.Helper()
+	a, err := look.AdapterByMAC(t.Context(), s, mac)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.Name
 }

@@ -70,14 +70,18 @@ func (s *Prepare) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	if have >= s.wanted() {
 		return steps.NoChange(), nil
 	}
-	why := map[string]string{
+	d := steps.Diff{Action: steps.Run, Via: "setup.com as a job", Changes: []steps.Change{{Attr: s.What + " version", From: have, To: s.wanted()}}}
+	d.Effects = s.Foresee()
+	return d, nil
+}
+
+// Foresee tells why it cannot be taken back.
+func (s *Prepare) Foresee() steps.Effects {
+	return steps.Effects{PointOfNoReturn: map[string]string{
 		"schema": "an extension of the schema cannot be taken back",
 		"ad":     "the Exchange organisation and its groups stay in the directory",
 		"domain": "the domain's groups, containers and permissions for Exchange stay",
-	}[s.What]
-	d := steps.Diff{Action: steps.Run, Via: "setup.com as a job", Changes: []steps.Change{{Attr: s.What + " version", From: have, To: s.wanted()}}}
-	d.Effects.PointOfNoReturn = why
-	return d, nil
+	}[s.What]}
 }
 
 func (s *Prepare) wanted() int {

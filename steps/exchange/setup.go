@@ -39,7 +39,11 @@ func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...st
 	}
 	what := "setup.com " + strings.Join(args, " ")
 	if st.Code != 0 {
-		return hint.Wrap(fmt.Errorf("cannot finish %s on %s: %w%s", what, n.Facts().Computer, clus.JobError(what, st), lastErrors(ctx, n)),
+		failed := clus.JobError(what, st)
+		if why := lastErrors(ctx, n); why != "" {
+			failed.Text = why // the log says it better than the last line on the screen
+		}
+		return hint.Wrap(fmt.Errorf("cannot finish setup on %s: %w", n.Facts().Computer, failed),
 			"read "+setupLog+" on the node, mend what it says, and run again: setup goes on where it stopped")
 	}
 	return logAgrees(ctx, n, what)
@@ -53,7 +57,7 @@ func logAgrees(ctx context.Context, r node.Reader, what string) error {
 		return fmt.Errorf("cannot tell whether %s worked on %s: %w", what, r.Facts().Computer, err)
 	}
 	if strings.Contains(text, "[ERROR]") {
-		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors%s", what, r.Facts().Computer, firstError(text)), "read "+setupLog+" on the node")
+		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors: %s", what, r.Facts().Computer, firstError(text)), "read "+setupLog+" on the node")
 	}
 	if !strings.Contains(text, "End of Setup") {
 		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log has no end", what, r.Facts().Computer), "read "+setupLog+" on the node")
@@ -91,7 +95,7 @@ func lastErrors(ctx context.Context, r node.Reader) string {
 func firstError(text string) string {
 	for _, l := range strings.Split(text, "\n") {
 		if i := strings.Index(l, "[ERROR]"); i >= 0 {
-			return ": " + strings.TrimSpace(l[i+len("[ERROR]"):])
+			return strings.TrimSpace(l[i+len("[ERROR]"):])
 		}
 	}
 	return ""

@@ -54,6 +54,9 @@ func (s *StorageGroup) Validate() error {
 	return nil
 }
 
+// Foresee tells that the step only looks.
+func (s *StorageGroup) Foresee() steps.Effects { return steps.Effects{NothingToUndo: true} }
+
 // Check asks Exchange.
 func (s *StorageGroup) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if _, _, err := needServer(ctx, r, s.Server); err != nil {

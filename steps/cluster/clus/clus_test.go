@@ -18,13 +18,13 @@ import (
 const groupsText = "Liste des groupes :\r\n\r\nGroupe               N\u0153ud            \u00c9tat\r\n" +
 	"-------------------- --------------- ------\r\n" +
 	"Cluster Group        NODE1           Online\r\n" +
-	"GroupWithANameThatOverflows NODE2           Partially Online\r\n"
+	"A group whose name overflows NODE2           Partially Online\r\n"
 
 func TestTextGroups(t *testing.T) {
 	m := nodetest.New(node.WS2003)
 	m.Programs["cluster.exe"] = func([]string) node.Result { return node.Result{Stdout: []byte(groupsText)} }
 	got, err := textView{m}.Groups(t.Context())
-	want := []Group{{Name: "Cluster Group", Owner: "NODE1", State: GroupOnline}, {Name: "GroupWithANameThatOverflows", Owner: "NODE2", State: GroupPartial}}
+	want := []Group{{Name: "Cluster Group", Owner: "NODE1", State: GroupOnline}, {Name: "A group whose name overflows", Owner: "NODE2", State: GroupPartial}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}

@@ -22,6 +22,6 @@ func RunJob(ctx context.Context, n node.Node, id string, c node.Cmd) (node.JobSt
 }
 
 // JobError makes the error for a job that ended with an exit code that means failure. Only the last line of its output is kept.
-func JobError(what string, st node.JobState) error {
+func JobError(what string, st node.JobState) *node.CodeError {
 	return &node.CodeError{Op: what, Code: int64(st.Code), Text: lastLine(st.Output)}
 }

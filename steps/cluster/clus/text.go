@@ -10,8 +10,8 @@ import (
 	"deploy/internal/node"
 )
 
-// textView reads what cluster.exe prints on Windows Server 2003, where WMI's numbers are not documented. Columns are found by
-// the row of dashes, never by a heading. Only words of state are read, and one that is not known is an error.
+// textView reads what cluster.exe prints on Windows Server 2003, where WMI's numbers are not documented. Lines begin below the
+// row of dashes; no heading is looked at. Of words, only those of state are read, and one that is not known is an error.
 type textView struct{ r node.Reader }
 
 func (v textView) run(ctx context.Context, args ...string) ([]line, error) {
@@ -33,57 +33,23 @@ func (v textView) run(ctx context.Context, args ...string) ([]line, error) {
 	return table(rows[0].String("stdout")), nil
 }
 
-// line is one line of a table: its text and where the columns stand.
-type line struct {
-	text string
-	cols []int
-}
+// line is one line of a table.
+type line struct{ text string }
 
 // table returns the lines below the row of dashes.
 func table(text string) []line {
-	var cols []int
 	var out []line
+	begun := false
 	for _, l := range strings.Split(strings.ReplaceAll(text, "\r", ""), "\n") {
-		if cols == nil {
-			if strings.Trim(l, "- ") == "" && strings.Contains(l, "--") {
-				for i := range len(l) {
-					if l[i] == '-' && (i == 0 || l[i-1] == ' ') {
-						cols = append(cols, i)
-					}
-				}
-			}
+		if !begun {
+			begun = strings.Trim(l, "- ") == "" && strings.Contains(l, "--")
 			continue
 		}
 		if strings.TrimSpace(l) != "" {
-			out = append(out, line{strings.TrimRight(l, " "), cols})
+			out = append(out, line{strings.TrimRight(l, " ")})
 		}
 	}
 	return out
-}
-
-// cell returns a column. A cell that is longer than its column pushes the rest of the line to the right.
-func (l line) cell(i int) string {
-	rest, shift := l.text, 0
-	for c := range l.cols {
-		if c == len(l.cols)-1 {
-			if c == i {
-				return strings.TrimSpace(rest)
-			}
-			return ""
-		}
-		width := l.cols[c+1] - l.cols[c] - 1
-		end := width
-		for end < len(rest) && rest[end] != ' ' {
-			end++
-		}
-		end = min(end, len(rest))
-		if c == i {
-			return strings.TrimSpace(rest[:end])
-		}
-		rest = rest[min(end+1, len(rest)):]
-		shift += end - width
-	}
-	return ""
 }
 
 var groupWords = map[string]int64{"online": GroupOnline, "offline": GroupOffline, "failed": GroupFailed, "partially online": GroupPartial, "pending": GroupPending}
@@ -91,14 +57,30 @@ var groupWords = map[string]int64{"online": GroupOnline, "offline": GroupOffline
 var resourceWords = map[string]int64{"online": ResourceOnline, "offline": ResourceOffline, "failed": ResourceFailed,
 	"online pending": ResourceOnlinePending, "offline pending": ResourceOfflinePending, "pending": ResourcePending, "initializing": 1, "inherited": 0}
 
+var networkWords = map[string]int64{"up": 3, "down": 1, "partitioned": 2, "unavailable": 0}
+
 var nodeWords = map[string]int64{"up": NodeUp, "down": NodeDown, "paused": NodePaused, "joining": NodeJoining}
 
-func word(table map[string]int64, s string) (int64, error) {
-	if n, ok := table[strings.ToLower(s)]; ok {
-		return n, nil
+// state takes the word of state off the end of a line. A name that is longer than its column pushes everything to the right, and
+// names may hold blanks, so lines are read from the right, where nothing is unknown.
+func (l line) state(table map[string]int64) (rest string, state int64, err error) {
+	best := ""
+	for w := range table {
+		if strings.HasSuffix(strings.ToLower(l.text), " "+w) && len(w) > len(best) {
+			best = w
+		}
 	}
-	return 0, hint.Wrap(fmt.Errorf("cannot tell what state %q is", s),
-		"cluster.exe on Windows Server 2003 gives states as words only; deploy knows the English ones")
+	if best == "" {
+		return "", 0, hint.Wrap(fmt.Errorf("cannot tell the state in %q", l.text),
+			"cluster.exe on Windows Server 2003 gives states as words only; deploy knows the English ones")
+	}
+	return strings.TrimRight(l.text[:len(l.text)-len(best)], " "), table[best], nil
+}
+
+// owner takes a node name, which holds no blank, off the end.
+func owner(s string) (rest, node string) {
+	i := strings.LastIndexByte(s, ' ')
+	return strings.TrimRight(s[:i+1], " "), s[i+1:]
 }
 
 func (v textView) Nodes(ctx context.Context) ([]Member, error) {
@@ -108,11 +90,12 @@ func (v textView) Nodes(ctx context.Context) ([]Member, error) {
 	}
 	var out []Member
 	for _, l := range lines {
-		st, err := word(nodeWords, l.cell(2))
+		_, st, err := l.state(nodeWords)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Member{Name: l.cell(0), State: st})
+		name, _, _ := strings.Cut(l.text, " ")
+		out = append(out, Member{Name: name, State: st})
 	}
 	return out, nil
 }
@@ -124,7 +107,11 @@ func (v textView) Networks(ctx context.Context) ([]Network, error) {
 	}
 	var out []Network
 	for _, l := range lines {
-		n := Network{Name: l.cell(0)}
+		name, _, err := l.state(networkWords)
+		if err != nil {
+			return nil, err
+		}
+		n := Network{Name: name}
 		props, err := v.props(ctx, []string{"network", n.Name, "/prop"}, n.Name)
 		if err != nil {
 			return nil, err
@@ -142,39 +129,70 @@ func (v textView) Groups(ctx context.Context) ([]Group, error) {
 	}
 	var out []Group
 	for _, l := range lines {
-		st, err := word(groupWords, l.cell(2))
+		rest, st, err := l.state(groupWords)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, Group{Name: l.cell(0), Owner: l.cell(1), State: st})
+		name, node := owner(rest)
+		out = append(out, Group{Name: name, Owner: node, State: st})
 	}
 	return out, nil
 }
 
 func (v textView) Resources(ctx context.Context) ([]Resource, error) {
-	lines, err := v.run(ctx, "resource")
+	out, err := v.list(ctx, "resource")
 	if err != nil {
 		return nil, err
 	}
-	var out []Resource
-	for _, l := range lines {
-		st, err := word(resourceWords, l.cell(3))
-		if err != nil {
-			return nil, err
-		}
-		r := Resource{Name: l.cell(0), Group: l.cell(1), State: st}
+	for i := range out {
+		r := &out[i]
 		props, err := v.props(ctx, []string{"resource", r.Name, "/prop"}, r.Name)
 		if err != nil {
 			return nil, err
 		}
 		r.Type = props.String("Type")
-		out = append(out, r)
+	}
+	return out, nil
+}
+
+// list reads a table of resources: name, group, node, state. Where the name ends and the group begins is told by the groups' names.
+func (v textView) list(ctx context.Context, args ...string) ([]Resource, error) {
+	groups, err := v.Groups(ctx)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := v.run(ctx, args...)
+	if err != nil {
+		return nil, err
+	}
+	var out []Resource
+	for _, l := range lines {
+		rest, st, err := l.state(resourceWords)
+		if err != nil {
+			return nil, err
+		}
+		rest, _ = owner(rest)
+		group := ""
+		for _, g := range groups {
+			if strings.HasSuffix(strings.ToLower(rest), " "+strings.ToLower(g.Name)) && len(g.Name) > len(group) {
+				group = g.Name
+			}
+		}
+		if group == "" {
+			return nil, fmt.Errorf("cannot tell the group in %q", l.text)
+		}
+		out = append(out, Resource{Name: strings.TrimRight(rest[:len(rest)-len(group)], " "), Group: group, State: st})
 	}
 	return out, nil
 }
 
 func (v textView) Dependencies(ctx context.Context, resource string) ([]string, error) {
-	return v.names(ctx, "resource", resource, "/listdep")
+	list, err := v.list(ctx, "resource", resource, "/listdep")
+	var out []string
+	for _, r := range list {
+		out = append(out, r.Name)
+	}
+	return out, err
 }
 
 func (v textView) Owners(ctx context.Context, resource, group string) ([]string, error) {
@@ -188,7 +206,7 @@ func (v textView) names(ctx context.Context, args ...string) ([]string, error) {
 	lines, err := v.run(ctx, args...)
 	var out []string
 	for _, l := range lines {
-		out = append(out, l.cell(0))
+		out = append(out, strings.TrimSpace(l.text))
 	}
 	return out, err
 }

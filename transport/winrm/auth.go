@@ -142,26 +142,30 @@ func endPoint(cert *x509.Certificate) []byte {
 	return append([]byte(ntlmssp.TLSServerEndPoint+":"), sum.Sum(nil)...)
 }
 
-// checkAuth refuses settings that would send a password or a message in clear.
-func checkAuth(t transport.Target) error {
+// checkAuth refuses settings that would send a password or a message in clear, and a way to log on that this program lacks: nothing
+// of that is about the link, so nothing is gained by trying again.
+func (d *Dialer) checkAuth(t transport.Target) error {
 	w := t.WinRM
 	switch w.Auth {
 	case "", "ntlm":
 		return nil
 	case "basic":
 		if !w.HTTPS {
-			return hint.Wrap(errors.New("over HTTP, Basic would send the password in clear"), "set https: true, or auth: ntlm, which seals messages over HTTP")
+			return hint.Wrap(errors.New("over HTTP, Basic would send the password in clear"), "set scheme: https, or auth: ntlm, which seals messages over HTTP")
 		}
 		return nil
 	case "certificate":
 		if !w.HTTPS {
-			return hint.Wrap(errors.New("a client certificate needs HTTPS"), "set https: true")
+			return hint.Wrap(errors.New("a client certificate needs HTTPS"), "set scheme: https")
 		}
 		if len(w.CertPEM) == 0 || w.KeyPEM.IsZero() {
 			return hint.Wrap(errors.New("no client certificate is given"), "give certificate and key for auth: certificate")
 		}
 		return nil
 	case "kerberos":
+		if d.o.Kerberos == nil {
+			return hint.Wrap(errors.New("authentication by Kerberos is not built in"), "use auth: ntlm, or auth: certificate over HTTPS")
+		}
 		return nil
 	}
 	return fmt.Errorf("there is no authentication %q (known: ntlm, basic, certificate, kerberos)", w.Auth)
@@ -173,9 +177,6 @@ func (d *Dialer) authenticator(t transport.Target) (Authenticator, error) {
 	case "", "ntlm":
 		return newNTLM(t.User, t.Password.Reveal(), !t.WinRM.HTTPS)
 	case "kerberos":
-		if d.o.Kerberos == nil {
-			return nil, hint.Wrap(errors.New("authentication by Kerberos is not built in"), "use auth: ntlm, or auth: certificate over HTTPS")
-		}
 		return d.o.Kerberos(t)
 	}
 	return nil, nil

@@ -340,7 +340,7 @@ func challenge(h http.Header, scheme string) ([]byte, error) {
 func classify(err error) error {
 	var verify *tls.CertificateVerificationError
 	if errors.As(err, &verify) {
-		return hint.Wrap(fmt.Errorf("%w: %w", node.ErrHostKey, verify), "give the issuer's certificate (ca) or the SHA-256 of this one (pin) in the inventory, after checking it on the machine")
+		return hint.Wrap(fmt.Errorf("%w: %w", node.ErrHostKey, verify), "give the issuer's certificate (ca) or the SHA-256 of this one (fingerprint) in the inventory, after checking it on the machine")
 	}
 	return err
 }

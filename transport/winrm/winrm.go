@@ -108,7 +108,7 @@ func (d *Dialer) Dial(ctx context.Context, t transport.Target) (transport.Conn, 
 }
 
 func (d *Dialer) dial(ctx context.Context, t transport.Target) (*conn, error) {
-	if err := checkAuth(t); err != nil {
+	if err := d.checkAuth(t); err != nil {
 		return nil, err
 	}
 	scheme, port := "http", 5985
@@ -179,7 +179,7 @@ func tlsConfig(t transport.Target) (*tls.Config, error) {
 	if t.WinRM.Pin != "" {
 		want, err := hex.DecodeString(strings.ReplaceAll(t.WinRM.Pin, ":", ""))
 		if err != nil || len(want) != sha256.Size {
-			return nil, errors.New("the pin is not a SHA-256 in hex")
+			return nil, errors.New("the fingerprint is not a SHA-256 in hex")
 		}
 		c.InsecureSkipVerify = true // the pin takes the place of the chain
 		c.VerifyConnection = func(s tls.ConnectionState) error {
@@ -188,7 +188,7 @@ func tlsConfig(t transport.Target) (*tls.Config, error) {
 			}
 			have := sha256.Sum256(s.PeerCertificates[0].Raw)
 			if subtle.ConstantTimeCompare(have[:], want) != 1 {
-				return &tls.CertificateVerificationError{Err: fmt.Errorf("the certificate's SHA-256 is %s and not the pinned one", hex.EncodeToString(have[:]))}
+				return &tls.CertificateVerificationError{Err: fmt.Errorf("the certificate's SHA-256 is %s and not the one in the inventory", hex.EncodeToString(have[:]))}
 			}
 			return nil
 		}

@@ -258,22 +258,32 @@ func sinceRelease(s string) node.Release {
 }
 
 func (t Tables) property(c node.Call) []error {
-	e, ok := t.find("cluster-properties", c.Property)
-	if !ok {
+	var owners []string
+	found := false
+	for key, e := range t["cluster-properties"].Entries {
+		name, _ := e["property"].(string)
+		if !strings.EqualFold(name, c.Property) && !strings.EqualFold(key, c.Property) {
+			continue
+		}
+		found = true
+		of, _ := e["of"].([]any)
+		if len(of) == 0 {
+			return nil // the documentation does not tell whose it is
+		}
+		for _, o := range of {
+			s, _ := o.(string)
+			if c.Of == "" || strings.EqualFold(s, c.Of) {
+				return nil
+			}
+			owners = append(owners, s)
+		}
+	}
+	if !found {
 		// the cluster's own common properties are those of its class
-		if props, _, _, found := t.members("wmi-mscluster-documented", "MSCluster_Cluster", 0); found && member(props, c.Property) {
+		if props, _, _, ok := t.members("wmi-mscluster-documented", "MSCluster_Cluster", 0); ok && member(props, c.Property) {
 			return nil
 		}
 		return []error{fmt.Errorf("cluster property %s is in no table", c.Property)}
 	}
-	of, _ := e["of"].([]any)
-	for _, o := range of {
-		if s, _ := o.(string); c.Of == "" || strings.EqualFold(s, c.Of) {
-			return nil
-		}
-	}
-	if len(of) == 0 {
-		return nil // the documentation does not tell whose it is
-	}
-	return []error{fmt.Errorf("cluster property %s belongs to %v, not to %s", c.Property, of, c.Of)}
+	return []error{fmt.Errorf("cluster property %s belongs to %v, not to %s", c.Property, owners, c.Of)}
 }

@@ -68,7 +68,9 @@ func tables(dir string) (names.Tables, error) {
 		t := names.Table{Environment: f.Environment, Source: f.Source, Entries: map[string]map[string]any{}}
 		for _, group := range []map[string]map[string]any{f.Commands, f.Classes, f.Properties} {
 			for n := range group {
-				if wanted[strings.ToLower(n)] {
+				// properties of several objects share a name: the file keys them by page and names them inside
+				property, _ := group[n]["property"].(string)
+				if wanted[strings.ToLower(n)] || wanted[strings.ToLower(property)] {
 					keep(t.Entries, group, n)
 				}
 			}

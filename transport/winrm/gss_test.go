@@ -95,7 +95,7 @@ func (a *acceptor) target(password string) transport.Target {
 	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: a.port, User: `LAB\admin`, Password: secret.New(password)}
 }
 
-func TestGSSSealedBothWays(t *testing.T) {
+func TestTierClientsGSSSealedBothWays(t *testing.T) {
 	a := newAcceptor(t)
 	c, err := New(Options{}).Dial(t.Context(), a.target("Secret-1"))
 	if err != nil {
@@ -120,7 +120,7 @@ func TestGSSSealedBothWays(t *testing.T) {
 	}
 }
 
-func TestGSSWrongPassword(t *testing.T) {
+func TestTierClientsGSSWrongPassword(t *testing.T) {
 	a := newAcceptor(t)
 	_, err := New(Options{}).Dial(t.Context(), a.target("Secret-2"))
 	if !errors.Is(err, node.ErrAuth) {
@@ -131,7 +131,7 @@ func TestGSSWrongPassword(t *testing.T) {
 	}
 }
 
-func TestGSSTamperedAnswerIsRefused(t *testing.T) {
+func TestTierClientsGSSTamperedAnswerIsRefused(t *testing.T) {
 	a := newAcceptor(t)
 	c, err := New(Options{}).Dial(t.Context(), a.target("Secret-1"))
 	if err != nil {
@@ -157,7 +157,7 @@ func (f flipper) Write(p []byte) (int, error) {
 	return f.Conn.Write(p)
 }
 
-func TestGSSTamperedRequestIsRefused(t *testing.T) {
+func TestTierClientsGSSTamperedRequestIsRefused(t *testing.T) {
 	a := newAcceptor(t)
 	d := New(Options{Net: func(ctx context.Context, network, address string) (net.Conn, error) {
 		c, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, network, address)

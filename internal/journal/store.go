@@ -70,6 +70,10 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := private(filepath.Join(dir, dbFile)); err != nil {
+		return nil, errors.Join(hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, err),
+			"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state directory"), l.release())
+	}
 	db, err := connect(dir, o.Busy, false)
 	if err == nil {
 		if err = migrate(context.Background(), db, migrations()); err != nil {
@@ -80,6 +84,35 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 		return nil, errors.Join(explain(dir, "open", err), l.release())
 	}
 	return &Store{dir: dir, db: db, lock: l, now: o.Now}, nil
+}
+
+// private makes the file for its owner alone when it is not there: SQLite would make it readable for everybody, and gives the files
+// beside it the rights of this one. An empty file is an empty database to it. Rights that somebody chose stay.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// Remove forgets the journal in dir, for the lab, whose machines can be forgotten too. It takes the lock first, so a run under way
+// keeps its journal: that is a *LockedError. Where there is no journal, nothing is done.
+func Remove(dir string) error {
+	if !Exists(dir) {
+		return nil
+	}
+	l, err := takeLock(dir, Holder{Who: "somebody", PID: os.Getpid(), Since: time.Now()})
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, name := range []string{dbFile, dbFile + "-journal"} { // the database first: it must not be read without what completes it
+		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, fmt.Errorf("cannot forget the journal in %s: %w", dir, err))
+		}
+	}
+	return errors.Join(errors.Join(errs...), l.release())
 }
 
 // OpenReadOnly opens the journal in dir for Entries alone, without the lock, also while a run writes it.

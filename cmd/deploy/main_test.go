@@ -63,6 +63,7 @@ func TestScripts(t *testing.T) {
 				return err
 			}
 			e.Setenv("EXAMPLES", root+"/examples")
+			e.Setenv("DOCS", root+"/docs")
 			e.Setenv("NO_COLOR", "1")
 			e.Setenv("HOME", e.WorkDir)
 			return nil

@@ -126,6 +126,16 @@ func (e *UntilError) Error() string {
 // Until makes the error for "unknown until tag is there".
 func Until(tag, why string) error { return &UntilError{tag, why} }
 
+// SettlingError is returned by Check when what it reads is on its way, like a service that starts: asking again soon may tell.
+type SettlingError struct{ Err error }
+
+func (e *SettlingError) Error() string { return e.Err.Error() }
+
+func (e *SettlingError) Unwrap() error { return e.Err }
+
+// Settling says of err that it may go away by itself within minutes.
+func Settling(err error) error { return &SettlingError{err} }
+
 // NoChange is the Diff of a step that has nothing to do.
 func NoChange() Diff { return Diff{Action: NoOp} }
 

@@ -57,7 +57,7 @@ type Target struct {
 	Password  secret.Value
 	WinRM     WinRM
 	SSH       SSH
-	Timeout   time.Duration // to be connected and authenticated; 0 means 30 s
+	Timeout   time.Duration // to be connected and authenticated; 0 means 30 s. Over WinRM also for a sign of life from a machine that is silent
 }
 
 // WinRM are the settings of the WinRM transport.

@@ -21,13 +21,19 @@ type link struct {
 
 // Waits between tries to reach a node: a short row for one that never answered (the address may simply be wrong), a long one for
 // one that did, since a setup program may restart the very service we talk to. Each is varied by a quarter, so that many nodes
-// that were lost together do not come back together.
-func waits(seen bool) []time.Duration {
-	const s = time.Second
-	if seen {
-		return []time.Duration{s, 2 * s, 4 * s, 8 * s, 15 * s, 30 * s, 30 * s, 30 * s, 60 * s, 60 * s}
+// that were lost together do not come back together. Together they take no longer than LinkTimeout.
+func (o Options) waits(seen bool) []time.Duration {
+	const longest = time.Minute
+	left := o.LinkTimeout
+	if !seen {
+		left = min(left, 3*time.Second)
 	}
-	return []time.Duration{s, 3 * s}
+	var out []time.Duration
+	for d := time.Second; left > 0; d = min(2*d, longest) {
+		out = append(out, min(d, left))
+		left -= d
+	}
+	return out
 }
 
 func jitter(d time.Duration) time.Duration {
@@ -59,7 +65,7 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 	if r.restarting(name) && !l.seen {
 		ex, err = r.awaitServing(ctx, name, "")
 	} else {
-		err = r.retry(ctx, name, waits(l.seen), func() error {
+		err = r.retry(ctx, name, r.o.waits(l.seen), func() error {
 			ex, err = r.o.Dial(ctx, name)
 			return err
 		})
@@ -144,7 +150,7 @@ func sent(err error) bool {
 // reads calls f, which only reads, with the node's executor, and again over a new link when the link breaks.
 func (r *run) reads(ctx context.Context, name string, f func(ex Executor) error) error {
 	var dialErr error
-	err := r.retry(ctx, name, waits(r.wasSeen(name)), func() error {
+	err := r.retry(ctx, name, r.o.waits(r.wasSeen(name)), func() error {
 		var ex Executor
 		if ex, dialErr = r.open(ctx, name); dialErr != nil {
 			return nil // open has its own row of tries
@@ -175,9 +181,42 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 		list[i] = t.Step
 	}
 	stamp := r.acts.Load()
-	var got []Checked
-	err := r.reads(ctx, name, func(ex Executor) error {
-		cctx, cancel := context.WithTimeout(ctx, r.checkTime(tasks))
+	got, err := r.lookAt(ctx, name, list, r.checkTime(tasks))
+	var slept time.Duration
+	for d := time.Second; err == nil && settling(got) != nil && slept < r.o.SettleTimeout; d = min(2*d, 15*time.Second) {
+		w := min(jitter(d), r.o.SettleTimeout-slept)
+		slept += w
+		r.emit(Event{Kind: EvRetry, Node: name, Text: fmt.Sprintf("again in %s", w.Round(100*time.Millisecond))}.failed(settling(got)))
+		if err = r.o.Sleep(ctx, w); err == nil {
+			got, err = r.lookAt(ctx, name, list, r.checkTime(tasks))
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, t := range tasks {
+		r.known[t.ID] = sound(t, got[i], stamp)
+	}
+	return nil
+}
+
+// settling returns the first answer that says that things are on their way.
+func settling(got []Checked) error {
+	var s *steps.SettlingError
+	for _, c := range got {
+		if errors.As(c.Err, &s) {
+			return s
+		}
+	}
+	return nil
+}
+
+// lookAt asks the checks over a link that holds.
+func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit time.Duration) (got []Checked, err error) {
+	err = r.reads(ctx, name, func(ex Executor) error {
+		cctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		r.beat(Event{Node: name}, answers(name, len(list)), func() { got = ex.Check(cctx, list) })
 		if len(got) != len(list) {
@@ -190,15 +229,7 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for i, t := range tasks {
-		r.known[t.ID] = sound(t, got[i], stamp)
-	}
-	return nil
+	return got, err
 }
 
 // answers says what is waited for while n checks run.

@@ -69,6 +69,8 @@ type Options struct {
 	StepTimeout    time.Duration // for one Check, Apply or Undo of a task without its own; 0 is 10 minutes
 	RebootTimeout  time.Duration // from the request to restart until the machine serves again; 0 is 20 minutes
 	HeartbeatEvery time.Duration // 0 is 10 s
+	LinkTimeout    time.Duration // how long a node that was reached before is tried again when its link breaks; 0 is 4 minutes
+	SettleTimeout  time.Duration // how long a check may say that things are on their way; 0 is 2 minutes
 
 	Only  []string // phases to run; empty is all. What they need must have its checkpoint.
 	Skip  []string // phases to leave out, with whatever they would have made
@@ -120,6 +122,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.RebootTimeout <= 0 {
 		o.RebootTimeout = 20 * time.Minute
+	}
+	if o.LinkTimeout <= 0 {
+		o.LinkTimeout = 4 * time.Minute
+	}
+	if o.SettleTimeout <= 0 {
+		o.SettleTimeout = 2 * time.Minute
 	}
 	if o.HeartbeatEvery <= 0 {
 		o.HeartbeatEvery = 10 * time.Second

@@ -24,6 +24,17 @@ type RollbackPlan struct {
 	Acts []RollbackAct `json:"acts"` // in the order in which they would be taken back
 }
 
+// Undoes is how many acts a rollback would undo before it comes to its end, or to a point of no return that stops it.
+func (p *RollbackPlan) Undoes() int {
+	n := 0
+	for _, a := range p.Acts {
+		if a.Do == DoUndo && !a.Beyond {
+			n++
+		}
+	}
+	return n
+}
+
 // RollbackAct is one act of an earlier run.
 type RollbackAct struct {
 	Task    string         `json:"task"`

@@ -193,7 +193,7 @@ func (p *process) await(message string) ([]byte, error) {
 		body, err := p.recv.post(ctx, message)
 		got <- answer{body, err}
 	}()
-	late := time.NewTimer(p.c.d.o.Operation + p.c.d.o.Slack)
+	late := time.NewTimer(p.c.operation + p.c.slack)
 	defer late.Stop()
 	for missed := 1; ; missed++ {
 		select {
@@ -201,11 +201,11 @@ func (p *process) await(message string) ([]byte, error) {
 			return a.body, a.err
 		case <-late.C:
 		}
-		probe, end := context.WithTimeout(p.ctx, p.c.d.o.Slack)
+		probe, end := context.WithTimeout(p.ctx, p.c.slack)
 		alive := p.c.answers(probe)
 		end()
 		if alive && missed < maxMissed {
-			late.Reset(p.c.d.o.Operation + p.c.d.o.Slack)
+			late.Reset(p.c.operation + p.c.slack)
 			continue
 		}
 		cancel()
@@ -214,13 +214,13 @@ func (p *process) await(message string) ([]byte, error) {
 			if a.err == nil {
 				return a.body, nil // it came at the last moment
 			}
-		case <-time.After(p.c.d.o.Slack):
+		case <-time.After(p.c.slack):
 		}
 		p.c.dead.Store(!alive)
 		if alive {
-			return nil, fmt.Errorf("the service answers, but the process's output was not answered for in %s", time.Duration(missed)*(p.c.d.o.Operation+p.c.d.o.Slack))
+			return nil, fmt.Errorf("the service answers, but the process's output was not answered for in %s", time.Duration(missed)*(p.c.operation+p.c.slack))
 		}
-		return nil, fmt.Errorf("the machine does not answer any more: waited %s", time.Duration(missed)*(p.c.d.o.Operation+p.c.d.o.Slack))
+		return nil, fmt.Errorf("the machine does not answer any more: waited %s", time.Duration(missed)*(p.c.operation+p.c.slack))
 	}
 }
 

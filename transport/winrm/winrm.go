@@ -80,6 +80,8 @@ type conn struct {
 	tls   *tls.Config
 	bound bool // the logon belongs to the TCP connection
 	msg   messages
+	// the Dialer's, or the target's Timeout where that is shorter
+	operation, slack time.Duration
 
 	control  *lane
 	opened   atomic.Bool           // a logon has succeeded once, so a lost connection is worth another try
@@ -128,7 +130,11 @@ func (d *Dialer) dial(ctx context.Context, t transport.Target) (*conn, error) {
 	c := &conn{d: d, t: t, procs: map[*process]struct{}{}}
 	c.url = scheme + "://" + net.JoinHostPort(t.Address, strconv.Itoa(port)) + "/wsman"
 	c.bound = t.WinRM.Auth != "basic" && t.WinRM.Auth != "certificate"
-	c.msg = newMessages(c.url, d.o.Operation, envelope)
+	c.operation, c.slack = d.o.Operation, d.o.Slack
+	if t.Timeout > 0 {
+		c.operation, c.slack = min(c.operation, t.Timeout), min(c.slack, t.Timeout)
+	}
+	c.msg = newMessages(c.url, c.operation, envelope)
 	if t.WinRM.HTTPS {
 		var err error
 		if c.tls, err = tlsConfig(t); err != nil {
@@ -237,7 +243,7 @@ func (c *conn) mayLogOn() error {
 
 // ask posts on the control lane within the time that an answer may take.
 func (c *conn) ask(ctx context.Context, message string) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.d.o.Operation+c.d.o.Slack)
+	ctx, cancel := context.WithTimeout(ctx, c.operation+c.slack)
 	defer cancel()
 	return c.control.post(ctx, message)
 }

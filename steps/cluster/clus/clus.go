@@ -127,8 +127,12 @@ func Formed(ctx context.Context, r node.Reader) (bool, error) {
 		return false, nil
 	}
 	if svc.State != "Running" {
-		return false, hint.Wrap(fmt.Errorf("cannot tell how the cluster stands on %s: service ClusSvc is %s", r.Facts().Computer, svc.State),
+		err := hint.Wrap(fmt.Errorf("cannot tell how the cluster stands on %s: service ClusSvc is %s", r.Facts().Computer, svc.State),
 			"start the Cluster service on this node, or look into its event log why it does not start")
+		if svc.State == "Start Pending" { // it waits for the other nodes
+			err = steps.Settling(err)
+		}
+		return false, err
 	}
 	return true, nil
 }

@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -16,6 +17,8 @@ func (s *setup) newCMS() error {
 	c, f := s.c, s.c.W.Forest
 	name, address, data := s.args["cmsname"], s.args["cmsipaddress"], strings.TrimRight(s.args["cmsdatapath"], `\`)
 	cl := failover.FindCluster(c)
+	mark := "clustered-mailbox-server:" + strings.ToLower(name)
+	cut := watermarkAt(c, "Mailbox") == mark // an earlier run for this server was cut: what it made is gone on with (UNCONFIRMED)
 	_, shared := s.args["cmssharedstorage"]
 	ip, ipErr := netip.ParseAddr(address)
 	switch {
@@ -27,6 +30,7 @@ func (s *setup) newCMS() error {
 		return refuse("", "the parameters cmsname, cmsipaddress and cmsdatapath are needed")
 	case !shared:
 		return refuse("", "without cmssharedstorage setup makes a cluster continuous replication server, which this lab does not play")
+	case cut:
 	case directory.Get(f, serverDN(f, name)) != nil:
 		return refuse("CmsNameInUse", "an Exchange server named %s exists", name)
 	case failover.Group(cl, name) != nil:
@@ -36,17 +40,17 @@ func (s *setup) newCMS() error {
 	switch {
 	case net == nil || net.Role != 3:
 		return refuse("CmsIPAddressNotOnPublicNetwork", "the address %s is on no network that clients may use", address)
-	case inUse(c.W, cl, ip.String()):
+	case !cut && inUse(c.W, cl, ip.String()):
 		return refuse("CmsIPAddressInUse", "the address %s is in use", address)
 	case strings.EqualFold(cl.Name, name) || c.W.Machine(name) != nil:
 		return refuse("CmsNameInUse", "the name %s is in use", name)
 	case !s.dataDisk(cl, data):
 		return refuse("SharedStorageNotDetected", "no physical disk resource that is online on this node, and is not the quorum, holds %s", data)
-	case runsCMS(c, cl):
+	case runsCMS(c, cl, name):
 		return refuse("NodeOwnsCms", "this node runs a clustered mailbox server already")
 	}
 	defer s.alone()()
-	s.mark("Mailbox", "Install", "cluster-resources") // a run that is cut off must be seen
+	s.mark("Mailbox", "Install", mark) // a run that is cut off must be seen
 	if err := s.stage("Clustered Mailbox Server", 120*time.Second); err != nil {
 		return err
 	}
@@ -59,9 +63,10 @@ func (s *setup) newCMS() error {
 
 func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.ClusterNetwork, data string) error {
 	c, f := s.c, s.c.W.Forest
-	firstOne := len(clusteredServers(f)) == 0
+	firstOne := len(slices.DeleteFunc(clusteredServers(f), func(dn string) bool { return strings.EqualFold(dn, serverDN(f, name)) })) == 0
 	srv := addServer(f, name, s.b)
 	srv.Attrs["msexchclustered"] = []string{"TRUE"}
+	srv.Attrs[attrNodes] = nil
 	for _, n := range cl.Nodes {
 		if m := c.W.Machine(n.Name); m != nil && hasRole(m, "Mailbox") {
 			srv.Attrs[attrNodes] = append(srv.Attrs[attrNodes], n.Name)
@@ -81,11 +86,17 @@ func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.Clus
 	if err := createFiles(c, dir, dir, edb); err != nil {
 		return err
 	}
-	g, err := failover.CreateGroup(c, cl, name)
-	if err != nil {
-		return err
+	g := failover.Group(cl, name)
+	if g == nil {
+		var err error
+		if g, err = failover.CreateGroup(c, cl, name); err != nil {
+			return err
+		}
 	}
 	make := func(res, typ string, private model.Props, deps ...string) error {
+		if failover.Resource(cl, res) != nil { // from a run that was cut
+			return nil
+		}
 		r, err := s.e.cluster.CreateResource(c, cl, res, typ, g.Name)
 		if err != nil {
 			return err
@@ -143,9 +154,10 @@ func (s *setup) dataDisk(cl *model.Cluster, path string) bool {
 	return false
 }
 
-func runsCMS(c *machine.Ctx, cl *model.Cluster) bool {
+// runsCMS says that a clustered mailbox server other than except runs on this node.
+func runsCMS(c *machine.Ctx, cl *model.Cluster, except string) bool {
 	for _, r := range cl.Resources {
-		if r.Type == typeSA && r.State == 2 && failover.OwnerOf(c, cl, r) == c.M {
+		if r.Type == typeSA && r.State == 2 && !strings.EqualFold(r.Group, except) && failover.OwnerOf(c, cl, r) == c.M {
 			return true
 		}
 	}

@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"errors"
 	"strings"
 
 	"deploy/internal/lab/failover"
@@ -47,7 +48,7 @@ func (e *Family) moveGroupPath(c *machine.Ctx, p map[string]any) ([]machine.Obje
 				return err
 			}
 			if err := shift(c, g.system(), system, logPrefix+".chk"); err != nil {
-				return err
+				return errors.Join(err, shift(c, log, g.log(), logPrefix+".log")) // all or nothing
 			}
 		}
 		g.obj.Attrs["msexcheseparamlogfilepath"] = []string{log}

@@ -1,8 +1,10 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 )
 
 const (
+	logDir    = `C:\ExchangeSetupLogs`
 	logFile   = `C:\ExchangeSetupLogs\ExchangeSetup.log`
 	regRoot   = `HKLM\SOFTWARE\Microsoft\Exchange`
 	installed = `C:\Program Files\Microsoft\Exchange Server`
@@ -44,12 +47,13 @@ func switches() map[string]string {
 type failure struct {
 	rule string // prerequisite that failed; "" for other errors
 	text string
+	code int // exit code; 0 is 1
 }
 
 func (f *failure) Error() string { return f.text }
 
 func refuse(rule, format string, args ...any) error {
-	return &failure{rule, fmt.Sprintf(format, args...)}
+	return &failure{rule: rule, text: fmt.Sprintf(format, args...)}
 }
 
 func (e *Family) setup(c *machine.Ctx, argv []string, b build) machine.Result {
@@ -69,14 +73,22 @@ func (e *Family) setup(c *machine.Ctx, argv []string, b build) machine.Result {
 		s.say("The parameter '" + bad[0] + "' is not recognized.\r\n") // refused before a log is begun
 		return machine.Result{Code: 1}
 	}
-	s.begin()
+	if err := s.begin(); err != nil {
+		s.say("\r\nThe log file cannot be written: " + err.Error() + "\r\n")
+		return machine.Result{Code: 1}
+	}
 	err := s.run()
 	code := 0
 	if err != nil {
 		code = 1
-		if f, ok := err.(*failure); ok && f.rule != "" {
-			s.log(1, "Failed [Rule:%s]", f.rule)
-			s.log(1, "[REQUIRED] %s", f.text)
+		var f *failure
+		if errors.As(err, &f) {
+			code = max(code, f.code)
+			if f.rule != "" {
+				s.log(1, "Failed [Rule:%s]", f.rule)
+				s.log(1, "[REQUIRED] %s", f.text)
+				s.log(1, "Help URL: http://go.microsoft.com/fwlink/?linkid=30939&l=en&v=ExBPA.3&id=%s", f.rule)
+			}
 		}
 		s.log(1, "[ERROR] %s", err)
 		s.say("\r\nThe Exchange Server setup operation did not complete. " + err.Error() + "\r\n")
@@ -169,11 +181,12 @@ func (s *setup) stage(name string, takes time.Duration) error {
 	s.say("    " + name + " ")
 	s.log(1, "Beginning processing %s", name)
 	s.c.Sleep(takes)
-	if _, hit := s.c.W.Strike("setup-fails", s.c.M.Name, func(args map[string]string) bool {
+	if args, hit := s.c.W.Strike("setup-fails", s.c.M.Name, func(args map[string]string) bool {
 		return args["at"] == "" || strings.EqualFold(args["at"], strings.ReplaceAll(name, " ", "-"))
 	}); hit {
 		s.say("......................... FAILED\r\n")
-		return refuse("", "an error occurred while %s ran", name)
+		code, _ := strconv.Atoi(args["code"])
+		return &failure{text: "an error occurred while " + name + " ran", code: code}
 	}
 	s.say("......................... COMPLETED\r\n")
 	return nil
@@ -181,9 +194,12 @@ func (s *setup) stage(name string, takes time.Duration) error {
 
 func (s *setup) say(text string) { s.c.Print(text) }
 
-// begin opens a run in the log. The log is English in every language.
-func (s *setup) begin() {
-	s.log(0, "**********************************************")
+// begin opens a run in the log. The log is English in every language. Its error says that the log cannot be written.
+// Source: exchange.md A4, structure of the log of the same framework in later versions.
+func (s *setup) begin() error {
+	if err := s.write(0, "**********************************************"); err != nil {
+		return err
+	}
 	s.log(0, "Starting Microsoft Exchange Server 2007 Setup")
 	s.log(0, "**********************************************")
 	s.log(0, "Setup version: %s.", s.b.version)
@@ -191,18 +207,37 @@ func (s *setup) begin() {
 	for _, n := range s.names() {
 		s.log(0, "Command Line Parameter Name='%s', Value='%s'.", n[1:], s.args[n[1:]])
 	}
+	mode := s.args["mode"]
+	if mode == "" {
+		mode = "Install"
+	}
+	if p := s.c.M.Products[Product]; p != nil {
+		s.log(0, "The locally installed version is %s.", p.Version)
+	}
+	s.log(0, "The installation mode is set to: '%s'.", mode)
+	return nil
 }
 
+// log adds a line. Setup goes on without a log that it cannot write any more.
 func (s *setup) log(level int, format string, args ...any) {
+	_ = s.write(level, format, args...)
+}
+
+func (s *setup) write(level int, format string, args ...any) error {
 	line := fmt.Sprintf("[%s] [%d] %s\r\n", s.c.Now().UTC().Format("01/02/2006 15:04:05.0000"), level, fmt.Sprintf(format, args...))
-	_ = machine.MakeDirs(s.c, `C:\ExchangeSetupLogs`)
+	if err := machine.MakeDirs(s.c, logDir); err != nil {
+		return err
+	}
 	old, _ := machine.ReadFile(s.c, logFile)
-	_ = machine.WriteFile(s.c, logFile, append(old, line...))
-	for _, p := range []string{`c:\exchangesetuplogs`, strings.ToLower(logFile)} {
+	if err := machine.WriteFile(s.c, logFile, append(old, line...)); err != nil {
+		return err
+	}
+	for _, p := range []string{strings.ToLower(logDir), strings.ToLower(logFile)} {
 		if f := s.c.M.Files[p]; f != nil {
 			f.Volatile = true // it says when; it is no part of the state
 		}
 	}
+	return nil
 }
 
 // mark writes the watermark of a role that setup works on: a run that is cut off leaves it.
@@ -231,6 +266,12 @@ func watermark(c *machine.Ctx, role string) string {
 		a = "Install"
 	}
 	return a
+}
+
+// watermarkAt returns where a cut-off run of setup stood with a role, or "".
+func watermarkAt(c *machine.Ctx, role string) string {
+	at, _ := machine.RegValue(c, regRoot+`\v8.0\`+role+"Role", "Watermark").(string)
+	return at
 }
 
 // object finds an attribute's first value, or "".

@@ -100,16 +100,17 @@ func (f *Family) rejoin(c *machine.Ctx, cl *model.Cluster) {
 	f.failback(c, cl)
 }
 
-// halt stops the cluster on every node: there is no majority.
+// halt stops the cluster on every node: there is no majority. The service ends there, and the service control manager starts it
+// again, as ClusSvc's recovery actions have it: it then waits for the others, as in rejoin. UNCONFIRMED: how soon.
 func (f *Family) halt(c *machine.Ctx, cl *model.Cluster) {
 	for _, n := range cl.Nodes {
 		if n.State == 1 {
 			continue
 		}
 		f.leave(c, cl, n)
-		if m := c.W.Machine(n.Name); m != nil {
-			if s := service(m); s != nil {
-				s.State = svcStopped
+		if m := c.W.Machine(n.Name); m != nil && m.Powered {
+			if s := service(m); s != nil && s.State != svcStopped {
+				n.State, s.State = 3, svcPending
 			}
 		}
 	}

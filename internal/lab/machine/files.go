@@ -242,11 +242,8 @@ func WriteFile(c *Ctx, path string, data []byte) error {
 	if err != nil {
 		return err
 	}
-	full := strings.ToLower(c.abs(path))
-	if _, hit := c.W.Strike("disk-full", c.M.Name, func(args map[string]string) bool {
-		return strings.HasPrefix(full, strings.ToLower(args["path"]))
-	}); hit {
-		return c.HRESULT(errDiskFull)
+	if err := c.room(path); err != nil {
+		return err
 	}
 	if d := p.parent().get(); d == nil || !d.Dir {
 		return c.HRESULT(errPathNotFound)
@@ -260,6 +257,17 @@ func WriteFile(c *Ctx, path string, data []byte) error {
 		f.Path, f.SDDL = old.Path, old.SDDL
 	}
 	p.put(f)
+	return nil
+}
+
+// room plays the fault "disk-full".
+func (c *Ctx) room(path string) error {
+	full := strings.ToLower(c.abs(path))
+	if _, hit := c.W.Strike("disk-full", c.M.Name, func(args map[string]string) bool {
+		return strings.HasPrefix(full, strings.ToLower(args["path"]))
+	}); hit {
+		return c.HRESULT(errDiskFull)
+	}
 	return nil
 }
 
@@ -347,7 +355,7 @@ func RemoveFile(c *Ctx, path string, tree bool) error {
 	return nil
 }
 
-// MoveFile renames a file over another one, on the same machine.
+// MoveFile renames a file over another one, on the same machine. The fault "disk-full" strikes where it goes to another drive.
 func MoveFile(c *Ctx, from, to string) error {
 	a, err := c.at(from)
 	if err != nil {
@@ -366,6 +374,11 @@ func MoveFile(c *Ctx, from, to string) error {
 	}
 	if old := b.get(); old != nil && (old.Dir || old.ReadOnly) {
 		return c.HRESULT(errAccessDenied)
+	}
+	if !strings.EqualFold(c.abs(from)[:2], c.abs(to)[:2]) { // to another volume it is a copy, which takes room
+		if err := c.room(to); err != nil {
+			return err
+		}
 	}
 	moved := *f
 	moved.Path = b.path

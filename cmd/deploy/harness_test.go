@@ -153,7 +153,7 @@ func (b *bench) startLab(faults ...string) *lab.Lab {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	config := lab.Config{Site: site, Dir: filepath.Join(b.state(), "lab"), Faults: append(append([]string{}, site.Lab.Faults...), faults...),
+	config := lab.Config{Site: site, Dir: filepath.Join(b.state(), "machines"), Faults: append(append([]string{}, site.Lab.Faults...), faults...),
 		Longest: 3 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range site.Credentials {
 		config.Accounts = append(config.Accounts, lab.Account{User: c.Username, Password: secret.New(password)})
@@ -170,13 +170,13 @@ func (b *bench) startLab(faults ...string) *lab.Lab {
 	return l
 }
 
-// state is the site's state directory.
+// state is the state directory of the site's runs in the lab.
 func (b *bench) state() string {
 	site, err := inventory.Load(b.site)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return filepath.Join(filepath.Dir(b.site), ".deploy", site.Name)
+	return filepath.Join(filepath.Dir(b.site), ".deploy", site.Name, "lab")
 }
 
 // machines is the lab's state without what differs between any two runs.

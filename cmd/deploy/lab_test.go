@@ -48,7 +48,7 @@ func TestTierLabTwoNodes(t *testing.T) {
 		t.Errorf("the second run does not say that it changed nothing:\n%s", tail(again.out))
 	}
 	same(t, "the second run changed the machines", done, machines(t, l))
-	status := b.must(0, "status", b.site)
+	status := b.must(0, "status", "--lab", b.site)
 	if strings.Contains(status.out, "[ ]") || !strings.Contains(status.out, "[x]") {
 		t.Errorf("status:\n%s", status.out)
 	}
@@ -134,7 +134,7 @@ func TestTierLabSecrets(t *testing.T) {
 	var said []string
 	for _, args := range [][]string{
 		{"plan", "--lab", "-o", plan, "--debug-log", debug, b.site}, {"apply", "--lab", "--auto-approve", "--json", "--debug-log", debug, b.site},
-		{"history", "--json", b.site}, {"status", "--json", b.site}, {"lab", "show", "--json", b.site}, {"rollback", "--lab", "--auto-approve", "--debug-log", debug, b.site},
+		{"history", "--lab", "--json", b.site}, {"status", "--lab", "--json", b.site}, {"lab", "show", b.site}, {"rollback", "--lab", "--auto-approve", "--debug-log", debug, b.site},
 	} {
 		r := b.run(nil, args...)
 		said = append(said, r.out, r.errOut)

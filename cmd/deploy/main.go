@@ -4,10 +4,15 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
+	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -44,7 +49,7 @@ func newApp() *cli.App {
 			"winrm": winrm.New(winrm.Options{}),
 			"ssh":   ssh.New(ssh.Options{AgentSock: os.Getenv("SSH_AUTH_SOCK")}),
 		},
-		Version:    version(),
+		Version:    sync.OnceValue(version),
 		Stdin:      os.Stdin,
 		Stdout:     os.Stdout,
 		Stderr:     os.Stderr,
@@ -58,34 +63,80 @@ func newApp() *cli.App {
 				return 0, false
 			}
 			w, _, err := term.GetSize(fd)
-			return w, err == nil
+			if err != nil {
+				w = 0 // the view takes its default
+			}
+			return w, true
 		},
 		ReadPassword: readPassword(),
 	}
 }
 
-func readPassword() func() (string, error) {
+// readPassword reads without an echo, and puts the echo back when ctx ends first: the read itself cannot be ended, and a shell without
+// an echo is no place to be left in.
+func readPassword() func(ctx context.Context) (string, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {
 		return nil
 	}
-	return func() (string, error) {
-		b, err := term.ReadPassword(fd)
-		return string(b), err
+	return func(ctx context.Context) (string, error) {
+		before, err := term.GetState(fd)
+		if err != nil {
+			return "", err
+		}
+		type answer struct {
+			text []byte
+			err  error
+		}
+		got := make(chan answer, 1)
+		go func() {
+			b, err := term.ReadPassword(fd)
+			got <- answer{b, err}
+		}()
+		select {
+		case a := <-got:
+			return string(a.text), a.err
+		case <-ctx.Done():
+			return "", errors.Join(ctx.Err(), term.Restore(fd, before))
+		}
 	}
 }
 
-// version tells builds apart: a saved plan holds for the program that made it.
+// version tells builds apart: a saved plan holds for the program that made it. Two builds of one commit may differ in what was not
+// committed, and a build need not know its commit at all, so the executable's own digest is part of it.
 func version() string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return "unknown"
-	}
-	v := info.Main.Version
-	for _, s := range info.Settings {
-		if s.Key == "vcs.revision" {
-			v = s.Value[:min(12, len(s.Value))]
+	v := "unknown"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		v = strings.Trim(info.Main.Version, "()")
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v = s.Value[:min(12, len(s.Value))]
+			}
 		}
 	}
-	return v
+	sum, err := executableDigest()
+	if err != nil {
+		return v
+	}
+	return v + "+" + sum
+}
+
+// executableDigest is the beginning of the SHA-256 of the program that runs, in hex.
+func executableDigest() (string, error) {
+	f, err := os.Open("/proc/self/exe") // on Linux the program itself, also when its file was replaced meanwhile
+	if err != nil {
+		path, err := os.Executable()
+		if err != nil {
+			return "", err
+		}
+		if f, err = os.Open(path); err != nil {
+			return "", err
+		}
+	}
+	defer func() { _ = f.Close() }()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(h.Sum(nil))[:12], nil
 }

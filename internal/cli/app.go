@@ -2,13 +2,16 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -34,23 +37,26 @@ const (
 type App struct {
 	Registry *steps.Registry
 	Dialers  map[string]transport.Dialer // by transport
-	Version  string
+	Version  func() string               // of this build; a saved plan holds for one. It may take a moment, so it is asked for only where it counts
 	Stdin    io.Reader
 	Stdout   io.Writer
 	Stderr   io.Writer
 	Env      func(string) string
 	Now      func() time.Time
-	// Interrupts delivers Ctrl-C. The first asks for a clean stop, the second leaves at once through Exit.
+	// Interrupts delivers Ctrl-C and SIGTERM. The first ends the command, or asks a run for a clean stop; the second leaves at once
+	// through Exit.
 	Interrupts <-chan os.Signal
 	Exit       func(code int)
 	// Terminal says that Stdout is one, and how wide.
 	Terminal func() (width int, ok bool)
-	// ReadPassword reads a line from the terminal without showing it; nil when there is none.
-	ReadPassword func() (string, error)
+	// ReadPassword reads a line from the terminal without showing it, until ctx ends; nil when there is none.
+	ReadPassword func(ctx context.Context) (string, error)
 	// WrapJournal lets a test stand between the engine and the journal; nil does not.
 	WrapJournal func(journal.Journal) journal.Journal
 
-	redact secret.Redactor
+	redact     secret.Redactor
+	interrupts *interrupts
+	lines      *bufio.Reader // of Stdin: one for all questions, since it reads ahead
 }
 
 // exitError carries an exit code other than 1. Its text, if any, was printed already or needs no word "error".
@@ -63,7 +69,20 @@ func (e *exitError) Error() string { return e.text }
 
 // Run carries out one command line and returns the exit code.
 func (a *App) Run(ctx context.Context, args []string) int {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	a.lines = bufio.NewReader(a.Stdin)
+	a.interrupts = &interrupts{app: a, cancel: cancel}
+	done := make(chan struct{})
+	var watching sync.WaitGroup
+	watching.Go(func() { a.interrupts.watch(done) })
+	defer watching.Wait()
+	defer close(done)
+
 	root := a.root()
+	if slices.Contains(args, "--version") {
+		root.Version = a.Version()
+	}
 	root.SetArgs(args)
 	root.SetIn(a.Stdin)
 	root.SetOut(a.Stdout)
@@ -79,6 +98,9 @@ func (a *App) Run(ctx context.Context, args []string) int {
 		}
 		return exit.code
 	}
+	if errors.Is(context.Cause(ctx), errInterrupted) && errors.Is(err, context.Canceled) {
+		return ExitError // it was told when it came
+	}
 	a.printError(err)
 	if errors.Is(err, engine.ErrWaiting) {
 		return ExitWaiting
@@ -86,17 +108,28 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	return ExitError
 }
 
-// printError prints an error that may be many, each with its hint, with every known secret masked.
+// printError prints every error that was joined on a line of its own, then every hint, with every known secret masked.
 func (a *App) printError(err error) {
-	text := a.redact.Redact(err.Error())
-	if strings.Contains(text, "\n") { // a list of positions carries its hints itself
-		fmt.Fprintln(a.Stderr, text)
-		return
+	var printed strings.Builder
+	for _, e := range hint.Split(err) {
+		text := e.Error()
+		if !placed(e) {
+			text = "error: " + strings.ReplaceAll(text, "\n", "\n  ")
+		}
+		fmt.Fprintln(&printed, text)
 	}
-	fmt.Fprintln(a.Stderr, "error: "+text)
-	if h := hint.Of(err); h != "" && !strings.Contains(text, h) {
-		fmt.Fprintln(a.Stderr, "hint: "+a.redact.Redact(h))
+	for _, h := range hint.All(err) {
+		if !strings.Contains(printed.String(), h) {
+			fmt.Fprintln(&printed, "hint: "+h)
+		}
 	}
+	fmt.Fprint(a.Stderr, a.redact.Redact(printed.String()))
+}
+
+// placed says that the error is about places in a file: each line then begins with the place and brings its own hint.
+func placed(err error) bool {
+	var list interface{ WrappedErrors() []error }
+	return errors.As(err, &list) || strings.Contains(err.Error(), "\n  hint: ")
 }
 
 func (a *App) root() *cobra.Command {
@@ -111,7 +144,7 @@ and takes back what it did.
 Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting for a person, 130 left on the second Ctrl-C.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Version:       a.Version,
+		Version:       "unknown", // so that there is a flag; Run puts the right one here
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint.Wrap(err, "see deploy "+strings.TrimPrefix(c.CommandPath(), "deploy ")+" --help")
@@ -121,7 +154,7 @@ Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting fo
 		id   string
 		cmds []*cobra.Command
 	}{
-		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd("apply"), a.applyCmd("resume"), a.rollbackCmd()}},
+		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd(), a.resumeCmd(), a.rollbackCmd()}},
 		{"look", []*cobra.Command{a.statusCmd(), a.historyCmd(), a.stepsCmd(), a.rulesCmd(), a.schemaCmd(), a.playbookCmd()}},
 		{"lab", []*cobra.Command{a.labCmd()}},
 	} {

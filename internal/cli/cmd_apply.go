@@ -25,25 +25,40 @@ func (j frozenJournal) Append(context.Context, journal.Entry) (int64, error) {
 func (j frozenJournal) Entries(context.Context) ([]journal.Entry, error) { return j, nil }
 func (j frozenJournal) Close() error                                     { return nil }
 
-// applyCmd makes apply and resume, which are one: a run goes on where the journal stands.
-func (a *App) applyCmd(name string) *cobra.Command {
+func (a *App) applyCmd() *cobra.Command {
 	var f runFlags
-	short := "Bring the nodes to the state that the site describes"
-	if name == "resume" {
-		short = "Go on with a run that was cut off (apply does the same)"
-	}
 	c := &cobra.Command{
-		Use:   name + " SITE|PLAN",
-		Short: short,
+		Use:   "apply SITE|PLAN",
+		Short: "Bring the nodes to the state that the site describes",
 		Long: `Shows the plan, asks, then carries it out phase by phase. Every act is written to the journal before it is done.
 A run that was cut off goes on where it stood: what was under way is settled by looking at the node.
 Given a saved plan it does exactly that plan, or refuses when site, playbook, program or nodes have moved since.`,
 		Args: oneArg("a site file or a saved plan"),
-		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), name, args[0], f) },
+		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "apply", args[0], f) },
 	}
-	f.add(c.Flags())
-	f.addAnswers(c.Flags())
+	f.addRun(c)
 	return c
+}
+
+func (a *App) resumeCmd() *cobra.Command {
+	var f runFlags
+	c := &cobra.Command{
+		Use:   "resume SITE",
+		Short: "Go on with the last run, also with a rollback that was cut off",
+		Long: `Shows what is left to do, asks, then goes on where the journal stands: with an apply, or with a rollback that was cut off.
+What was under way is settled by looking at the node.`,
+		Args: oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "resume", args[0], f) },
+	}
+	f.addRun(c)
+	return c
+}
+
+func (f *runFlags) addRun(c *cobra.Command) {
+	f.addMachines(c.Flags())
+	f.addSelection(c.Flags())
+	f.addTimes(c.Flags())
+	f.addAnswers(c.Flags())
 }
 
 func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err error) {
@@ -51,6 +66,12 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 	if p, isPlan, err := loadPlan(path); err != nil {
 		return err
 	} else if isPlan {
+		if command == "resume" {
+			return hint.Wrap(fmt.Errorf("cannot resume %s: it is a saved plan, and resume takes a site", path), "deploy "+command+" "+quote(p.site))
+		}
+		if len(f.only)+len(f.skip)+len(f.nodes) > 0 {
+			return hint.Wrap(errors.New("a saved plan says itself which phases and nodes it is for"), "leave --phase, --skip and --node out, or make another plan")
+		}
 		saved, path = p.plan, p.site
 		f.only, f.skip, f.nodes = saved.Selection.Only, saved.Selection.Skip, saved.Selection.Nodes
 	}
@@ -63,58 +84,72 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 	}
 	run := engine.NewRunID(a.Now())
 	// the journal first: a run that cannot write it must not even look busy
-	j, closeJournal, err := a.openJournal(l, run)
+	j, closeJournal, err := a.openJournal(l.place, run)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeJournal()) }()
+	var back *engine.RollbackOptions
+	if command == "resume" {
+		entries, err := j.Entries(ctx)
+		if err != nil {
+			return err
+		}
+		if back, err = engine.Pending(entries); err != nil {
+			return err
+		}
+	}
 	fl, err := a.fleet(ctx, l, f.siteFlags)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, fl.close()) }()
 
-	if command == "resume" {
-		if entries, err := j.Entries(ctx); err != nil {
-			return err
-		} else if len(entries) == 0 {
-			return hint.Wrap(fmt.Errorf("there is nothing to resume: site %s was never applied from here", l.site.Name), "deploy apply "+path)
-		}
-	}
+	o := a.options(l, fl, f, j)
 	if !f.approve && saved == nil {
-		if err := a.agree(ctx, l, fl, f, j); err != nil {
+		if err := a.agree(ctx, o, f, back); err != nil {
 			return err
 		}
 	}
-	v := a.view(f.siteFlags)
-	defer v.Close()
-	o := a.options(l, fl, f, j, v.Event)
-	o.Command, o.Run = command, run
-	done := make(chan struct{})
-	defer close(done)
-	o.Stop = a.stopSignal(done)
+	t := a.talk(fl, f)
+	defer t.close()
+	o = t.with(o, command, run)
 	var summary *engine.Summary
 	if command == "resume" {
 		summary, err = engine.Resume(ctx, o)
 	} else {
 		summary, err = engine.Apply(ctx, o, saved)
 	}
-	v.Close()
+	t.close()
 	if summary != nil && !f.json {
 		view.Summary(a.Stdout, summary, view.Options{Color: a.color()})
 	}
-	if errors.Is(err, engine.ErrWaiting) {
-		var g *engine.GateError
-		if errors.As(err, &g) {
-			return &exitError{code: ExitWaiting, text: fmt.Sprintf("waiting: %v\n\n%s\n\nthen: deploy %s %s --sign '%s=what was done'", err, g.Gate.Text, command, path, g.Task)}
-		}
-	}
-	return err
+	return waits(err, f.again(command, path))
 }
 
-// agree shows the plan and asks. Without a terminal there is nobody to ask.
-func (a *App) agree(ctx context.Context, l *loaded, fl *fleet, f runFlags, j journal.Journal) error {
-	o := a.options(l, fl, f, j, nil)
+// waits makes of a gate that waits what a person needs: what is to be done, and the command line that signs it. What is to be done
+// is not said again to somebody who has signed already; there it counts what the look still misses.
+func waits(err error, again string) error {
+	var g *engine.GateError
+	if !errors.Is(err, engine.ErrWaiting) || !errors.As(err, &g) {
+		return err
+	}
+	text := "waiting: " + err.Error() + "\n\n"
+	if !g.Signed {
+		text += g.Gate.Text + "\n\n"
+	}
+	return &exitError{code: ExitWaiting, text: text + "then: " + again + " --sign " + quote(g.Task+"=what was done")}
+}
+
+// agree shows what is to be done and asks. Without a terminal there is nobody to ask.
+func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *engine.RollbackOptions) error {
+	if back != nil {
+		p, err := engine.PlanRollback(ctx, o, *back)
+		if err != nil {
+			return err
+		}
+		return a.agreeToRollback(ctx, p, f)
+	}
 	p, err := engine.MakePlan(ctx, o)
 	if err != nil {
 		return err
@@ -126,14 +161,16 @@ func (a *App) agree(ctx context.Context, l *loaded, fl *fleet, f runFlags, j jou
 		return hint.Wrap(errors.New("there are changes and nobody to ask"), "look at deploy plan, then give --auto-approve, or apply a saved plan")
 	}
 	view.PlanText(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})
-	answer, err := a.question("\nDo this? Only the word yes goes on:")
-	if err != nil {
-		return err
-	}
-	if answer != "yes" {
+	return a.yes(ctx, "\nDo this? Only the word yes goes on:")
+}
+
+// yes asks before a run; anything but the word itself ends the command.
+func (a *App) yes(ctx context.Context, text string) error {
+	answer, err := a.question(ctx, nil, text)
+	if err == nil && answer != "yes" {
 		return &exitError{code: ExitError, text: "nothing was changed"}
 	}
-	return nil
+	return err
 }
 
 // planFile is a saved plan and the site file that it was made from.
@@ -157,91 +194,4 @@ func loadPlan(path string) (planFile, bool, error) {
 		site = filepath.Join(filepath.Dir(path), site)
 	}
 	return planFile{p, site}, true, nil
-}
-
-func (a *App) rollbackCmd() *cobra.Command {
-	var f runFlags
-	var to string
-	var leave []string
-	var dry bool
-	c := &cobra.Command{
-		Use:   "rollback SITE",
-		Short: "Take back what was done, newest first",
-		Long: `Walks back through the journal and restores what each step found before it acted. It stops at a point of no return and names it;
---leave TASK passes over that one and leaves it as it is.`,
-		Args: oneArg("a site file"),
-		RunE: func(c *cobra.Command, args []string) (err error) {
-			ctx := c.Context()
-			l, err := a.load(args[0], f.siteFlags)
-			if err != nil {
-				return err
-			}
-			run := engine.NewRunID(a.Now())
-			j, closeJournal, err := a.openJournal(l, run)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, closeJournal()) }()
-			fl, err := a.fleet(ctx, l, f.siteFlags)
-			if err != nil {
-				return err
-			}
-			defer func() { err = errors.Join(err, fl.close()) }()
-			v := a.view(f.siteFlags)
-			defer v.Close()
-			o := a.options(l, fl, f, j, v.Event)
-			o.Command, o.Run = "rollback", run
-			ro := engine.RollbackOptions{ToPhase: to, Leave: leave}
-			rp, err := engine.PlanRollback(ctx, o, ro)
-			if err != nil {
-				return err
-			}
-			if dry || !f.approve {
-				if err := a.showRollback(rp, f, dry); err != nil || dry {
-					return err
-				}
-			}
-			done := make(chan struct{})
-			defer close(done)
-			o.Stop = a.stopSignal(done)
-			summary, err := engine.Rollback(ctx, o, ro)
-			v.Close()
-			if summary != nil && !f.json {
-				view.Summary(a.Stdout, summary, view.Options{Color: a.color()})
-			}
-			return err
-		},
-	}
-	f.siteFlags.add(c.Flags())
-	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask")
-	c.Flags().StringVar(&to, "to", "", "go back to the end of this phase (default: to before the first)")
-	c.Flags().StringSliceVar(&leave, "leave", nil, "points of no return to pass over")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would be undone")
-	c.Flags().DurationVar(&f.stepTimeout, "step-timeout", 0, "for steps without a time of their own (default 10m)")
-	return c
-}
-
-// showRollback prints what a rollback would do and, unless it is dry, asks.
-func (a *App) showRollback(p *engine.RollbackPlan, f runFlags, dry bool) error {
-	if f.json {
-		if err := writeJSON(a.Stdout, p); err != nil {
-			return err
-		}
-	} else {
-		view.RollbackPlan(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})
-	}
-	if dry {
-		return nil
-	}
-	if !a.interactive(f.siteFlags) {
-		return hint.Wrap(errors.New("there is something to undo and nobody to ask"), "look at deploy rollback --dry-run, then give --auto-approve")
-	}
-	answer, err := a.question("\nUndo this? Only the word yes goes on:")
-	if err != nil {
-		return err
-	}
-	if answer != "yes" {
-		return &exitError{code: ExitError, text: "nothing was changed"}
-	}
-	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deploy/internal/hint"
+	"deploy/internal/journal"
 	"deploy/internal/lab"
 )
 
@@ -56,14 +57,19 @@ func (a *App) labUpCmd() *cobra.Command {
 			if !f.json {
 				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is up. Other commands join it with --lab. Ctrl-C stops it; the machines keep their disks.\n", l.site.Name)
 			}
+			stop := make(chan struct{})
+			a.interrupts.gently(func() { close(stop) }, "")
+			defer a.interrupts.gently(nil, "")
 			select {
-			case <-a.Interrupts:
+			case <-stop:
 			case <-c.Context().Done():
 			}
 			return nil
 		},
 	}
-	f.add(c.Flags())
+	f.addLabStart(c.Flags())
+	f.addState(c.Flags())
+	f.addJSON(c.Flags())
 	return c
 }
 
@@ -92,11 +98,12 @@ func (a *App) labShowCmd() *cobra.Command {
 		Short: "Print the machines' whole state as JSON",
 		Args:  oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			l, err := a.load(args[0], f)
+			f.lab = true
+			p, err := a.place(args[0], f)
 			if err != nil {
 				return err
 			}
-			data, err := lab.Show(l.labDir())
+			data, err := lab.Show(p.labDir())
 			if err != nil {
 				return err
 			}
@@ -104,7 +111,7 @@ func (a *App) labShowCmd() *cobra.Command {
 			return err
 		},
 	}
-	f.add(c.Flags())
+	f.addState(c.Flags())
 	return c
 }
 
@@ -115,18 +122,23 @@ func (a *App) labResetCmd() *cobra.Command {
 		Short: "Forget the machines: the next start delivers them anew, and the journal of the lab's runs goes with them",
 		Args:  oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			l, err := a.load(args[0], f)
+			f.lab = true
+			p, err := a.place(args[0], f)
 			if err != nil {
 				return err
 			}
-			if err := lab.Reset(l.labDir()); err != nil {
+			// the machines first: they are refused while somebody serves them, and then the journal must stay as well
+			if err := lab.Reset(p.labDir()); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again\n", l.site.Name)
+			if err := journal.Remove(p.state); err != nil {
+				return err
+			}
+			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again; the journal of its runs is forgotten\n", p.site.Name)
 			return nil
 		},
 	}
-	f.add(c.Flags())
+	f.addState(c.Flags())
 	return c
 }
 

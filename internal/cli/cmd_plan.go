@@ -37,12 +37,12 @@ func (a *App) validateCmd() *cobra.Command {
 					"phases": len(l.program.Phases), "steps": len(l.program.Tasks()), "warnings": list})
 			}
 			a.showFindings(l)
-			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %d nodes, %d phases, %d steps, %d warnings\n",
-				args[0], l.program.Playbook, len(l.site.Nodes), len(l.program.Phases), len(l.program.Tasks()), len(l.findings))
+			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %s, %s, %s, %s\n", args[0], l.program.Playbook, view.Count(len(l.site.Nodes), "node"),
+				view.Count(len(l.program.Phases), "phase"), view.Count(len(l.program.Tasks()), "step"), view.Count(len(l.findings), "warning"))
 			return nil
 		},
 	}
-	f.add(c.Flags())
+	f.addJSON(c.Flags())
 	return c
 }
 
@@ -69,22 +69,23 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 				return err
 			}
 			defer func() { err = errors.Join(err, fl.close()) }()
-			entries, err := a.readJournal(c.Context(), l)
+			entries, err := a.readJournal(c.Context(), l.place)
 			if err != nil {
 				return err
 			}
-			p, err := engine.MakePlan(c.Context(), a.options(l, fl, f, frozen(entries), nil))
+			p, err := engine.MakePlan(c.Context(), a.options(l, fl, f, frozen(entries)))
 			if err != nil {
 				return err
 			}
 			if out != "" {
-				if p.SitePath, err = filepath.Rel(filepath.Dir(out), args[0]); err != nil {
-					p.SitePath = args[0]
+				if p.SitePath, err = seenFrom(out, args[0]); err != nil {
+					return err
 				}
 				if err := p.Save(out); err != nil {
 					return err
 				}
-				fmt.Fprintf(a.Stderr, "saved to %s; deploy apply %s runs exactly this\n", out, out)
+				again := runFlags{siteFlags: siteFlags{lab: f.lab, state: f.state}}.again("apply", out)
+				fmt.Fprintf(a.Stderr, "saved to %s; %s runs exactly this\n", out, again)
 			}
 			w := redactingWriter{a.Stdout, &a.redact}
 			if err := writePlan(w, p, format, view.Options{Verbose: f.verbose, Color: a.color()}); err != nil {
@@ -96,10 +97,28 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 			return nil
 		},
 	}
-	f.add(c.Flags())
+	f.addMachines(c.Flags())
+	f.addSelection(c.Flags())
+	f.addTimes(c.Flags())
 	c.Flags().StringVarP(&out, "out", "o", "", "save the plan to this file")
 	c.Flags().StringVar(&format, "format", "text", "text, json or markdown")
 	return c
+}
+
+// seenFrom is the path of a site file as seen from the directory of a plan, so that both can be moved together. On another volume it
+// is the whole path.
+func seenFrom(plan, site string) (string, error) {
+	plan, err := filepath.Abs(plan)
+	if err != nil {
+		return "", err
+	}
+	if site, err = filepath.Abs(site); err != nil {
+		return "", err
+	}
+	if rel, err := filepath.Rel(filepath.Dir(plan), site); err == nil {
+		return rel, nil
+	}
+	return site, nil
 }
 
 func writePlan(w io.Writer, p *engine.Plan, format string, o view.Options) error {

@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -21,15 +22,15 @@ func (a *App) statusCmd() *cobra.Command {
 		Long:  "Reads the journal alone and asks no machine: deploy plan is the command that looks.",
 		Args:  oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := a.load(args[0], f)
+			p, err := a.place(args[0], f)
 			if err != nil {
 				return err
 			}
-			entries, err := a.readJournal(c.Context(), l)
+			entries, err := a.readJournal(c.Context(), p)
 			if err != nil {
 				return err
 			}
-			s, err := engine.Status(entries, l.program)
+			s, err := a.status(p, entries)
 			if err != nil {
 				return err
 			}
@@ -40,8 +41,22 @@ func (a *App) statusCmd() *cobra.Command {
 			return nil
 		},
 	}
-	f.add(c.Flags())
+	f.addLab(c.Flags())
+	f.addState(c.Flags())
+	f.addJSON(c.Flags())
+	f.addVerbose(c.Flags())
 	return c
+}
+
+// status lays the journal over the playbook. One that cannot be read any more does not hide what was done.
+func (a *App) status(p place, entries []journal.Entry) (*engine.StatusReport, error) {
+	l, err := a.compile(p)
+	if err == nil {
+		return engine.Status(entries, l.program)
+	}
+	fmt.Fprintln(a.Stderr, "warning: the site and its playbook do not fit together as they stand, so this is the journal alone:\n  "+
+		a.redact.Redact(strings.ReplaceAll(err.Error(), "\n", "\n  ")))
+	return engine.JournalStatus(entries, p.site.Name)
 }
 
 func (a *App) historyCmd() *cobra.Command {
@@ -51,11 +66,11 @@ func (a *App) historyCmd() *cobra.Command {
 		Short: "Print the journal, entry by entry",
 		Args:  oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error {
-			l, err := a.load(args[0], f)
+			p, err := a.place(args[0], f)
 			if err != nil {
 				return err
 			}
-			entries, err := a.readJournal(c.Context(), l)
+			entries, err := a.readJournal(c.Context(), p)
 			if err != nil {
 				return err
 			}
@@ -75,7 +90,9 @@ func (a *App) historyCmd() *cobra.Command {
 			return w.Flush()
 		},
 	}
-	f.add(c.Flags())
+	f.addLab(c.Flags())
+	f.addState(c.Flags())
+	f.addJSON(c.Flags())
 	return c
 }
 

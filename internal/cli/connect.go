@@ -56,6 +56,10 @@ func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err 
 		return fl, nil
 	}
 	if at, up := lab.Attach(l.labDir()); up {
+		if f.labDelay != "" || len(f.faults) > 0 {
+			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is up already and keeps the faults and the delay that it was started with", l.site.Name),
+				"give --fault and --lab-delay to deploy lab up, or stop that one first")
+		}
 		fl.endpoints = at
 		return fl, nil
 	}
@@ -125,7 +129,7 @@ func (fl *fleet) session(ctx context.Context, name string) (node.Session, error)
 			jobs[name] = direct.Credential{User: c.user, Password: c.password}
 		}
 	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: name, Credentials: jobs, Log: fl.log.With("node", name)})
+	s, err := direct.Open(ctx, conn, direct.Options{Node: name, Credentials: jobs, Log: fl.log})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

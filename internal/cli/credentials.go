@@ -27,13 +27,13 @@ type credential struct {
 
 // credentials finds every secret that the site names, once, before anything is touched.
 func (a *App) credentials(ctx context.Context, l *loaded, f siteFlags) (map[string]credential, error) {
-	resolver := secret.NewResolver(filepath.Dir(l.site.Path), func(_ context.Context, question string) (string, error) {
+	resolver := secret.NewResolver(filepath.Dir(l.site.Path), func(ctx context.Context, question string) (string, error) {
 		if a.ReadPassword == nil {
 			return "", errors.New("there is no terminal to ask on")
 		}
 		fmt.Fprintf(a.Stderr, "%s: ", strings.TrimSuffix(question, ":"))
 		defer fmt.Fprintln(a.Stderr)
-		return a.ReadPassword()
+		return a.ReadPassword(ctx)
 	})
 	resolver.LookupEnv = func(name string) (string, bool) { v := a.Env(name); return v, v != "" }
 	out := map[string]credential{}

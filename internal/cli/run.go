@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"deploy/internal/engine"
-	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/internal/view"
@@ -29,12 +27,15 @@ type runFlags struct {
 	rebootTimeout     time.Duration
 }
 
-func (f *runFlags) add(fs *pflag.FlagSet) {
-	f.siteFlags.add(fs)
+// addSelection adds the flags that choose a part of the program.
+func (f *runFlags) addSelection(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.only, "phase", nil, "run only these phases; what they need must be done")
 	fs.StringSliceVar(&f.skip, "skip", nil, "leave these phases out")
 	fs.StringSliceVar(&f.nodes, "node", nil, "work only on these nodes")
 	fs.IntVar(&f.parallel, "parallel", 16, "nodes that work at the same time")
+}
+
+func (f *runFlags) addTimes(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.stepTimeout, "step-timeout", 0, "for steps without a time of their own (default 10m)")
 	fs.DurationVar(&f.rebootTimeout, "reboot-timeout", 0, "until a restarted machine serves again (default 20m)")
 }
@@ -44,14 +45,58 @@ func (f *runFlags) addAnswers(fs *pflag.FlagSet) {
 	fs.StringArrayVar(&f.sign, "sign", nil, "sign a gate off: TASK=what was done (may be given several times)")
 }
 
-// options puts the engine's options together.
-func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal, events func(engine.Event)) engine.Options {
-	return engine.Options{
-		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Events: events, Now: a.Now,
-		Who: who(), Version: a.Version, Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout,
-		Only: f.only, Skip: f.skip, Nodes: f.nodes,
-		Approve: a.approver(f), Gate: a.gatekeeper(fl, f), Redact: a.redact.Redact,
+// again is the command line that does the same once more, for a person to copy.
+func (f runFlags) again(command, path string) string {
+	words := []string{"deploy", command}
+	if f.lab {
+		words = append(words, "--lab")
 	}
+	if f.approve {
+		words = append(words, "--auto-approve")
+	}
+	for _, list := range []struct {
+		flag   string
+		values []string
+	}{{"--state-dir", nonEmpty(f.state)}, {"--phase", f.only}, {"--skip", f.skip}, {"--node", f.nodes}} {
+		if len(list.values) > 0 {
+			words = append(words, list.flag, quote(strings.Join(list.values, ",")))
+		}
+	}
+	return strings.Join(append(words, quote(path)), " ")
+}
+
+func nonEmpty(s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{s}
+}
+
+// quote makes one word of a shell of s.
+func quote(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("_-./,:@%+=", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}
+
+// options puts the engine's options together, for a look. A run adds talk's.
+func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engine.Options {
+	return engine.Options{
+		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
+		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout,
+		Only: f.only, Skip: f.skip, Nodes: f.nodes, Redact: a.redact.Redact,
+	}
+}
+
+// with joins the options of a run to the person before it.
+func (t *talk) with(o engine.Options, command, run string) engine.Options {
+	o.Command, o.Run = command, run
+	o.Events, o.Approve, o.Gate, o.Stop = t.event, t.approve, t.gate, t.stop
+	return o
 }
 
 // view makes the view that fits the output.
@@ -83,55 +128,6 @@ func (a *App) interactive(f siteFlags) bool {
 	return ok
 }
 
-// question asks and returns the answer, trimmed.
-func (a *App) question(text string) (string, error) {
-	fmt.Fprint(a.Stderr, text+" ")
-	line, err := bufio.NewReader(a.Stdin).ReadString('\n')
-	if err != nil && line == "" {
-		return "", fmt.Errorf("cannot read the answer: %w", err)
-	}
-	return strings.TrimSpace(line), nil
-}
-
-// approver answers for points of no return.
-func (a *App) approver(f runFlags) func(context.Context, engine.Approval) (bool, error) {
-	return func(_ context.Context, ask engine.Approval) (bool, error) {
-		if f.approve {
-			return true, nil
-		}
-		if !a.interactive(f.siteFlags) {
-			return false, hint.Wrap(fmt.Errorf("%s is a point of no return (%s)", ask.Task, ask.Why), "read the plan, then give --auto-approve")
-		}
-		answer, err := a.question(fmt.Sprintf("%s cannot be undone: %s\nType the word yes to go on:", ask.Task, ask.Why))
-		return answer == "yes", err
-	}
-}
-
-// gatekeeper answers for gates: a sign-off given on the command line, the lab's own operator, or a person at the terminal.
-func (a *App) gatekeeper(fl *fleet, f runFlags) func(context.Context, engine.GateRequest) (engine.Signature, bool, error) {
-	return func(ctx context.Context, g engine.GateRequest) (engine.Signature, bool, error) {
-		for _, s := range f.sign {
-			if task, text, ok := strings.Cut(s, "="); ok && task == g.Task {
-				return engine.Signature{By: who(), Text: text, At: a.Now()}, true, nil
-			}
-		}
-		if fl.endpoints != nil && g.Gate.Operator != "" {
-			if err := fl.operate(ctx, g); err != nil {
-				return engine.Signature{}, false, err
-			}
-			return engine.Signature{By: "the lab's operator", Text: g.Gate.Operator, At: a.Now()}, true, nil
-		}
-		if !a.interactive(f.siteFlags) {
-			return engine.Signature{}, false, nil
-		}
-		answer, err := a.question(fmt.Sprintf("\n%s (%s)\n\n%s\n\nSay what was done to sign, or press Enter to leave it for later:", g.Gate.Title, g.Task, g.Gate.Text))
-		if err != nil || answer == "" {
-			return engine.Signature{}, false, err
-		}
-		return engine.Signature{By: who(), Text: answer, At: a.Now()}, true, nil
-	}
-}
-
 // operate lets the lab play a person's act: a program that only emulated machines have does it on the machine.
 func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 	exec, err := fl.session(ctx, g.Node)
@@ -149,33 +145,9 @@ func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 	return nil
 }
 
-// stopSignal turns the first Ctrl-C into a clean stop and the second into leaving at once.
-func (a *App) stopSignal(done <-chan struct{}) <-chan struct{} {
-	stop := make(chan struct{})
-	go func() {
-		asked := false
-		for {
-			select {
-			case <-done:
-				return
-			case <-a.Interrupts:
-				if asked {
-					fmt.Fprintln(a.Stderr, "left at once; what was under way is unknown and will be looked at by the next run")
-					a.Exit(ExitForced)
-					return
-				}
-				asked = true
-				fmt.Fprintln(a.Stderr, "stopping when the steps under way are done; Ctrl-C again leaves at once")
-				close(stop)
-			}
-		}
-	}()
-	return stop
-}
-
 // openJournal opens a site's journal for writing.
-func (a *App) openJournal(l *loaded, run string) (journal.Journal, func() error, error) {
-	st, err := journal.Open(l.state, journal.OpenOptions{Who: who(), Run: run, Now: a.Now})
+func (a *App) openJournal(p place, run string) (journal.Journal, func() error, error) {
+	st, err := journal.Open(p.state, journal.OpenOptions{Who: who(), Run: run, Now: a.Now})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -187,8 +159,8 @@ func (a *App) openJournal(l *loaded, run string) (journal.Journal, func() error,
 }
 
 // readJournal reads what there is; a site that was never applied has no entries.
-func (a *App) readJournal(ctx context.Context, l *loaded) ([]journal.Entry, error) {
-	st, err := journal.OpenReadOnly(l.state)
+func (a *App) readJournal(ctx context.Context, p place) ([]journal.Entry, error) {
+	st, err := journal.OpenReadOnly(p.state)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}

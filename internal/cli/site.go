@@ -1,18 +1,21 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
 
+	"deploy/internal/hint"
+	"deploy/internal/rules"
 	"deploy/inventory"
 	"deploy/playbooks"
 	"deploy/steps"
 )
 
-// siteFlags are the flags of every command that reads a site.
+// siteFlags are the flags of the commands that read a site. A command adds those that mean something to it.
 type siteFlags struct {
 	lab      bool
 	labDelay string
@@ -23,57 +26,129 @@ type siteFlags struct {
 	debug    string
 }
 
-func (f *siteFlags) add(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.lab, "lab", false, "run on the site's emulated machines instead of the real ones")
+// addState adds what says whose journal is meant.
+func (f *siteFlags) addState(fs *pflag.FlagSet) {
+	fs.StringVar(&f.state, "state-dir", "", "where journal, lock and lab live (default .deploy/<site> beside the site file)")
+}
+
+func (f *siteFlags) addLab(fs *pflag.FlagSet) {
+	fs.BoolVar(&f.lab, "lab", false, "the site's emulated machines instead of the real ones, with a journal of their own")
+}
+
+// addLabStart adds what a lab is started with.
+func (f *siteFlags) addLabStart(fs *pflag.FlagSet) {
 	fs.StringVar(&f.labDelay, "lab-delay", "", "with --lab: delay added to every request, like 5ms")
 	fs.StringArrayVar(&f.faults, "fault", nil, "with --lab: a fault to play, see deploy lab faults (may be given several times)")
-	fs.StringVar(&f.state, "state-dir", "", "where journal and lock live (default .deploy/<site> beside the site file)")
-	fs.BoolVar(&f.json, "json", false, "write JSON instead of text")
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show also what needed nothing")
+}
+
+func (f *siteFlags) addDebug(fs *pflag.FlagSet) {
 	fs.StringVar(&f.debug, "debug-log", "", "write a debug log to this file; it holds no secrets")
+}
+
+func (f *siteFlags) addJSON(fs *pflag.FlagSet) {
+	fs.BoolVar(&f.json, "json", false, "write JSON instead of text")
+}
+
+func (f *siteFlags) addVerbose(fs *pflag.FlagSet) {
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show also what needed nothing")
+}
+
+// addMachines adds everything that a command which reaches machines takes.
+func (f *siteFlags) addMachines(fs *pflag.FlagSet) {
+	f.addLab(fs)
+	f.addLabStart(fs)
+	f.addState(fs)
+	f.addJSON(fs)
+	f.addVerbose(fs)
+	f.addDebug(fs)
+}
+
+// place is a site file and where its journal and lab live.
+type place struct {
+	site  *inventory.Site
+	state string
 }
 
 // loaded is a site with its playbook, compiled.
 type loaded struct {
-	site     *inventory.Site
-	book     *playbooks.Playbook
+	place
 	program  *steps.Program
 	findings []playbooks.Finding
-	state    string
+}
+
+// place reads the site file alone. The lab's runs have a state directory of their own, below that of the real machines: what was done
+// in the lab was not done to them.
+func (a *App) place(path string, f siteFlags) (place, error) {
+	if !f.lab && (f.labDelay != "" || len(f.faults) > 0) {
+		return place{}, hint.Wrap(errors.New("--fault and --lab-delay are for the lab alone"), "add --lab; real machines have faults of their own")
+	}
+	site, err := inventory.Load(path)
+	if err != nil {
+		return place{}, err
+	}
+	state := f.state
+	if state == "" {
+		state = filepath.Join(filepath.Dir(path), ".deploy", site.Name)
+	}
+	if f.lab {
+		state = filepath.Join(state, "lab")
+	}
+	return place{site, state}, nil
 }
 
 // load reads, compiles and judges. Nothing is touched. Rules that must hold are errors, the others are findings.
 func (a *App) load(path string, f siteFlags) (*loaded, error) {
-	site, err := inventory.Load(path)
+	p, err := a.place(path, f)
 	if err != nil {
 		return nil, err
 	}
-	book, err := playbooks.Load(site)
-	if err != nil {
-		return nil, err
-	}
-	program, findings, err := book.Compile(site, a.Registry)
-	if err != nil {
-		return nil, err
-	}
-	state := f.state
-	if state == "" {
-		state = stateDir(path, site.Name)
-	}
-	return &loaded{site: site, book: book, program: program, findings: findings, state: state}, nil
+	return a.compile(p)
 }
 
-// stateDir is where a site's journal lives by default.
-func stateDir(path, site string) string {
-	return filepath.Join(filepath.Dir(path), ".deploy", site)
+func (a *App) compile(p place) (*loaded, error) {
+	if err := unsupported(p.site); err != nil {
+		return nil, err
+	}
+	book, err := playbooks.Load(p.site)
+	if err != nil {
+		return nil, err
+	}
+	program, findings, err := book.Compile(p.site, a.Registry)
+	if err != nil {
+		return nil, err
+	}
+	return &loaded{place: p, program: program, findings: findings}, nil
 }
 
-// labDir is where the lab's machines live.
-func (l *loaded) labDir() string { return filepath.Join(l.state, "lab") }
+// unsupported refuses what the language has and this program does not do yet, at its place in the file.
+func unsupported(s *inventory.Site) error {
+	var errs []error
+	for i, n := range s.Nodes {
+		refuse := func(key, value string) {
+			at, ok := s.Positions[fmt.Sprintf("inventory.nodes[%d].%s", i, key)]
+			if !ok {
+				at = s.Positions["inventory.defaults."+key]
+			}
+			errs = append(errs, errors.New(playbooks.Finding{Severity: rules.Must, File: s.Path, Line: at.Line, Col: at.Col,
+				Message: fmt.Sprintf("node %q has %s: %s, and this version runs steps only from the controller, over winrm or ssh", n.Name, key, value),
+				Hint:    map[string]string{"transport": "write winrm or ssh", "agent": "leave it out, or write auto or never"}[key]}.String()))
+		}
+		if n.Transport == "local" {
+			refuse("transport", n.Transport)
+		}
+		if n.Agent == "always" {
+			refuse("agent", n.Agent)
+		}
+	}
+	return errors.Join(errs...)
+}
 
-// showFindings prints the warnings of the rules, once, on stderr.
+// labDir is where the lab's machines live, beside the journal of the lab's runs.
+func (p place) labDir() string { return filepath.Join(p.state, "machines") }
+
+// showFindings prints the warnings of the rules, once, on stderr. Each says itself that it is one.
 func (a *App) showFindings(l *loaded) {
 	for _, f := range l.findings {
-		fmt.Fprintln(a.Stderr, strings.TrimRight("warning: "+f.String(), "\n"))
+		fmt.Fprintln(a.Stderr, strings.TrimRight(f.String(), "\n"))
 	}
 }

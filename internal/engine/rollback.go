@@ -258,7 +258,7 @@ func (r *run) undoOne(ctx context.Context, sa standingAct, leave []string) error
 		return nil
 	case DoStop:
 		err := &TaskError{"undo", sa.task.ID, sa.task.Node, hint.Wrap(fmt.Errorf("%s: %w", why, ErrNoReturn),
-			"what was done after it is taken back; to go on past it, name it as one to leave as it is")}
+			"what was done after it is taken back; --leave "+sa.task.ID+" passes over it and goes on")}
 		r.emit(event(EvUndoFailed, sa.task).failed(err))
 		return err
 	}

@@ -22,6 +22,7 @@ type live struct {
 	start   time.Time
 	active  map[string]*activity // by task
 	drawn   int                  // lines of the block on the screen
+	aside   int                  // somebody else writes below: no block meanwhile
 	stop    chan struct{}
 	stopped sync.WaitGroup
 	once    sync.Once
@@ -65,6 +66,19 @@ func (v *live) Close() {
 		defer v.mu.Unlock()
 		v.erase()
 	})
+}
+
+func (v *live) Aside(f func()) {
+	v.mu.Lock()
+	v.erase()
+	v.aside++
+	v.mu.Unlock()
+	defer func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		v.aside--
+	}()
+	f()
 }
 
 func (v *live) Event(e engine.Event) {
@@ -118,11 +132,15 @@ func (v *live) erase() {
 }
 
 func (v *live) draw() {
-	if v.start.IsZero() {
+	if v.start.IsZero() || v.aside > 0 {
 		return
 	}
 	now := v.o.Now()
-	width := max(20, v.o.Width()-1)
+	width := v.o.Width()
+	if width <= 0 {
+		width = 80 // a terminal that does not know its size, as over a serial line
+	}
+	width = max(20, width-1)
 	lines := []string{fmt.Sprintf("%7s  %s", elapsed(now.Sub(v.start)), strings.TrimSpace(v.phase+"  "+v.title))}
 	list := make([]*activity, 0, len(v.active))
 	for _, a := range v.active {

@@ -17,6 +17,7 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	for _, n := range p.Nodes {
 		fmt.Fprintf(w, "  %-16s windows %s (%s), PowerShell %s, %s%s\n", n.Name, n.Facts.Release, n.Facts.Version, n.Facts.PowerShell, n.Mode, dash(n.Why))
 	}
+	final := finals(p)
 	for _, ph := range p.Phases {
 		asWished := 0
 		fmt.Fprintf(w, "\n%s  %s", paint.bold(ph.ID), ph.Title)
@@ -30,7 +31,7 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 					asWished++
 					continue
 				}
-				planTask(w, s, t, paint)
+				planTask(w, s, t, final[t.ID], paint)
 			}
 		}
 		if asWished > 0 {
@@ -52,17 +53,26 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 func PlanCounts(p *engine.Plan) string {
 	c := p.Counts
 	if !p.HasChanges() {
-		return fmt.Sprintf("no changes: %d steps, all as wished", c.Tasks)
+		return fmt.Sprintf("no changes: %s, all as wished", Count(c.Tasks, "step"))
 	}
-	return fmt.Sprintf("%d steps: %d to do, %d unknown until an earlier step has run, %d as wished", c.Tasks, c.Change, c.Unknown, c.NoOp)
+	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d as wished", Count(c.Tasks, "step"), c.Change, c.Unknown, c.NoOp)
 }
 
-func planTask(w io.Writer, s engine.PlanStep, t engine.PlanTask, paint painter) {
+// finals are the tasks that cannot be undone, by the plan's own list: a kind without a way back is in it whatever its diff says.
+func finals(p *engine.Plan) map[string]bool {
+	out := map[string]bool{}
+	for _, n := range p.NoReturn {
+		out[n.Task] = true
+	}
+	return out
+}
+
+func planTask(w io.Writer, s engine.PlanStep, t engine.PlanTask, final bool, paint painter) {
 	mark := map[steps.Action]string{steps.Create: paint.good("+"), steps.Update: paint.warn("~"), steps.Delete: paint.bad("-"),
 		steps.Run: paint.warn(">"), steps.Unknown: paint.dim("?"), steps.NoOp: " "}[t.Diff.Action]
 	name := strings.TrimSuffix(t.ID, "@"+t.Node)
 	_, name, _ = strings.Cut(name, "/")
-	fmt.Fprintf(w, "  %s %-14s %-34s %s%s\n", mark, t.Node, name, paint.dim(t.Kind+via(t.Diff.Via)), marks(t, paint))
+	fmt.Fprintf(w, "  %s %-14s %-34s %s%s\n", mark, t.Node, name, paint.dim(t.Kind+via(t.Diff.Via)), marks(t, final, paint))
 	switch t.Diff.Action {
 	case steps.Unknown:
 		fmt.Fprintf(w, "      unknown until %s\n", unknownUntil(t.Diff))
@@ -102,13 +112,13 @@ func via(v string) string {
 }
 
 // marks are the words behind a step that a reviewer must not miss.
-func marks(t engine.PlanTask, paint painter) string {
+func marks(t engine.PlanTask, final bool, paint painter) string {
 	var m []string
 	if t.Diff.Action == steps.NoOp {
 		return ""
 	}
 	e := t.Diff.Effects
-	if e.PointOfNoReturn != "" {
+	if final {
 		m = append(m, paint.bad("NO RETURN"))
 	}
 	if t.Gate != nil {
@@ -179,6 +189,7 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	mdNotes(w, "Interruptions", p.Interruptions)
 	mdNotes(w, "Failovers", p.Failovers)
 	mdNotes(w, "Warnings", p.Warnings)
+	final := finals(p)
 	for _, ph := range p.Phases {
 		var rows []string
 		for _, s := range ph.Steps {
@@ -187,6 +198,9 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 					continue
 				}
 				var what []string
+				if final[t.ID] {
+					what = append(what, "**no return**")
+				}
 				if t.Diff.Action == steps.Unknown {
 					what = append(what, "unknown until "+unknownUntil(t.Diff))
 				}

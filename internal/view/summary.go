@@ -33,17 +33,22 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 	var words []string
 	switch {
 	case s.How == engine.HowDone && c.Undone > 0:
-		words = append(words, paint.good(fmt.Sprintf("%d steps undone", c.Undone)))
+		words = append(words, paint.good(Count(c.Undone, "step")+" undone"))
 	case s.How == engine.HowDone && c.Change == 0:
-		words = append(words, paint.good("no changes"), fmt.Sprintf("%d steps as wished", c.NoOp))
+		words = append(words, paint.good("no changes"), Count(c.NoOp, "step")+" as wished")
 	default:
 		mark := paint.good
 		if s.How != engine.HowDone {
 			mark = paint.bad
 		}
-		words = append(words, mark(s.How), fmt.Sprintf("%d steps changed", c.Change), fmt.Sprintf("%d as wished", c.NoOp))
-		if c.Undone > 0 {
-			words = append(words, fmt.Sprintf("%d undone", c.Undone))
+		words = append(words, mark(s.How))
+		if c.Undone > 0 && c.Change == 0 { // a rollback
+			words = append(words, Count(c.Undone, "step")+" undone")
+		} else {
+			words = append(words, Count(c.Change, "step")+" changed", fmt.Sprintf("%d as wished", c.NoOp))
+			if c.Undone > 0 {
+				words = append(words, fmt.Sprintf("%d undone", c.Undone))
+			}
 		}
 		if c.Failed > 0 {
 			words = append(words, fmt.Sprintf("%d failed", c.Failed))
@@ -53,7 +58,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 		}
 	}
 	if s.Reboots > 0 {
-		words = append(words, fmt.Sprintf("%d restarts", s.Reboots))
+		words = append(words, Count(s.Reboots, "restart"))
 	}
 	fmt.Fprintf(w, "\n%s in %s\n", strings.Join(words, ", "), elapsed(s.Elapsed))
 }
@@ -71,7 +76,7 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		fmt.Fprintf(w, "  %s\n", r.Error)
 	}
 	for _, m := range r.Moved {
-		fmt.Fprintf(w, "  %s has changed since\n", m)
+		fmt.Fprintf(w, "  %s since\n", m)
 	}
 	fmt.Fprintln(w)
 	for _, p := range s.Phases {
@@ -98,33 +103,50 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s\n", t.ID)
 	}
 	if s.Open > 0 {
-		fmt.Fprintf(w, "\n%d steps are neither done nor undone as far as is known; the next apply looks at the machines and settles them\n", s.Open)
+		fmt.Fprintf(w, "\nopen, so that nobody knows whether it is done: %s; the next apply looks at the machines and settles it\n", Count(s.Open, "step"))
 	}
 }
 
-// RollbackPlan writes what a rollback would do.
+// RollbackPlan writes what a rollback would do, up to where it stops.
 func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 	paint := painter{o.Color}
-	n := 0
+	if len(p.Acts) == 0 {
+		fmt.Fprintln(w, "nothing to undo: the journal holds nothing that was done and not taken back")
+		return
+	}
+	var beyond []string
+	unreached := 0
 	for _, a := range p.Acts {
-		switch a.Do {
-		case engine.DoUndo:
-			n++
+		switch {
+		case a.Beyond:
+			unreached++
+			if a.Do == engine.DoStop {
+				beyond = append(beyond, a.Task)
+			}
+		case a.Do == engine.DoUndo:
 			fmt.Fprintf(w, "  %s %s\n", paint.bad("-"), a.Task)
 			for _, c := range a.Changes {
 				fmt.Fprintf(w, "      %s: %s\n", c.Attr, Change(c))
 			}
-		case engine.DoPass:
+		case a.Do == engine.DoPass:
 			if o.Verbose {
 				fmt.Fprintf(w, "    %s  nothing to undo\n", a.Task)
 			}
-		case engine.DoLeave:
+		case a.Do == engine.DoLeave:
 			fmt.Fprintf(w, "    %s  left as it is%s\n", a.Task, dash(a.Why))
-		case engine.DoStop:
+		case a.Open:
+			fmt.Fprintf(w, "  %s %s  rollback stops here unless the node shows that it was not done%s\n", paint.bad("!"), a.Task, dash(a.Why))
+		default:
 			fmt.Fprintf(w, "  %s %s  rollback stops here%s\n", paint.bad("!"), a.Task, dash(a.Why))
 		}
 	}
-	fmt.Fprintf(w, "%d steps would be undone\n", n)
+	if unreached > 0 {
+		fmt.Fprintf(w, "    beyond it: %s, which --leave of it would let rollback come to\n", Count(unreached, "act"))
+		for _, t := range beyond {
+			fmt.Fprintf(w, "      %s  cannot be undone either\n", t)
+		}
+	}
+	fmt.Fprintf(w, "%s would be undone\n", Count(p.Undoes(), "step"))
 }
 
 func firstOf(list ...string) string {

@@ -16,6 +16,8 @@ import (
 // View shows events as they come. It is not safe for concurrent use: the engine sends one event at a time.
 type View interface {
 	Event(e engine.Event)
+	// Aside takes the live status away while f says something beside the view, or asks a question, and puts it back.
+	Aside(f func())
 	// Close takes away what was only there for the moment (the live status) and ends background work.
 	Close()
 }
@@ -26,8 +28,16 @@ type Options struct {
 	Live    bool       // the output is a terminal
 	Color   bool       // use colour (a terminal, and NO_COLOR is not set)
 	Verbose bool       // show steps that had nothing to do
-	Width   func() int // of the terminal, in columns; nil means 100
+	Width   func() int // of the terminal, in columns; nil or a width of 0 means 80
 	Now     func() time.Time
+}
+
+// Count is a number and the word for the things it counts: "1 step", "2 steps".
+func Count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }
 
 // New makes the view that o asks for.
@@ -36,7 +46,7 @@ func New(w io.Writer, o Options) View {
 		o.Now = time.Now
 	}
 	if o.Width == nil {
-		o.Width = func() int { return 100 }
+		o.Width = func() int { return 0 }
 	}
 	switch {
 	case o.JSON:
@@ -51,6 +61,7 @@ func New(w io.Writer, o Options) View {
 type jsonView struct{ enc *json.Encoder }
 
 func (v *jsonView) Event(e engine.Event) { _ = v.enc.Encode(e) }
+func (v *jsonView) Aside(f func())       { f() }
 func (v *jsonView) Close()               {}
 
 // plain writes lines that stay.
@@ -65,7 +76,8 @@ type plain struct {
 	widest int
 }
 
-func (v *plain) Close() {}
+func (v *plain) Aside(f func()) { f() }
+func (v *plain) Close()         {}
 
 func (v *plain) Event(e engine.Event) {
 	for _, line := range v.lines(e) {
@@ -106,7 +118,7 @@ func (v *plain) lines(e engine.Event) []string {
 	case engine.EvConnected:
 		return []string{line(" ", "connected", v.paint.dim(e.Text))}
 	case engine.EvRetry:
-		return detail([]string{line(v.paint.warn("~"), "link", "trying again "+e.Text)}, e.Error)
+		return detail([]string{line(v.paint.warn("~"), "link", "trying again in "+e.Text)}, e.Error)
 	case engine.EvPhaseStart:
 		v.phase, v.noop, v.done = e.Phase, 0, 0
 		return []string{fmt.Sprintf("%s  %s", at, v.paint.bold("== "+e.Phase+": "+e.Text))}
@@ -115,7 +127,7 @@ func (v *plain) lines(e engine.Event) []string {
 	case engine.EvNoOp:
 		v.noop++
 		if v.o.Verbose {
-			return []string{line(" ", task, v.paint.dim("as wished"))}
+			return []string{line(" ", task, v.paint.dim(firstOf(e.Text, "as wished")))}
 		}
 	case engine.EvDone:
 		v.done++

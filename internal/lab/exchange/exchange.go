@@ -49,11 +49,16 @@ func Types() []failover.Type {
 }
 
 // Family is Exchange on top of a failover family.
-type Family struct{ cluster *failover.Family }
+type Family struct {
+	cluster *failover.Family
+	// running are the machines on which setup is at work. It is a process, so it is not part of the state that is kept: after the
+	// lab has stopped, no setup runs. The world's lock guards it.
+	running map[string]bool
+}
 
 // Behaviours adds Exchange to machines whose clusters are f's.
 func Behaviours(f *failover.Family) *machine.Behaviours {
-	e := &Family{f}
+	e := &Family{cluster: f, running: map[string]bool{}}
 	return &machine.Behaviours{
 		Lookup:  []func(*machine.Ctx, string) machine.Tool{e.onMedia},
 		Cmdlets: e.cmdlets(),

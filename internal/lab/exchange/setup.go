@@ -153,7 +153,7 @@ func (s *setup) common() error {
 	case len(c.M.Pending) > 0:
 		return refuse("PendingRebootWindowsComponents", "a restart from an earlier installation is pending")
 	}
-	if c.M.Extra["exchange-setup"]["running"] == fmt.Sprint(c.M.Boots) {
+	if s.e.running[c.M.Name] {
 		return refuse("SetupAlreadyRunning", "another instance of setup is running")
 	}
 	if err := directory.Reachable(c); err != nil {
@@ -164,16 +164,8 @@ func (s *setup) common() error {
 
 // alone marks that setup runs on this machine, and returns what takes the mark away.
 func (s *setup) alone() func() {
-	if s.c.M.Extra == nil {
-		s.c.M.Extra = map[string]map[string]string{}
-	}
-	s.c.M.Extra["exchange-setup"] = map[string]string{"running": fmt.Sprint(s.c.M.Boots)}
-	return func() {
-		delete(s.c.M.Extra, "exchange-setup")
-		if len(s.c.M.Extra) == 0 {
-			s.c.M.Extra = nil
-		}
-	}
+	s.e.running[s.c.M.Name] = true
+	return func() { delete(s.e.running, s.c.M.Name) }
 }
 
 // stage is one step of setup that takes time and can be told to fail. The world is let go of meanwhile.

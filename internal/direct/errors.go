@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/resident"
 )
@@ -32,7 +33,20 @@ func refusalOf(name, op string, v any) error {
 	}
 	row := node.Row(m)
 	code := &node.CodeError{Op: op, Code: row.Int("code"), ID: row.String("id"), Category: row.String("category"), Text: row.String("text")}
-	return &refusal{node: name, code: code, kind: kindOf(op, code)}
+	var err error = &refusal{node: name, code: code, kind: kindOf(op, code)}
+	if isDiskFull(code.Code) {
+		err = hint.Wrap(err, "make room on that drive of "+name+", then run again")
+	}
+	return err
+}
+
+// isDiskFull knows ERROR_DISK_FULL, as it is and as an HRESULT, and the HRESULT of ERROR_HANDLE_DISK_FULL.
+func isDiskFull(code int64) bool {
+	switch code {
+	case 112, 0x80070070, 0x80070027:
+		return true
+	}
+	return false
 }
 
 // WMI's own codes (WbemErrorEnum). An invalid query can only mean a property that the class lacks, since nothing else varies in ours.

@@ -11,6 +11,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
+	"deploy/steps/look"
 )
 
 // CMS is a clustered mailbox server on shared storage. It runs on the node that shall be active first.
@@ -38,7 +39,8 @@ func cmsKind() steps.Kind {
 		Doc: "Looks in the cluster for a network name of that name with Exchange's System Attendant and Information Store in its group. Where there is none, it brings the server's disks " +
 			"to this node, runs setup.com /NewCms with shared storage as a job, and moves the disks into the group that setup made: setup leaves them where they were. " +
 			"Afterwards Exchange itself must call it a server on shared storage. Dependencies on the disks are the business of cluster.dependency.",
-		Undo:    "Moves the disks back to the groups where they were and runs setup.com /RemoveCMS. The first server of a cluster must be the last to go.",
+		Undo: "Moves the disks back to the groups where they were and runs setup.com /RemoveCMS, which refuses while there are mailboxes. What setup leaves in the data folder goes too when " +
+			"that folder was made with the server. The first server of a cluster must be the last to go.",
 		Proof:   proof,
 		Sources: []string{"How to install the active clustered mailbox role in a single copy cluster on Windows Server 2008", "Uninstalling a single copy cluster, Exchange 2007"},
 		Calls: append(append(append(clus.ReadCalls(), clus.DiskCalls()...), clus.HandCalls(clus.MoveGroup, clus.MoveResource)...),
@@ -195,7 +197,51 @@ func (s *CMS) make(ctx context.Context, n node.Node, v clus.View) error {
 	if err := mark(ctx, n, s.id(), "clustered mailbox server "+s.Name); err != nil {
 		return err
 	}
+	if err := s.noteFolders(ctx, n); err != nil {
+		return err
+	}
 	return runSetup(ctx, n, s.id(), s.Setup, s.As, "/NewCms", "/CMSName:"+s.Name, "/CMSIPAddress:"+s.Address, "/CMSSharedStorage", "/CMSDataPath:"+s.DataPath)
+}
+
+// madeKey holds, for as long as the server lives, which folders were made with it. The plan cannot know: the disk that they are on
+// may be with another node when it is made.
+func madeKey(name string) string { return markRoot + `\Made\` + strings.ToLower(name) }
+
+const (
+	foldersName = "Folders"
+	foldersSep  = "|" // no path holds it
+)
+
+func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
+	if _, found, err := look.RegistryValue(ctx, n, madeKey(s.Name), foldersName); err != nil || found {
+		return err // an earlier try was the first to come
+	}
+	folders, err := missingFolders(ctx, n, s.DataPath)
+	if err != nil {
+		return err
+	}
+	_, err = n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: foldersName, Type: "string", Data: strings.Join(folders, foldersSep)})
+	if err != nil {
+		return fmt.Errorf("cannot write down the folders of %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// dropFolders removes the data folder if it was made with the server, and the folders around it that are empty then.
+func dropFolders(ctx context.Context, n node.Node, name string) error {
+	v, found, err := look.RegistryValue(ctx, n, madeKey(name), foldersName)
+	if err != nil || !found {
+		return err
+	}
+	if folders := strings.Split(v.Text(), foldersSep); folders[0] != "" {
+		if _, err := n.Do(ctx, node.Remove{Path: folders[0], Tree: true}); err != nil {
+			return fmt.Errorf("cannot remove the data folder of %s: %w", name, err)
+		}
+		if err := dropEmpty(ctx, n, folders[1:]); err != nil {
+			return err
+		}
+	}
+	return dropKey(ctx, n, madeKey(name))
 }
 
 // alone refuses a node that runs another clustered mailbox server: one node runs one of them at a time.
@@ -311,6 +357,9 @@ func (s *CMS) Undo(ctx context.Context, n node.Node, before json.RawMessage) err
 		if found {
 			return fmt.Errorf("setup ended well on %s, but clustered mailbox server %s is still in the cluster", n.Facts().Computer, b.Name)
 		}
+	}
+	if err := dropFolders(ctx, n, b.Name); err != nil {
+		return err
 	}
 	return unmark(ctx, n, s.id())
 }

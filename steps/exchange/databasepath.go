@@ -23,6 +23,8 @@ type databasePathBefore struct {
 	StorageGroup string `json:"storage_group"`
 	Name         string `json:"name"`
 	Path         string `json:"path"`
+	// Folders were not there, innermost first.
+	Folders []string `json:"folders,omitempty"`
 }
 
 func databasePathKind() steps.Kind {
@@ -30,12 +32,12 @@ func databasePathKind() steps.Kind {
 		Name:    "exchange.databasepath",
 		Summary: "Moves the file of a mailbox database.",
 		Doc: "Compares the file that Exchange names and moves it with Move-DatabasePath, which dismounts the database for as long as it takes and mounts it again. " +
-			"It must run on the node that owns the server.",
-		Undo:    "Moves the file back to the recorded place.",
+			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, and the plan says so.",
+		Undo:    "Moves the file back to the recorded place, and removes the folders that it made when they are empty.",
 		Proof:   proof,
 		Sources: []string{"Move-DatabasePath, Exchange 2007"},
 		Calls: append(append(clus.ReadCalls(), storageCalls()...),
-			shellCall("Move-DatabasePath", "Identity", "EdbFilePath", "Force", "Confirm")),
+			shellCall("Move-DatabasePath", "Identity", "EdbFilePath", "Force", "Confirm"), moveCall(), statusCall()),
 		New:     func() steps.Step { return &DatabasePath{} },
 		Example: "server: mbx01\npath: E:\\mbx01\\mbx01.edb\nas: admin\n",
 	}
@@ -81,7 +83,8 @@ func (s *DatabasePath) find(ctx context.Context, r node.Reader, group, name stri
 
 // Check compares the file.
 func (s *DatabasePath) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if _, _, err := needServer(ctx, r, s.Server); err != nil {
+	_, m, err := needServer(ctx, r, s.Server)
+	if err != nil {
 		return steps.Diff{}, err
 	}
 	db, err := s.find(ctx, r, s.StorageGroup, s.Name)
@@ -91,16 +94,23 @@ func (s *DatabasePath) Check(ctx context.Context, r node.Reader) (steps.Diff, er
 	if samePath(db.File, s.Path) {
 		return steps.NoChange(), nil
 	}
+	folders, err := missingFolders(ctx, r, folderOf(s.Path))
+	if err != nil {
+		return steps.Diff{}, err
+	}
 	d := steps.Diff{Action: steps.Update, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "file", From: db.File, To: s.Path}},
-		Before: steps.MustJSON(databasePathBefore{db.StorageGroup, db.Name, db.File})}
+		Before: steps.MustJSON(databasePathBefore{db.StorageGroup, db.Name, db.File, folders})}
 	d.Effects.Interrupts = "database " + s.Server + `\` + db.StorageGroup + `\` + db.Name
-	return d, nil
+	return comesHere(d, m, r.Facts().Computer), nil
 }
 
 // Apply moves the file.
 func (s *DatabasePath) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
 	var b databasePathBefore
 	if err := decode(d.Before, &b); err != nil {
+		return steps.Outcome{}, err
+	}
+	if err := bringHere(ctx, n, s.As, s.Server); err != nil {
 		return steps.Outcome{}, err
 	}
 	return steps.Outcome{}, s.move(ctx, n, b, s.Path)
@@ -118,8 +128,16 @@ func (s *DatabasePath) Undo(ctx context.Context, n node.Node, before json.RawMes
 		return err
 	}
 	db, err := s.find(ctx, n, b.StorageGroup, b.Name)
-	if err != nil || samePath(db.File, b.Path) {
+	if err != nil {
 		return err
 	}
-	return s.move(ctx, n, b, b.Path)
+	if err := bringHere(ctx, n, s.As, s.Server); err != nil {
+		return err
+	}
+	if !samePath(db.File, b.Path) {
+		if err := s.move(ctx, n, b, b.Path); err != nil {
+			return err
+		}
+	}
+	return dropEmpty(ctx, n, b.Folders)
 }

@@ -42,8 +42,7 @@ func moveKind() steps.Kind {
 		Undo:    "Moves the server back to the recorded owner when it stands elsewhere, and restores the record of the proof.",
 		Proof:   proof,
 		Sources: []string{"Move-ClusteredMailboxServer, Exchange 2007", "Verifying a single copy cluster"},
-		Calls: append(clus.ReadCalls(), shellCall("Move-ClusteredMailboxServer", "Identity", "TargetMachine", "MoveComment", "Confirm"),
-			statusCall()),
+		Calls:   append(clus.ReadCalls(), moveCall(), statusCall()),
 		New:     func() steps.Step { return &Move{Comment: "proof of failover by deploy"} },
 		Example: "name: mbx01\nnodes: [mbx01-node1, mbx01-node2]\nowner: mbx01-node1\nas: admin\n",
 	}
@@ -125,6 +124,10 @@ func (s *Move) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 	return steps.Outcome{Note: "proven on " + strings.Join(s.Nodes, ", ")}, nil
 }
 
+func moveCall() node.Call {
+	return shellCall("Move-ClusteredMailboxServer", "Identity", "TargetMachine", "MoveComment", "Confirm")
+}
+
 // to moves the server to a node, unless it is there, and looks whether it is online there.
 func (s *Move) to(ctx context.Context, n node.Node, target string) error {
 	v, m, err := needServer(ctx, n, s.Name)
@@ -148,6 +151,25 @@ func (s *Move) to(ctx context.Context, n node.Node, target string) error {
 		st, err := askStatus(ctx, n, s.As, s.Name)
 		return err == nil && st.online(), err
 	})
+}
+
+// bringHere moves a server to this node when it runs elsewhere, for what Exchange does on the owner only.
+func bringHere(ctx context.Context, n node.Node, as, name string) error {
+	_, m, err := needServer(ctx, n, name)
+	if err != nil || clus.SameNode(m.Group.Owner, n.Facts().Computer) {
+		return err
+	}
+	s := &Move{Name: name, Comment: "deploy works on the server's files", As: as}
+	return s.to(ctx, n, n.Facts().Computer)
+}
+
+// comesHere adds to a diff that bringHere will move the server.
+func comesHere(d steps.Diff, m mailboxServer, computer string) steps.Diff {
+	if !clus.SameNode(m.Group.Owner, computer) {
+		d.Changes = append(d.Changes, steps.Change{Attr: "owner of " + m.Group.Name, From: m.Group.Owner, To: computer})
+		d.Effects.Failover = true
+	}
+	return d
 }
 
 // Undo restores owner and record.

@@ -12,6 +12,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps/cluster/clus"
+	"deploy/steps/look"
 )
 
 // Where setup leaves its traces.
@@ -43,10 +44,17 @@ func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...st
 		if why := lastErrors(ctx, n); why != "" {
 			failed.Text = why // the log says it better than the last line on the screen
 		}
-		return hint.Wrap(fmt.Errorf("cannot finish setup on %s: %w", n.Facts().Computer, failed),
-			"read "+setupLog+" on the node, mend what it says, and run again: setup goes on where it stopped")
+		return hint.Wrap(fmt.Errorf("cannot finish setup on %s: %w", n.Facts().Computer, failed), setupHint(ctx, n))
 	}
 	return logAgrees(ctx, n, what)
+}
+
+// setupHint tells what a person can do about a setup that failed.
+func setupHint(ctx context.Context, r node.Reader) string {
+	if reasons, _, err := look.PendingReboot(ctx, r); err == nil && len(reasons) > 0 {
+		return "a restart of " + r.Facts().Computer + " is due (" + strings.Join(reasons, ", ") + "), and setup does not work before it: restart the machine, then run again"
+	}
+	return "read " + setupLog + " on the node, mend what it says, and run again: setup goes on where it stopped"
 }
 
 // logAgrees reads the part of the log that the last run wrote. The log is in English on every system.
@@ -54,7 +62,8 @@ func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...st
 func logAgrees(ctx context.Context, r node.Reader, what string) error {
 	text, err := lastRun(ctx, r)
 	if err != nil {
-		return fmt.Errorf("cannot tell whether %s worked on %s: %w", what, r.Facts().Computer, err)
+		return hint.Wrap(fmt.Errorf("cannot tell whether %s worked on %s: %w", what, r.Facts().Computer, err),
+			"setup writes its log there: look whether the drive has room, then run again")
 	}
 	if strings.Contains(text, "[ERROR]") {
 		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors: %s", what, r.Facts().Computer, firstError(text)), "read "+setupLog+" on the node")

@@ -22,6 +22,8 @@ type storageGroupPathBefore struct {
 	Name   string `json:"name"`
 	Logs   string `json:"logs,omitempty"`
 	System string `json:"system,omitempty"`
+	// Folders were not there, innermost first.
+	Folders []string `json:"folders,omitempty"`
 }
 
 func storageGroupPathKind() steps.Kind {
@@ -29,12 +31,12 @@ func storageGroupPathKind() steps.Kind {
 		Name:    "exchange.storagegrouppath",
 		Summary: "Moves the log and system folders of a storage group.",
 		Doc: "Compares the folders that Exchange names and moves them with Move-StorageGroupPath, which dismounts the databases for as long as it takes and mounts them again. " +
-			"It must run on the node that owns the server.",
-		Undo:    "Moves the folders back to the recorded places.",
+			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, and the plan says so.",
+		Undo:    "Moves the files back to the recorded places, and removes the folders that it made when they are empty.",
 		Proof:   proof,
 		Sources: []string{"Move-StorageGroupPath, Exchange 2007"},
 		Calls: append(append(clus.ReadCalls(), storageCalls()...),
-			shellCall("Move-StorageGroupPath", "Identity", "LogFolderPath", "SystemFolderPath", "Force", "Confirm")),
+			shellCall("Move-StorageGroupPath", "Identity", "LogFolderPath", "SystemFolderPath", "Force", "Confirm"), moveCall(), statusCall()),
 		New:     func() steps.Step { return &StorageGroupPath{} },
 		Example: "server: mbx01\nlog_path: F:\\mbx01\\logs\nsystem_path: F:\\mbx01\\logs\nas: admin\n",
 	}
@@ -72,7 +74,8 @@ func checkPaths(paths map[string]string) error {
 
 // Check compares the folders.
 func (s *StorageGroupPath) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if _, _, err := needServer(ctx, r, s.Server); err != nil {
+	_, m, err := needServer(ctx, r, s.Server)
+	if err != nil {
 		return steps.Diff{}, err
 	}
 	list, err := storageGroups(ctx, r, s.As, s.Server)
@@ -88,17 +91,25 @@ func (s *StorageGroupPath) Check(ctx context.Context, r node.Reader) (steps.Diff
 	if s.LogPath != "" && !samePath(g.Logs, s.LogPath) {
 		d.Changes = append(d.Changes, steps.Change{Attr: "log folder", From: g.Logs, To: s.LogPath})
 		b.Logs = g.Logs
+		if b.Folders, err = missingFolders(ctx, r, s.LogPath); err != nil {
+			return steps.Diff{}, err
+		}
 	}
 	if s.SystemPath != "" && !samePath(g.System, s.SystemPath) {
 		d.Changes = append(d.Changes, steps.Change{Attr: "system folder", From: g.System, To: s.SystemPath})
 		b.System = g.System
+		more, err := missingFolders(ctx, r, s.SystemPath)
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		b.Folders = append(b.Folders, more...)
 	}
 	if len(d.Changes) == 0 {
 		return steps.NoChange(), nil
 	}
 	d.Before = steps.MustJSON(b)
 	d.Effects.Interrupts = "databases of " + s.Server + `\` + g.Name
-	return d, nil
+	return comesHere(d, m, r.Facts().Computer), nil
 }
 
 // Apply moves the folders.
@@ -113,6 +124,9 @@ func (s *StorageGroupPath) Apply(ctx context.Context, n node.Node, d steps.Diff)
 	}
 	if b.System != "" {
 		to.System = s.SystemPath
+	}
+	if err := bringHere(ctx, n, s.As, s.Server); err != nil {
+		return steps.Outcome{}, err
 	}
 	return steps.Outcome{}, s.move(ctx, n, to)
 }
@@ -148,8 +162,13 @@ func (s *StorageGroupPath) Undo(ctx context.Context, n node.Node, before json.Ra
 	if b.System != "" && samePath(g.System, b.System) {
 		b.System = ""
 	}
-	if b.Logs == "" && b.System == "" {
-		return nil
+	if err := bringHere(ctx, n, s.As, s.Server); err != nil {
+		return err
 	}
-	return s.move(ctx, n, b)
+	if b.Logs != "" || b.System != "" {
+		if err := s.move(ctx, n, b); err != nil {
+			return err
+		}
+	}
+	return dropEmpty(ctx, n, b.Folders)
 }

@@ -25,6 +25,7 @@ type runFlags struct {
 	sign              []string
 	stepTimeout       time.Duration
 	rebootTimeout     time.Duration
+	linkTimeout       time.Duration
 }
 
 // addSelection adds the flags that choose a part of the program.
@@ -38,6 +39,7 @@ func (f *runFlags) addSelection(fs *pflag.FlagSet) {
 func (f *runFlags) addTimes(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.stepTimeout, "step-timeout", 0, "for steps without a time of their own (default 10m)")
 	fs.DurationVar(&f.rebootTimeout, "reboot-timeout", 0, "until a restarted machine serves again (default 20m)")
+	fs.DurationVar(&f.linkTimeout, "link-timeout", 0, "how long a node is tried again whose link broke (default 4m)")
 }
 
 func (f *runFlags) addAnswers(fs *pflag.FlagSet) {
@@ -87,7 +89,7 @@ func quote(s string) string {
 func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engine.Options {
 	return engine.Options{
 		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
-		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout,
+		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout, LinkTimeout: f.linkTimeout,
 		Only: f.only, Skip: f.skip, Nodes: f.nodes, Redact: a.redact.Redact,
 	}
 }

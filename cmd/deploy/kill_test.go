@@ -122,3 +122,25 @@ func TestTierLabKilledAllTheTime(t *testing.T) {
 	}
 	same(t, "the machines after a run that was killed all the time", want, machines(t, l))
 }
+
+// The newcomer's way: the lab lives in the program that is killed, so machines and controller go down together, as in a power cut.
+func TestTierLabKilledWithItsLab(t *testing.T) {
+	tierLab(t)
+	calm := newBench(t, twoNodes)
+	l := calm.startLab()
+	calm.must(0, "apply", "--lab", "--auto-approve", calm.site)
+	want := machines(t, l)
+
+	b := newBench(t, twoNodes)
+	for kills := 0; ; kills++ {
+		r := b.run([]string{fmt.Sprintf("%s=%d", killAfter, 5+7*(kills%5))}, "apply", "--lab", "--auto-approve", b.site)
+		if r.killed && kills < most {
+			continue
+		}
+		if r.code != 0 || kills < 5 {
+			t.Fatalf("after %d kills: exit %d\n%s\n%s", kills, r.code, tail(r.out), tail(r.errOut))
+		}
+		break
+	}
+	same(t, "the machines", want, machines(t, b.startLab()))
+}

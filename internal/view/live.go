@@ -98,20 +98,30 @@ func (v *live) Event(e engine.Event) {
 }
 
 func (v *live) follow(e engine.Event) {
+	key := e.Task
+	if key == "" {
+		key = "@" + e.Node // a node's checks, all at once
+	} else if e.Kind != engine.EvHeartbeat {
+		delete(v.active, "@"+e.Node) // they are answered: it is at a task now
+	}
 	switch e.Kind {
 	case engine.EvPhaseStart:
 		v.phase, v.title = e.Phase, e.Text
 	case engine.EvBegin, engine.EvUndoBegin:
 		v.active[e.Task] = &activity{node: e.Node, task: shortTask(e), since: e.Time}
 	case engine.EvHeartbeat, engine.EvReboot, engine.EvGate:
-		a := v.active[e.Task]
+		a := v.active[key]
 		if a == nil {
-			a = &activity{node: e.Node, task: shortTask(e), since: e.Time}
-			v.active[e.Task] = a
+			a = &activity{node: e.Node, task: shortTask(e), since: e.Time.Add(-time.Duration(e.ElapsedMS) * time.Millisecond)}
+			v.active[key] = a
 		}
-		a.waits = e.Text
-		if e.Kind == engine.EvReboot {
+		switch e.Kind {
+		case engine.EvReboot:
 			a.waits = "the machine to come back"
+		case engine.EvGate:
+			a.waits = "a person"
+		default:
+			a.waits = e.Text
 		}
 	case engine.EvRebooted:
 		if a := v.active[e.Task]; a != nil {
@@ -152,7 +162,11 @@ func (v *live) draw() {
 			lines = append(lines, fmt.Sprintf("           and %d more", len(list)-i))
 			break
 		}
-		s := fmt.Sprintf("         > %s  %s  %s", a.node, a.task, elapsed(now.Sub(a.since)))
+		s := "         > " + a.node + "  "
+		if a.task != "" {
+			s += a.task + "  "
+		}
+		s += elapsed(now.Sub(a.since))
 		if a.waits != "" {
 			s += "  waiting for " + a.waits
 		}

@@ -95,9 +95,11 @@ func (v *plain) lines(e engine.Event) []string {
 	}
 	at := fmt.Sprintf("%7s", elapsed(e.Time.Sub(v.start)))
 	line := func(mark, what, text string) string {
-		s := fmt.Sprintf("%s  %s %-*s  %s", at, mark, v.widest, e.Node, what)
-		if text != "" {
-			s += "  " + text
+		s := fmt.Sprintf("%s  %s %-*s", at, mark, v.widest, e.Node)
+		for _, part := range []string{what, text} {
+			if part != "" {
+				s += "  " + part
+			}
 		}
 		return strings.TrimRight(s, " ")
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
 )
@@ -65,7 +66,7 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 	if r.restarting(name) && !l.seen {
 		ex, err = r.awaitServing(ctx, name, "")
 	} else {
-		err = r.retry(ctx, name, r.o.waits(l.seen), func() error {
+		err = r.retry(ctx, name, l.seen, func() error {
 			ex, err = r.o.Dial(ctx, name)
 			return err
 		})
@@ -119,13 +120,17 @@ func (r *run) close() {
 	}
 }
 
-// retry calls f until it works, at most once more than there are waits. Only a broken link is tried again: refused credentials
+// retry calls f until it works, at most once more than there are waits; seen says that the node answered before. Only a broken link is tried again: refused credentials
 // may lock the account, and an alien host key does not become the right one.
-func (r *run) retry(ctx context.Context, name string, waits []time.Duration, f func() error) error {
+func (r *run) retry(ctx context.Context, name string, seen bool, f func() error) error {
+	waits := r.o.waits(seen)
 	for i := 0; ; i++ {
 		err := f()
-		if err == nil || !linkBroke(err) || i == len(waits) || ctx.Err() != nil {
+		if err == nil || !linkBroke(err) || ctx.Err() != nil {
 			return err
+		}
+		if i == len(waits) {
+			return gaveUp(err, name, seen)
 		}
 		d := jitter(waits[i])
 		r.emit(Event{Kind: EvRetry, Node: name, Text: d.Round(100 * time.Millisecond).String()}.failed(err))
@@ -133,6 +138,14 @@ func (r *run) retry(ctx context.Context, name string, waits []time.Duration, f f
 			return errors.Join(err, serr)
 		}
 	}
+}
+
+// gaveUp tells what a person can do about a link that did not come back. About a node that never answered the transport knows best.
+func gaveUp(err error, name string, seen bool) error {
+	if !seen && hint.Of(err) != "" {
+		return err
+	}
+	return hint.Wrap(err, "is "+name+" on, and does the network reach it? once it answers, run again: it goes on there")
 }
 
 // linkBroke says that err is about the link, so that trying again may help.
@@ -150,7 +163,7 @@ func sent(err error) bool {
 // reads calls f, which only reads, with the node's executor, and again over a new link when the link breaks.
 func (r *run) reads(ctx context.Context, name string, f func(ex Executor) error) error {
 	var dialErr error
-	err := r.retry(ctx, name, r.o.waits(r.wasSeen(name)), func() error {
+	err := r.retry(ctx, name, r.wasSeen(name), func() error {
 		var ex Executor
 		if ex, dialErr = r.open(ctx, name); dialErr != nil {
 			return nil // open has its own row of tries
@@ -186,7 +199,7 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 	for d := time.Second; err == nil && settling(got) != nil && slept < r.o.SettleTimeout; d = min(2*d, 15*time.Second) {
 		w := min(jitter(d), r.o.SettleTimeout-slept)
 		slept += w
-		r.emit(Event{Kind: EvRetry, Node: name, Text: fmt.Sprintf("again in %s", w.Round(100*time.Millisecond))}.failed(settling(got)))
+		r.emit(Event{Kind: EvRetry, Node: name, Text: w.Round(100 * time.Millisecond).String()}.failed(settling(got)))
 		if err = r.o.Sleep(ctx, w); err == nil {
 			got, err = r.lookAt(ctx, name, list, r.checkTime(tasks))
 		}

@@ -193,7 +193,7 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 		limit = r.o.StepTimeout
 	}
 	var final error
-	err := r.retry(ctx, t.Node, r.o.waits(true), func() error {
+	err := r.retry(ctx, t.Node, true, func() error {
 		ex, err := r.open(ctx, t.Node)
 		if err != nil {
 			final = err

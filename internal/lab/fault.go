@@ -27,7 +27,7 @@ func FaultKinds() []FaultKind {
 		{"link-drop", "cut every connection to the machine at a request; what was asked is done all the same", map[string]string{
 			"at": at, "when": "after (default) the request was carried out, or before"}},
 		{"link-freeze", "stop every byte to and from the machine at a request, without closing a connection", map[string]string{
-			"at": at, "for": "how long (10s); default until the lab ends"}},
+			"at": at, "for": "how long (10s); default until the fault is taken away or the lab ends"}},
 		{"logon-refused", "refuse a logon with the right password", nil},
 		{"winrm-restarts", "the WinRM service restarts at a request, as a setup program may make it: every shell is gone", map[string]string{"at": at}},
 		{"shell-quota", "refuse a new WinRM shell: the user has too many (2150859173)", nil},

@@ -251,6 +251,18 @@ func (h *host) freeze(d time.Duration) {
 	}
 }
 
+// thawUnless lets bytes move again when none of the faults can have frozen them.
+func (h *host) thawUnless(faults []*model.Fault) {
+	for _, f := range faults {
+		if f.Kind == "link-freeze" && (f.Machine == "" || strings.EqualFold(f.Machine, h.m.Name)) {
+			return
+		}
+	}
+	for _, g := range h.gates {
+		g.thaw()
+	}
+}
+
 // onlyReads says that a request changes nothing, so that the world need not be looked at for changes. When in doubt it is false.
 func onlyReads(verb string, args map[string]any) bool {
 	switch verb {

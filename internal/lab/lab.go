@@ -179,12 +179,16 @@ func (l *Lab) History() []model.HistoryEntry {
 	return append([]model.HistoryEntry(nil), l.world.History...)
 }
 
-// SetFaults replaces the faults. One that was there before keeps how often it has struck.
+// SetFaults replaces the faults. One that was there before keeps how often it has struck; a machine that link-freeze has cut off is
+// heard again when that fault is gone.
 func (l *Lab) SetFaults(specs []string) error {
 	l.world.Lock()
 	defer l.world.Unlock()
 	if err := mergeFaults(l.world, specs); err != nil {
 		return err
+	}
+	for _, h := range l.hosts {
+		h.thawUnless(l.world.Faults)
 	}
 	l.strikeNow()
 	l.save(false)

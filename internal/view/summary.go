@@ -115,6 +115,7 @@ func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 		return
 	}
 	var beyond []string
+	stop := ""
 	unreached := 0
 	for _, a := range p.Acts {
 		switch {
@@ -137,11 +138,12 @@ func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 		case a.Open:
 			fmt.Fprintf(w, "  %s %s  rollback stops here unless the node shows that it was not done%s\n", paint.bad("!"), a.Task, dash(a.Why))
 		default:
+			stop = a.Task
 			fmt.Fprintf(w, "  %s %s  rollback stops here%s\n", paint.bad("!"), a.Task, dash(a.Why))
 		}
 	}
 	if unreached > 0 {
-		fmt.Fprintf(w, "    beyond it: %s, which --leave of it would let rollback come to\n", Count(unreached, "act"))
+		fmt.Fprintf(w, "    not reached: %s; --leave %s goes on to them\n", Count(unreached, "act"), stop)
 		for _, t := range beyond {
 			fmt.Fprintf(w, "      %s  cannot be undone either\n", t)
 		}

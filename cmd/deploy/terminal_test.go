@@ -185,6 +185,9 @@ func TestCtrlCBeforeARun(t *testing.T) {
 			if code := s.leaves(); code != 1 {
 				t.Errorf("exit %d\n%s", code, s.said())
 			}
+			if strings.Contains(c.secret, "command") {
+				return // the terminal tells that program, too, and who of both is heard first is open
+			}
 			s.await("interrupted: leaving before anything is done")
 			if strings.Contains(s.said(), "error:") {
 				t.Errorf("it calls that an error:\n%s", s.said())

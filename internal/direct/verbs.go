@@ -333,10 +333,10 @@ func (f *file) Close() error {
 
 // Write puts a file in place: pieces to a temporary name beside it, then one request that verifies the hash and renames.
 func (s *Session) Write(ctx context.Context, path string, r io.Reader, _ node.WriteOptions) error {
-	temp := path + "." + nonce()[:12] + ".tmp"
+	// always the same name: what a link that broke has left there is written over by the next try
+	temp := path + ".deploy.tmp"
 	err := s.put(ctx, temp, path, r)
 	if err != nil {
-		// the session may be gone, and then the temporary file stays; its name says what it is
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		_, _ = s.ask(clean, node.Request{Verb: "file.remove", Args: map[string]any{"path": temp, "tree": false}})

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"sort"
 	"strings"
 
@@ -60,6 +61,7 @@ func show(w *model.World) ([]byte, error) {
 		volatile["machines"] = moved
 	}
 	drop(state, "modified")
+	order(state, "records", "addresses")
 	out, err := json.MarshalIndent(map[string]any{"state": relabel(state), "volatile": volatile}, "", "  ")
 	if err != nil {
 		return nil, fmt.Errorf("cannot show the lab: %w", err)
@@ -104,6 +106,24 @@ func drop(v any, name string) {
 	case []any:
 		for _, x := range v {
 			drop(x, name)
+		}
+	}
+}
+
+// order sorts lists whose order is that in which things happened to come: a zone's records, and a card's addresses, among which those of
+// cluster resources come and go.
+func order(v any, names ...string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, x := range v {
+			if list, ok := x.([]any); ok && slices.Contains(names, k) {
+				sort.SliceStable(list, func(i, j int) bool { return fmt.Sprint(list[i]) < fmt.Sprint(list[j]) })
+			}
+			order(x, names...)
+		}
+	case []any:
+		for _, x := range v {
+			order(x, names...)
 		}
 	}
 }

@@ -112,6 +112,7 @@ func (a *App) labShowCmd() *cobra.Command {
 		},
 	}
 	f.addState(c.Flags())
+	c.Flags().Bool("json", true, "write JSON; it is the only form")
 	return c
 }
 

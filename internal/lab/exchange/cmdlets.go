@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"slices"
 	"strings"
 
 	"deploy/internal/lab/directory"
@@ -105,8 +106,17 @@ func getExchangeServer(c *machine.Ctx, p map[string]any) ([]machine.Object, erro
 	}
 	var out []machine.Object
 	for _, o := range list {
+		roles, member := []string{"Mailbox"}, machine.Enum{Number: 1, Name: "Yes"}
+		if o.Attrs["msexchclustered"] == nil {
+			roles, member = nil, machine.Enum{Number: 0, Name: "No"}
+			if m := c.W.Machine(rdnOf(o.DN)); m != nil && m.Products[Product] != nil {
+				roles = m.Products[Product].Roles
+			}
+		}
+		has := func(r string) bool { return slices.Contains(roles, r) }
 		out = append(out, machine.Object{"Name": rdnOf(o.DN), "Fqdn": strings.ToLower(rdnOf(o.DN)) + "." + c.W.Forest.Domain, "DistinguishedName": o.DN,
-			"AdminDisplayVersion": first(o, "serialnumber"), "IsMailboxServer": true, "IsMemberOfCluster": machine.Enum{Number: 1, Name: "Yes"}})
+			"AdminDisplayVersion": first(o, "serialnumber"), "ServerRole": strings.Join(roles, ", "), "IsMailboxServer": has("Mailbox"), "IsExchange2007OrLater": true,
+			"IsHubTransportServer": has("HubTransport"), "IsClientAccessServer": has("ClientAccess"), "IsMemberOfCluster": member})
 	}
 	return out, nil
 }

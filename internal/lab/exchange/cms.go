@@ -205,6 +205,9 @@ func (s *setup) removeCMS() error {
 			}
 		}
 	}
+	if srv != nil && homes(f, srv.DN) { // UNCONFIRMED for /RemoveCMS; uninstalling a Mailbox role has this rule
+		return refuse("MailboxRoleHasMailboxes", "the databases of %s hold mailboxes; move or remove them first", name)
+	}
 	defer s.alone()()
 	if err := s.stage("Removing Clustered Mailbox Server", 60*time.Second); err != nil {
 		return err
@@ -218,6 +221,18 @@ func (s *setup) removeCMS() error {
 		directory.Delete(f, srv.DN)
 	}
 	return nil
+}
+
+// homes says that somebody's mailbox is in a database below a server.
+func homes(f *model.Forest, server string) bool {
+	for _, o := range f.Objects {
+		for _, db := range o.Attrs["homemdb"] {
+			if strings.HasSuffix(strings.ToLower(db), ","+strings.ToLower(server)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // takeApart removes Exchange's, the name's and the address's resources. Disks that are still in the group keep it alive.

@@ -28,6 +28,12 @@ type build struct {
 	rangeUpper, objectVersion, domain string // what /PrepareSchema, /PrepareAD and /PrepareDomain leave behind
 }
 
+// display is the version as Exchange shows it: "Version 8.1 (Build 240.6)". Source: exchange.md A4.
+func (b build) display() string {
+	p := strings.SplitN(b.version, ".", 3)
+	return "Version " + p[0] + "." + p[1] + " (Build " + p[2] + ")"
+}
+
 // builds are the releases that the lab has media of, by the product key of the site file's media. Source of the numbers: the
 // schema, organisation and domain versions that Microsoft lists for Exchange 2007.
 func builds() map[string]build {

@@ -64,8 +64,8 @@ func (s *setup) prepareAD() error {
 	switch {
 	case org == "" && name == "":
 		return refuse("", "there is no Exchange organization: the parameter organizationname is needed")
-	case org != "" && name != "" && !strings.EqualFold(rdnOf(org), name):
-		return refuse("", "an Exchange organization of another name exists")
+	case org != "" && name != "":
+		return refuse("", "an Exchange organization exists: the parameter organizationname cannot be given")
 	}
 	defer s.alone()()
 	if err := s.stage("Organization Preparation", 60*time.Second); err != nil {

@@ -32,8 +32,12 @@ func needs(role string) []string {
 func (s *setup) roles() ([]string, error) {
 	var out []string
 	for _, r := range strings.Split(s.args["roles"], ",") {
-		name, ok := roleNames()[strings.ToLower(strings.TrimSpace(r))]
-		if !ok {
+		r = strings.ToLower(strings.TrimSpace(r))
+		name, ok := roleNames()[r]
+		switch {
+		case r == "edgetransport" || r == "et" || r == "e":
+			return nil, refuse("", "the Edge Transport role is not one that this lab plays")
+		case !ok:
 			return nil, refuse("", "the role '%s' is not known", r)
 		}
 		if name != "AdminTools" {
@@ -58,13 +62,16 @@ func (s *setup) install() error {
 	case older(object(f, systemObjectsDN(f), "objectVersion"), s.b.domain):
 		return refuse("DomainNotPrepared", "the domain is not prepared")
 	}
+	// what was cut goes on or is removed before anything else. Source: exchange.md A4, partial install; UNCONFIRMED for 2007
+	for _, r := range []string{"Mailbox", "HubTransport", "ClientAccess", "UnifiedMessaging"} {
+		if a := watermark(c, r); a != "" && (a != "Install" || !slices.Contains(roles, r)) {
+			return refuse("", "an earlier run of setup (%s of the %s role) did not complete; run it again first", a, r)
+		}
+	}
 	clustered := failover.FindCluster(c) != nil
 	for _, r := range roles {
 		if clustered && r != "Mailbox" {
 			return refuse("ClusterInvalidRole", "on a node of a cluster only the Mailbox role can be installed")
-		}
-		if a := watermark(c, r); a != "" && a != "Install" {
-			return refuse("", "an earlier run of setup (%s) did not complete; run it again first", a)
 		}
 		if c.M.Release == "2008" {
 			for _, n := range needs(r) {
@@ -178,11 +185,11 @@ func (s *setup) uninstall() error {
 		return err
 	}
 	for _, r := range roles {
-		dropServices(c, r)
 		machine.RegDeleteKey(c, regRoot+`\v8.0\`+r+"Role")
 		if p != nil {
 			p.Roles = slices.DeleteFunc(p.Roles, func(x string) bool { return x == r })
 		}
+		dropServices(c, r)
 	}
 	if p != nil && len(p.Roles) > 0 {
 		return nil
@@ -280,8 +287,17 @@ func services(c *machine.Ctx, role string, clustered bool) {
 	}
 }
 
+// dropServices takes the services of a role away, but for those that a role which stays has as well.
 func dropServices(c *machine.Ctx, role string) {
+	var stay [][2]string
+	if p := c.M.Products[Product]; p != nil {
+		for _, r := range p.Roles {
+			stay = append(stay, roleServices(r)...)
+		}
+	}
 	for _, n := range roleServices(role) {
-		machine.DropService(c.M, n[0])
+		if !slices.Contains(stay, n) {
+			machine.DropService(c.M, n[0])
+		}
 	}
 }

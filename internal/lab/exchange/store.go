@@ -45,7 +45,7 @@ func serverDN(f *model.Forest, name string) string { return "CN=" + name + "," +
 func addServer(f *model.Forest, name string, b build) *model.Object {
 	dn := serverDN(f, name)
 	legacy := "/o=" + rdnOf(organization(f)) + "/ou=" + adminGroup + "/cn=Configuration/cn=Servers/cn=" + name
-	o := directory.Put(f, dn, "msExchExchangeServer", map[string][]string{"legacyexchangedn": {legacy}, "serialnumber": {"Version " + b.version}})
+	o := directory.Put(f, dn, "msExchExchangeServer", map[string][]string{"legacyexchangedn": {legacy}, "serialnumber": {b.display()}})
 	directory.Put(f, "CN=InformationStore,"+dn, "msExchInformationStore", nil)
 	return o
 }

@@ -176,3 +176,26 @@ func TestAddRefusesDoubles(t *testing.T) {
 		}()
 	}
 }
+
+// A key goes without a trace in the kept registry when what is around it is there anyhow, and its parent stays when it is not.
+func TestDeletedKeyLeavesNoEntry(t *testing.T) {
+	l := newLab(t, node.WS2008, "en")
+	c := l.node1()
+	before := len(c.M.Registry)
+	for _, key := range []string{`HKLM\SOFTWARE\Microsoft\Exchange\v8.0`, `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Ours`} {
+		if err := RegSet(c, key, "A", "string", "b"); err != nil {
+			t.Fatal(err)
+		}
+		parent := key[:strings.LastIndexByte(key, '\\')]
+		RegDeleteKey(c, key)
+		if RegKey(c, key) != nil || RegKey(c, parent) == nil {
+			t.Errorf("%s is there: %v, its parent: %v", key, RegKey(c, key) != nil, RegKey(c, parent) != nil)
+		}
+		if strings.HasSuffix(key, "v8.0") {
+			RegDeleteKey(c, parent)
+		}
+	}
+	if after := len(c.M.Registry); after != before {
+		t.Errorf("%d keys before and %d after", before, after)
+	}
+}

@@ -211,15 +211,16 @@ func RegDeleteKey(c *Ctx, key string) {
 	if p == "" || !strings.Contains(p, `\`) {
 		return
 	}
-	// parents are there without an entry of their own: keep the one above, it does not vanish with its last child
-	if i := strings.LastIndexByte(p, '\\'); i > 0 && strings.Contains(p[:i], `\`) && c.M.Registry[p[:i]] == nil && RegKey(c, p) != nil {
-		sp := spelled(key)
-		put(c.M.Registry, sp[:strings.LastIndexByte(sp, '\\')], "", "", nil)
-	}
+	there := RegKey(c, p) != nil
 	for q := range c.M.Registry {
 		if under(q, p) {
 			delete(c.M.Registry, q)
 		}
+	}
+	// a parent is there without an entry of its own as long as something is below it, or a hive has it; it does not vanish with its last child
+	if i := strings.LastIndexByte(p, '\\'); there && strings.Contains(p[:i], `\`) && RegKey(c, p[:i]) == nil {
+		sp := spelled(key)
+		put(c.M.Registry, sp[:strings.LastIndexByte(sp, '\\')], "", "", nil)
 	}
 }
 

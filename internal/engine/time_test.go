@@ -248,6 +248,7 @@ func TestFailureElsewhere(t *testing.T) {
 			if strings.HasSuffix(id, "n2") {
 				time.Sleep(time.Minute)
 			}
+			time.Sleep(time.Second) // n1 fails when n2 has begun, or n2 would rightly not begin
 		}
 		_, err := Apply(context.Background(), g.o, nil)
 		if want := "cannot apply p/a@n1 on n1: no"; text(err) != want {

@@ -204,10 +204,7 @@ func (s *Create) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, clus.JobError("cluster.exe /destroy", st))
 		}
 	}
-	return clus.Until(ctx, goneLimit, "the cluster to be gone from "+n.Facts().Computer, func(ctx context.Context) (bool, error) {
-		formed, err := clus.Formed(ctx, n)
-		return err == nil && !formed, nil
-	})
+	return clus.WaitGone(ctx, n, goneLimit)
 }
 
 // onlyOurs refuses while the cluster has another member or holds anything besides its core resources and disks.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"deploy/internal/hint"
@@ -165,30 +166,29 @@ func unmark(ctx context.Context, n node.Node, id string) error {
 	return dropKey(ctx, n, markKey(id))
 }
 
-// dropKey removes a key below markRoot and the parents that are empty then, markRoot included.
+// dropKey removes a key below markRoot, with the parents that would be empty then, markRoot included. It is one request, so that
+// nothing is left when the link breaks.
 func dropKey(ctx context.Context, n node.Node, key string) error {
-	if _, err := n.Do(ctx, node.RegistryDeleteKey{Key: key}); err != nil {
-		return fmt.Errorf("cannot delete registry key %s: %w", key, err)
-	}
 	for key != markRoot {
-		key = key[:strings.LastIndexByte(key, '\\')]
-		subs, err := n.Query(ctx, node.RegistryKeys{Key: key})
+		up := key[:strings.LastIndexByte(key, '\\')]
+		subs, err := n.Query(ctx, node.RegistryKeys{Key: up})
 		if errors.Is(err, node.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("cannot read registry key %s: %w", key, err)
-		}
-		values, err := n.Query(ctx, node.Registry{Key: key})
-		if err != nil && !errors.Is(err, node.ErrNotFound) {
-			return fmt.Errorf("cannot read registry key %s: %w", key, err)
-		}
-		if len(subs)+len(values) > 0 {
 			return nil
 		}
-		if _, err := n.Do(ctx, node.RegistryDeleteKey{Key: key}); err != nil {
-			return fmt.Errorf("cannot delete registry key %s: %w", key, err)
+		if err != nil {
+			return fmt.Errorf("cannot read registry key %s: %w", up, err)
 		}
+		values, err := n.Query(ctx, node.Registry{Key: up})
+		if err != nil && !errors.Is(err, node.ErrNotFound) {
+			return fmt.Errorf("cannot read registry key %s: %w", up, err)
+		}
+		if len(values) > 0 || slices.ContainsFunc(subs, func(r node.Row) bool { return !strings.EqualFold(r.String("name"), key[len(up)+1:]) }) {
+			break
+		}
+		key = up
+	}
+	if _, err := n.Do(ctx, node.RegistryDeleteKey{Key: key}); err != nil {
+		return fmt.Errorf("cannot delete registry key %s: %w", key, err)
 	}
 	return nil
 }

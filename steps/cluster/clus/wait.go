@@ -62,10 +62,27 @@ func WaitCluster(ctx context.Context, n node.Node) error {
 	return Until(ctx, stateLimit, "the cluster to answer on "+n.Facts().Computer, func(ctx context.Context) (bool, error) {
 		v, err := Open(ctx, n)
 		if err != nil {
-			return false, nil // the service may be starting: only the deadline ends this
+			return false, lost(err) // the service may be starting: besides a lost link only the deadline ends this
 		}
-		online, _ := CoreOnline(ctx, v)
-		return online, nil
+		online, err := CoreOnline(ctx, v)
+		return online, lost(err)
+	})
+}
+
+// lost returns err when the link broke, and nil otherwise: over that session no answer will come any more.
+func lost(err error) error {
+	var link *node.LinkError
+	if errors.As(err, &link) {
+		return err
+	}
+	return nil
+}
+
+// WaitGone waits until the node is in no cluster any more.
+func WaitGone(ctx context.Context, n node.Node, limit time.Duration) error {
+	return Until(ctx, limit, "the cluster to be gone from "+n.Facts().Computer, func(ctx context.Context) (bool, error) {
+		formed, err := Formed(ctx, n)
+		return err == nil && !formed, lost(err)
 	})
 }
 

@@ -194,3 +194,31 @@ func TestUntil(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// A service that starts is no failure yet, and one that is stopped is.
+func TestFormedSettles(t *testing.T) {
+	for state, want := range map[string]bool{"Start Pending": true, "Stopped": false} {
+		m := nodetest.New(node.WS2008)
+		m.SetClass(`root\cimv2:Win32_Service`, node.Row{"Name": "ClusSvc", "State": state, "StartMode": "Auto"})
+		_, err := Formed(t.Context(), m)
+		var s *steps.SettlingError
+		if errors.As(err, &s) != want {
+			t.Errorf("%s: %v", state, err)
+		}
+	}
+}
+
+// Over a link that broke nobody will answer, however long one waits.
+func TestWaitsEndWithTheLink(t *testing.T) {
+	m := nodetest.New(node.WS2008)
+	m.Break = func(node.Request) error { return &node.LinkError{Node: "node1", Sent: true, Err: errors.New("cut")} }
+	for what, wait := range map[string]func() error{
+		"formed": func() error { return WaitCluster(t.Context(), m) },
+		"gone":   func() error { return WaitGone(t.Context(), m, time.Minute) },
+	} {
+		var link *node.LinkError
+		if err := wait(); !errors.As(err, &link) || !link.Sent {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}

@@ -15,23 +15,24 @@ func missingFolders(ctx context.Context, r node.Reader, path string) ([]string, 
 	if len(path) < 3 {
 		return nil, nil
 	}
+	root := path[:2] + `\`
+	if _, err := r.Stat(ctx, root); errors.Is(err, node.ErrNotFound) || coded(err) {
+		return nil, nil // no such drive here, or its disk is another node's at the moment
+	} else if err != nil {
+		return nil, fmt.Errorf("cannot look at %s on %s: %w", root, r.Facts().Computer, err)
+	}
 	var out []string
-	for p := strings.TrimRight(path, `\`); ; p = p[:strings.LastIndexByte(p, '\\')] {
-		root := len(p) <= len(`E:`)
-		if root {
-			p += `\`
-		}
+	for p := strings.TrimRight(path, `\`); len(p) >= len(root); p = p[:strings.LastIndexByte(p, '\\')] {
 		_, err := r.Stat(ctx, p)
-		switch {
-		case err == nil:
-			return out, nil
-		case root && (errors.Is(err, node.ErrNotFound) || coded(err)):
-			return nil, nil
-		case !errors.Is(err, node.ErrNotFound):
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, node.ErrNotFound) {
 			return nil, fmt.Errorf("cannot tell whether %s is there on %s: %w", p, r.Facts().Computer, err)
 		}
 		out = append(out, p)
 	}
+	return out, nil
 }
 
 // coded says that the machine itself answered with a refusal.

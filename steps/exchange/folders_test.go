@@ -27,6 +27,10 @@ func TestMissingFolders(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
 		}
 	}
+	m.Break = func(r node.Request) error { return &node.CodeError{Op: r.Verb, Code: 0x80070015} } // the disk is another node's
+	if got, err := missingFolders(t.Context(), m, `E:\mbx03`); err != nil || got != nil {
+		t.Errorf("on a disk that is not ready: %q, %v", got, err)
+	}
 	m.Break = func(node.Request) error { return &node.LinkError{Node: "n1", Sent: true, Err: errors.New("cut")} }
 	if _, err := missingFolders(t.Context(), m, `E:\mbx03`); err == nil {
 		t.Error("what cannot be looked at counts as missing")

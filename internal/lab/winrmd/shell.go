@@ -43,12 +43,13 @@ type command struct {
 	forced *int
 }
 
-// stop ends the process. Its reads and writes return at once.
+// stop ends the process. Its reads and writes return at once. The output is closed before the process ends, so that a Receive that
+// waits hears of the termination and never of the exit code that the termination itself caused.
 func (c *command) stop() {
 	c.once.Do(func() {
+		c.out.close()
 		c.kill()
 		c.in.close()
-		c.out.close()
 	})
 }
 

@@ -323,7 +323,7 @@ func TestReceiveWaits(t *testing.T) {
 		_, f := other.receive(sh, cmd, "PT20S")
 		got <- f
 	}()
-	time.Sleep(50 * time.Millisecond)
+	time.Sleep(500 * time.Millisecond) // until it waits, also on a busy machine
 	if f := c.signal(sh, cmd, nsShell+"/signal/terminate"); f != nil {
 		t.Fatal(f)
 	}

@@ -123,10 +123,10 @@ func (fl *fleet) session(ctx context.Context, name string) (node.Session, error)
 	if err != nil {
 		return nil, err
 	}
-	jobs := map[string]direct.Credential{}
+	jobs := map[string]node.Credential{}
 	for name, c := range fl.creds {
 		if !c.password.IsZero() {
-			jobs[name] = direct.Credential{User: c.user, Password: c.password}
+			jobs[name] = node.Credential{User: c.user, Password: c.password}
 		}
 	}
 	s, err := direct.Open(ctx, conn, direct.Options{Node: name, Credentials: jobs, Log: fl.log})

@@ -253,7 +253,7 @@ func TestSecretsTravelButDoNotShow(t *testing.T) {
 	})
 	var log bytes.Buffer
 	s := open(t, m, Options{
-		Credentials: map[string]Credential{"svc": {User: `DOM\svc`, Password: secret.New(password)}},
+		Credentials: map[string]node.Credential{"svc": {User: `DOM\svc`, Password: secret.New(password)}},
 		Log:         slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	err := s.StartJob(t.Context(), "setup", node.Cmd{Argv: []string{"setup.com", "/mode:Install"}, As: "svc"})

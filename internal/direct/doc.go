@@ -9,24 +9,18 @@ import (
 	"log/slog"
 	"time"
 
-	"deploy/internal/secret"
+	"deploy/internal/node"
 )
-
-// Credential is an account that a job runs as.
-type Credential struct {
-	User     string // DOMAIN\name or name@domain
-	Password secret.Value
-}
 
 // Options say how a session works.
 type Options struct {
-	Node        string                // the name in the inventory, for errors and the log
-	Credentials map[string]Credential // by the name that node.Cmd.As holds
-	Log         *slog.Logger          // debug lines; nil is silent. Values never reach it: only verbs and what they are about
-	Start       time.Duration         // until the process has answered; 0 is 60 s (a cold start of PowerShell can take 30)
-	Run         time.Duration         // limit of a program whose Cmd has none; 0 is 2 minutes
-	Job         time.Duration         // limit of a job whose Cmd has none; 0 is 4 hours
-	Alien       func(line string)     // lines of stdout that are no answers, and stderr; may be nil. Called from the session's own goroutines
+	Node        string                     // the name in the inventory, for errors and the log
+	Credentials map[string]node.Credential // by the name that node.Cmd.As holds
+	Log         *slog.Logger               // debug lines; nil is silent. Values never reach it: only verbs and what they are about
+	Start       time.Duration              // until the process has answered; 0 is 60 s (a cold start of PowerShell can take 30)
+	Run         time.Duration              // limit of a program whose Cmd has none; 0 is 2 minutes
+	Job         time.Duration              // limit of a job whose Cmd has none; 0 is 4 hours
+	Alien       func(line string)          // lines of stdout that are no answers, and stderr; may be nil. Called from the session's own goroutines
 }
 
 func (o *Options) defaults() {

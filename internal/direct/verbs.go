@@ -147,7 +147,7 @@ func (s *Session) withUser(r node.Request) (node.Request, error) {
 	return node.Request{Verb: r.Verb, Args: args}, nil
 }
 
-func (s *Session) credential(name string) (Credential, error) {
+func (s *Session) credential(name string) (node.Credential, error) {
 	cred, ok := s.opts.Credentials[name]
 	if !ok {
 		return cred, hint.Wrap(fmt.Errorf("there is no credential %q", name), "name it under credentials: in the site file")
@@ -221,7 +221,7 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 	if len(c.Stdin) > 0 {
 		return fmt.Errorf("cannot start the job %s on %s: a job has no standard input", id, s.opts.Node)
 	}
-	var cred Credential
+	var cred node.Credential
 	if c.As != "" {
 		var err error
 		if cred, err = s.credential(c.As); err != nil {

@@ -75,6 +75,8 @@ type Facts struct {
 	Build       int     `json:"build"`                  // 6002
 	ServicePack int     `json:"service_pack,omitempty"` // major number
 	Arch        string  `json:"arch"`                   // "amd64", "386", "arm64"
+	Distro      string  `json:"distro,omitempty"`       // Linux: ID of os-release(5): "debian", "rhel", "rocky"; Version is then its VERSION_ID
+	Init        string  `json:"init,omitempty"`         // Linux: "systemd" when it is process 1, else ""
 	Computer    string  `json:"computer"`               // NetBIOS or host name
 	Domain      string  `json:"domain,omitempty"`       // DNS domain, "" in a workgroup
 	DomainRole  int     `json:"domain_role"`            // Win32_ComputerSystem.DomainRole: 3 member server, 4 and 5 domain controllers

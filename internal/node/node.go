@@ -52,16 +52,21 @@ type Session interface {
 	Close() error
 }
 
-// FileInfo is what Stat knows of a path.
+// FileInfo is what Stat knows of a path. A symbolic link on Linux is followed.
 type FileInfo struct {
 	Size     int64
 	Dir      bool
 	Modified time.Time
+	Mode     uint32 // permission bits with setuid, setgid and sticky as chmod(2) has them (07777); Linux only
+	Owner    string // user name, or its number where it has no name; Linux only
+	Group    string // group name, or its number; Linux only
 }
 
-// WriteOptions say how a file is written.
+// WriteOptions say how a file is written. All of them are ignored on Windows. The file has them before it appears under its name.
 type WriteOptions struct {
-	Mode uint32 // permission bits on Linux; 0 is 0644. Ignored on Windows.
+	Mode  uint32 // permission bits; 0 keeps those of the file that is replaced, or is 0644
+	Owner string // user name or number; "" keeps that of the file that is replaced, or is the session's user
+	Group string // group name or number; "" likewise
 }
 
 // Cmd is a program to run. Arguments are data: quoting is the session's business.

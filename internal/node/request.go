@@ -124,6 +124,14 @@ type Remove struct {
 // ACLSet replaces the discretionary list of a path with that of an SDDL string.
 type ACLSet struct{ Path, SDDL string }
 
+// SetMode sets the permission bits, the owner and the group of a path on Linux; what is not given is left. A user or group that does
+// not exist is ErrNotFound. On Windows it is ErrUnsupported: there ACLSet does it.
+type SetMode struct {
+	Path         string
+	Mode         *uint32 // permission bits as in FileInfo; nil leaves them
+	Owner, Group string  // names or numbers; "" leaves them
+}
+
 // DirectoryAdd makes an object. DirectoryModify sets attributes (an empty list clears one). DirectoryDelete removes an object.
 type DirectoryAdd struct {
 	DN, Class string
@@ -222,6 +230,15 @@ func (a ACLSet) Request() Request {
 }
 
 // Request makes the wire form.
+func (a SetMode) Request() Request {
+	args := map[string]any{"path": a.Path, "owner": a.Owner, "group": a.Group}
+	if a.Mode != nil {
+		args["mode"] = int64(*a.Mode)
+	}
+	return Request{"file.mode", args}
+}
+
+// Request makes the wire form.
 func (a DirectoryAdd) Request() Request {
 	return Request{"ad.add", map[string]any{"dn": a.DN, "class": a.Class, "attrs": orEmpty(a.Attrs)}}
 }
@@ -259,6 +276,7 @@ func (CmdletCall) action()        {}
 func (MakeDir) action()           {}
 func (Remove) action()            {}
 func (ACLSet) action()            {}
+func (SetMode) action()           {}
 func (DirectoryAdd) action()      {}
 func (DirectoryModify) action()   {}
 func (DirectoryDelete) action()   {}

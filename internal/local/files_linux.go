@@ -1,0 +1,169 @@
+package local
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+
+	"deploy/internal/node"
+)
+
+// The codes of errors that the session itself makes.
+const (
+	errNotDir      = syscall.ENOTDIR
+	errIsDir       = syscall.EISDIR
+	errInvalid     = syscall.EINVAL
+	errPermission  = syscall.EPERM
+	errLoop        = syscall.ELOOP
+	errTimeout     = syscall.ETIMEDOUT
+	errUnsupported = syscall.ENOTSUP
+)
+
+// isAbsent: a path below something that is no directory is not there either.
+func isAbsent(e syscall.Errno) bool { return e == syscall.ENOENT || e == syscall.ENOTDIR }
+
+func isDiskFull(e syscall.Errno) bool { return e == syscall.ENOSPC || e == syscall.EDQUOT }
+
+// modeMask are the bits that chmod(2) sets.
+const modeMask = 0o7777
+
+func statOf(_ string, fi fs.FileInfo) node.FileInfo {
+	info := node.FileInfo{Size: fi.Size(), Dir: fi.IsDir(), Modified: fi.ModTime().UTC().Truncate(time.Second)}
+	if info.Dir {
+		info.Size = 0
+	}
+	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
+		info.Mode, info.Owner, info.Group = st.Mode&modeMask, userName(st.Uid), groupName(st.Gid)
+	}
+	return info
+}
+
+func userName(id uint32) string {
+	n := strconv.FormatUint(uint64(id), 10)
+	if u, err := user.LookupId(n); err == nil {
+		return u.Username
+	}
+	return n
+}
+
+func groupName(id uint32) string {
+	n := strconv.FormatUint(uint64(id), 10)
+	if g, err := user.LookupGroupId(n); err == nil {
+		return g.Name
+	}
+	return n
+}
+
+// newTemp makes the temporary file anew: what stands there may be a link that somebody laid, or have too open a mode.
+func newTemp(path string) (*os.File, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
+}
+
+// dress gives the temporary file the owner and the mode that o asks for, or those of the file at path. The owner comes first:
+// a change of owner takes setuid and setgid away.
+func dress(f *os.File, path string, o node.WriteOptions) error {
+	mode, uid, gid := uint32(0o644), -1, -1
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err == nil {
+		mode, uid, gid = st.Mode&modeMask, int(st.Uid), int(st.Gid)
+	} else if !errors.Is(err, syscall.ENOENT) {
+		return err
+	}
+	if o.Mode != 0 {
+		mode = o.Mode & modeMask
+	}
+	if o.Owner != "" {
+		id, err := userID(o.Owner)
+		if err != nil {
+			return err
+		}
+		uid = id
+	}
+	if o.Group != "" {
+		id, err := groupID(o.Group)
+		if err != nil {
+			return err
+		}
+		gid = id
+	}
+	var now syscall.Stat_t
+	if err := syscall.Fstat(int(f.Fd()), &now); err != nil {
+		return err
+	}
+	if (uid >= 0 && uid != int(now.Uid)) || (gid >= 0 && gid != int(now.Gid)) {
+		if err := f.Chown(uid, gid); err != nil {
+			return err
+		}
+	}
+	return syscall.Fchmod(int(f.Fd()), mode)
+}
+
+// place gives the temporary file its name, and has the directory on the disk too.
+func place(temp, path string) error {
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = d.Close() }()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) { // some file systems cannot
+		return err
+	}
+	return nil
+}
+
+func removable(path string) error {
+	if abs, err := filepath.Abs(path); err != nil || abs == "/" {
+		return errors.New("the root of the file system stays")
+	}
+	return nil
+}
+
+func userID(name string) (int, error) {
+	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(n), nil
+	}
+	u, err := user.Lookup(name)
+	if err != nil {
+		return 0, unknownAccount{"user", name, err}
+	}
+	return strconv.Atoi(u.Uid)
+}
+
+func groupID(name string) (int, error) {
+	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
+		return int(n), nil
+	}
+	g, err := user.LookupGroup(name)
+	if err != nil {
+		return 0, unknownAccount{"group", name, err}
+	}
+	return strconv.Atoi(g.Gid)
+}
+
+// unknownAccount is fs.ErrNotExist when the account is not there, and the trouble of looking it up otherwise.
+type unknownAccount struct {
+	what, name string
+	err        error
+}
+
+func (u unknownAccount) Error() string { return "no " + u.what + " " + u.name }
+
+func (u unknownAccount) Unwrap() error {
+	var nouser user.UnknownUserError
+	var nogroup user.UnknownGroupError
+	if errors.As(u.err, &nouser) || errors.As(u.err, &nogroup) {
+		return fs.ErrNotExist
+	}
+	return u.err
+}

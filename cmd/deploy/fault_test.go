@@ -11,6 +11,7 @@ import (
 	"deploy/internal/engine"
 	"deploy/internal/journal"
 	"deploy/internal/lab"
+	"deploy/internal/perform"
 )
 
 // faultCase is one run with a fault, and what it must come to.
@@ -226,7 +227,7 @@ func (b *bench) truthful() {
 	}
 	for _, task := range p.Tasks() {
 		if task.Last == journal.IsDone && task.Diff.Action != "no-op" {
-			b.t.Errorf("the journal calls %s done, and it needs: %s", task.ID, engine.Describe(task.Diff))
+			b.t.Errorf("the journal calls %s done, and it needs: %s", task.ID, perform.Describe(task.Diff))
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 
 	"deploy/internal/node"
+	"deploy/internal/perform"
 	"deploy/steps"
 )
 
@@ -23,7 +24,4 @@ type Executor interface {
 }
 
 // Checked is the answer to one Check.
-type Checked struct {
-	Diff steps.Diff
-	Err  error
-}
+type Checked = perform.Checked

@@ -8,6 +8,7 @@ import (
 
 	"deploy/internal/journal"
 	"deploy/internal/node"
+	"deploy/internal/perform"
 	"deploy/steps"
 )
 
@@ -121,23 +122,6 @@ func (p *Plan) Fingerprint() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// pointOfNoReturn says why doing d cannot be undone, or "" when it can (or when there is nothing to undo).
-func pointOfNoReturn(s steps.Step, d steps.Diff) string {
-	if d.Effects.PointOfNoReturn != "" {
-		return d.Effects.PointOfNoReturn
-	}
-	if d.Effects.NothingToUndo {
-		return ""
-	}
-	if _, ok := s.(steps.Undoer); ok {
-		return ""
-	}
-	if _, ok := s.(steps.Gated); ok {
-		return "" // a person does it; the gate itself is the question
-	}
-	return "a step of kind " + s.Kind() + " has no way back"
-}
-
 // add puts a task into the plan's counts and notes.
 func (p *Plan) add(t steps.Task, pt PlanTask) {
 	d := pt.Diff
@@ -160,7 +144,7 @@ func (p *Plan) add(t steps.Task, pt PlanTask) {
 	if d.Action == steps.NoOp {
 		return
 	}
-	if why := pointOfNoReturn(t.Step, d); why != "" {
+	if why := perform.NoReturn(t.Step, d); why != "" {
 		note(&p.NoReturn, why)
 	}
 	if pt.Gate != nil {

@@ -10,6 +10,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
+	"deploy/internal/perform"
 	"deploy/steps"
 )
 
@@ -204,7 +205,7 @@ func (sa standingAct) verdict(leave []string) (do, why string) {
 	if sa.diff.Effects.NothingToUndo {
 		return DoPass, "it changed nothing that needs undoing"
 	}
-	why = pointOfNoReturn(sa.task.Step, sa.diff)
+	why = perform.NoReturn(sa.task.Step, sa.diff)
 	if why == "" {
 		return DoUndo, ""
 	}

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
+	"deploy/internal/perform"
 	"deploy/steps"
 )
 
@@ -241,8 +241,8 @@ func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.O
 	if k.err != nil {
 		return r.failed(ctx, "check", t, k.err)
 	}
-	if k.diff.Action != steps.NoOp && !isProof(k.diff) {
-		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, Describe(k.diff)))
+	if k.diff.Action != steps.NoOp && !perform.IsProof(k.diff) {
+		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, perform.Describe(k.diff)))
 	}
 	n := journal.Note{Note: r.o.Redact(out.Note)}
 	for _, w := range out.Warnings {
@@ -251,15 +251,9 @@ func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.O
 	return r.done(ctx, t, n, start)
 }
 
-// isProof says that d is a proof that leaves nothing behind: no look at the node can tell that it was given, so having worked is all
-// there is, and the journal remembers it.
-func isProof(d steps.Diff) bool {
-	return d.Action == steps.Run && len(d.Changes) == 0 && d.Effects.NothingToUndo
-}
-
 // recalled says that the proof was given, and that nothing which runs before it was changed since.
 func (r *run) recalled(t steps.Task, d steps.Diff) bool {
-	if !isProof(d) {
+	if !perform.IsProof(d) {
 		return false
 	}
 	r.mu.Lock()
@@ -327,7 +321,7 @@ var errHalted = errors.New("the run has ended")
 
 // approve asks before a point of no return. What was begun before was agreed to then.
 func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
-	why := pointOfNoReturn(t.Step, d)
+	why := perform.NoReturn(t.Step, d)
 	if why == "" {
 		return nil
 	}
@@ -360,33 +354,4 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 			"it is a point of no return: nothing was done; agree to it, or approve the plan as a whole")}
 	}
 	return nil
-}
-
-// Describe tells a diff in one line: "update (mode: 3 -> 2, owner: nothing -> SYSTEM)".
-func Describe(d steps.Diff) string {
-	var parts []string
-	for _, c := range d.Changes {
-		parts = append(parts, fmt.Sprintf("%s: %s -> %s", c.Attr, value(c.From), value(c.To)))
-	}
-	s := string(d.Action)
-	if d.Action == steps.Unknown {
-		s += " until " + d.Until
-	}
-	if len(parts) > 0 {
-		s += " (" + strings.Join(parts, ", ") + ")"
-	}
-	return s
-}
-
-func value(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "nothing"
-	case string:
-		if v == "" {
-			return `""`
-		}
-		return v
-	}
-	return fmt.Sprint(v)
 }

@@ -59,7 +59,7 @@ func open(t testing.TB, ctx context.Context, e Endpoint, way string) (*direct.Se
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := direct.Open(ctx, c, direct.Options{Node: "n1", Credentials: map[string]direct.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}})
+	s, err := direct.Open(ctx, c, direct.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}})
 	return s, c, err
 }
 

@@ -1,0 +1,50 @@
+// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a record of its acts (the spool), does the
+// tasks that a controller hands over, and outlives the link to it. A front is what a transport starts: it joins the transport's streams to the worker, and starts
+// one where there is none. So a session that ends takes nothing with it.
+//
+// What happens when the link goes: the step under way is brought to its end and written down; nothing further is begun, since nobody watches. A
+// controller that comes back is told what it has not heard.
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"deploy/internal/agent/wire"
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// Options are what a worker needs. Kinds, Session and Root must be set.
+type Options struct {
+	Kinds *steps.Registry
+	// Session opens the session that steps see. It is called for every controller that comes, with its credentials.
+	Session func(ctx context.Context, credentials map[string]node.Credential) (node.Session, error)
+	Root    string // private directory: lock, socket, spools
+	Version string
+	Digest  string // SHA-256 of the program, hex
+	Now     func() time.Time
+	Idle    time.Duration // the worker ends when nobody came for so long; 0 is 10 minutes
+	Silence time.Duration // see wire.Silence, which is the default
+	Ahead   int64         // how many events may be unacknowledged before no further task is begun; 0 is 256
+	Log     *slog.Logger  // never gets a value of a step
+}
+
+func (o *Options) defaults() {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Idle <= 0 {
+		o.Idle = 10 * time.Minute
+	}
+	if o.Silence <= 0 {
+		o.Silence = wire.Silence
+	}
+	if o.Ahead <= 0 {
+		o.Ahead = 256
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+}

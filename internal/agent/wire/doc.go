@@ -1,0 +1,43 @@
+// Package wire is the talk between a controller and the agent beside a machine.
+//
+// # Start
+//
+// The controller starts `deploy agent` on the node over its transport. Both sides write one line of ASCII first:
+//
+//	deploy-agent <protocol>
+//
+// What comes before that line belongs to somebody else (a banner, a password that sudo did not want) and is passed over.
+//
+// # Frames
+//
+// After the line both directions carry frames: four bytes of length (big endian, of what follows), one byte of type, a JSON body. A frame
+// is at most MaxFrame bytes. A type that the receiver does not know is answered with Unsupported, never with silence or a broken link.
+//
+// # Who says what
+//
+// The controller opens with Hello; the agent answers Welcome, or Busy with the name of who holds it. Requests carry an id and are done
+// one after the other in the order in which they came; each is answered once, under its id. Ping is answered with Pong at any time, also while a
+// step runs; a side that hears nothing for Silence counts the other as gone.
+//
+// Work hands over a row of tasks. The agent looks, writes the intent to its spool, acts, looks again, and tells each as an Event. Events of acts carry numbers
+// that grow by one (per spool); the controller acknowledges them once they are in its journal, and after a broken link it says in Hello up to
+// which number it has them, so that nothing is lost and nothing is told twice.
+package wire
+
+import "time"
+
+// Protocol is the version of the talk. Both sides must have the same.
+const Protocol = 1
+
+// Magic begins the first line of each side.
+const Magic = "deploy-agent "
+
+// MaxFrame bounds a frame, in bytes: a step's Before may hold a file of a megabyte, in base64.
+const MaxFrame = 32 << 20
+
+// Beat is how often a side that has nothing else to say says so, and Silence how long the other may hear nothing before it
+// counts the link as broken.
+const (
+	Beat    = 5 * time.Second
+	Silence = 30 * time.Second
+)

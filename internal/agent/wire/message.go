@@ -1,0 +1,211 @@
+package wire
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"deploy/internal/node"
+	"deploy/steps"
+)
+
+// Type is what a frame is.
+type Type byte
+
+// The types of messages. Capital letters go to the agent, small ones come from it.
+const (
+	THello   Type = 'H' // Hello
+	TCheck   Type = 'C' // Check
+	TApply   Type = 'A' // Apply
+	TUndo    Type = 'U' // Undo
+	TRestart Type = 'R' // Restart
+	TWork    Type = 'W' // Work
+	TSettle  Type = 'T' // Settle
+	THalt    Type = 'S' // no body: begin no further task
+	TAck     Type = 'K' // Ack
+	TPing    Type = 'P' // no body
+	TBye     Type = 'X' // Bye
+
+	TWelcome     Type = 'h' // Welcome
+	TBusy        Type = 'b' // Busy
+	TChecked     Type = 'c' // Checked
+	TApplied     Type = 'a' // Applied
+	TEnded       Type = 'e' // Ended: the answer to Undo, Restart, Work and Settle
+	TEvent       Type = 'v' // Event
+	TProgress    Type = 'l' // Progress
+	TPong        Type = 'p' // no body
+	TUnsupported Type = '?' // Unsupported
+)
+
+func (t Type) String() string {
+	if t < ' ' || t > '~' {
+		return fmt.Sprintf("0x%02x", byte(t))
+	}
+	return string(rune(t))
+}
+
+// Hello says who comes, and what it knows.
+type Hello struct {
+	Who         string                `json:"who"` // user@host, and the process: named to others while it holds the agent
+	Site        string                `json:"site"`
+	Journal     string                `json:"journal"`     // identity of the site's journal: only its own past is told to it
+	Epoch       string                `json:"epoch"`       // of the spool that Seq is about; "" knows none
+	Seq         int64                 `json:"seq"`         // events up to this one are in the journal
+	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
+}
+
+// Credential travels inside the transport's encryption and is kept in memory only.
+type Credential struct {
+	User     string `json:"user"`
+	Password string `json:"password"`
+}
+
+// Welcome tells the controller where it is.
+type Welcome struct {
+	Version string     `json:"version"`
+	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
+	Facts   node.Facts `json:"facts"`
+	Epoch   string     `json:"epoch"`
+	Behind  int        `json:"behind"`          // events that the journal does not have
+	Doing   string     `json:"doing"`           // the task under way for an earlier link, or ""
+	Err     *Error     `json:"error,omitempty"` // why no step can be done here
+}
+
+// Busy refuses a second controller.
+type Busy struct {
+	Who   string    `json:"who"`
+	Since time.Time `json:"since"`
+	Doing string    `json:"doing"` // task under way, or ""
+}
+
+// Step is a step as data.
+type Step struct {
+	Kind string          `json:"kind"`
+	Data json.RawMessage `json:"data"`
+}
+
+// NewStep encodes a step.
+func NewStep(s steps.Step) Step { return Step{s.Kind(), steps.MustJSON(s)} }
+
+// Check asks the checks of steps, in one look.
+type Check struct {
+	ID    uint64        `json:"id"`
+	Limit time.Duration `json:"limit"` // for all of them together; 0 is none
+	Steps []Step        `json:"steps"`
+}
+
+// Checked answers Check in its order.
+type Checked struct {
+	ID      uint64   `json:"id"`
+	Answers []Answer `json:"answers"`
+}
+
+// Answer is the answer of one check.
+type Answer struct {
+	Diff steps.Diff `json:"diff"`
+	Err  *Error     `json:"error,omitempty"`
+}
+
+// Apply does one step that the controller has journalled itself.
+type Apply struct {
+	ID    uint64        `json:"id"`
+	Limit time.Duration `json:"limit"`
+	Task  string        `json:"task"`
+	Step  Step          `json:"step"`
+	Diff  steps.Diff    `json:"diff"`
+}
+
+// Applied answers Apply.
+type Applied struct {
+	ID      uint64        `json:"id"`
+	Outcome steps.Outcome `json:"outcome"`
+	Err     *Error        `json:"error,omitempty"`
+}
+
+// Undo takes one step back.
+type Undo struct {
+	ID     uint64          `json:"id"`
+	Limit  time.Duration   `json:"limit"`
+	Step   Step            `json:"step"`
+	Before json.RawMessage `json:"before"`
+}
+
+// Restart asks the machine to restart.
+type Restart struct {
+	ID     uint64 `json:"id"`
+	Reason string `json:"reason"`
+}
+
+// Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not begun.
+type Ended struct {
+	ID   uint64 `json:"id"`
+	Left int    `json:"left,omitempty"`
+	Err  *Error `json:"error,omitempty"`
+}
+
+// Work hands over a row of tasks of one phase.
+type Work struct {
+	ID    uint64 `json:"id"`
+	Tasks []Task `json:"tasks"`
+}
+
+// Task is one task of a Work.
+type Task struct {
+	ID    string        `json:"id"`
+	Phase string        `json:"phase"`
+	Limit time.Duration `json:"limit"` // for its check and its act, each
+	Step  Step          `json:"step"`
+}
+
+// Settle asks for every event that the journal does not have, once the agent is at rest.
+type Settle struct {
+	ID uint64 `json:"id"`
+}
+
+// What an event says.
+const (
+	EvBegin  = "begin"  // Intent; it stands in the spool and is about to be done
+	EvDone   = "done"   // Note, Warnings
+	EvFailed = "failed" // Verb, Err
+	EvReboot = "reboot" // Note, Warnings: done, and a restart is due before it counts
+	EvLost   = "lost"   // Err: it was begun, and the agent was gone before it ended
+	EvNoOp   = "no-op"  // not numbered: the check found nothing to do
+	EvHold   = "hold"   // not numbered: Diff or Err; the controller decides
+)
+
+// Event is what happened to a task. Seq is 0 where it is not numbered.
+type Event struct {
+	Seq      int64           `json:"seq,omitempty"`
+	Time     time.Time       `json:"time"`
+	What     string          `json:"what"`
+	Task     string          `json:"task"`
+	Phase    string          `json:"phase"`
+	Step     *Step           `json:"step,omitempty"`
+	Diff     json.RawMessage `json:"diff,omitempty"`
+	BootID   string          `json:"boot_id,omitempty"`
+	Verb     string          `json:"verb,omitempty"`
+	Note     string          `json:"note,omitempty"`
+	Warnings []string        `json:"warnings,omitempty"`
+	Err      *Error          `json:"error,omitempty"`
+}
+
+// Ack says that events up to Seq are in the journal.
+type Ack struct {
+	Seq int64 `json:"seq"`
+}
+
+// Progress is the last line of what is waited for.
+type Progress struct {
+	Task string `json:"task"`
+	Text string `json:"text"`
+}
+
+// Bye ends the talk. Leave asks the agent to end as well.
+type Bye struct {
+	Leave bool `json:"leave"`
+}
+
+// Unsupported answers a type that the receiver does not know.
+type Unsupported struct {
+	Type Type `json:"type"`
+}

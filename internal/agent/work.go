@@ -1,0 +1,266 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"deploy/internal/agent/wire"
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/internal/perform"
+	"deploy/steps"
+)
+
+// work does the requests of one controller, one after the other, with the hands that all controllers share: what an earlier link had begun is
+// brought to its end first.
+func (a *attachment) work() {
+	defer a.w.group.Done()
+	defer func() { _ = a.session.Close() }()
+	for f := range a.queue {
+		<-a.w.hands
+		if !a.isGone() {
+			if err := a.do(f); err != nil {
+				a.w.o.Log.Warn("a request cannot be read", "message", f.Type.String(), "why", err)
+				a.end()
+			}
+		}
+		a.w.setDoing("")
+		a.w.hands <- struct{}{}
+	}
+}
+
+func (a *attachment) do(f wire.Frame) error {
+	switch f.Type {
+	case wire.TCheck:
+		return a.check(f)
+	case wire.TApply:
+		return a.apply(f)
+	case wire.TUndo:
+		return a.undo(f)
+	case wire.TRestart:
+		var q wire.Restart
+		if err := f.Decode(&q); err != nil {
+			return err
+		}
+		_, err := a.session.Do(a.w.ctx, node.Restart{Reason: q.Reason})
+		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
+	case wire.TSettle:
+		var q wire.Settle
+		if err := f.Decode(&q); err != nil {
+			return err
+		}
+		for _, e := range a.spool.after(a.hello.Epoch, a.hello.Seq) {
+			a.tell(wire.TEvent, e)
+		}
+		a.tell(wire.TEnded, wire.Ended{ID: q.ID})
+	case wire.TWork:
+		return a.row(f)
+	}
+	return nil
+}
+
+func (a *attachment) err(err error) *wire.Error { return wire.NewError(err, a.redact.Redact) }
+
+// limited bounds what one request may take. The controller's link has no part in it.
+func (a *attachment) limited(limit time.Duration) (context.Context, context.CancelFunc) {
+	if limit <= 0 {
+		return context.WithCancel(a.w.ctx)
+	}
+	return context.WithTimeout(a.w.ctx, limit)
+}
+
+// step decodes a step that came as data.
+func (a *attachment) step(s wire.Step) (steps.Step, error) {
+	k, ok := a.w.o.Kinds.Get(s.Kind)
+	if !ok {
+		return nil, fmt.Errorf("the agent has no kind of step %s: %w", s.Kind, node.ErrUnsupported)
+	}
+	out := k.New()
+	if err := json.Unmarshal(s.Data, out); err != nil {
+		return nil, fmt.Errorf("cannot read a %s step: %w", s.Kind, err)
+	}
+	return out, nil
+}
+
+// watched lets the controller see the last line of what a job prints.
+func (a *attachment) watched(task string) node.Session {
+	return perform.Watched(a.session, func(line string) { a.tell(wire.TProgress, wire.Progress{Task: task, Text: a.redact.Redact(line)}) })
+}
+
+func (a *attachment) check(f wire.Frame) error {
+	var q wire.Check
+	if err := f.Decode(&q); err != nil {
+		return err
+	}
+	ctx, cancel := a.limited(q.Limit)
+	defer cancel()
+	answers := make([]wire.Answer, len(q.Steps))
+	var list []steps.Step
+	var at []int
+	for i, s := range q.Steps {
+		step, err := a.step(s)
+		if err != nil {
+			answers[i].Err = a.err(err)
+			continue
+		}
+		list, at = append(list, step), append(at, i)
+	}
+	for j, c := range perform.Check(ctx, a.session, list) {
+		answers[at[j]] = wire.Answer{Diff: c.Diff, Err: a.err(c.Err)}
+	}
+	a.tell(wire.TChecked, wire.Checked{ID: q.ID, Answers: answers})
+	return nil
+}
+
+func (a *attachment) apply(f wire.Frame) error {
+	var q wire.Apply
+	if err := f.Decode(&q); err != nil {
+		return err
+	}
+	ctx, cancel := a.limited(q.Limit)
+	defer cancel()
+	step, err := a.step(q.Step)
+	var out steps.Outcome
+	if err == nil {
+		a.w.setDoing(q.Task)
+		out, err = perform.Apply(ctx, a.watched(q.Task), step, q.Diff)
+	}
+	a.tell(wire.TApplied, wire.Applied{ID: q.ID, Outcome: out, Err: a.err(err)})
+	return nil
+}
+
+func (a *attachment) undo(f wire.Frame) error {
+	var q wire.Undo
+	if err := f.Decode(&q); err != nil {
+		return err
+	}
+	ctx, cancel := a.limited(q.Limit)
+	defer cancel()
+	step, err := a.step(q.Step)
+	if err == nil {
+		a.w.setDoing("an undo")
+		err = perform.Undo(ctx, a.session, step, q.Before)
+	}
+	a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
+	return nil
+}
+
+// row works through tasks until one needs the controller.
+func (a *attachment) row(f wire.Frame) error {
+	var q wire.Work
+	if err := f.Decode(&q); err != nil {
+		return err
+	}
+	a.mu.Lock()
+	a.halted = false
+	a.mu.Unlock()
+	left := len(q.Tasks)
+	for _, t := range q.Tasks {
+		if !a.mayBegin() {
+			break
+		}
+		a.w.setDoing(t.ID)
+		on, err := a.task(t)
+		if err != nil {
+			// the record cannot be written: what is not written down is not done
+			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(hint.Wrap(err, "make room on that disk of the node, then run again"))})
+			return nil
+		}
+		left--
+		if !on {
+			break
+		}
+	}
+	a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left})
+	return nil
+}
+
+// task looks at one task and does what is missing. on says that the next one may follow. An error says that the record cannot be written.
+func (a *attachment) task(t wire.Task) (on bool, err error) {
+	e := wire.Event{Task: t.ID, Phase: t.Phase}
+	live := func(what string) { e.What, e.Time = what, a.w.o.Now(); a.tell(wire.TEvent, e) }
+	step, err := a.step(t.Step)
+	if err != nil {
+		e.Err = a.err(err)
+		live(wire.EvHold)
+		return false, nil
+	}
+	d, err := a.look(t, step)
+	switch {
+	case err != nil:
+		e.Err = a.err(err)
+		live(wire.EvHold)
+		return false, nil
+	case d.Action == steps.NoOp:
+		live(wire.EvNoOp)
+		return true, nil
+	}
+	e.Diff = steps.MustJSON(d)
+	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || perform.IsProof(d) || perform.NoReturn(step, d) != "" {
+		live(wire.EvHold)
+		return false, nil
+	}
+	note := func(e wire.Event, sync bool) error {
+		e.Time = a.w.o.Now()
+		e, err := a.spool.add(e, sync)
+		if err == nil {
+			a.tell(wire.TEvent, e)
+		}
+		return err
+	}
+	e.What, e.Step, e.BootID = wire.EvBegin, &t.Step, a.session.Facts().BootID
+	if err := note(e, true); err != nil {
+		return false, err
+	}
+	e = wire.Event{Task: t.ID, Phase: t.Phase}
+	out, verb, err := a.act(t, step, d)
+	for _, w := range out.Warnings {
+		e.Warnings = append(e.Warnings, a.redact.Redact(w))
+	}
+	e.Note = a.redact.Redact(out.Note)
+	switch {
+	case err != nil:
+		e.What, e.Verb, e.Err = wire.EvFailed, verb, a.err(err)
+	case out.Reboot:
+		e.What = wire.EvReboot
+	default:
+		e.What = wire.EvDone
+	}
+	// how it ended can be seen on the machine as well, so this need not wait for the disk
+	return e.What == wire.EvDone, note(e, false)
+}
+
+func (a *attachment) look(t wire.Task, step steps.Step) (steps.Diff, error) {
+	ctx, cancel := a.limited(t.Limit)
+	defer cancel()
+	c := perform.Check(ctx, a.session, []steps.Step{step})[0]
+	return c.Diff, c.Err
+}
+
+// act does what is missing and looks again. verb is what failed.
+func (a *attachment) act(t wire.Task, step steps.Step, d steps.Diff) (steps.Outcome, string, error) {
+	ctx, cancel := a.limited(t.Limit)
+	out, err := perform.Apply(ctx, a.watched(t.ID), step, d)
+	late := ctx.Err()
+	cancel()
+	if err != nil {
+		if errors.Is(late, context.DeadlineExceeded) {
+			err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", t.Limit, err), "the step's `timeout` in the playbook sets the limit")
+		}
+		return out, "apply", err
+	}
+	if out.Reboot {
+		return out, "", nil
+	}
+	again, err := a.look(t, step)
+	switch {
+	case err != nil:
+		return out, "check", err
+	case again.Action != steps.NoOp:
+		return out, "apply", fmt.Errorf("it %w: %s", perform.ErrDidNotHold, perform.Describe(again))
+	}
+	return out, "", nil
+}

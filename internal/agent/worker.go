@@ -1,0 +1,323 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"deploy/internal/agent/wire"
+	"deploy/internal/node"
+	"deploy/internal/secret"
+)
+
+// Worker does the work on one machine, for one controller at a time.
+type Worker struct {
+	o     Options
+	ctx   context.Context // of the steps: it outlives every link
+	hands chan struct{}   // one token: whoever has it may look and act
+	group sync.WaitGroup
+
+	mu     sync.Mutex
+	holder *attachment
+	last   time.Time         // when the last controller went
+	spools map[string]*spool // by journal
+	doing  string            // the task under way
+	leave  chan struct{}     // closed when a controller said that the agent shall end
+	left   bool
+}
+
+// NewWorker makes a worker. Steps run until ctx ends.
+func NewWorker(ctx context.Context, o Options) *Worker {
+	o.defaults()
+	w := &Worker{o: o, ctx: ctx, hands: make(chan struct{}, 1), spools: map[string]*spool{}, leave: make(chan struct{}), last: o.Now()}
+	w.hands <- struct{}{}
+	return w
+}
+
+// Close waits for the step under way and closes the records. No controller may be served any more.
+func (w *Worker) Close() error {
+	w.group.Wait()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var errs []error
+	for _, s := range w.spools {
+		errs = append(errs, s.close())
+	}
+	w.spools = map[string]*spool{}
+	return errors.Join(errs...)
+}
+
+// Stream is a controller's connection.
+type Stream interface {
+	io.ReadWriteCloser
+}
+
+// Serve talks to one controller until it goes. It returns at once when the link breaks; the step under way goes on.
+func (w *Worker) Serve(s Stream) error {
+	defer func() { _ = s.Close() }()
+	// whoever says nothing at the beginning is no controller
+	early := time.AfterFunc(w.o.Silence, func() { _ = s.Close() })
+	defer early.Stop()
+	conn := wire.NewConn(s, s)
+	if err := conn.Greet(); err != nil {
+		return err
+	}
+	if _, err := conn.Meet(); err != nil {
+		return fmt.Errorf("cannot begin to talk: %w", err)
+	}
+	f, err := conn.Read()
+	if err != nil {
+		return fmt.Errorf("cannot begin to talk: %w", err)
+	}
+	if f.Type != wire.THello {
+		return fmt.Errorf("cannot begin to talk: the first message is %s", f.Type)
+	}
+	early.Stop()
+	var hello wire.Hello
+	if err := f.Decode(&hello); err != nil {
+		return err
+	}
+	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}), queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1)}
+	if busy := w.hold(a); busy != nil {
+		return conn.Write(wire.TBusy, busy)
+	}
+	defer w.release(a)
+	return a.serve()
+}
+
+// hold makes a the holder, or says who is.
+func (w *Worker) hold(a *attachment) *wire.Busy {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h := w.holder; h != nil {
+		return &wire.Busy{Who: h.hello.Who, Since: h.since, Doing: w.doing}
+	}
+	w.holder = a
+	return nil
+}
+
+func (w *Worker) release(a *attachment) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.holder == a {
+		w.holder, w.last = nil, w.o.Now()
+	}
+}
+
+// idle says that nobody is there, nothing is under way, and it has been so for the time given.
+func (w *Worker) idle(for_ time.Duration) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.holder == nil && w.doing == "" && w.o.Now().Sub(w.last) >= for_
+}
+
+// sayLeave lets the worker end.
+func (w *Worker) sayLeave() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.left {
+		w.left = true
+		close(w.leave)
+	}
+}
+
+// spool returns the record of a journal. An act that has no end there was cut off with an earlier worker, since this one has done none yet.
+func (w *Worker) spool(site, journal string) (*spool, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if s := w.spools[journal]; s != nil {
+		return s, nil
+	}
+	s, err := openSpool(w.o.Root, site, journal)
+	if err != nil {
+		return nil, err
+	}
+	if e, ok := s.open(); ok {
+		e.What, e.Diff, e.Step = wire.EvLost, nil, nil
+		e.Err = &wire.Error{Text: "the agent ended while it did this, so how it ended is not known"}
+		e.Time = w.o.Now()
+		if _, err := s.add(e, true); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	w.spools[journal] = s
+	return s, nil
+}
+
+func (w *Worker) setDoing(task string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.doing = task
+	if task == "" {
+		w.last = w.o.Now()
+	}
+}
+
+func (w *Worker) doingNow() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.doing
+}
+
+// attachment is one controller on one link.
+type attachment struct {
+	w       *Worker
+	stream  Stream
+	conn    *wire.Conn
+	hello   wire.Hello
+	since   time.Time
+	spool   *spool
+	session node.Session
+	redact  secret.Redactor
+
+	gone  chan struct{} // closed when the link is over
+	once  sync.Once
+	queue chan wire.Frame // requests, done one after the other
+	heard chan struct{}   // one token: an Ack came, or Halt
+
+	mu     sync.Mutex
+	halted bool
+}
+
+// serve welcomes the controller and reads what it says until the link is over.
+func (a *attachment) serve() error {
+	w := a.w
+	defer a.end()
+	creds := map[string]node.Credential{}
+	for name, c := range a.hello.Credentials {
+		creds[name] = node.Credential{User: c.User, Password: secret.New(c.Password)}
+		a.redact.Add(creds[name].Password)
+	}
+	a.hello.Credentials = nil
+	welcome := wire.Welcome{Version: w.o.Version, Digest: w.o.Digest, Doing: w.doingNow()}
+	var err error
+	if a.spool, err = w.spool(a.hello.Site, a.hello.Journal); err == nil {
+		a.session, err = w.o.Session(w.ctx, creds)
+	}
+	if err != nil {
+		welcome.Err = wire.NewError(err, a.redact.Redact)
+		return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
+	}
+	welcome.Facts, welcome.Epoch = a.session.Facts(), a.spool.head.Epoch
+	welcome.Behind = len(a.spool.after(a.hello.Epoch, a.hello.Seq))
+	if a.hello.Epoch == a.spool.head.Epoch {
+		_ = a.spool.ack(a.hello.Seq)
+	}
+	if err := a.conn.Write(wire.TWelcome, welcome); err != nil {
+		return errors.Join(err, a.session.Close())
+	}
+	w.o.Log.Info("a controller came", "who", a.hello.Who, "site", a.hello.Site)
+	w.group.Add(1)
+	go a.work()
+	return a.read()
+}
+
+// end tells everybody that the link is over.
+func (a *attachment) end() {
+	a.once.Do(func() {
+		close(a.gone)
+		_ = a.stream.Close()
+	})
+}
+
+// read takes what the controller says. It ends when the link does, or when nothing was heard for too long.
+func (a *attachment) read() error {
+	defer close(a.queue)
+	silence := time.AfterFunc(a.w.o.Silence, a.end)
+	defer silence.Stop()
+	for {
+		f, err := a.conn.Read()
+		if err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			return err
+		}
+		silence.Reset(a.w.o.Silence)
+		switch f.Type {
+		case wire.TPing:
+			err = a.conn.WriteFrame(wire.Frame{Type: wire.TPong})
+		case wire.THalt:
+			a.mu.Lock()
+			a.halted = true
+			a.mu.Unlock()
+			a.wake()
+		case wire.TAck:
+			var ack wire.Ack
+			if err = f.Decode(&ack); err == nil {
+				err = a.spool.ack(ack.Seq)
+				a.wake()
+			}
+		case wire.TBye:
+			var bye wire.Bye
+			if err := f.Decode(&bye); err != nil {
+				return err
+			}
+			if bye.Leave {
+				a.w.sayLeave()
+			}
+			return nil
+		case wire.TCheck, wire.TApply, wire.TUndo, wire.TRestart, wire.TWork, wire.TSettle:
+			select {
+			case a.queue <- f:
+			default:
+				return errors.New("more requests wait than a controller sends")
+			}
+		default:
+			err = a.conn.Write(wire.TUnsupported, wire.Unsupported{Type: f.Type})
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (a *attachment) wake() {
+	select {
+	case a.heard <- struct{}{}:
+	default:
+	}
+}
+
+// mayBegin says that a further task may be begun: somebody watches, wants it, and has written down what was told before.
+func (a *attachment) mayBegin() bool {
+	for {
+		a.mu.Lock()
+		halted := a.halted
+		a.mu.Unlock()
+		if halted || a.isGone() {
+			return false
+		}
+		if a.spool.unheard() < a.w.o.Ahead {
+			return true
+		}
+		select {
+		case <-a.heard:
+		case <-a.gone:
+			return false
+		}
+	}
+}
+
+func (a *attachment) isGone() bool {
+	select {
+	case <-a.gone:
+		return true
+	default:
+		return false
+	}
+}
+
+// tell sends to the controller; when the link is over nobody listens, and the spool has what counts.
+func (a *attachment) tell(t wire.Type, body any) {
+	if a.isGone() {
+		return
+	}
+	if err := a.conn.Write(t, body); err != nil {
+		a.w.o.Log.Info("cannot tell the controller", "message", t.String(), "why", err)
+		a.end()
+	}
+}

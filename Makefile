@@ -14,7 +14,7 @@ demo:
 test: deps
 	go run ./tools/tier
 
-# One tier: make test-unit, test-race, test-names, test-lab, test-clients, test-openssh.
+# One tier: make test-unit, test-race, test-names, test-lab, test-clients, test-openssh, test-nodes.
 test-%: deps
 	go run ./tools/tier $*
 

@@ -49,6 +49,7 @@ var arrows = map[string][]string{
 	"internal/archtest":    {},
 	"internal/names":       {"internal/node", "steps", "steps/..."},
 	"internal/names/gen":   {"internal/names", "steps/all"},
+	"internal/nodelab":     {}, // real nodes, for tests and bench
 	"internal/nodetest":    {"internal/node", "internal/resident"},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
 	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},

@@ -262,7 +262,8 @@ func (n *Node) greeting(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = c.Close() }()
-	_ = c.SetDeadline(time.Now().Add(5 * time.Second))
+	end, _ := ctx.Deadline()
+	_ = c.SetDeadline(end)
 	b := make([]byte, 4)
 	if k, err := c.Read(b); err != nil || string(b[:k]) != "SSH-" {
 		return fmt.Errorf("%q: %w", b[:k], err)

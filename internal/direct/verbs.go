@@ -14,6 +14,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/resident"
+	"deploy/internal/winargs"
 )
 
 // piece is how much of a file travels in one frame, in bytes.
@@ -169,7 +170,7 @@ func stringsOf(v any) []string {
 
 // withLine adds the quoted command line, which the script hands to CreateProcess as it is.
 func withLine(r node.Request) (node.Request, error) {
-	line, err := quote(stringsOf(r.Args["argv"]))
+	line, err := winargs.Quote(stringsOf(r.Args["argv"]))
 	if err != nil {
 		return r, err
 	}

@@ -1,4 +1,6 @@
-package direct
+// Package winargs writes Windows command lines: a program gets one text and parts it itself, so arguments that are data have to be
+// quoted for the way in which it will be read.
+package winargs
 
 import (
 	"errors"
@@ -6,9 +8,12 @@ import (
 	"strings"
 )
 
-// quote writes the arguments after the program's name so that CommandLineToArgvW and the C run time read them back as they are:
+// Quote writes the arguments after the program's name, argv[0], so that CommandLineToArgvW and the C run time read them back as they are:
 // backslashes are literal except in front of a quote. Source: the documentation of CommandLineToArgvW and "Parsing C Command-Line Arguments".
-func quote(argv []string) (string, error) {
+//
+// CreateProcess hands a batch file to cmd.exe, which reads the line by rules of its own: there is no quoting that every batch
+// file reads back, so an argument for one that holds a character which cmd.exe acts on is refused.
+func Quote(argv []string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return "", errors.New("no program is named")
 	}
@@ -22,7 +27,6 @@ func quote(argv []string) (string, error) {
 		if strings.ContainsRune(a, 0) {
 			return "", fmt.Errorf("argument %d holds a zero character", i+1)
 		}
-		// CreateProcess hands a batch file to cmd.exe, which reads the line by rules of its own and would run what stands behind these
 		if batch && strings.ContainsAny(a, "\"%^&|<>()!\r\n") {
 			return "", fmt.Errorf("argument %d of a batch file holds a character that cmd.exe would act on", i+1)
 		}
@@ -36,6 +40,19 @@ func quote(argv []string) (string, error) {
 		return "", errors.New("the command line is longer than Windows allows")
 	}
 	return b.String(), nil
+}
+
+// CommandLine writes the whole line that CreateProcess takes: the program's name in quotes, then what Quote gives.
+func CommandLine(argv []string) (string, error) {
+	line, err := Quote(argv)
+	if err != nil {
+		return "", err
+	}
+	name := `"` + argv[0] + `"`
+	if line == "" {
+		return name, nil
+	}
+	return name + " " + line, nil
 }
 
 func quoteOne(b *strings.Builder, a string) {

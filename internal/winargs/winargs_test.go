@@ -1,4 +1,4 @@
-package direct
+package winargs
 
 import (
 	"slices"
@@ -59,16 +59,16 @@ func TestQuote(t *testing.T) {
 		{[]string{"x", `say "hi"`}, `"say \"hi\""`},
 		{[]string{"x", `\\"`}, `"\\\\\""`},
 	} {
-		if got, err := quote(tt.argv); err != nil || got != tt.want {
-			t.Errorf("quote(%q) = %s, %v; want %s", tt.argv, got, err, tt.want)
+		if got, err := Quote(tt.argv); err != nil || got != tt.want {
+			t.Errorf("Quote(%q) = %s, %v; want %s", tt.argv, got, err, tt.want)
 		}
 	}
 	for _, argv := range [][]string{nil, {""}, {`a"b`}, {"x", "a\x00b"}, {"x.cmd", "a&b"}, {"X.BAT", `"`}, {"x.bat", "%PATH%"}, {"x", strings.Repeat("a", 33000)}} {
-		if got, err := quote(argv); err == nil {
-			t.Errorf("quote(%.60q) = %.60s, and no error", argv, got)
+		if got, err := Quote(argv); err == nil {
+			t.Errorf("Quote(%.60q) = %.60s, and no error", argv, got)
 		}
 	}
-	if _, err := quote([]string{"x.cmd", "plain", `C:\dir name`}); err != nil {
+	if _, err := Quote([]string{"x.cmd", "plain", `C:\dir name`}); err != nil {
 		t.Error(err)
 	}
 }
@@ -79,7 +79,7 @@ func FuzzQuote(f *testing.F) {
 	f.Add("日本", " ", "\v\n")
 	f.Fuzz(func(t *testing.T, a, b, c string) {
 		argv := []string{"x.exe", a, b, c}
-		line, err := quote(argv)
+		line, err := Quote(argv)
 		if err != nil {
 			return
 		}

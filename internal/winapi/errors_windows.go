@@ -1,0 +1,71 @@
+package winapi
+
+import (
+	"errors"
+	"fmt"
+	"syscall"
+
+	"deploy/internal/node"
+	"deploy/internal/resident"
+
+	"golang.org/x/sys/windows"
+)
+
+// refusal is what the machine answered, and which of package node's answers it is. errors.As finds the CodeError in it, errors.Is the kind.
+type refusal struct {
+	code *node.CodeError
+	kind error // nil, or one of node's sentinels
+}
+
+func (r *refusal) Error() string { return r.code.Error() }
+
+func (r *refusal) Unwrap() []error {
+	if r.kind == nil {
+		return []error{r.code}
+	}
+	return []error{r.kind, r.code}
+}
+
+func absent(op, format string, args ...any) error {
+	return &refusal{kind: node.ErrNotFound, code: &node.CodeError{Op: op, Code: int64(windows.ERROR_FILE_NOT_FOUND), ID: resident.IDNotFound, Text: fmt.Sprintf(format, args...)}}
+}
+
+func unsupported(op, format string, args ...any) error {
+	return &refusal{kind: node.ErrUnsupported, code: &node.CodeError{Op: op, Code: int64(windows.ERROR_NOT_SUPPORTED), ID: resident.IDUnsupported, Text: fmt.Sprintf(format, args...)}}
+}
+
+// refused is a refusal of our own, with the id that the resident script gives it.
+func refused(op, id string, code syscall.Errno, format string, args ...any) error {
+	return &refusal{code: &node.CodeError{Op: op, Code: int64(code), ID: id, Text: fmt.Sprintf(format, args...)}}
+}
+
+// hresult is HRESULT_FROM_WIN32.
+func hresult(e syscall.Errno) int64 {
+	if e == 0 || uint32(e)&0x80000000 != 0 {
+		return int64(uint32(e))
+	}
+	return 0x80070000 | int64(e)&0xFFFF
+}
+
+// failed turns an error of the API into a refusal with the HRESULT of its number. What carries no number stays as it is.
+func failed(op string, err error) error {
+	var e syscall.Errno
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s failed: %w", op, err)
+	}
+	return &refusal{code: &node.CodeError{Op: op, Code: hresult(e), Text: e.Error()}}
+}
+
+// failedWin32 is failed with the number itself.
+func failedWin32(op string, err error) error {
+	var e syscall.Errno
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s failed: %w", op, err)
+	}
+	return &refusal{code: &node.CodeError{Op: op, Code: int64(e), Text: e.Error()}}
+}
+
+// isMissing knows the two numbers that say that a path or key is not there.
+func isMissing(err error) bool {
+	return errors.Is(err, windows.ERROR_FILE_NOT_FOUND) || errors.Is(err, windows.ERROR_PATH_NOT_FOUND)
+}

@@ -3,6 +3,7 @@ package archtest
 import (
 	"bufio"
 	"bytes"
+	"os"
 	"os/exec"
 	"path"
 	"strings"
@@ -22,7 +23,7 @@ var arrows = map[string][]string{
 	"steps":         {"internal/nearest", "internal/node"},
 	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},
 	"transport":     {"internal/secret"},
-	"transport/...": {"internal/hint", "internal/node", "internal/secret", "transport"},
+	"transport/...": {"internal/hint", "internal/node", "internal/proctree", "internal/secret", "transport"},
 
 	// what serves them
 	"internal/cli": {"internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
@@ -36,9 +37,10 @@ var arrows = map[string][]string{
 	"internal/hint":        {},
 	"internal/journal":     {"internal/hint"},
 	"internal/linux":       {"internal/node"},
-	"internal/local":       {"internal/direct", "internal/hint", "internal/linux", "internal/node", "internal/resident", "internal/winapi", "internal/winargs", "transport/local"},
+	"internal/local":       {"internal/direct", "internal/hint", "internal/linux", "internal/node", "internal/proctree", "internal/resident", "internal/winapi", "internal/winargs", "transport/local"},
 	"internal/nearest":     {},
 	"internal/node":        {"internal/secret"},
+	"internal/proctree":    {},
 	"internal/resident":    {},
 	"internal/posix":       {"internal/hint", "internal/linux", "internal/node", "internal/secret", "transport"},
 	"internal/rules":       {"internal/yamlx"},
@@ -77,7 +79,13 @@ var forbidden = map[string][]string{
 }
 
 func TestImportGraph(t *testing.T) {
-	for pkg, imports := range projectImports(t) {
+	for _, system := range []string{"linux", "windows"} {
+		t.Run(system, func(t *testing.T) { checkGraph(t, projectImports(t, system)) })
+	}
+}
+
+func checkGraph(t *testing.T, all map[string][]string) {
+	for pkg, imports := range all {
 		allowed, known := lookup(arrows, pkg)
 		if !known {
 			t.Errorf("package %s is not in the table of arrows", pkg)
@@ -96,11 +104,12 @@ func TestImportGraph(t *testing.T) {
 	}
 }
 
-// projectImports maps each package (without the module's name) to what its non-test files import.
-func projectImports(t *testing.T) map[string][]string {
+// projectImports maps each package (without the module's name) to what its non-test files for a system import.
+func projectImports(t *testing.T, system string) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "deploy/...")
 	cmd.Dir = path.Join("..", "..")
+	cmd.Env = append(os.Environ(), "GOOS="+system)
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatalf("cannot list the packages: %v", err)

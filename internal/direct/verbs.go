@@ -188,6 +188,16 @@ func (s *Session) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
 	return s.change(ctx, r)
 }
 
+// Serve carries out a request that another session hands on: that of the machine which its PowerShell runs on. It is taken for one
+// that changes something.
+func (s *Session) Serve(ctx context.Context, r node.Request) ([]node.Row, error) {
+	r, err := s.withUser(r)
+	if err != nil {
+		return nil, err
+	}
+	return s.change(ctx, r)
+}
+
 // Run starts a program and waits for its end.
 func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if c.As != "" {

@@ -15,10 +15,12 @@
 //	newTemp, dress, place                 how the temporary file of Write is made, gets mode and owner, and takes the target's name
 //	removable(path)                       refuses what must never be removed
 //	lookProgram, environment, family      finding a program, its environment, and ending it with all its children
+//	byItself(*os.ProcessState)            whether a program ended by itself and not by family.kill
 //	stateDir()                            where jobs are kept when Options do not say
 //
 // Errors are those of package direct: node.ErrNotFound, node.ErrUnsupported, and a node.CodeError whose code is the errno on Linux
-// and the Win32 code on Windows. There is no link, so there is no node.LinkError.
+// and, on Windows, the HRESULT that the resident script would give. There is no link, so a node.LinkError only
+// comes from the one PowerShell of a Windows session: it says that the outcome of a cmdlet is unknown.
 package local
 
 import (

@@ -49,6 +49,16 @@ func (s *Session) refuse(op, id string, code int64, text string) error {
 	return r
 }
 
+// kindOf is what an error is for package node.
+func kindOf(err error) error {
+	for _, kind := range []error{node.ErrNotFound, node.ErrUnsupported} {
+		if errors.Is(err, kind) {
+			return kind
+		}
+	}
+	return nil
+}
+
 func (s *Session) unsupported(op, text string) error {
 	return s.refuse(op, idUnsupported, int64(errUnsupported), text)
 }
@@ -61,8 +71,12 @@ func (s *Session) fail(op string, err error) error {
 	}
 	r := &refusal{node: s.opts.Node, code: &node.CodeError{Op: op, Code: -1, Text: err.Error()}}
 	var errno syscall.Errno
-	if errors.As(err, &errno) {
-		r.code.Code, r.code.Text = int64(errno), errno.Error()
+	var typed *node.CodeError
+	switch {
+	case errors.As(err, &typed): // by the system's own side
+		return &refusal{node: s.opts.Node, code: typed, kind: kindOf(err)}
+	case errors.As(err, &errno):
+		r.code.Code, r.code.Text = codeOf(errno), errno.Error()
 	}
 	if errors.Is(err, fs.ErrNotExist) || isAbsent(errno) {
 		r.kind, r.code.ID = node.ErrNotFound, idNotFound

@@ -24,6 +24,9 @@ const (
 	errUnsupported = syscall.ENOTSUP
 )
 
+// codeOf is what a CodeError has of an errno.
+func codeOf(e syscall.Errno) int64 { return int64(e) }
+
 // isAbsent: a path below something that is no directory is not there either.
 func isAbsent(e syscall.Errno) bool { return e == syscall.ENOENT || e == syscall.ENOTDIR }
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/windows"
 
 	"deploy/internal/node"
+	"deploy/internal/winapi"
 )
 
 // The codes of errors that the session itself makes.
@@ -23,6 +24,9 @@ const (
 	errTimeout     = windows.ERROR_TIMEOUT
 	errUnsupported = windows.ERROR_NOT_SUPPORTED
 )
+
+// codeOf is HRESULT_FROM_WIN32: what .NET's file classes give the resident script, which other sessions ask.
+func codeOf(e syscall.Errno) int64 { return winapi.HResult(e) }
 
 func isAbsent(e syscall.Errno) bool {
 	return e == windows.ERROR_FILE_NOT_FOUND || e == windows.ERROR_PATH_NOT_FOUND
@@ -50,7 +54,8 @@ func newTemp(path string) (*os.File, error) {
 // dress does nothing: WriteOptions are ignored on Windows.
 func dress(*os.File, string, node.WriteOptions) error { return nil }
 
-func place(temp, path string) error { return os.Rename(temp, path) }
+// place has a file that is replaced hand on its security descriptor and its attributes.
+func place(temp, path string) error { return winapi.Replace(temp, path) }
 
 func removable(path string) error {
 	abs, err := filepath.Abs(path)

@@ -76,5 +76,5 @@ func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
 
 // finished says that a program ended by itself, even if a limit was reached a moment later.
 func finished(cmd *exec.Cmd, err error) bool {
-	return cmd.ProcessState != nil && cmd.ProcessState.Exited() && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return cmd.ProcessState != nil && byItself(cmd.ProcessState) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
 }

@@ -85,6 +85,9 @@ func (f *family) kill() error {
 
 func (f *family) close() {}
 
+// byItself says that a program was not ended by a signal.
+func byItself(p *os.ProcessState) bool { return p.Exited() }
+
 // exitCode is that of the program; one that a signal ended has 128 and the signal's number, as a shell tells it.
 func exitCode(p *os.ProcessState) int {
 	if st, ok := p.Sys().(syscall.WaitStatus); ok && st.Signaled() {

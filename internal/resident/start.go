@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 )
@@ -43,10 +44,26 @@ func Script() string {
 		return "$" + name + " = '" + base64.StdEncoding.EncodeToString([]byte(strings.Join(parts, ""))) + "'\n"
 	}
 	return part("frame") +
-		data("runner", part("process"), part("job")) +
+		data("runner", Runner()) +
 		data("once", part("frame"), part("cmdlet"), part("once")) +
 		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("directory") + part("loop")
 }
+
+// Runner is the script that the task scheduler starts for a job: it runs what the data file beside it names (see JobFile).
+func Runner() string { return part("process") + part("job") }
+
+// JobFile is the data file of a job: the program, its arguments as CreateProcess takes them, its directory and its limit in seconds,
+// each as a line of base64 of UTF-8.
+func JobFile(program, line, dir string, limit int64) string {
+	var b strings.Builder
+	for _, field := range []string{program, line, dir, strconv.FormatInt(limit, 10)} {
+		b.WriteString(base64.StdEncoding.EncodeToString([]byte(field)) + "\r\n")
+	}
+	return b.String()
+}
+
+// RunnerFlags is how powershell.exe runs a script file.
+const RunnerFlags = "-NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -File "
 
 // flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our stdin itself.
 const flags = "powershell.exe -NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -EncodedCommand "

@@ -39,8 +39,8 @@ func refused(op, id string, code syscall.Errno, format string, args ...any) erro
 	return &refusal{code: &node.CodeError{Op: op, Code: int64(code), ID: id, Text: fmt.Sprintf(format, args...)}}
 }
 
-// hresult is HRESULT_FROM_WIN32.
-func hresult(e syscall.Errno) int64 {
+// HResult is HRESULT_FROM_WIN32.
+func HResult(e syscall.Errno) int64 {
 	if e == 0 || uint32(e)&0x80000000 != 0 {
 		return int64(uint32(e))
 	}
@@ -53,7 +53,7 @@ func failed(op string, err error) error {
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%s failed: %w", op, err)
 	}
-	return &refusal{code: &node.CodeError{Op: op, Code: hresult(e), Text: e.Error()}}
+	return &refusal{code: &node.CodeError{Op: op, Code: HResult(e), Text: e.Error()}}
 }
 
 // failedWin32 is failed with the number itself.
@@ -68,4 +68,18 @@ func failedWin32(op string, err error) error {
 // isMissing knows the two numbers that say that a path or key is not there.
 func isMissing(err error) bool {
 	return errors.Is(err, windows.ERROR_FILE_NOT_FOUND) || errors.Is(err, windows.ERROR_PATH_NOT_FOUND)
+}
+
+// refusedCode is refused with the number and the text of an error of the API.
+func refusedCode(op, id string, err error) error {
+	var e syscall.Errno
+	if !errors.As(err, &e) {
+		return fmt.Errorf("%s failed: %w", op, err)
+	}
+	return refused(op, id, e, "%s", e.Error())
+}
+
+// refusedNumber is a refusal of which no more than the number is told.
+func refusedNumber(op string, code int64) error {
+	return &refusal{code: &node.CodeError{Op: op, Code: code}}
 }

@@ -16,11 +16,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// WMI serves wmi.get, wmi.call and wmi.set. The zero value is ready; Close ends its thread.
-type WMI struct{ com com }
+// Host talks to what the machine offers over COM: WMI and the task scheduler. The zero value is ready; Close ends its thread.
+type Host struct{ com com }
 
-// Close ends the thread that talks to WMI. A call that a provider does not answer is waited for.
-func (m *WMI) Close() { m.com.close() }
+// Close ends the thread. A call that the other side does not answer is waited for.
+func (m *Host) Close() { m.com.close() }
 
 // nameForm is what the name of a class or property looks like. Names stand in the text of a query; values never do.
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
@@ -51,7 +51,7 @@ func wmiError(op string, err error) error {
 }
 
 // in runs f on the thread with an open namespace.
-func (m *WMI) in(ctx context.Context, op, namespace string, f func(*services) error) error {
+func (m *Host) in(ctx context.Context, op, namespace string, f func(*services) error) error {
 	return m.com.do(ctx, func(w *worker) error {
 		s, err := w.connect(namespace)
 		if err != nil {
@@ -62,7 +62,7 @@ func (m *WMI) in(ctx context.Context, op, namespace string, f func(*services) er
 }
 
 // Get reads the instances of a class whose properties equal those of where.
-func (m *WMI) Get(ctx context.Context, namespace, class string, props []string, where map[string]any) ([]node.Row, error) {
+func (m *Host) Get(ctx context.Context, namespace, class string, props []string, where map[string]any) ([]node.Row, error) {
 	op := "wmi.get " + namespace + ":" + class
 	if err := checkNames(op, append(append([]string{class}, props...), slices.Collect(maps.Keys(where))...)...); err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func (s *services) one(ctx context.Context, op, class string, where map[string]a
 }
 
 // Call calls a method of one instance, or of the class when where is empty.
-func (m *WMI) Call(ctx context.Context, namespace, class string, where map[string]any, method string, args map[string]any) (node.Row, error) {
+func (m *Host) Call(ctx context.Context, namespace, class string, where map[string]any, method string, args map[string]any) (node.Row, error) {
 	op := "wmi.call " + namespace + ":" + class + "." + method
 	if err := checkNames(op, append([]string{class, method}, slices.Collect(maps.Keys(where))...)...); err != nil {
 		return nil, err
@@ -274,7 +274,7 @@ func (o object) set(op, name string, value any) error {
 }
 
 // Set sets properties of exactly one instance and puts it back. A dotted name sets a property inside an embedded object.
-func (m *WMI) Set(ctx context.Context, namespace, class string, where, set map[string]any) error {
+func (m *Host) Set(ctx context.Context, namespace, class string, where, set map[string]any) error {
 	op := "wmi.set " + namespace + ":" + class
 	if err := checkNames(op, append([]string{class}, slices.Collect(maps.Keys(where))...)...); err != nil {
 		return err

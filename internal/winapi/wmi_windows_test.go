@@ -9,7 +9,7 @@ import (
 )
 
 func TestWMIGet(t *testing.T) {
-	var m WMI
+	var m Host
 	defer m.Close()
 	ctx := t.Context()
 	rows, err := m.Get(ctx, `root\cimv2`, "Win32_OperatingSystem", []string{"Version", "BuildNumber", "LastBootUpTime", "ServicePackMajorVersion"}, nil)

@@ -55,6 +55,7 @@ var arrows = map[string][]string{
 	"internal/names/gen":   {"internal/names", "steps/all"},
 	"internal/nodelab":     {}, // real nodes, for tests and bench
 	"internal/nodetest":    {"internal/node", "internal/resident"},
+	"internal/pslint":      {},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
 	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
 

@@ -41,12 +41,12 @@ func bootstrap() string { return part("bootstrap") }
 // scheduler starts travel in it as data, since each becomes a file of its own on the node.
 func Script() string {
 	data := func(name string, parts ...string) string {
-		return "$" + name + " = '" + base64.StdEncoding.EncodeToString([]byte(strings.Join(parts, ""))) + "'\n"
+		return "$deploy['" + name + "'] = '" + base64.StdEncoding.EncodeToString([]byte(strings.Join(parts, ""))) + "'\n"
 	}
 	return part("frame") +
 		data("runner", Runner()) +
 		data("once", part("frame"), part("cmdlet"), part("once")) +
-		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("directory") + part("loop")
+		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("asuser") + part("directory") + part("loop")
 }
 
 // Runner is the script that the task scheduler starts for a job: it runs what the data file beside it names (see JobFile).

@@ -62,55 +62,10 @@ function Get-Word($value) {
     return [string]$value
 }
 
-# Runs a cmdlet in a scheduled task of another user and passes on what it answered. A network logon has no second hop, so this is
-# how a cmdlet that talks to another machine gets a logon that may. The password goes to the scheduler and nowhere else.
-function Invoke-AsUser($a) {
-    $id = 'deploy-cmdlet-' + [Guid]::NewGuid().ToString('N')
-    $base = New-JobBase $id
-    $request = @{ verb = 'cmdlet'; args = @{ name = $a['name']; load = $a['load']; params = $a['params']; select = $a['select'] } }
-    [System.IO.File]::WriteAllText($base + '.job', (Get-Encoded $request))
-    [System.IO.File]::WriteAllBytes($base + '.ps1', [Convert]::FromBase64String($once))
-    try {
-        Register-Job $id $base ([string]$a['user']) ([string]$a['password']) 3600
-        $phase = 'running'
-        while ($phase -eq 'running') {
-            [System.Threading.Thread]::Sleep(100)
-            $phase = Get-JobPhase $base
-        }
-        if ($phase -ne 'done') {
-            Stop-Request 'deploy.Lost' 1067 'the task of the other user ended without an answer'
-        }
-        foreach ($line in [System.IO.File]::ReadAllLines($base + '.out')) {
-            $fields = $line.Split(' ')
-            if ($fields.Length -ne 4) {
-                continue
-            }
-            if ($fields[2] -ceq 'E') {
-                $deploy['text'] = $fields[3]
-                $deploy['at'] = 0
-                Read-Value
-                $deploy['failure'] = $deploy['value']
-                throw 'deploy'
-            }
-            if (($fields[2] -ceq 'R') -or ($fields[2] -ceq '+')) {
-                $deploy['out'].Write("`n" + $nonce + ' ' + $deploy['id'].ToString($invariant) + ' ' + $fields[2] + ' ' + $fields[3] + "`n")
-            }
-        }
-    }
-    finally {
-        Remove-Job $id $base
-    }
-}
-
-$verbs['cmdlet'] = {
-    param($a)
+function Invoke-Cmdlet($a) {
     $name = [string]$a['name']
-    if ($name -notmatch '^[A-Za-z]+-[A-Za-z0-9]+$') {
+    if ($name -notmatch '^[A-Za-z]+-[A-Za-z0-9]+\z') {
         Stop-Unsupported ('not a cmdlet name: ' + $name)
-    }
-    if ($a['user']) {
-        Invoke-AsUser $a
-        return
     }
     Import-Needed ([string]$a['load'])
     $commands = @(Get-Command -Name $name -CommandType @('Cmdlet', 'Function') -ErrorAction SilentlyContinue)

@@ -276,7 +276,19 @@ function Invoke-Request($number, $payload) {
     $WarningPreference = 'SilentlyContinue'
     $VerbosePreference = 'SilentlyContinue'
     $DebugPreference = 'SilentlyContinue'
-    $null = Set-Location -Path ($env:SystemDrive + '\')
+    # A module's functions do not see the lines above: they look in the outermost scope.
+    foreach ($name in @('ErrorAction', 'Progress', 'Warning', 'Verbose', 'Debug')) {
+        $wish = 'SilentlyContinue'
+        if ($name -eq 'ErrorAction') {
+            $wish = 'Stop'
+        }
+        $null = Set-Variable -Name ($name + 'Preference') -Value $wish -Scope Global
+    }
+    try {
+        $null = Set-Location -Path ($env:SystemDrive + '\')
+    }
+    catch {
+    }
     $Error.Clear()
 
     $deploy['id'] = $number
@@ -292,6 +304,9 @@ function Invoke-Request($number, $payload) {
             $deploy['text'] = $payload
             $deploy['at'] = 0
             $null = Read-Value
+            if ($deploy['at'] -ne $payload.Length) {
+                throw 'the request has something behind its end'
+            }
             $request = $deploy['value']
             $deploy['value'] = $null
             $deploy['text'] = ''

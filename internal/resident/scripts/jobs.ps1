@@ -4,7 +4,7 @@
 $jobs = $env:SystemRoot + '\deploy\jobs'
 
 function Get-JobBase($id) {
-    if ($id -notmatch '^[A-Za-z0-9._-]{1,100}$') {
+    if ($id -notmatch '^[A-Za-z0-9._-]{1,100}\z') {
         Stop-Request 'deploy.BadName' 87 ('not a job name: ' + $id)
     }
     $jobs + '\' + $id
@@ -53,7 +53,7 @@ function Register-Job($id, $base, $user, $password, $limit) {
             Invoke-Schtasks ($line + ' /RU SYSTEM') $null
         }
         else {
-            if ($user -notmatch '^[^"/:*?<>|]+$') {
+            if ($user -notmatch '^[^"/:*?<>|\x00-\x1f]+\z') {
                 Stop-Request 'deploy.BadName' 87 'not a user name'
             }
             $bytes = [Console]::InputEncoding.GetBytes($password + "`r`n")
@@ -101,7 +101,7 @@ $verbs['job.start'] = {
     foreach ($field in @([string]@($a['argv'])[0], [string]$a['line'], [string]$a['dir'], $limit.ToString($invariant))) {
         $lines += [Convert]::ToBase64String($utf8.GetBytes($field))
     }
-    [System.IO.File]::WriteAllBytes($base + '.ps1', [Convert]::FromBase64String($runner))
+    [System.IO.File]::WriteAllBytes($base + '.ps1', [Convert]::FromBase64String($deploy['runner']))
     [System.IO.File]::WriteAllLines($base + '.job', [string[]]$lines)
     try {
         Register-Job $id $base ([string]$a['user']) ([string]$a['password']) $limit

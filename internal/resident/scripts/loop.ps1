@@ -74,6 +74,7 @@ $deploy['out'] = New-Object System.IO.StreamWriter([Console]::OpenStandardOutput
 Send-Frame 0 'H' (Get-Encoded @{ protocol = 1; process = [System.Diagnostics.Process]::GetCurrentProcess().Id })
 
 $last = [int64]0
+$open = ''
 $pieces = New-Object System.Text.StringBuilder
 while ($true) {
     $line = $reader.ReadLine()
@@ -86,6 +87,11 @@ while ($true) {
     }
     if ($fields[2] -ceq 'X') {
         break
+    }
+    # What is left of a request that was given up half way must not stand before the next one.
+    if ($fields[1] -cne $open) {
+        $pieces = New-Object System.Text.StringBuilder
+        $open = $fields[1]
     }
     [void]$pieces.Append($fields[3])
     if ($fields[2] -cne 'Q') {

@@ -9,6 +9,10 @@ try {
 catch {
     exit 0
 }
+$verbs['cmdlet'] = {
+    param($a)
+    Invoke-Cmdlet $a
+}
 $nonce = '-'
 $deploy['out'] = New-Object System.IO.StreamWriter(($base + '.out'), $false, $utf8)
 $failure = Invoke-Request ([int64]1) ([System.IO.File]::ReadAllText($base + '.job'))

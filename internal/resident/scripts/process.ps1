@@ -44,6 +44,9 @@ function Invoke-Program($file, $line, $dir, $stdin, $limit, $out, $err) {
                 [void]$handles.Add($reads[$i].AsyncWaitHandle)
             }
         }
+        if ($null -ne $feed) {
+            [void]$handles.Add($feed.AsyncWaitHandle)
+        }
         [void][System.Threading.WaitHandle]::WaitAny([System.Threading.WaitHandle[]]$handles.ToArray(), 200, $false)
         $quiet = $true
         for ($i = 0; $i -lt 2; $i++) {
@@ -99,6 +102,11 @@ function Stop-Tree($process) {
         $info.UseShellExecute = $false
         $info.CreateNoWindow = $true
         [void][System.Diagnostics.Process]::Start($info).WaitForExit(10000)
+    }
+    catch {
+    }
+    # Without taskkill, or when it did not get through, at least the program itself.
+    try {
         if (-not $process.HasExited) {
             $process.Kill()
         }

@@ -2,7 +2,7 @@
 # values never stand in one: instances are filtered here.
 
 function Test-Name($name) {
-    if ($name -notmatch '^[A-Za-z_][A-Za-z0-9_]*$') {
+    if ($name -notmatch '^[A-Za-z_][A-Za-z0-9_]*\z') {
         Stop-Unsupported ('not a name: ' + $name)
     }
 }

@@ -14,7 +14,7 @@ demo:
 test: deps
 	go run ./tools/tier
 
-# One tier: make test-unit, test-race, test-names, test-lab, test-clients, test-openssh, test-nodes.
+# One tier: make test-unit, test-race, test-names, test-lab, test-clients, test-openssh, test-nodes, test-scripts, test-powershell.
 test-%: deps
 	go run ./tools/tier $*
 

@@ -4,10 +4,13 @@ import "strings"
 
 // ReadOnlyTool says that a program with these arguments only looks. It knows the few programs that steps read with, in the
 // forms that change nothing; everything else is taken for one that changes something. Programs are named without a path, or
-// by one below the Windows directory of drive C.
+// by one below the Windows directory of drive C, or on Linux by one directly in /usr/bin, /usr/sbin, /bin or /sbin.
 func ReadOnlyTool(argv []string) bool {
 	if len(argv) == 0 {
 		return false
+	}
+	if reads, known := posixReads(argv); known {
+		return reads
 	}
 	name := strings.ToLower(argv[0])
 	if i := strings.LastIndexAny(name, `\/:`); i >= 0 {

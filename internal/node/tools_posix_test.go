@@ -1,0 +1,43 @@
+package node
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestReadOnlyToolOnLinux(t *testing.T) {
+	for _, tt := range []struct {
+		line string // arguments parted by |
+		want bool
+	}{
+		{"systemctl|show|--property=Id,LoadState|--|ssh.service", true}, {"systemctl|show|-p|Id|ssh.service", true}, {"systemctl|is-enabled|ssh", true},
+		{"systemctl|is-active|--quiet|ssh", true}, {"systemctl|list-unit-files|--no-legend|--type=service", true},
+		{"systemctl", false}, {"systemctl|start|ssh", false}, {"systemctl|daemon-reload", false}, {"systemctl|enable|show", false}, {"systemctl|show|--root=/mnt|ssh", false},
+		{"systemctl|-H|host|show|ssh", false}, {"systemctl|show|--host=other|ssh", false}, {"systemctl|show|-p", false}, {"systemctl|show-environment", false},
+		{"systemctl|is-enabled|--now|ssh", false},
+		{"dpkg-query|-W|-f|${Package}\n", true}, {"dpkg-query|-W|-f=${Package}\n|bash", false}, {"dpkg-query|--show|--showformat=${Package}|bash", true},
+		{"dpkg-query|--control-path|bash", false}, {"dpkg-query|--admindir=/x|-W", false}, {"dpkg|-i|x.deb", false}, {"dpkg-query|-W|-f", false},
+		{"apt-cache|policy|bash", true}, {"apt-cache|madison|bash", true}, {"apt-cache|gencaches", false}, {"apt-cache|policy|-o|Dir::Bin::x=/bin/sh", false}, {"apt-cache", false},
+		{"apt-get|-s|-o|Debug::NoLocking=true|install|bash", true}, {"apt-get|install|--simulate|bash", true}, {"apt-get|-s|--auto-remove|remove|bash", true},
+		{"apt-get|install|bash", false}, {"apt-get|-y|install|bash", false}, {"apt-get|update", false}, {"apt-get|-s|-o|DPkg::Pre-Invoke::=/bin/sh|install|bash", false},
+		{"apt-get|-s|-c|/tmp/conf|install|bash", false}, {"apt-get|-s|install|-o", false}, {"apt-get|-s|--option=APT::X=y|install|x", false}, {"apt-get|-o|-s|install|bash", false},
+		{"rpm|-qa|--qf|%{NAME}\n", true}, {"rpm|-q|bash", true}, {"rpm|-q|--whatprovides|vim", true}, {"rpm|-e|bash", false}, {"rpm|-i|x.rpm", false}, {"rpm|-q|--root|/x|bash", false},
+		{"rpm|-q|--pipe|sh|bash", false}, {"rpm|-qa|--define|_x y", false}, {"rpm|-q|--eval|x", false}, {"rpm|--rebuilddb", false}, {"rpm", false},
+		{"sysctl|-n|net.ipv4.ip_forward", true}, {"sysctl|-a", true}, {"sysctl|-w|net.ipv4.ip_forward=1", false}, {"sysctl|-n|net.ipv4.ip_forward=1", false}, {"sysctl|--system", false},
+		{"sysctl|-p", false}, {"sysctl|-n|-w|x", false}, {"sysctl|--load", false}, {"sysctl", false},
+		{"findmnt|--json|--kernel|--mountpoint|/srv|--output|TARGET,SOURCE", true}, {"findmnt|--json|--fstab", true}, {"findmnt|--poll", false}, {"findmnt|-p|/srv", false},
+		{"findmnt|--tab-file|/x", false},
+		{"getent|passwd|root", true}, {"getent|group", true}, {"getent|shadow|root", false}, {"getent|gshadow", false}, {"getent|-s|x|passwd", false}, {"getent", false},
+		{"id|-Gn|root", true}, {"id|-u", true}, {"id|--x", false},
+		{"uname|-r", true}, {"uname", true}, {"uname|x", false},
+		{"ip|-j|addr|show|dev|eth0", true}, {"ip|-j|-d|link|show", true}, {"ip|route", true}, {"ip|link|set|eth0|down", false}, {"ip|addr|add|192.0.2.1/24|dev|eth0", false},
+		{"ip|-batch|/x|link|show", false}, {"ip|-n|other|link|show", false}, {"ip|netns|exec|x|sh", false}, {"ip|route|flush|show", false}, {"ip", false},
+		{"/usr/bin/systemctl|show|ssh", true}, {"/sbin/sysctl|-n|x.y", true}, {"/bin/systemctl|stop|ssh", false}, {"/usr/local/bin/systemctl|show|ssh", false},
+		{"/usr/bin/../../tmp/id", false}, {"./id", false}, {"/tmp/id", false}, {"/usr/bin/x/id", false}, {"Systemctl|show|x", false}, {"cat|/etc/shadow", false}, {"env|id", false},
+		{"sh|-c|id", false}, {"/usr/bin/hostname", false}, {"hostname", true},
+	} {
+		if got := ReadOnlyTool(strings.Split(tt.line, "|")); got != tt.want {
+			t.Errorf("ReadOnlyTool(%q) = %v, want %v", tt.line, got, tt.want)
+		}
+	}
+}

@@ -51,7 +51,9 @@ func posixReads(argv []string) (reads, known bool) {
 func word(arg string) bool { return !strings.HasPrefix(arg, "-") }
 
 // plain says that no argument is an option.
-func plain(args []string) bool { return !slices.ContainsFunc(args, func(a string) bool { return !word(a) }) }
+func plain(args []string) bool {
+	return !slices.ContainsFunc(args, func(a string) bool { return !word(a) })
+}
 
 // only says that every option is one of flags, or one of valued with its value behind it or behind "="; words may stand anywhere,
 // and everything behind "--" is a word.

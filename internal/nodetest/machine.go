@@ -31,6 +31,9 @@ type File struct {
 	Data     []byte
 	Modified time.Time
 	SDDL     string
+	Mode     uint32 // Linux: permission bits, owner and group
+	Owner    string
+	Group    string
 }
 
 // Method is what a WMI method does: it may change the instance's row and answers the out parameters.
@@ -52,9 +55,10 @@ type Machine struct {
 	// Break returns an error for a request that is to fail; nil breaks nothing.
 	Break func(r node.Request) error
 
-	mu   sync.Mutex
-	jobs map[string]node.JobState
-	log  []node.Request
+	posix bool
+	mu    sync.Mutex
+	jobs  map[string]node.JobState
+	log   []node.Request
 }
 
 // New makes a machine of a release.
@@ -83,15 +87,18 @@ func (m *Machine) SetValue(key, name, typ string, data any) {
 
 // SetFile makes a file and the directories above it.
 func (m *Machine) SetFile(path string, data []byte) {
-	m.SetDir(parentOf(path))
-	m.Files[strings.ToLower(path)] = &File{Path: path, Data: data, Modified: time.Unix(1_000_000_000, 0)}
+	m.SetDir(m.above(path))
+	m.Files[m.fold(path)] = m.fresh(path, false, data)
 }
 
 // SetDir makes a directory and those above it.
 func (m *Machine) SetDir(path string) {
-	for p := strings.TrimRight(path, `\`); p != ""; p = parentOf(p) {
-		if m.Files[strings.ToLower(p)] == nil {
-			m.Files[strings.ToLower(p)] = &File{Path: p, Dir: true, SDDL: "D:AI(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)", Modified: time.Unix(1_000_000_000, 0)}
+	if !m.posix {
+		path = strings.TrimRight(path, `\`)
+	}
+	for p := path; p != ""; p = m.above(p) {
+		if m.Files[m.fold(p)] == nil {
+			m.Files[m.fold(p)] = m.fresh(p, true, nil)
 		}
 	}
 }
@@ -153,7 +160,7 @@ func (m *Machine) Close() error { return nil }
 func (m *Machine) Prefetch(context.Context, []node.Query) error { return nil }
 
 func (m *Machine) file(path string) *File {
-	return m.Files[strings.ToLower(strings.TrimRight(path, `\`))]
+	return m.Files[m.fold(path)]
 }
 
 // Stat looks at a file.
@@ -165,7 +172,7 @@ func (m *Machine) Stat(_ context.Context, path string) (node.FileInfo, error) {
 	if f == nil {
 		return node.FileInfo{}, node.ErrNotFound
 	}
-	return node.FileInfo{Size: int64(len(f.Data)), Dir: f.Dir, Modified: f.Modified}, nil
+	return node.FileInfo{Size: int64(len(f.Data)), Dir: f.Dir, Modified: f.Modified, Mode: f.Mode, Owner: f.Owner, Group: f.Group}, nil
 }
 
 // Open reads a file.
@@ -181,18 +188,20 @@ func (m *Machine) Open(_ context.Context, path string) (io.ReadCloser, error) {
 }
 
 // Write writes a file; its directory must be there.
-func (m *Machine) Write(_ context.Context, path string, r io.Reader, _ node.WriteOptions) error {
+func (m *Machine) Write(_ context.Context, path string, r io.Reader, o node.WriteOptions) error {
 	if err := m.note(node.Request{Verb: "file.put", Args: map[string]any{"path": path}}); err != nil {
 		return err
 	}
-	if m.file(parentOf(path)) == nil {
+	if m.file(m.above(path)) == nil {
 		return node.ErrNotFound
 	}
+	old := m.file(path)
 	b, err := io.ReadAll(r)
 	if err != nil {
 		return err
 	}
 	m.SetFile(path, b)
+	m.file(path).options(o, old)
 	return nil
 }
 

@@ -69,8 +69,8 @@ func (m *Machine) list(path string) ([]node.Row, error) {
 	}
 	var rows []node.Row
 	for _, n := range sorted(m.Files) {
-		if f := m.Files[n]; parentOf(n) == strings.ToLower(strings.TrimRight(path, `\`)) {
-			rows = append(rows, node.Row{"name": f.Path[len(parentOf(f.Path))+1:], "dir": f.Dir, "size": int64(len(f.Data))})
+		if f := m.Files[n]; m.above(n) == m.fold(path) {
+			rows = append(rows, node.Row{"name": f.Path[strings.LastIndexAny(f.Path, `\/`)+1:], "dir": f.Dir, "size": int64(len(f.Data))})
 		}
 	}
 	return rows, nil
@@ -187,6 +187,8 @@ func (m *Machine) Do(_ context.Context, a node.Action) ([]node.Row, error) {
 			return nil, node.ErrNotFound
 		}
 		f.SDDL = a.SDDL
+	case node.SetMode:
+		return nil, m.setMode(a)
 	case node.JobRemove:
 		delete(m.jobs, a.ID)
 	default:
@@ -196,10 +198,13 @@ func (m *Machine) Do(_ context.Context, a node.Action) ([]node.Row, error) {
 }
 
 func (m *Machine) remove(a node.Remove) error {
-	low := strings.ToLower(strings.TrimRight(a.Path, `\`))
+	low, sep := m.fold(a.Path), `\`
+	if m.posix {
+		sep = "/"
+	}
 	var below []string
 	for k := range m.Files {
-		if strings.HasPrefix(k, low+`\`) {
+		if strings.HasPrefix(k, low+sep) {
 			below = append(below, k)
 		}
 	}

@@ -1,4 +1,4 @@
-// Package service holds the kind about Windows services.
+// Package service holds the kind about services of Windows and units of systemd.
 package service
 
 import "deploy/steps"

@@ -11,12 +11,13 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/look"
+	"deploy/steps/posix"
 )
 
-// Service sets how a Windows service starts and whether it runs.
+// Service sets how a service of Windows, or a unit of systemd, starts and whether it runs.
 type Service struct {
-	Name  string `json:"name" required:"true" doc:"service name (not the display name), like MSExchangeIS"`
-	Start string `json:"start" enum:"auto|delayed|manual|disabled" doc:"start type; no key leaves it; delayed needs 2008 or later"`
+	Name  string `json:"name" required:"true" doc:"service name (not the display name), like MSExchangeIS; on Linux the unit's, where .service may be left out"`
+	Start string `json:"start" enum:"auto|delayed|manual|disabled" doc:"start type; no key leaves it; delayed needs Windows 2008 or later; on Linux auto is enabled, manual is disabled, disabled is masked"`
 	State string `json:"state" enum:"running|stopped" doc:"whether it runs now; no key leaves it"`
 	Until string `json:"until,omitempty" doc:"tag of the earlier step that makes the service; with it, a service that is not there yet is unknown in a plan"`
 }
@@ -35,14 +36,18 @@ func kind() steps.Kind {
 	all := node.WindowsReleases()
 	return steps.Kind{
 		Name:    "service",
-		Summary: "Sets how a Windows service starts and whether it runs.",
-		Doc: "Reads the service through WMI and, for delayed starts, the registry. Start types are set through WMI; the delayed start, " +
+		Summary: "Sets how a service starts and whether it runs: a Windows service, or a unit of systemd.",
+		Doc: "On Windows: reads the service through WMI and, for delayed starts, the registry. Start types are set through WMI; the delayed start, " +
 			"which WMI cannot set, by sc.exe. Starting and stopping waits until the service has come to rest, five minutes at most. " +
-			"A service that others depend on is not stopped while they run.",
+			"A service that others depend on is not stopped while they run. " +
+			"On Linux: reads the unit by systemctl show and works through systemctl. The three start types are systemd's enabled, disabled and masked: " +
+			"only masking keeps other units and people from starting it. A static unit counts as manual and cannot be auto; a generated one has no start type; " +
+			"a oneshot that does not remain cannot be kept running. When a unit's file has changed, systemd reads its units anew first.",
 		Undo:    "Puts the recorded start type and state back, of those that the step had declared.",
-		Proof:   "unit-tested on a scripted machine; played in the lab for every release; names checked against recorded tables",
-		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`},
+		Proof:   "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against recorded tables; " + posix.Proof,
+		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`, "systemctl(1)", "org.freedesktop.systemd1(5)"},
 		Calls: []node.Call{
+			look.UnitCall(),
 			look.ServiceCall(all),
 			{WMI: look.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "ChangeStartMode", Args: []string{"StartMode"}, On: all},
 			{WMI: look.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StartService", On: all},
@@ -71,7 +76,13 @@ func (s *Service) Validate() error {
 func (s *Service) key() string { return `HKLM\SYSTEM\CurrentControlSet\Services\` + s.Name }
 
 // Reads names what Check will ask.
-func (s *Service) Reads(node.Facts) []node.Query {
+func (s *Service) Reads(f node.Facts) []node.Query {
+	if f.OS == "linux" {
+		if f.Init != "systemd" {
+			return nil
+		}
+		return []node.Query{look.UnitQuery(s.Name)}
+	}
 	reads := []node.Query{look.ServiceQuery(s.Name)}
 	if s.Start != "" {
 		reads = append(reads, node.Registry{Key: s.key()})
@@ -81,6 +92,9 @@ func (s *Service) Reads(node.Facts) []node.Query {
 
 // Check compares what is declared.
 func (s *Service) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if onLinux(r) {
+		return s.checkUnit(ctx, r)
+	}
 	if s.Start == "delayed" && !r.Facts().Release.AtLeast(node.WS2008) {
 		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot start service %s delayed: Windows Server 2003 has no delayed start", s.Name), "use start: auto")
 	}
@@ -145,6 +159,9 @@ func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 
 // Apply sets the start type before it starts the service, and after it has stopped it.
 func (s *Service) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	if onLinux(n) {
+		return steps.Outcome{}, s.applyUnit(ctx, n)
+	}
 	now, err := s.read(ctx, n)
 	if err != nil {
 		return steps.Outcome{}, err
@@ -161,6 +178,9 @@ func (s *Service) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 
 // Undo puts the recorded start type and state back.
 func (s *Service) Undo(ctx context.Context, n node.Node, recorded json.RawMessage) error {
+	if onLinux(n) {
+		return s.undoUnit(ctx, n, recorded)
+	}
 	var b before
 	if err := json.Unmarshal(recorded, &b); err != nil {
 		return fmt.Errorf("cannot read the recorded state: %w", err)

@@ -5,15 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/posix"
 )
 
 // Directory is a directory with access rights.
 type Directory struct {
 	Path string `json:"path" required:"true" doc:"full path on the node; missing parents are made"`
-	ACL  []ACE  `json:"acl" doc:"rights that must be granted; other entries stay"`
+	ACL  []ACE  `json:"acl" doc:"Windows: rights that must be granted; other entries stay"`
+	Access
 }
 
 // ACE grants rights to one account, known by its SID since account names are translated.
@@ -26,19 +29,21 @@ type ACE struct {
 type directoryBefore struct {
 	Made string `json:"made,omitempty"` // topmost directory that is made
 	SDDL string `json:"sddl,omitempty"` // of a directory that was there
+	recorded
 }
 
 func directoryKind() steps.Kind {
 	return steps.Kind{
 		Name:    "directory",
-		Summary: "Makes a directory and grants access rights on it.",
-		Doc: "Accounts are compared by SID and rights by their bits, through the security descriptor, so that no account name in any " +
+		Summary: "Makes a directory and sets who may do what in it.",
+		Doc: "On Windows rights are granted by acl, on Linux set by mode, owner and group; the other system's keys are refused. Accounts are compared by SID and rights by their bits, through the security descriptor, so that no account name in any " +
 			"language matters. Rights that are granted already, by an entry of its own or an inherited one, are left alone; " +
-			"no entry is taken away. The owner is not looked at.",
-		Undo: "Puts the recorded access list back. A directory that the step made is removed if it is empty, and so are the parents that it made; " +
+			"no entry is taken away. On Windows the owner is not looked at. On Linux parents that are made get the mode 0755.",
+		Undo: "Puts the recorded access list, or mode, owner and group, back. A directory that the step made is removed if it is empty, and so are the parents that it made; " +
 			"one that holds anything is left.",
-		Proof:   proof,
-		Sources: []string{"Security Descriptor String Format (SDDL)", "well-known SIDs"},
+		Proof:   proof + "; " + posix.Proof,
+		Calls:   posix.Calls("getent(1)", "getent"),
+		Sources: []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
 		New:     func() steps.Step { return &Directory{} },
 		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - {sid: SY, rights: full}\n",
 	}
@@ -55,7 +60,13 @@ func (s *Directory) Validate() error {
 				Hint: "write the SID itself, S-1-5-21-...: short forms of accounts of a domain are not known here"}
 		}
 	}
-	return checkPath("path", s.Path)
+	if err := checkPath("path", s.Path); err != nil {
+		return err
+	}
+	if len(s.ACL) > 0 && strings.HasPrefix(s.Path, "/") {
+		return &steps.FieldError{Path: []string{"acl"}, Msg: "access lists are for Windows", Hint: "on Linux, give mode, owner and group"}
+	}
+	return s.validate(s.Path)
 }
 
 // Reads names what Check will ask.
@@ -68,6 +79,9 @@ func (s *Directory) Reads(node.Facts) []node.Query {
 
 // Check tells whether the directory is there and grants the rights.
 func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := s.refuse(r, s.Path); err != nil {
+		return steps.Diff{}, err
+	}
 	var sddl string
 	var list acl
 	var info node.FileInfo
@@ -89,7 +103,9 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 		for _, a := range s.ACL {
 			d.Changes = append(d.Changes, steps.Change{Attr: "acl " + a.SID, From: nil, To: a.Rights})
 		}
-		return d, nil
+		access, err := s.changes(ctx, r, nil)
+		d.Changes = append(d.Changes, access...)
+		return d, err
 	}
 	if err != nil {
 		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
@@ -101,10 +117,18 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	for _, a := range s.missing(list) {
 		changes = append(changes, steps.Change{Attr: "acl " + a.SID, From: fmt.Sprintf("0x%x", list.granted(sidOf(a.SID)).own), To: a.Rights})
 	}
-	if len(changes) == 0 {
+	access, err := s.changes(ctx, r, &info)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if changes = append(changes, access...); len(changes) == 0 {
 		return steps.NoChange(), nil
 	}
-	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(directoryBefore{SDDL: sddl})}, nil
+	b := directoryBefore{SDDL: sddl}
+	if r.Facts().OS == "linux" {
+		b.recorded = record(info)
+	}
+	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b)}, nil
 }
 
 func (s *Directory) acl(ctx context.Context, r node.Reader) (string, acl, error) {
@@ -142,7 +166,7 @@ func (s *Directory) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps
 		return steps.Outcome{}, fmt.Errorf("cannot make directory %s: %w", s.Path, err)
 	}
 	if len(s.ACL) == 0 {
-		return steps.Outcome{}, nil
+		return steps.Outcome{}, s.set(ctx, n, s.Path)
 	}
 	_, list, err := s.acl(ctx, n)
 	if err != nil {
@@ -173,7 +197,7 @@ func (s *Directory) Undo(ctx context.Context, n node.Node, before json.RawMessag
 	}
 	if b.Made == "" {
 		if b.SDDL == "" {
-			return nil
+			return s.back(ctx, n, s.Path, b.recorded)
 		}
 		return s.setACL(ctx, n, b.SDDL)
 	}

@@ -15,6 +15,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/posix"
 )
 
 // File is a file with given content, or no file.
@@ -25,11 +26,14 @@ type File struct {
 	Encoding string  `json:"encoding,omitempty" enum:"utf-8|utf-8-bom|utf-16le" doc:"how content is written; utf-16le gets a byte order mark"`
 	CRLF     bool    `json:"crlf,omitempty" doc:"write line ends of content as CR LF"`
 	Absent   bool    `json:"absent,omitempty" doc:"the file shall not be there"`
+	Access
 }
 
 type fileBefore struct {
 	Found   bool   `json:"found"`
-	Content string `json:"content,omitempty"` // base64
+	Content string `json:"content,omitempty"` // base64; unset when only mode or owner change
+	Kept    bool   `json:"kept,omitempty"`    // the content was as wished, so it is not recorded
+	recorded
 }
 
 func fileKind() steps.Kind {
@@ -37,9 +41,12 @@ func fileKind() steps.Kind {
 		Name:    "file",
 		Summary: "Puts a file with given content in place, or removes one.",
 		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name first, then renamed. " +
-			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone.",
-		Undo:    "Writes the previous content back, or removes the file.",
-		Proof:   proof,
+			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
+			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps those that are not declared.",
+		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
+		Proof:   proof + "; " + posix.Proof,
+		Sources: []string{"chmod(2)", "getent(1)"},
+		Calls:   posix.Calls("getent(1)", "getent"),
 		New:     func() steps.Step { return &File{} },
 		Example: "path: C:\\deploy\\answer.txt\ncontent: |\n  [General]\n  Quiet=1\ncrlf: true\n",
 	}
@@ -65,7 +72,10 @@ func (s *File) Validate() error {
 	if _, err := base64.StdEncoding.DecodeString(s.Base64); err != nil {
 		return steps.FieldErr("base64", "is not base64: %v", err)
 	}
-	return nil
+	if s.Absent && s.given() {
+		return steps.FieldErr(s.first(), "a file that shall not be there has no mode, owner or group")
+	}
+	return s.validate(s.Path)
 }
 
 // bytes are what the file shall hold.
@@ -102,8 +112,11 @@ func utf16le(text string) []byte {
 // Reads names what Check will ask.
 func (s *File) Reads(node.Facts) []node.Query { return []node.Query{node.FileHash{Path: s.Path}} }
 
-// Check compares the hash.
+// Check compares the hash, and on Linux what is declared of mode, owner and group.
 func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := s.refuse(r, s.Path); err != nil {
+		return steps.Diff{}, err
+	}
 	rows, err := r.Query(ctx, node.FileHash{Path: s.Path})
 	found := true
 	switch {
@@ -119,21 +132,55 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	if !found {
 		b, err := s.bytes()
-		return steps.Diff{Action: steps.Create, Before: steps.MustJSON(fileBefore{}),
-			Changes: []steps.Change{{Attr: "content", From: nil, To: describe(b)}}}, err
-	}
-	d := steps.Diff{Action: steps.Delete, Changes: []steps.Change{{Attr: "content", From: fmt.Sprintf("%d bytes", rows[0].Int("size"))}}}
-	if !s.Absent {
-		b, err := s.bytes()
 		if err != nil {
 			return steps.Diff{}, err
 		}
-		if sum := sha256.Sum256(b); strings.EqualFold(rows[0].String("sha256"), hex.EncodeToString(sum[:])) {
-			return steps.NoChange(), nil
-		}
-		d.Action, d.Changes[0].To = steps.Update, describe(b)
+		access, err := s.changes(ctx, r, nil)
+		return steps.Diff{Action: steps.Create, Before: steps.MustJSON(fileBefore{}),
+			Changes: append([]steps.Change{{Attr: "content", From: nil, To: describe(b)}}, access...)}, err
 	}
-	if rows[0].Int("size") > mostKept {
+	return s.replace(ctx, r, rows[0])
+}
+
+// replace compares a file that is there.
+func (s *File) replace(ctx context.Context, r node.Reader, hash node.Row) (steps.Diff, error) {
+	d := steps.Diff{Action: steps.Update}
+	b := fileBefore{Found: true}
+	var access []steps.Change
+	if r.Facts().OS == "linux" {
+		info, err := r.Stat(ctx, s.Path)
+		if err != nil {
+			return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
+		}
+		b.recorded = record(info)
+		if access, err = s.changes(ctx, r, &info); err != nil {
+			return steps.Diff{}, err
+		}
+	}
+	wish := steps.Change{Attr: "content", From: fmt.Sprintf("%d bytes", hash.Int("size"))}
+	if s.Absent {
+		d.Action = steps.Delete
+		d.Changes = []steps.Change{wish}
+	} else {
+		want, err := s.bytes()
+		if err != nil {
+			return steps.Diff{}, err
+		}
+		wish.To = describe(want)
+		if sum := sha256.Sum256(want); strings.EqualFold(hash.String("sha256"), hex.EncodeToString(sum[:])) {
+			b.Kept = true
+		} else {
+			d.Changes = []steps.Change{wish}
+		}
+	}
+	d.Changes = append(d.Changes, access...)
+	switch {
+	case len(d.Changes) == 0:
+		return steps.NoChange(), nil
+	case b.Kept:
+		d.Before = steps.MustJSON(b)
+		return d, nil
+	case hash.Int("size") > mostKept:
 		d.Effects.PointOfNoReturn = fmt.Sprintf("the file is larger than %d bytes, so its content is not kept", mostKept)
 		return d, nil
 	}
@@ -141,7 +188,8 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	d.Before = steps.MustJSON(fileBefore{Found: true, Content: base64.StdEncoding.EncodeToString(old)})
+	b.Content = base64.StdEncoding.EncodeToString(old)
+	d.Before = steps.MustJSON(b)
 	return d, nil
 }
 
@@ -151,23 +199,43 @@ func describe(b []byte) string {
 	return fmt.Sprintf("%d bytes, sha256 %s", len(b), hex.EncodeToString(sum[:6]))
 }
 
-// Apply writes or removes the file.
-func (s *File) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+// Apply writes or removes the file, or sets mode and owner alone.
+func (s *File) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
 	if s.Absent {
 		return steps.Outcome{}, remove(ctx, n, s.Path)
 	}
-	b, err := s.bytes()
+	var b fileBefore
+	if len(d.Before) > 0 {
+		if err := json.Unmarshal(d.Before, &b); err != nil {
+			return steps.Outcome{}, fmt.Errorf("cannot read the recorded content: %w", err)
+		}
+	}
+	if b.Kept {
+		return steps.Outcome{}, s.set(ctx, n, s.Path)
+	}
+	want, err := s.bytes()
 	if err != nil {
 		return steps.Outcome{}, err
 	}
-	err = write(ctx, n, s.Path, b)
+	err = writeAs(ctx, n, s.Path, want, s.options())
 	if errors.Is(err, node.ErrNotFound) {
-		err = hint.Wrap(err, "its directory is missing: make it with a directory step before")
+		err = hint.Wrap(err, missingHint(s.Access))
+	}
+	if m := s.bits(); err == nil && m != nil && *m == 0 {
+		err = s.set(ctx, n, s.Path) // to WriteOptions 0 means no wish
 	}
 	return steps.Outcome{}, err
 }
 
-// Undo writes the previous content back.
+// missingHint: a name that is not there may be that of the directory, the user or the group.
+func missingHint(a Access) string {
+	if a.Owner != "" || a.Group != "" {
+		return "its directory, its owner or its group is missing: make them with directory, user and group steps before"
+	}
+	return "its directory is missing: make it with a directory step before"
+}
+
+// Undo writes the previous content back, with the access that it had.
 func (s *File) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
 	var b fileBefore
 	if err := json.Unmarshal(before, &b); err != nil {
@@ -176,9 +244,15 @@ func (s *File) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	if !b.Found {
 		return remove(ctx, n, s.Path)
 	}
+	if b.Kept {
+		return s.back(ctx, n, s.Path, b.recorded)
+	}
 	old, err := base64.StdEncoding.DecodeString(b.Content)
 	if err != nil {
 		return fmt.Errorf("cannot read the recorded content: %w", err)
 	}
-	return write(ctx, n, s.Path, old)
+	if err := writeAs(ctx, n, s.Path, old, b.options()); err != nil || b.Mode == nil || *b.Mode != 0 {
+		return err
+	}
+	return setMode(ctx, n, node.SetMode{Path: s.Path, Mode: b.Mode})
 }

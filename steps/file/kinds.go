@@ -1,4 +1,4 @@
-// Package file holds the kinds about files, directories and settings in XML files.
+// Package file holds the kinds about files, templates, directories and settings in XML files.
 package file
 
 import (
@@ -18,11 +18,12 @@ func Kinds() []steps.Kind {
 	return []steps.Kind{
 		fileKind(),
 		directoryKind(),
+		templateKind(),
 		xmlKind(),
 	}
 }
 
-const proof = "unit-tested on a scripted machine; played in the lab for every release"
+const proof = "unit-tested on a scripted machine; played in the lab for every Windows release"
 
 // mostKept is the largest previous content, in bytes, that is kept for undo: it stands in the journal.
 const mostKept = 1 << 20
@@ -70,7 +71,11 @@ func content(ctx context.Context, r node.Reader, path string) ([]byte, error) {
 }
 
 func write(ctx context.Context, n node.Node, path string, b []byte) error {
-	if err := n.Write(ctx, path, bytes.NewReader(b), node.WriteOptions{}); err != nil {
+	return writeAs(ctx, n, path, b, node.WriteOptions{})
+}
+
+func writeAs(ctx context.Context, n node.Node, path string, b []byte, o node.WriteOptions) error {
+	if err := n.Write(ctx, path, bytes.NewReader(b), o); err != nil {
 		return fmt.Errorf("cannot write %s: %w", path, err)
 	}
 	return nil

@@ -88,6 +88,9 @@ func Last(text string) string {
 	return string(r)
 }
 
+// GetentNone is the exit code of getent(1) for a key that the table does not have.
+const GetentNone = 2
+
 // MostText is the largest text file, in bytes, that Read takes.
 const MostText = 1 << 20
 

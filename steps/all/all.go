@@ -3,6 +3,7 @@ package all
 
 import (
 	"deploy/steps"
+	"deploy/steps/account"
 	"deploy/steps/cluster"
 	"deploy/steps/dns"
 	"deploy/steps/exchange"
@@ -18,6 +19,6 @@ import (
 
 // Kinds makes the registry of every kind.
 func Kinds() *steps.Registry {
-	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
+	return steps.NewRegistry(account.Kinds(), cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
 		network.Kinds(), packages.Kinds(), registry.Kinds(), service.Kinds(), storage.Kinds())
 }

@@ -1,4 +1,4 @@
-// Package packages holds the kind that runs installers.
+// Package packages holds the kinds that install software: setup programs of Windows, packages of Linux distributions.
 package packages
 
 import "deploy/steps"
@@ -7,5 +7,6 @@ import "deploy/steps"
 func Kinds() []steps.Kind {
 	return []steps.Kind{
 		kind(),
+		linuxKind(),
 	}
 }

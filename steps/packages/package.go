@@ -62,7 +62,7 @@ func kind() steps.Kind {
 		Summary: "Installs an MSI file or a setup program.",
 		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a value of your own. " +
 			"It runs the program when it is not, waits for its end and judges by the exit code. With as it runs as a job with that " +
-			"credential, which is what setups need that reach other machines.",
+			"credential, which is what setups need that reach other machines. It is for Windows: packages of a Linux distribution, which have names and not files, are the kind packages.",
 		Undo:    "Runs the uninstall command, or msiexec /x for an .msi file with its product code. Without either the step is a point of no return.",
 		Proof:   "unit-tested on a scripted machine",
 		Sources: []string{"Windows Installer exit codes 0, 1605, 1618, 1641, 3010", "Uninstall registry key"},
@@ -105,6 +105,10 @@ func (s *Package) Reads(node.Facts) []node.Query {
 
 // Check reads the registry.
 func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if r.Facts().OS == "linux" {
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot run setup program %s on a Linux node: the kind package is for Windows", s.Path),
+			"use packages, which installs by name with apt or dnf")
+	}
 	installed, err := s.installed(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err

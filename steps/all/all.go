@@ -15,10 +15,11 @@ import (
 	"deploy/steps/registry"
 	"deploy/steps/service"
 	"deploy/steps/storage"
+	"deploy/steps/system"
 )
 
 // Kinds makes the registry of every kind.
 func Kinds() *steps.Registry {
 	return steps.NewRegistry(account.Kinds(), cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
-		network.Kinds(), packages.Kinds(), registry.Kinds(), service.Kinds(), storage.Kinds())
+		network.Kinds(), packages.Kinds(), registry.Kinds(), service.Kinds(), storage.Kinds(), system.Kinds())
 }

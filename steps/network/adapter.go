@@ -27,7 +27,7 @@ func adapterKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.adapter",
 		Summary: "Gives a network card its connection name.",
-		Doc: "Finds the card by its hardware address and renames its connection with netsh. " +
+		Doc: "On Windows. Finds the card by its hardware address and renames its connection with netsh. " +
 			"A name that another card holds is an error: that card must be renamed first.",
 		Undo:    "Renames the connection back.",
 		Proof:   proof,
@@ -56,6 +56,9 @@ func (s *Adapter) Reads(f node.Facts) []node.Query { return look.AdapterReads(f)
 
 // Check compares the card's connection name.
 func (s *Adapter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := onlyWindows(r, "network.adapter"); err != nil {
+		return steps.Diff{}, err
+	}
 	all, err := look.Adapters(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err

@@ -33,7 +33,7 @@ func addressKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.address",
 		Summary: "Gives a network card its static addresses and gateway, or DHCP.",
-		Doc: "Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked at, and on a member of a running " +
+		Doc: "On Windows. Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked at, and on a member of a running " +
 			"failover cluster neither are surplus IPv4 addresses, which are the cluster's. " +
 			"When the card carries deploy's own session, the link breaks at the change and is taken up again at the new address only if the site names that one. " +
 			"Removing a default gateway is done by netsh, since WMI cannot take an empty list.",
@@ -94,6 +94,9 @@ func (s *Address) Reads(f node.Facts) []node.Query { return look.AdapterReads(f)
 
 // Check compares DHCP, the set of IPv4 addresses, and the gateway when one is declared.
 func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := onlyWindows(r, "network.address"); err != nil {
+		return steps.Diff{}, err
+	}
 	a, err := look.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err

@@ -43,7 +43,7 @@ func bindingKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.binding",
 		Summary: "Puts network cards in order, the public one before the private one.",
-		Doc: "Up to Windows Server 2012 R2 it orders the cards in the value Bind of the Tcpip service and a restart is due. From 2016 on, " +
+		Doc: "On Windows. Up to Windows Server 2012 R2 it orders the cards in the value Bind of the Tcpip service and a restart is due. From 2016 on, " +
 			"where that order is not kept any more, it sets IPv4 interface metrics of 10, 20 and so on. Only the order of the named cards " +
 			"among each other is looked at: the hidden adapter of a failover cluster may stand first.",
 		Undo:    "Puts the recorded order, or the recorded metrics, back.",
@@ -114,6 +114,9 @@ func (s *Binding) cards(ctx context.Context, r node.Reader) ([]look.Adapter, err
 
 // Check compares the order of the cards among each other.
 func (s *Binding) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := onlyWindows(r, "network.binding"); err != nil {
+		return steps.Diff{}, err
+	}
 	cards, err := s.cards(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err

@@ -31,7 +31,7 @@ func dnsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.dns",
 		Summary: "Sets the DNS servers of a network card and whether it registers its addresses.",
-		Doc: "Finds the card by its hardware address and works through WMI, for the registration from 2012 on through the module DnsClient. With register: false neither the full name nor the name " +
+		Doc: "On Windows. Finds the card by its hardware address and works through WMI, for the registration from 2012 on through the module DnsClient. With register: false neither the full name nor the name " +
 			"in the connection's own domain is registered. Records that were registered before stay; dns.record removes them.",
 		Undo:    "Puts the recorded servers and registration back; servers that came from DHCP are taken from DHCP again.",
 		Proof:   proof,
@@ -66,6 +66,9 @@ func (s *DNS) Reads(f node.Facts) []node.Query { return look.AdapterReads(f) }
 
 // Check compares what is declared.
 func (s *DNS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := onlyWindows(r, "network.dns"); err != nil {
+		return steps.Diff{}, err
+	}
 	a, err := look.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err

@@ -1,5 +1,5 @@
 // Package network holds the kinds that set up network cards. Cards are known by their hardware address: names and numbers
-// differ between machines and languages.
+// differ between machines and languages. Cards are set on Windows only; on Linux there are the names of /etc/hosts.
 package network
 
 import (
@@ -21,6 +21,7 @@ func Kinds() []steps.Kind {
 		dnsKind(),
 		netbiosKind(),
 		bindingKind(),
+		hostsKind(),
 	}
 }
 

@@ -29,7 +29,7 @@ func netbiosKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.netbios",
 		Summary: "Switches NetBIOS over TCP/IP of a network card.",
-		Doc: "Finds the card by its hardware address. Where TCP/IP is enabled on it, WMI reads and sets the option; " +
+		Doc: "On Windows. Finds the card by its hardware address. Where TCP/IP is enabled on it, WMI reads and sets the option; " +
 			"for a card that is unplugged or disabled, the registry value NetbiosOptions does.",
 		Undo:    "Puts the recorded option back.",
 		Proof:   proof,
@@ -52,6 +52,9 @@ func (s *Netbios) Reads(f node.Facts) []node.Query { return look.AdapterReads(f)
 
 // Check compares the option.
 func (s *Netbios) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := onlyWindows(r, "network.netbios"); err != nil {
+		return steps.Diff{}, err
+	}
 	a, err := look.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err

@@ -1,0 +1,111 @@
+package network
+
+import (
+	"errors"
+	"testing"
+
+	"deploy/internal/conformance"
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/internal/nodetest"
+	"deploy/steps"
+)
+
+const oldHosts = "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost"
+
+func TestHostsAgainstScript(t *testing.T) {
+	entry := func(address string, names ...any) map[string]any { return map[string]any{"address": address, "names": names} }
+	for name, with := range map[string]map[string]any{
+		"new lines":      {"entries": []any{entry("192.0.2.21", "db1.example.com", "db1"), entry("2001:db8::21", "db1")}},
+		"moved":          {"entries": []any{entry("192.0.2.12", "web1")}},
+		"moved, no line": {"entries": []any{entry("192.0.2.13", "WEB2")}},
+		"absent":         {"entries": []any{entry("192.0.2.11", "web1"), entry("192.0.2.12", "web2")}, "absent": true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := nodetest.NewLinux()
+			m.SetFile(hostsFile, []byte(oldHosts))
+			m.Own(hostsFile, 0o640, "root", "adm")
+			conformance.Run(t, conformance.Case{Kind: hostsKind(), With: with, Open: func(*testing.T) node.Session { return m }})
+			if f := m.Files[hostsFile]; string(f.Data) != oldHosts || f.Mode != 0o640 || f.Group != "adm" {
+				t.Errorf("%+v %s", f, f.Data)
+			}
+		})
+	}
+	m := nodetest.NewLinux()
+	m.SetDir("/etc")
+	conformance.Run(t, conformance.Case{Kind: hostsKind(), With: map[string]any{"entries": []any{entry("192.0.2.1", "a")}}, Open: func(*testing.T) node.Session { return m }})
+	if m.Files[hostsFile] != nil {
+		t.Error("the file that was made is still there")
+	}
+}
+
+func TestHostsText(t *testing.T) {
+	for name, c := range map[string]struct {
+		s    Hosts
+		want string
+	}{
+		"as it is": {Hosts{Entries: []HostEntry{{"192.0.2.11", []string{"WEB1", "web1.example.com"}}, {"127.0.0.1", []string{"localhost"}}}}, oldHosts},
+		"added": {Hosts{Entries: []HostEntry{{"192.0.2.11", []string{"www"}}}},
+			"127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com web1 www # first\n192.0.2.12 web2\n::1 localhost ip6-localhost\n"},
+		"families are apart": {Hosts{Entries: []HostEntry{{"127.0.1.1", []string{"localhost"}}}},
+			"# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost\n127.0.1.1\tlocalhost\n"},
+		"absent elsewhere": {Hosts{Absent: true, Entries: []HostEntry{{"192.0.2.99", []string{"web1"}}}}, oldHosts},
+	} {
+		if got := c.s.edit(oldHosts); got != c.want {
+			t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
+		}
+	}
+}
+
+// What others wrote meanwhile stays.
+func TestHostsUndoKeepsTheWorkOfOthers(t *testing.T) {
+	m := nodetest.NewLinux()
+	m.SetFile(hostsFile, []byte(oldHosts))
+	s := &Hosts{Entries: []HostEntry{{"192.0.2.21", []string{"db1"}}}}
+	d, err := s.Check(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), m, d); err != nil {
+		t.Fatal(err)
+	}
+	m.SetFile(hostsFile, append(m.Files[hostsFile].Data, "192.0.2.50\tlate\n"...))
+	if err := s.Undo(t.Context(), m, d.Before); err != nil {
+		t.Fatal(err)
+	}
+	if got := string(m.Files[hostsFile].Data); got != oldHosts+"\n192.0.2.50\tlate\n" {
+		t.Errorf("%s", got)
+	}
+}
+
+func TestHostsValidate(t *testing.T) {
+	for name, s := range map[string]*Hosts{
+		"no address": {Entries: []HostEntry{{"web1", []string{"a"}}}},
+		"no name":    {Entries: []HostEntry{{"192.0.2.1", nil}}},
+		"bad name":   {Entries: []HostEntry{{"192.0.2.1", []string{"a b"}}}},
+		"comment":    {Entries: []HostEntry{{"192.0.2.1", []string{"a#"}}}},
+		"twice":      {Entries: []HostEntry{{"192.0.2.1", []string{"a"}}, {"192.0.2.2", []string{"A"}}}},
+	} {
+		var fe *steps.FieldError
+		if err := s.Validate(); !errors.As(err, &fe) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	both := &Hosts{Entries: []HostEntry{{"192.0.2.1", []string{"a"}}, {"2001:db8::1", []string{"a"}}}}
+	if err := both.Validate(); err != nil {
+		t.Errorf("one name in both families: %v", err)
+	}
+}
+
+// The kinds about cards refuse Linux and say what to use.
+func TestCardsAreForWindows(t *testing.T) {
+	for _, s := range []steps.Step{&Adapter{}, &Address{}, &DNS{}, &Binding{}, &Netbios{}} {
+		m := nodetest.NewLinux()
+		if _, err := s.Check(t.Context(), m); err == nil || hint.Of(err) == "" || len(m.Log()) > 0 {
+			t.Errorf("%s: %v", s.Kind(), err)
+		}
+	}
+	if _, err := (&Hosts{}).Check(t.Context(), nodetest.New(node.WS2022)); err == nil || hint.Of(err) == "" {
+		t.Errorf("hosts on Windows: %v", err)
+	}
+}

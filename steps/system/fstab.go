@@ -1,0 +1,173 @@
+package system
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"deploy/steps/posix"
+)
+
+// fstab's fields write blank, tab, line end and backslash as octal numbers. Source: fstab(5), getmntent(3).
+var (
+	escaped   = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`)
+	unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+)
+
+// fields parts a line; nil for a comment, an empty line and one that is none.
+func fields(line string) []string {
+	f := strings.Fields(line)
+	if len(f) < 4 || strings.HasPrefix(f[0], "#") {
+		return nil
+	}
+	for i := range f {
+		f[i] = unescaped.Replace(f[i])
+	}
+	return f
+}
+
+func lineOf(text, path string) any {
+	for _, line := range posix.Lines(text) {
+		if f := fields(line); f != nil && f[1] == path {
+			return line
+		}
+	}
+	return nil
+}
+
+// edit brings the file to the wish: the line of the path, which keeps its place, and no second one.
+func (s *Mount) edit(text string) string {
+	var out []string
+	found, changed := false, false
+	for _, line := range posix.Lines(text) {
+		f := fields(line)
+		switch {
+		case f == nil || f[1] != s.Path || f[2] == "swap":
+			out = append(out, line)
+		case s.State == "absent" || found:
+			changed = true
+		case s.fits(f):
+			out, found = append(out, line), true
+		default:
+			out, found, changed = append(out, s.line(f)), true, true
+		}
+	}
+	if s.State != "absent" && !found {
+		out, changed = append(out, s.line(nil)), true
+	}
+	if !changed {
+		return text
+	}
+	return posix.Text(out)
+}
+
+func (s *Mount) fits(f []string) bool {
+	pass := "0"
+	if len(f) > 5 {
+		pass = f[5]
+	}
+	return f[0] == s.Source && f[2] == s.Type && pass == fmt.Sprint(s.Pass) && (s.Options == nil || sameSet(strings.Split(f[3], ","), s.options()))
+}
+
+// options are those for the line.
+func (s *Mount) options() []string {
+	if len(s.Options) == 0 {
+		return []string{"defaults"}
+	}
+	return s.Options
+}
+
+// line makes the line; options that are not declared stay as the old one has them.
+func (s *Mount) line(old []string) string {
+	options := strings.Join(s.options(), ",")
+	dump := "0"
+	if old != nil && s.Options == nil {
+		options = old[3]
+	}
+	if len(old) > 4 {
+		dump = old[4]
+	}
+	return strings.Join([]string{escaped.Replace(s.Source), escaped.Replace(s.Path), s.Type, escaped.Replace(options), dump, fmt.Sprint(s.Pass)}, "\t")
+}
+
+func sameSet(a, b []string) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.Sort(a)
+	slices.Sort(b)
+	return slices.Equal(slices.Compact(a), slices.Compact(b))
+}
+
+// opposites are the flags that the kernel shows, with what says the contrary. Source: mount(8), file-system independent options.
+var opposites = map[string]string{"ro": "rw", "rw": "ro", "nosuid": "suid", "suid": "nosuid", "nodev": "dev", "dev": "nodev", "noexec": "exec", "exec": "noexec",
+	"noatime": "atime", "relatime": "norelatime", "nodiratime": "diratime", "sync": "async", "async": "sync"}
+
+// shown are the flags that are there as words; of the others the absence of the opposite is all that shows.
+var shown = []string{"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "relatime", "nodiratime", "sync"}
+
+// differing returns the declared options that the kernel's contradict. What the kernel does not show (nofail, _netdev, x-...) is not compared.
+func (s *Mount) differing(kernel string) (out []string) {
+	have := strings.Split(kernel, ",")
+	for _, o := range s.Options {
+		key, value, valued := strings.Cut(o, "=")
+		switch {
+		case valued:
+			for _, h := range have {
+				if k, v, ok := strings.Cut(h, "="); ok && k == key && size(v) != size(value) {
+					out = append(out, o)
+				}
+			}
+		case slices.Contains(shown, o):
+			if !slices.Contains(have, o) {
+				out = append(out, o)
+			}
+		case opposites[o] != "":
+			if slices.Contains(have, opposites[o]) {
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// reverse returns what a remount needs to bring the declared options from now to what they were, in the kernel's words.
+func (s *Mount) reverse(now, was string) (out []string) {
+	for _, o := range s.Options {
+		key, _, valued := strings.Cut(o, "=")
+		opposite := opposites[o]
+		switch one := (&Mount{Options: []string{o}}); {
+		case valued:
+			for _, h := range strings.Split(was, ",") {
+				if k, _, ok := strings.Cut(h, "="); ok && k == key && len((&Mount{Options: []string{h}}).differing(now)) > 0 {
+					out = append(out, h)
+				}
+			}
+		case opposite != "" && len(one.differing(was)) > 0 && len(one.differing(now)) == 0:
+			out = append(out, opposite)
+		}
+	}
+	return out
+}
+
+var number = regexp.MustCompile(`^0*(\d+)([kKmMgG]?)$`)
+
+// size brings a number to one form: 64m is 65536k, 0755 is 755.
+func size(v string) string {
+	m := number.FindStringSubmatch(v)
+	if m == nil {
+		return v
+	}
+	var n int64
+	if _, err := fmt.Sscan(m[1], &n); err != nil {
+		return v
+	}
+	switch strings.ToLower(m[2]) {
+	case "k":
+		n <<= 10
+	case "m":
+		n <<= 20
+	case "g":
+		n <<= 30
+	}
+	return fmt.Sprint(n)
+}

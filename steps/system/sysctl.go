@@ -1,0 +1,182 @@
+package system
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/steps"
+	"deploy/steps/posix"
+)
+
+// Sysctl is one setting of the kernel, now and after every start.
+type Sysctl struct {
+	Key   string `json:"key" required:"true" doc:"the setting, like net.ipv4.ip_forward; written with slashes where a part of it holds dots: net/ipv4/conf/eth0.100/forwarding"`
+	Value string `json:"value" required:"true" doc:"its value as text; blanks and tabs between its parts are alike"`
+}
+
+type sysctlBefore struct {
+	Value string `json:"value"`
+	Found bool   `json:"found"` // the file was there
+	Text  string `json:"text,omitempty"`
+}
+
+const sysctlDir = "/etc/sysctl.d"
+
+func sysctlKind() steps.Kind {
+	return steps.Kind{
+		Name:    "sysctl",
+		Summary: "Sets a setting of the Linux kernel, now and after every start.",
+		Doc: "Compares the running value, as sysctl -n gives it, and the file /etc/sysctl.d/60-deploy-KEY.conf, which carries it over a restart. " +
+			"Only that file is looked at: one that is read later (a higher number, or /etc/sysctl.conf) and names the same key wins at the next start. " +
+			"In a container the kernel is shared: there only the settings of its own network can be set.",
+		Undo:    "Writes the recorded value back, and the file's previous content, or removes it.",
+		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Sources: []string{"sysctl(8)", "sysctl.d(5)"},
+		Calls:   posix.Calls("sysctl(8)", "sysctl"),
+		New:     func() steps.Step { return &Sysctl{} },
+		Example: "key: net.ipv4.ip_forward\nvalue: '1'\n",
+	}
+}
+
+// Kind names the step.
+func (s *Sysctl) Kind() string { return "sysctl" }
+
+var keyForm = regexp.MustCompile(`^[a-zA-Z0-9_]+([./][a-zA-Z0-9_:@.-]+)+$`)
+
+// Validate looks at the data.
+func (s *Sysctl) Validate() error {
+	if !keyForm.MatchString(s.Key) || strings.Contains(s.Key, "..") {
+		return steps.FieldErr("key", "%q is not a setting like net.ipv4.ip_forward", s.Key)
+	}
+	if strings.ContainsAny(s.Value, "\n\r") {
+		return steps.FieldErr("value", "must be one line")
+	}
+	return nil
+}
+
+// proc is the setting's file below /proc/sys: the first separator tells which one parts. Source: sysctl.d(5).
+func (s *Sysctl) proc() string {
+	key := s.Key
+	if i := strings.IndexAny(key, "./"); key[i] == '.' {
+		key = strings.NewReplacer(".", "/", "/", ".").Replace(key)
+	}
+	return "/proc/sys/" + key
+}
+
+func (s *Sysctl) file() string {
+	return sysctlDir + "/60-deploy-" + strings.ReplaceAll(s.Key, "/", ".") + ".conf"
+}
+
+func (s *Sysctl) text() string {
+	return "# made by deploy\n" + s.Key + " = " + s.Value + "\n"
+}
+
+func (s *Sysctl) look() node.Query {
+	return node.Tool{Argv: []string{"sysctl", "-n", s.Key}}
+}
+
+// Reads names what Check will ask.
+func (s *Sysctl) Reads(f node.Facts) []node.Query {
+	if f.OS != "linux" {
+		return nil
+	}
+	return []node.Query{s.look(), node.FileHash{Path: s.file()}}
+}
+
+func parts(value string) string { return strings.Join(strings.Fields(value), " ") }
+
+// running reads the value that the kernel has now.
+func (s *Sysctl) running(ctx context.Context, r node.Reader) (string, error) {
+	a, err := posix.Ask(ctx, r, "sysctl", "-n", s.Key)
+	if err != nil {
+		return "", err
+	}
+	if a.Code == 0 {
+		return parts(a.Stdout), nil
+	}
+	if _, err := r.Stat(ctx, s.proc()); errors.Is(err, node.ErrNotFound) {
+		return "", hint.Wrap(fmt.Errorf("cannot read setting %s: this kernel has none of that name", s.Key), "is it spelt right, and is the module loaded that brings it?")
+	}
+	return "", fmt.Errorf("cannot read setting %s: %w", s.Key, a.Failed("sysctl -n"))
+}
+
+// Check compares the running value and the file.
+func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := posix.Only(r, "sysctl"); err != nil {
+		return steps.Diff{}, err
+	}
+	now, err := s.running(ctx, r)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	b := sysctlBefore{Value: now}
+	var changes []steps.Change
+	if want := parts(s.Value); now != want {
+		changes = append(changes, steps.Change{Attr: s.Key, From: now, To: want})
+	}
+	rows, err := r.Query(ctx, node.FileHash{Path: s.file()})
+	switch {
+	case errors.Is(err, node.ErrNotFound):
+		changes = append(changes, steps.Change{Attr: s.file(), From: nil, To: s.Value})
+	case err != nil || len(rows) != 1:
+		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.file(), err)
+	default:
+		if sum := sha256.Sum256([]byte(s.text())); !strings.EqualFold(rows[0].String("sha256"), hex.EncodeToString(sum[:])) {
+			changes = append(changes, steps.Change{Attr: s.file(), From: "another content", To: s.Value})
+		}
+		if len(changes) > 0 {
+			if b.Text, b.Found, err = posix.Read(ctx, r, s.file()); err != nil {
+				return steps.Diff{}, err
+			}
+		}
+	}
+	if len(changes) == 0 {
+		return steps.NoChange(), nil
+	}
+	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b), Via: "sysctl"}, nil
+}
+
+// Apply sets the value first: the kernel refuses a bad one before a file carries it into the next start.
+func (s *Sysctl) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	if err := s.set(ctx, n, s.Value); err != nil {
+		return steps.Outcome{}, err
+	}
+	if _, err := n.Do(ctx, node.MakeDir{Path: sysctlDir}); err != nil {
+		return steps.Outcome{}, fmt.Errorf("cannot make %s: %w", sysctlDir, err)
+	}
+	return steps.Outcome{}, posix.Write(ctx, n, s.file(), s.text())
+}
+
+func (s *Sysctl) set(ctx context.Context, n node.Node, value string) error {
+	now, err := s.running(ctx, n)
+	if err != nil || now == parts(value) {
+		return err
+	}
+	if err := posix.Do(ctx, n, nil, "sysctl", "-q", "-w", s.Key+"="+value); err != nil {
+		return hint.Wrap(fmt.Errorf("cannot set %s: %w", s.Key, err), "the kernel may not take this value, or the machine is a container that may not change it")
+	}
+	return nil
+}
+
+// Undo puts the value and the file back.
+func (s *Sysctl) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
+	var b sysctlBefore
+	if err := decode(before, &b); err != nil {
+		return err
+	}
+	if err := s.set(ctx, n, b.Value); err != nil {
+		return err
+	}
+	if !b.Found {
+		return posix.Remove(ctx, n, s.file())
+	}
+	return posix.Write(ctx, n, s.file(), b.Text)
+}

@@ -48,9 +48,8 @@ type manager interface {
 	parse(stdout string) []installed
 	// foresee tells what a transaction would install and remove, names included; known is false when the machine cannot tell.
 	foresee(ctx context.Context, r node.Reader, t transaction) (come, gone []string, known bool, err error)
-	refresh() []string
-	install(names []string, recommends bool) []string
-	remove(names []string) []string
+	// argv is the program for a transaction; nil for one that this manager does not need.
+	argv(t transaction) []string
 	// exact is the name by which exactly this version is installed.
 	exact(p installed) string
 	same(have, want string) bool
@@ -65,8 +64,9 @@ type transaction struct {
 
 type verb string
 
-// sweep removes as remove does, and whatever nothing needs any more.
+// sweep removes as remove does, and whatever nothing needs any more. refresh fetches the package lists.
 const (
+	refresh verb = "refresh"
 	install verb = "install"
 	remove  verb = "remove"
 	sweep   verb = "sweep"
@@ -219,7 +219,7 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	if len(changes) == 0 {
 		return steps.NoChange(), nil
 	}
-	d := steps.Diff{Action: steps.Create, Changes: changes, Via: m.install(nil, false)[0]}
+	d := steps.Diff{Action: steps.Create, Changes: changes}
 	if s.Absent {
 		d.Action = steps.Delete
 	} else if len(b.New) == 0 {
@@ -274,14 +274,14 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 		return steps.Outcome{}, nil
 	}
 	if s.Absent {
-		return steps.Outcome{}, run(ctx, n, "cannot remove "+strings.Join(names, ", "), m.remove(names))
+		return steps.Outcome{}, run(ctx, n, "cannot remove "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
 	}
-	if argv := m.refresh(); s.Refresh && argv != nil {
+	if argv := m.argv(transaction{Verb: refresh}); s.Refresh && argv != nil {
 		if err := run(ctx, n, "cannot fetch the package lists", argv); err != nil {
 			return steps.Outcome{}, hint.Wrap(err, "can the node reach its repositories?")
 		}
 	}
-	err = run(ctx, n, "cannot install "+strings.Join(names, ", "), m.install(names, s.Recommends))
+	err = run(ctx, n, "cannot install "+strings.Join(names, ", "), m.argv(transaction{install, names, s.Recommends}))
 	if err != nil {
 		return steps.Outcome{}, hint.Wrap(err, "is the name right, can the node reach its repositories, and are the package lists fresh (refresh: true)?")
 	}
@@ -333,7 +333,7 @@ func (s *Packages) Undo(ctx context.Context, n node.Node, recorded json.RawMessa
 		}
 	}
 	if len(back) > 0 {
-		if err := run(ctx, n, "cannot put back "+strings.Join(back, ", "), m.install(back, false)); err != nil {
+		if err := run(ctx, n, "cannot put back "+strings.Join(back, ", "), m.argv(transaction{Verb: install, Names: back})); err != nil {
 			return hint.Wrap(err, "do the repositories still have these versions?")
 		}
 	}
@@ -341,7 +341,7 @@ func (s *Packages) Undo(ctx context.Context, n node.Node, recorded json.RawMessa
 	if err != nil || len(names) == 0 {
 		return err
 	}
-	return run(ctx, n, "cannot take off again "+strings.Join(names, ", "), m.remove(names))
+	return run(ctx, n, "cannot take off again "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
 }
 
 // surplus tells what undo removes: the named packages that were not there, and what came along while nothing else needs it.

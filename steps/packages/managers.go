@@ -95,14 +95,14 @@ func quiet(args ...string) []string {
 		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"}, args...)
 }
 
-func (apt) refresh() []string { return quiet("update") }
-
-func (apt) install(names []string, rec bool) []string {
-	return quiet(append([]string{"--allow-downgrades", recommends(rec), "install"}, names...)...)
-}
-
-func (apt) remove(names []string) []string {
-	return quiet(append([]string{"remove"}, names...)...)
+func (apt) argv(t transaction) []string {
+	switch t.Verb {
+	case refresh:
+		return quiet("update")
+	case install:
+		return quiet(append([]string{"--allow-downgrades", recommends(t.Recommends), "install"}, t.Names...)...)
+	}
+	return quiet(append([]string{"remove"}, t.Names...)...)
 }
 
 func (apt) exact(p installed) string {
@@ -136,19 +136,19 @@ func (dnf) foresee(context.Context, node.Reader, transaction) (come, gone []stri
 	return nil, nil, false, nil
 }
 
-// refresh: dnf fetches its lists by itself.
-func (dnf) refresh() []string { return nil }
-
-func (dnf) install(names []string, rec bool) []string {
-	weak := "False"
-	if rec {
-		weak = "True"
+// argv: dnf fetches its lists by itself.
+func (dnf) argv(t transaction) []string {
+	switch t.Verb {
+	case refresh:
+		return nil
+	case install:
+		weak := "False"
+		if t.Recommends {
+			weak = "True"
+		}
+		return append([]string{"dnf", "-y", "-q", "--setopt=install_weak_deps=" + weak, "--allowerasing", "install"}, t.Names...)
 	}
-	return append([]string{"dnf", "-y", "-q", "--setopt=install_weak_deps=" + weak, "--allowerasing", "install"}, names...)
-}
-
-func (dnf) remove(names []string) []string {
-	return append([]string{"dnf", "-y", "-q", "remove"}, names...)
+	return append([]string{"dnf", "-y", "-q", "remove"}, t.Names...)
 }
 
 func (dnf) exact(p installed) string {

@@ -31,7 +31,7 @@ import (
 const password = "Bench-Mark-1"
 
 // site writes a site of that many Windows machines, whose playbook has one phase of that many registry steps.
-func site(tb testing.TB, nodes, count int) string {
+func site(tb testing.TB, release string, nodes, count int) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	var b strings.Builder
@@ -46,7 +46,7 @@ func site(tb testing.TB, nodes, count int) string {
 	for i := range nodes {
 		fmt.Fprintf(&b, "    - {name: n%d, address: 192.0.2.%d, roles: [server]}\n", i, i+1)
 	}
-	b.WriteString("lab:\n  os: '2008'\n  domain: contoso.com\n  machines:\n")
+	b.WriteString("lab:\n  os: '" + release + "'\n  domain: contoso.com\n  machines:\n")
 	for i := range nodes {
 		fmt.Fprintf(&b, "    n%d: {adapters: [{mac: '00:15:5D:01:%02X:%02X'}]}\n", i, i/250, i%250)
 	}
@@ -74,7 +74,12 @@ type fleet struct {
 
 func start(tb testing.TB, nodes, count int, latency time.Duration) *fleet {
 	tb.Helper()
-	s, err := inventory.Load(site(tb, nodes, count))
+	return startOn(tb, "2008", nodes, count, latency)
+}
+
+func startOn(tb testing.TB, release string, nodes, count int, latency time.Duration) *fleet {
+	tb.Helper()
+	s, err := inventory.Load(site(tb, release, nodes, count))
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -37,7 +37,7 @@ func BenchmarkController(b *testing.B) {
 	}
 	for _, nodes := range []int{1, 50} {
 		b.Run(map[int]string{1: "1x40", 50: "50x40"}[nodes], func(b *testing.B) {
-			file := site(b, nodes, 40)
+			file := site(b, "2008", nodes, 40)
 			s, err := inventory.Load(file)
 			if err != nil {
 				b.Fatal(err)

@@ -86,6 +86,13 @@ type SSH struct {
 	CertificateKey string // host certificate authority line file
 }
 
+// Widener is a Process whose messages may grow once the far end is known.
+type Widener interface {
+	// Widen says that the far end takes messages of that many bytes. What the inventory says about their size goes before it, and a
+	// far end that refuses a message for its size is believed.
+	Widen(bytes int)
+}
+
 // Dialer opens connections. A Dialer is safe for concurrent use and shares bastion connections between its nodes.
 type Dialer interface {
 	// Dial connects and authenticates. It honours ctx in every stage. Wrong credentials are node.ErrAuth, tried once;

@@ -2,6 +2,7 @@ package direct
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
@@ -308,7 +309,14 @@ func TestWriteAndOpen(t *testing.T) {
 			if int64(len(files[p])) != a["offset"].(int64) {
 				return nil, row("code", int64(38))
 			}
-			files[p] = append(files[p], a["data"].([]byte)...)
+			data := a["data"].([]byte)
+			if a["packed"].(bool) {
+				var err error
+				if data, err = io.ReadAll(flate.NewReader(bytes.NewReader(data))); err != nil {
+					return nil, row("code", int64(13))
+				}
+			}
+			files[p] = append(files[p], data...)
 		case "file.commit":
 			files[a["path"].(string)] = files[a["temp"].(string)]
 			delete(files, a["temp"].(string))

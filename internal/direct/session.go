@@ -88,6 +88,10 @@ func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, err
 	return s, nil
 }
 
+// wideEnvelope is MaxEnvelopeSizekb of WinRM 3.0, which is part of Windows Server 2012, in bytes; before it was 150. Source: the
+// documentation of Windows Remote Management's configuration.
+const wideEnvelope = 500 << 10
+
 // begin sends the script and the first request in one write, and waits for both answers.
 func (s *Session) begin(ctx context.Context) error {
 	s.mu.Lock()
@@ -101,6 +105,9 @@ func (s *Session) begin(ctx context.Context) error {
 		return fmt.Errorf("cannot take the facts of %s: %d answers", s.opts.Node, len(rows))
 	}
 	s.facts = factsOf(rows[0])
+	if w, ok := s.proc.(transport.Widener); ok && s.facts.Release.AtLeast(node.WS2012) {
+		w.Widen(wideEnvelope)
+	}
 	return nil
 }
 

@@ -20,8 +20,8 @@ import (
 // piece is how much of a file travels in one frame, in bytes.
 const piece = 192 << 10
 
-// ahead is how many pieces of a file are on their way at once.
-const ahead = 4
+// ahead is how many pieces of a file are on their way at once: two Sends of the widest envelope hold about as many.
+const ahead = 8
 
 // Query asks and waits. A query that Prefetch has sent takes its waiting answer, once.
 func (s *Session) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
@@ -363,6 +363,8 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 	defer s.forget()
 	sum, offset := sha256.New(), int64(0)
 	var flight []*call
+	var pack packer
+	buf := make([]byte, piece)
 	land := func(keep int) error {
 		for len(flight) > keep {
 			if _, err := s.await(ctx, flight[0]); err != nil {
@@ -373,7 +375,6 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 		return nil
 	}
 	for eof := false; !eof; {
-		buf := make([]byte, piece)
 		n, err := io.ReadFull(r, buf)
 		switch {
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
@@ -385,7 +386,8 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 			break
 		}
 		sum.Write(buf[:n])
-		calls, _, err := s.send([]node.Request{{Verb: "file.put", Args: map[string]any{"path": temp, "offset": offset, "data": buf[:n]}}})
+		data, packed := pack.piece(buf[:n])
+		calls, _, err := s.send([]node.Request{{Verb: "file.put", Args: map[string]any{"path": temp, "offset": offset, "data": data, "packed": packed}}})
 		if err != nil {
 			return err
 		}

@@ -1,9 +1,13 @@
 package direct_test
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"path/filepath"
 	"strconv"
@@ -22,9 +26,14 @@ import (
 // overWinRM opens a session on an emulated machine over sealed NTLM.
 func overWinRM(t testing.TB, latency time.Duration) (*direct.Session, func() int64) {
 	t.Helper()
+	return overWinRMTo(t, "2008", latency, func(c transport.Conn) transport.Conn { return c })
+}
+
+func overWinRMTo(t testing.TB, release string, latency time.Duration, through func(transport.Conn) transport.Conn) (*direct.Session, func() int64) {
+	t.Helper()
 	l, err := lab.Start(context.Background(), lab.Config{
 		Site: &inventory.Site{Name: "wire", Path: filepath.Join(t.TempDir(), "site.yaml"),
-			Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}}, Lab: inventory.Lab{OS: "2008", Domain: "contoso.com"}},
+			Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}}, Lab: inventory.Lab{OS: release, Domain: "contoso.com"}},
 		Dir: filepath.Join(t.TempDir(), "lab"), Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New("Secret-1")}}, Latency: latency,
 	})
 	if err != nil {
@@ -44,7 +53,7 @@ func overWinRM(t testing.TB, latency time.Duration) (*direct.Session, func() int
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := direct.Open(context.Background(), c, direct.Options{Node: "n1"})
+	s, err := direct.Open(context.Background(), through(c), direct.Options{Node: "n1"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,6 +63,50 @@ func overWinRM(t testing.TB, latency time.Duration) (*direct.Session, func() int
 		}
 	})
 	return s, func() int64 { return c.Stats().Requests }
+}
+
+// hasty widens its processes at once, whatever the machine takes.
+type hasty struct{ transport.Conn }
+
+func (h hasty) Start(ctx context.Context, line string) (transport.Process, error) {
+	p, err := h.Conn.Start(ctx, line)
+	if w, ok := p.(transport.Widener); ok {
+		w.Widen(500 << 10)
+	}
+	return p, err
+}
+
+// TestLargeEnvelopes: a file arrives whole with envelopes of either size, and also when the machine takes less than was thought.
+func TestLargeEnvelopes(t *testing.T) {
+	same := func(c transport.Conn) transport.Conn { return c }
+	noise := make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(noise)
+	content := append(bytes.Repeat([]byte("text that packs well\n"), 50_000), noise...)
+	sum := sha256.Sum256(content)
+	requests := map[string]int64{}
+	for name, c := range map[string]struct {
+		release string
+		through func(transport.Conn) transport.Conn
+	}{
+		"old": {"2008", same}, "new": {"2019", same}, "refused": {"2008", func(c transport.Conn) transport.Conn { return hasty{c} }},
+	} {
+		s, count := overWinRMTo(t, c.release, 0, c.through)
+		before := count()
+		if err := s.Write(t.Context(), `C:\big`, bytes.NewReader(content), node.WriteOptions{}); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		requests[name] = count() - before
+		rows, err := s.Query(t.Context(), node.FileHash{Path: `C:\big`})
+		if err != nil || len(rows) != 1 || rows[0].String("sha256") != hex.EncodeToString(sum[:]) || rows[0].Int("size") != int64(len(content)) {
+			t.Errorf("%s: %v, %v", name, rows, err)
+		}
+	}
+	// 4.2 MB of frames: 37 Sends of 113 KB or 12 of 375
+	if requests["new"] >= requests["old"] {
+		t.Errorf("requests: %v", requests)
+	}
+	t.Log(requests)
 }
 
 func batch(n int) []node.Query {

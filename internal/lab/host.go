@@ -268,6 +268,10 @@ func onlyReads(verb string, args map[string]any) bool {
 	switch verb {
 	case "facts", "reg.get", "reg.keys", "wmi.get", "file.stat", "file.read", "file.hash", "dir.list", "acl.get", "ad.find":
 		return true
+	case "file.put":
+		// a piece of a temporary file stays in the machine's cache until the file is committed: a lab that is killed before
+		// has lost it, as a machine without power would
+		return true
 	case "cmdlet":
 		name, _ := args["name"].(string)
 		return strings.HasPrefix(strings.ToLower(name), "get-")

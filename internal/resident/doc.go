@@ -46,7 +46,7 @@
 //	run          {argv[],line,dir,stdin,timeout}     row: code, stdout (bytes), stderr (bytes); timeout in ms; line is argv[1:] as CreateProcess takes it
 //	file.stat    {path}                              row: size, dir, modified (unix seconds)
 //	file.read    {path,offset,count}                 row: data, size
-//	file.put     {path,offset,data}                  writes a piece of a temporary file; offset 0 truncates
+//	file.put     {path,offset,data,packed}           writes a piece of a temporary file; offset 0 truncates; packed data is one deflate stream
 //	file.commit  {temp,path,sha256}                  verifies, then renames over path
 //	file.hash    {path}                              row: sha256, size
 //	file.remove  {path,tree}                         absent is fine

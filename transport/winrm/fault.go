@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 )
@@ -40,6 +41,7 @@ const (
 	FaultBusy          = 170        // ERROR_BUSY
 	FaultAborted       = 995        // ERROR_OPERATION_ABORTED: after a Signal
 	FaultAccessDenied  = 5          // ERROR_ACCESS_DENIED
+	FaultEnvelope      = 0x80338035 // the message is larger than MaxEnvelopeSizekb; also told by the subcode EncodingLimit
 )
 
 // FaultCode returns the code of the Fault in err's chain, or 0.
@@ -49,6 +51,13 @@ func FaultCode(err error) uint32 {
 		return f.Code
 	}
 	return 0
+}
+
+// tooLarge says that the service refused a message for its size, before it read it.
+func tooLarge(err error) bool {
+	var f *Fault
+	var h *HTTPError
+	return errors.As(err, &f) && (f.Code == FaultEnvelope || f.Subcode == "EncodingLimit") || errors.As(err, &h) && h.Status == http.StatusRequestEntityTooLarge
 }
 
 const (

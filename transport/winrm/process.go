@@ -26,7 +26,8 @@ type process struct {
 	recv           *lane
 	ctx            context.Context // ends when the process is killed
 	cancel         context.CancelFunc
-	chunk          int
+	msg            messages // for Sends; guarded by stdin, as chunk is
+	chunk          int      // bytes of stdin that one Send carries
 	stdout, stderr *held
 	stdin          sync.Mutex
 	ended          chan struct{} // closed when code and err stand
@@ -34,7 +35,10 @@ type process struct {
 	err            error
 }
 
-var _ transport.Process = (*process)(nil)
+var (
+	_ transport.Process = (*process)(nil)
+	_ transport.Widener = (*process)(nil)
+)
 
 // Start runs a command line in the shell. A shell that has gone since is made anew: nothing ran in it that anybody waits for.
 func (c *conn) Start(ctx context.Context, commandLine string) (transport.Process, error) {
@@ -79,7 +83,7 @@ func (c *conn) start(ctx context.Context, commandLine string) (*process, error) 
 	}
 	p := &process{c: c, shell: shell, id: id, recv: c.newLane(), stdout: newHeld(), stderr: newHeld(), ended: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
-	p.chunk = c.msg.chunk(shell, id)
+	p.msg, p.chunk = c.msg, c.msg.chunk(shell, id)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
@@ -272,12 +276,34 @@ func (s stdin) Write(b []byte) (int, error) {
 	done := 0
 	for done < len(b) {
 		n := min(s.p.chunk, len(b)-done)
-		if err := s.p.send(b[done:done+n], false); err != nil {
+		err := s.p.send(b[done:done+n], false)
+		if tooLarge(err) && s.p.narrow() {
+			continue
+		}
+		if err != nil {
 			return done, err
 		}
 		done += n
 	}
 	return done, nil
+}
+
+// Widen makes Sends larger from the next one on. An envelope that the inventory names stays as it is.
+func (p *process) Widen(bytes int) {
+	if p.c.t.WinRM.Envelope != 0 || bytes <= p.c.msg.par.EnvelopeSize {
+		return
+	}
+	p.stdin.Lock()
+	defer p.stdin.Unlock()
+	p.msg = newMessages(p.c.url, p.c.operation, bytes)
+	p.chunk = p.msg.chunk(p.shell, p.id)
+}
+
+// narrow goes back to the envelope that every service takes. It says whether that is smaller. The caller holds stdin.
+func (p *process) narrow() bool {
+	before := p.chunk
+	p.msg, p.chunk = p.c.msg, p.c.msg.chunk(p.shell, p.id)
+	return p.chunk < before
 }
 
 // Close lets the process see the end of its input.
@@ -288,7 +314,7 @@ func (s stdin) Close() error {
 }
 
 func (p *process) send(data []byte, end bool) error {
-	message := p.c.msg.send(p.shell, p.id, data, end)
+	message := p.msg.send(p.shell, p.id, data, end)
 	for attempt := 1; ; attempt++ {
 		select {
 		case <-p.ended:

@@ -260,6 +260,27 @@ func WriteFile(c *Ctx, path string, data []byte) error {
 	return nil
 }
 
+// appendFile writes at a file's end. Who holds its content from before keeps what they have: only room behind it is written.
+func appendFile(c *Ctx, path string, data []byte) error {
+	p, err := c.at(path)
+	if err != nil {
+		return err
+	}
+	if err := c.room(path); err != nil {
+		return err
+	}
+	f := p.get()
+	if f == nil {
+		return c.HRESULT(errFileNotFound)
+	}
+	if f.Dir || f.ReadOnly {
+		return c.HRESULT(errAccessDenied)
+	}
+	f.Data = append(f.Data, data...)
+	f.Modified = c.stamp()
+	return nil
+}
+
 // room plays the fault "disk-full".
 func (c *Ctx) room(path string) error {
 	full := strings.ToLower(c.abs(path))

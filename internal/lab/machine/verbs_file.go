@@ -2,8 +2,10 @@ package machine
 
 import (
 	"bytes"
+	"compress/flate"
 	"crypto/sha256"
 	"encoding/hex"
+	"io"
 	"strings"
 )
 
@@ -42,9 +44,18 @@ func verbFileRead(c *Ctx, args map[string]any) ([]Object, error) {
 	return []Object{{"data": append([]byte{}, data[offset:offset+count]...), "size": size}}, nil
 }
 
+// maxPiece is how much one packed piece may hold when it is unpacked, in bytes.
+const maxPiece = 64 << 20
+
 func verbFilePut(c *Ctx, args map[string]any) ([]Object, error) {
 	path := ArgString(args, "path")
 	data, _ := Arg(args, "data").([]byte)
+	if ArgBool(args, "packed") {
+		var err error
+		if data, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxPiece)); err != nil {
+			return nil, &Fail{Code: 0x80131501, ID: "InvalidDataException", Type: "System.IO.InvalidDataException", Text: err.Error()}
+		}
+	}
 	offset, _ := ArgInt(args, "offset")
 	if offset <= 0 {
 		return nil, WriteFile(c, path, data)
@@ -56,7 +67,7 @@ func verbFilePut(c *Ctx, args map[string]any) ([]Object, error) {
 	if int64(len(old)) != offset {
 		return nil, &Fail{Code: 38, ID: "deploy.Changed", Text: "the temporary file is not as long as it was left"}
 	}
-	return nil, WriteFile(c, path, append(bytes.Clone(old), data...))
+	return nil, appendFile(c, path, data)
 }
 
 func verbFileCommit(c *Ctx, args map[string]any) ([]Object, error) {

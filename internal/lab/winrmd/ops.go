@@ -171,7 +171,7 @@ func (s *Server) send(ctx context.Context, sh *shell, q *request) (answer, *faul
 		if f != nil {
 			return answer{}, f
 		}
-		data, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(e.Text), ""))
+		data, err := base64.StdEncoding.DecodeString(spaceless(e.Text))
 		if err != nil {
 			return answer{}, faultInvalidBody("the stream is not base64")
 		}
@@ -186,6 +186,13 @@ func (s *Server) send(ctx context.Context, sh *shell, q *request) (answer, *faul
 		}
 	}
 	return answer{nsShell + "/SendResponse", `<rsp:SendResponse/>`}, nil
+}
+
+func spaceless(s string) string {
+	if !strings.ContainsAny(s, " \t\r\n") {
+		return s
+	}
+	return strings.Join(strings.Fields(s), "")
 }
 
 // timeout is how long the request may take: what it asks for, capped by MaxTimeoutms.

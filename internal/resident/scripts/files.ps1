@@ -112,6 +112,20 @@ $verbs['file.read'] = {
     Add-Row @{ data = $data; size = $size }
 }
 
+function Write-Unpacked($data, $stream) {
+    $packed = New-Object System.IO.MemoryStream
+    $packed.Write($data, 0, $data.Length)
+    [void]$packed.Seek(0, [System.IO.SeekOrigin]::Begin)
+    $inflate = New-Object System.IO.Compression.DeflateStream($packed, [System.IO.Compression.CompressionMode]::Decompress)
+    $buffer = New-Object byte[] 65536
+    $n = $inflate.Read($buffer, 0, 65536)
+    while ($n -gt 0) {
+        $stream.Write($buffer, 0, $n)
+        $n = $inflate.Read($buffer, 0, 65536)
+    }
+    $inflate.Close()
+}
+
 $verbs['file.put'] = {
     param($a)
     $mode = [System.IO.FileMode]::Create
@@ -124,7 +138,12 @@ $verbs['file.put'] = {
             Stop-Request 'deploy.Changed' 38 'the temporary file is not as long as it was left'
         }
         [void]$stream.Seek(0, [System.IO.SeekOrigin]::End)
-        $stream.Write($a['data'], 0, $a['data'].Length)
+        if ($a['packed']) {
+            Write-Unpacked $a['data'] $stream
+        }
+        else {
+            $stream.Write($a['data'], 0, $a['data'].Length)
+        }
     }
     finally {
         $stream.Close()

@@ -54,6 +54,7 @@ func sshType() *shape.Type {
 		field("accept_new", shape.Of("boolean", "trust the key of a host that is not known yet and remember it")),
 		field("config", shape.Text("ssh_config file")),
 		field("proxy_jump", shape.Text("user@host:port to go through")),
+		field("sudo", shape.Of("boolean", "work as root by sudo; the credential's password, if it has one, is given to sudo and to nothing else than the logon")),
 		field("keepalive", shape.Of("duration", "time between keep-alive messages")),
 	)
 }

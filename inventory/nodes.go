@@ -101,7 +101,7 @@ func makeWinRM(m map[string]any) WinRM {
 
 func makeSSH(m map[string]any) SSH {
 	return SSH{KnownHosts: text(m, "known_hosts"), Fingerprints: texts(m, "fingerprints"), AcceptNew: truth(m, "accept_new"), Config: text(m, "config"),
-		ProxyJump: text(m, "proxy_jump"), KeepAlive: span(text(m, "keepalive"))}
+		ProxyJump: text(m, "proxy_jump"), Sudo: truth(m, "sudo"), KeepAlive: span(text(m, "keepalive"))}
 }
 
 func span(s string) time.Duration {

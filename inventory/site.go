@@ -82,6 +82,7 @@ type SSH struct {
 	AcceptNew    bool
 	Config       string
 	ProxyJump    string
+	Sudo         bool // work as root by sudo
 	KeepAlive    time.Duration
 }
 

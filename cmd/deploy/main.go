@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -19,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"deploy/internal/cli"
+	"deploy/internal/remote"
 	"deploy/steps/all"
 	"deploy/transport"
 	"deploy/transport/ssh"
@@ -49,6 +51,8 @@ func newApp() *cli.App {
 			"winrm": winrm.New(winrm.Options{}),
 			"ssh":   ssh.New(ssh.Options{AgentSock: os.Getenv("SSH_AUTH_SOCK")}),
 		},
+		Programs:   programs(),
+		Digest:     sync.OnceValues(executableDigest),
 		Version:    sync.OnceValue(version),
 		Stdin:      os.Stdin,
 		Stdout:     os.Stdout,
@@ -70,6 +74,20 @@ func newApp() *cli.App {
 		},
 		ReadPassword: readPassword(),
 	}
+}
+
+// programs are where the agents' programs lie: in $DEPLOY_AGENTS, beside this program in the folder agents, where a release puts them; and this program
+// itself is one for machines like this.
+func programs() *remote.Programs {
+	p := &remote.Programs{}
+	if dir := os.Getenv("DEPLOY_AGENTS"); dir != "" {
+		p.Dirs = append(p.Dirs, dir)
+	}
+	if own, err := os.Executable(); err == nil {
+		p.Own = own
+		p.Dirs = append(p.Dirs, filepath.Join(filepath.Dir(own), "agents"))
+	}
+	return p
 }
 
 // readPassword reads without an echo, and puts the echo back when ctx ends first: the read itself cannot be ended, and a shell without
@@ -118,10 +136,10 @@ func version() string {
 	if err != nil {
 		return v
 	}
-	return v + "+" + sum
+	return v + "+" + sum[:12]
 }
 
-// executableDigest is the beginning of the SHA-256 of the program that runs, in hex.
+// executableDigest is the SHA-256 of the program that runs, in hex.
 func executableDigest() (string, error) {
 	f, err := os.Open("/proc/self/exe") // on Linux the program itself, also when its file was replaced meanwhile
 	if err != nil {
@@ -138,5 +156,5 @@ func executableDigest() (string, error) {
 	if _, err := io.Copy(h, f); err != nil {
 		return "", err
 	}
-	return hex.EncodeToString(h.Sum(nil))[:12], nil
+	return hex.EncodeToString(h.Sum(nil)), nil
 }

@@ -48,17 +48,33 @@ func (a *attachment) do(f wire.Frame) error {
 		_, err := a.session.Do(a.w.ctx, node.Restart{Reason: q.Reason})
 		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
 	case wire.TSettle:
-		var q wire.Settle
-		if err := f.Decode(&q); err != nil {
-			return err
-		}
-		for _, e := range a.spool.after(a.hello.Epoch, a.hello.Seq) {
-			a.tell(wire.TEvent, e)
-		}
-		a.tell(wire.TEnded, wire.Ended{ID: q.ID})
+		return a.settle(f)
 	case wire.TWork:
 		return a.row(f)
 	}
+	return nil
+}
+
+// settle opens the record of a journal and tells what the journal lacks.
+func (a *attachment) settle(f wire.Frame) error {
+	var q wire.Settle
+	if err := f.Decode(&q); err != nil {
+		return err
+	}
+	s, err := a.w.spool(a.hello.Site, q.Journal)
+	if err == nil {
+		a.mu.Lock()
+		a.record = s
+		a.mu.Unlock()
+		if q.Epoch == s.head.Epoch {
+			err = s.ack(q.Seq)
+		}
+		for _, e := range s.after(q.Epoch, q.Seq) {
+			e.Epoch = s.head.Epoch
+			a.tell(wire.TEvent, e)
+		}
+	}
+	a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
 	return nil
 }
 
@@ -158,12 +174,16 @@ func (a *attachment) row(f wire.Frame) error {
 	a.halted = false
 	a.mu.Unlock()
 	left := len(q.Tasks)
+	if a.spool() == nil {
+		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(errors.New("work came before its record was opened"))})
+		return nil
+	}
 	for _, t := range q.Tasks {
 		if !a.mayBegin() {
 			break
 		}
 		a.w.setDoing(t.ID)
-		on, err := a.task(t)
+		on, err := a.task(q.Run, t)
 		if err != nil {
 			// the record cannot be written: what is not written down is not done
 			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(hint.Wrap(err, "make room on that disk of the node, then run again"))})
@@ -179,7 +199,7 @@ func (a *attachment) row(f wire.Frame) error {
 }
 
 // task looks at one task and does what is missing. on says that the next one may follow. An error says that the record cannot be written.
-func (a *attachment) task(t wire.Task) (on bool, err error) {
+func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 	e := wire.Event{Task: t.ID, Phase: t.Phase}
 	live := func(what string) { e.What, e.Time = what, a.w.o.Now(); a.tell(wire.TEvent, e) }
 	step, err := a.step(t.Step)
@@ -204,9 +224,10 @@ func (a *attachment) task(t wire.Task) (on bool, err error) {
 		return false, nil
 	}
 	note := func(e wire.Event, sync bool) error {
-		e.Time = a.w.o.Now()
-		e, err := a.spool.add(e, sync)
+		e.Time, e.Run = a.w.o.Now(), run
+		e, err := a.spool().add(e, sync)
 		if err == nil {
+			e.Epoch = a.spool().head.Epoch
 			a.tell(wire.TEvent, e)
 		}
 		return err

@@ -169,7 +169,6 @@ type attachment struct {
 	conn    *wire.Conn
 	hello   wire.Hello
 	since   time.Time
-	spool   *spool
 	session node.Session
 	redact  secret.Redactor
 
@@ -180,6 +179,13 @@ type attachment struct {
 
 	mu     sync.Mutex
 	halted bool
+	record *spool // opened by Settle
+}
+
+func (a *attachment) spool() *spool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.record
 }
 
 // serve welcomes the controller and reads what it says until the link is over.
@@ -194,18 +200,11 @@ func (a *attachment) serve() error {
 	a.hello.Credentials = nil
 	welcome := wire.Welcome{Version: w.o.Version, Digest: w.o.Digest, Doing: w.doingNow()}
 	var err error
-	if a.spool, err = w.spool(a.hello.Site, a.hello.Journal); err == nil {
-		a.session, err = w.o.Session(w.ctx, creds)
-	}
-	if err != nil {
+	if a.session, err = w.o.Session(w.ctx, creds); err != nil {
 		welcome.Err = wire.NewError(err, a.redact.Redact)
 		return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
 	}
-	welcome.Facts, welcome.Epoch = a.session.Facts(), a.spool.head.Epoch
-	welcome.Behind = len(a.spool.after(a.hello.Epoch, a.hello.Seq))
-	if a.hello.Epoch == a.spool.head.Epoch {
-		_ = a.spool.ack(a.hello.Seq)
-	}
+	welcome.Facts = a.session.Facts()
 	if err := a.conn.Write(wire.TWelcome, welcome); err != nil {
 		return errors.Join(err, a.session.Close())
 	}
@@ -247,8 +246,8 @@ func (a *attachment) read() error {
 			a.wake()
 		case wire.TAck:
 			var ack wire.Ack
-			if err = f.Decode(&ack); err == nil {
-				err = a.spool.ack(ack.Seq)
+			if err = f.Decode(&ack); err == nil && a.spool() != nil {
+				err = a.spool().ack(ack.Seq)
 				a.wake()
 			}
 		case wire.TBye:
@@ -291,7 +290,7 @@ func (a *attachment) mayBegin() bool {
 		if halted || a.isGone() {
 			return false
 		}
-		if a.spool.unheard() < a.w.o.Ahead {
+		if a.spool().unheard() < a.w.o.Ahead {
 			return true
 		}
 		select {

@@ -13,7 +13,7 @@ import (
 // arrows says which packages of the project each package may import. An arrow that is not here is a defect; so is a
 // package that is not here. A name that ends in /... stands for everything below it.
 var arrows = map[string][]string{
-	"cmd/deploy": {"internal/cli", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
+	"cmd/deploy": {"internal/agentcmd", "internal/cli", "internal/remote", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
 	"bench":      {},
 	"tools/...":  {},
 
@@ -26,14 +26,15 @@ var arrows = map[string][]string{
 	"transport/...": {"internal/hint", "internal/node", "internal/proctree", "internal/secret", "transport"},
 
 	// what serves them
-	"internal/cli": {"internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
+	"internal/cli": {"internal/agent/wire", "internal/agentcmd", "internal/local", "internal/posix", "internal/remote", "internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
 		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
 	"internal/direct":      {"internal/hint", "internal/node", "internal/resident", "internal/secret", "internal/winargs", "transport"},
 	"internal/engine":      {"internal/nearest", "internal/hint", "internal/journal", "internal/node", "internal/perform", "steps"},
 	"internal/perform":     {"internal/node", "steps"},
 	"internal/agent":       {"internal/agent/wire", "internal/hint", "internal/node", "internal/perform", "internal/secret", "steps"},
 	"internal/agent/wire":  {"internal/hint", "internal/node", "internal/perform", "steps"},
-	"internal/remote":      {"internal/agent/wire", "internal/engine", "internal/hint", "internal/node", "internal/perform", "internal/secret", "steps", "transport"},
+	"internal/agentcmd":    {"internal/agent", "internal/local", "internal/node", "steps"},
+	"internal/remote":      {"internal/journal", "internal/agent/wire", "internal/engine", "internal/hint", "internal/node", "internal/perform", "internal/secret", "steps", "transport"},
 	"internal/hint":        {},
 	"internal/journal":     {"internal/hint"},
 	"internal/linux":       {"internal/node"},

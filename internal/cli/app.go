@@ -16,9 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deploy/internal/agent/wire"
 	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/journal"
+	"deploy/internal/remote"
 	"deploy/internal/secret"
 	"deploy/steps"
 	"deploy/transport"
@@ -37,6 +39,10 @@ const (
 type App struct {
 	Registry *steps.Registry
 	Dialers  map[string]transport.Dialer // by transport
+	Programs *remote.Programs            // the agents' programs; nil has none
+	// Tap lets a test stand in the links to agents; see remote.Options.
+	Tap func(node string) func(sent bool, t wire.Type) error
+	Digest   func() (string, error)      // SHA-256 of the program's file, hex
 	Version  func() string               // of this build; a saved plan holds for one. It may take a moment, so it is asked for only where it counts
 	Stdin    io.Reader
 	Stdout   io.Writer
@@ -156,7 +162,7 @@ Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting fo
 	}{
 		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd(), a.resumeCmd(), a.rollbackCmd()}},
 		{"look", []*cobra.Command{a.statusCmd(), a.historyCmd(), a.stepsCmd(), a.rulesCmd(), a.schemaCmd(), a.playbookCmd()}},
-		{"lab", []*cobra.Command{a.labCmd()}},
+		{"lab", []*cobra.Command{a.labCmd(), a.agentCmd()}},
 	} {
 		for _, c := range group.cmds {
 			c.GroupID = group.id

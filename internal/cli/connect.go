@@ -95,47 +95,6 @@ func (fl *fleet) close() error {
 	return errors.Join(errs...)
 }
 
-// dial opens a session on a node for the engine.
-func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error) {
-	s, err := fl.session(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	n, _ := fl.l.site.Node(name)
-	return engine.Direct(s, "steps run from here over "+n.Transport), nil
-}
-
-// session opens a session on a node.
-func (fl *fleet) session(ctx context.Context, name string) (node.Session, error) {
-	n, ok := fl.l.site.Node(name)
-	if !ok {
-		return nil, fmt.Errorf("cannot connect to %s: it is not in the inventory", name)
-	}
-	t, err := fl.target(n)
-	if err != nil {
-		return nil, fmt.Errorf("cannot connect to %s: %w", name, err)
-	}
-	d, ok := fl.app.Dialers[t.Transport]
-	if !ok {
-		return nil, hint.Wrap(fmt.Errorf("cannot connect to %s: there is no transport %q", name, t.Transport), "use winrm or ssh")
-	}
-	conn, err := d.Dial(ctx, t)
-	if err != nil {
-		return nil, err
-	}
-	jobs := map[string]node.Credential{}
-	for name, c := range fl.creds {
-		if !c.password.IsZero() {
-			jobs[name] = node.Credential{User: c.user, Password: c.password}
-		}
-	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: name, Credentials: jobs, Log: fl.log})
-	if err != nil {
-		return nil, errors.Join(err, conn.Close())
-	}
-	return s, nil
-}
-
 // target is where and how to reach a node.
 func (fl *fleet) target(n inventory.Node) (transport.Target, error) {
 	c := fl.creds[n.Credential]

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 
+	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/internal/perform"
 	"deploy/steps"
@@ -21,6 +22,59 @@ type Executor interface {
 	// Restart asks the machine to restart. The connection is gone after it: dial again.
 	Restart(ctx context.Context, reason string) error
 	Close() error
+}
+
+// Worker is an Executor that can be handed a row of tasks: an agent beside the node, which keeps a record of its acts itself.
+type Worker interface {
+	Executor
+	// Settle opens the agent's record for the journal, waits until what an earlier link had begun there is at its end, and reports what the
+	// journal does not have. It must come before Work.
+	Settle(ctx context.Context, b Books, report func(Report) error) error
+	// Work hands over tasks of one phase and reports what happens, in order. It returns when the row is at its end, or before a task that
+	// the agent leaves to the engine (reported as held), or after a failure. Once halt is closed no further task is begun. An error of report
+	// ends the work after the step under way, and comes back. A broken link is a *node.LinkError: Settle over the next one tells the rest.
+	Work(ctx context.Context, w Row, halt <-chan struct{}, report func(Report) error) error
+}
+
+// Books say which journal asks, and what it knows of the agent's record.
+type Books struct {
+	Journal string // identity of the journal
+	Agent   journal.AgentRef
+}
+
+// Row is what is handed over. Every task has its Timeout.
+type Row struct {
+	Run   string
+	Tasks []steps.Task
+}
+
+// Reported is what a Report says.
+type Reported string
+
+// What an agent reports of a task.
+const (
+	RepNoOp   Reported = "no-op"
+	RepBegin  Reported = "begin"  // Intent; it is written down there, and about to be done
+	RepDone   Reported = "done"   // done and looked at again
+	RepFailed Reported = "failed" // Verb, Err
+	RepReboot Reported = "reboot" // Outcome; done, and a restart is due before it counts
+	RepLost   Reported = "lost"   // Err: begun, and the agent was gone before it ended
+	RepHold   Reported = "hold"   // left to the engine
+	RepDoing  Reported = "doing"  // Text: the last line of what is waited for; nothing for the journal
+)
+
+// Report is what an agent tells of a task.
+type Report struct {
+	What        Reported
+	Task, Phase string
+	Run         string
+	Agent       journal.AgentRef // zero for what stands in no record
+	Intent      journal.Intent
+	Diff        steps.Diff
+	Outcome     steps.Outcome
+	Verb        string
+	Text        string
+	Err         error
 }
 
 // Checked is the answer to one Check.

@@ -15,9 +15,11 @@ import (
 
 // link is the connection to one node, opened at need.
 type link struct {
-	mu   sync.Mutex
-	ex   Executor
-	seen bool // it answered once in this run
+	mu      sync.Mutex
+	ex      Executor
+	seen    bool // it answered once in this run
+	settled bool // ex is no agent, or has told what it did over earlier links
+	silent  int  // links in a row that broke before the agent had told anything
 }
 
 // Waits between tries to reach a node: a short row for one that never answered (the address may simply be wrong), a long one for
@@ -74,7 +76,7 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.ex, l.seen = ex, true
+	l.ex, l.seen, l.settled = ex, true, false
 	mode, why := ex.Mode()
 	text := mode
 	if why != "" {
@@ -231,7 +233,7 @@ func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit 
 	err = r.reads(ctx, name, func(ex Executor) error {
 		cctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		r.beat(Event{Node: name}, answers(name, len(list)), func() { got = ex.Check(cctx, list) })
+		r.beat(Event{Node: name}, always(answers(name, len(list))), func() { got = ex.Check(cctx, list) })
 		if len(got) != len(list) {
 			return fmt.Errorf("the executor gave %d answers to %d checks", len(got), len(list))
 		}

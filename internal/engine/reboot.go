@@ -14,13 +14,13 @@ import (
 )
 
 // reboot restarts t's node and waits until another boot of it serves.
-func (r *run) reboot(ctx context.Context, t steps.Task) error {
+func (r *run) reboot(ctx context.Context, t steps.Task, at journal.AgentRef) error {
 	ex, err := r.open(ctx, t.Node)
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
 	old := ex.Facts().BootID
-	if _, err := r.note(ctx, journal.Reboot, t, journal.Boot{ID: old}); err != nil {
+	if _, err := r.note(ctx, journal.Reboot, t, journal.Boot{ID: old, Agent: at}); err != nil {
 		return err
 	}
 	return r.restart(ctx, t, old)
@@ -41,13 +41,13 @@ func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	r.drop(t.Node)
 	var ex Executor
 	text := t.Node + " to come back from its restart"
-	r.beat(event(EvHeartbeat, t), text, func() { ex, err = r.awaitServing(ctx, t.Node, old) })
+	r.beat(event(EvHeartbeat, t), always(text), func() { ex, err = r.awaitServing(ctx, t.Node, old) })
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
 	l := r.link(t.Node)
 	l.mu.Lock()
-	l.ex, l.seen = ex, true
+	l.ex, l.seen, l.settled = ex, true, false
 	l.mu.Unlock()
 	return r.rebooted(ctx, t, ex.Facts().BootID, start)
 }
@@ -133,7 +133,7 @@ func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskSta
 	if ex.Facts().BootID != act.Intent.BootID {
 		return nil
 	}
-	if err := r.reboot(ctx, t); err != nil {
+	if err := r.reboot(ctx, t, journal.AgentRef{}); err != nil {
 		return err
 	}
 	if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {

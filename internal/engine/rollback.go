@@ -104,14 +104,22 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	r.undoing = true
 	r.prog = r.o.Program
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
-	acts, err := r.standingActs(ro)
-	if err != nil {
-		return nil, r.ended(HowFailed, err)
+	if _, err := r.standingActs(ro); err != nil {
+		return nil, r.ended(HowFailed, err) // before anything is written
 	}
-	r.toUndo = len(acts)
 	if err := r.begin(ctx, &ro); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
+	if err := r.settleAll(ctx); err != nil {
+		r.fail(err)
+		return r.end(ctx)
+	}
+	acts, err := r.standingActs(ro)
+	if err != nil {
+		r.fail(err)
+		return r.end(ctx)
+	}
+	r.toUndo = len(acts)
 	r.fail(r.undoAll(ctx, acts, ro.Leave))
 	return r.end(ctx)
 }
@@ -277,7 +285,7 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 		err := r.bounded(ctx, t, "the undo of", func(ctx context.Context, ex Executor) error { return ex.Undo(ctx, t.Step, sa.diff.Before) })
 		r.acted(t.Node)
 		if errors.Is(err, steps.ErrRebootDue) {
-			if err = r.reboot(ctx, t); err != nil {
+			if err = r.reboot(ctx, t, journal.AgentRef{}); err != nil {
 				return err
 			}
 		}

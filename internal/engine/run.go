@@ -34,8 +34,11 @@ type run struct {
 	links   map[string]*link
 	known   map[string]look
 	nodeAct map[string]int64 // count of acts after the last one on a node
+	late    map[string]error // tasks of this run whose end was told over a later link; nil for done
 	errs    []error
 	sum     Summary
+
+	lostActs map[string]int // by task: see timesLost
 
 	acts    atomic.Int64 // acts of this run, on all nodes: what was looked at before an act may not hold after it
 	waiting atomic.Bool  // a gate waits
@@ -51,7 +54,7 @@ type look struct {
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
-	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}}
+	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{}}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error
@@ -183,8 +186,8 @@ func (r *run) eachNode(nodes []string, f func(node string)) {
 	wg.Wait()
 }
 
-// beat calls f and emits a heartbeat while it lasts. text says what is waited for.
-func (r *run) beat(e Event, text string, f func()) {
+// beat calls f and emits a heartbeat while it lasts. text says what is waited for; it may change meanwhile.
+func (r *run) beat(e Event, text func() string, f func()) {
 	start := r.o.Now()
 	done := make(chan struct{})
 	var wg sync.WaitGroup
@@ -194,7 +197,7 @@ func (r *run) beat(e Event, text string, f func()) {
 		for {
 			select {
 			case <-tick.C:
-				e.Kind, e.Text = EvHeartbeat, text
+				e.Kind, e.Text = EvHeartbeat, text()
 				r.emit(e.since(r, start))
 			case <-done:
 				return
@@ -205,3 +208,6 @@ func (r *run) beat(e Event, text string, f func()) {
 	defer close(done)
 	f()
 }
+
+// always is a text that does not change.
+func always(text string) func() string { return func() string { return text } }

@@ -20,12 +20,36 @@ const maxTries = 3
 // is found.
 func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) error {
 	window := len(tasks)
-	for i, t := range tasks {
+	alone := -1 // the task that the agent has left to us
+	for i := 0; i < len(tasks); {
+		t := tasks[i]
 		if r.halted(ctx) {
 			return nil
 		}
+		if err := r.settle(ctx, t.Node); err != nil {
+			return r.failed(ctx, "check", t, err)
+		}
 		if err := r.settleReboot(ctx, t); err != nil {
 			return err
+		}
+		if told, err := r.toldLate(t); err != nil {
+			return err
+		} else if told {
+			i++
+			continue
+		}
+		if i != alone && !r.wished(t, since) && r.timesLost(t.ID) < maxTries {
+			n, what, err := r.handOver(ctx, tasks[i:])
+			if err != nil {
+				return err
+			}
+			i += n
+			if what == leftToUs {
+				alone = i
+			}
+			if what != notTaken {
+				continue
+			}
 		}
 		if !r.fresh(t, since) {
 			ask := tasks[i:min(len(tasks), i+window)]
@@ -45,8 +69,15 @@ func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) er
 		if acted {
 			window = 1
 		}
+		i++
 	}
 	return nil
+}
+
+// wished says that the last look at t still holds, and found nothing to do.
+func (r *run) wished(t steps.Task, since int64) bool {
+	k := r.lookOf(t.ID)
+	return r.fresh(t, since) && k.err == nil && k.diff.Action == steps.NoOp
 }
 
 // fresh says that the last look at t still holds: nothing was done anywhere between it and the beginning of the stage, nor on
@@ -90,6 +121,9 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 		r.countEvent(EvNoOp, t)
 		return nil
 	case journal.NotYet, journal.IsUndone:
+		if r.wasHanded(t.ID) {
+			kind, text = journal.Done, "it was given to the agent, and the node shows that it is done; what was there before it is not known"
+		}
 	case journal.HasFailed:
 		if len(st.Acts) > 0 {
 			kind, text = journal.Done, "the node shows that it is done"
@@ -140,7 +174,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 		out, err := r.apply(ctx, t, d)
 		r.acted(t.Node)
 		if err == nil {
-			return r.prove(ctx, t, d, out, next, start)
+			return r.prove(ctx, t, d, out, next, start, journal.AgentRef{})
 		}
 		if !sent(err) && ctx.Err() == nil {
 			return r.failed(ctx, "apply", t, err)
@@ -201,7 +235,7 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 		}
 		tctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		r.beat(event(EvHeartbeat, t), what+" "+t.ID, func() { err = f(tctx, ex) })
+		r.beat(event(EvHeartbeat, t), always(what+" "+t.ID), func() { err = f(tctx, ex) })
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err), "the step's `timeout` in the playbook sets the limit")
@@ -222,15 +256,15 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 	return err
 }
 
-// prove restarts the node when the act asked for it, looks again, and writes down the end.
-func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task, start time.Time) error {
+// prove restarts the node when the act asked for it, looks again, and writes down the end. at is where an agent's record says that a restart is due.
+func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task, start time.Time, at journal.AgentRef) error {
 	for _, w := range out.Warnings {
 		e := event(EvWarning, t)
 		e.Text = w
 		r.emit(e)
 	}
 	if out.Reboot {
-		if err := r.reboot(ctx, t); err != nil {
+		if err := r.reboot(ctx, t, at); err != nil {
 			return err
 		}
 	}
@@ -291,6 +325,11 @@ func (r *run) done(ctx context.Context, t steps.Task, n journal.Note, start time
 
 // failed writes down that a task failed and returns the error for the run.
 func (r *run) failed(ctx context.Context, verb string, t steps.Task, err error) error {
+	return r.failedAt(ctx, verb, t, err, journal.AgentRef{})
+}
+
+// failedAt is failed for what an agent's record says.
+func (r *run) failedAt(ctx context.Context, verb string, t steps.Task, err error, at journal.AgentRef) error {
 	if ctx.Err() != nil && errors.Is(err, ctx.Err()) {
 		return &TaskError{verb, t.ID, t.Node, err} // left, not failed
 	}
@@ -299,12 +338,16 @@ func (r *run) failed(ctx context.Context, verb string, t steps.Task, err error) 
 		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
-	if _, jerr := r.note(ctx, journal.Failed, t, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err)}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.Failed, t, r.failure(te, at)); jerr != nil {
 		return errors.Join(te, jerr)
 	}
 	r.emit(event(EvFailed, t).failed(te))
 	r.countEvent(EvFailed, t)
 	return te
+}
+
+func (r *run) failure(err error, at journal.AgentRef) journal.Failure {
+	return journal.Failure{Error: r.o.Redact(err.Error()), Hint: hint.Of(err), Agent: at}
 }
 
 // lost writes down that the outcome of what was begun is unknown.

@@ -13,12 +13,25 @@ type Intent struct {
 	Step   json.RawMessage `json:"step"`
 	Diff   json.RawMessage `json:"diff"` // with Before
 	BootID string          `json:"boot_id,omitempty"`
+	Agent  AgentRef        `json:"agent,omitzero"` // where it stands in the agent's own record
+}
+
+// AgentRef is a place in the record that an agent keeps on its node. Its entries have numbers that grow by one.
+type AgentRef struct {
+	Epoch string `json:"epoch"` // of the record; a new one begins another count
+	Seq   int64  `json:"seq"`
+}
+
+// HandedOver is the Data of Handed: tasks that the agent may begin.
+type HandedOver struct {
+	Tasks []string `json:"tasks"`
 }
 
 // Failure is the Data of Failed and UndoFailed.
 type Failure struct {
-	Error string `json:"error"`
-	Hint  string `json:"hint,omitempty"`
+	Error string   `json:"error"`
+	Hint  string   `json:"hint,omitempty"`
+	Agent AgentRef `json:"agent,omitzero"`
 }
 
 // Note is the Data of Done, NoOp, Lost and Undone. Act is the number of the Begin that an Undone takes back.
@@ -26,11 +39,13 @@ type Note struct {
 	Note     string   `json:"note,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Act      int64    `json:"act,omitempty"`
+	Agent    AgentRef `json:"agent,omitzero"`
 }
 
 // Boot is the Data of Reboot (the boot before) and Rebooted (the boot after).
 type Boot struct {
-	ID string `json:"boot_id"`
+	ID    string   `json:"boot_id"`
+	Agent AgentRef `json:"agent,omitzero"`
 }
 
 // Signature is the Data of Signed.
@@ -118,11 +133,21 @@ type State struct {
 	Phases map[string]*PhaseState
 	Order  []string // phases, as they were first seen
 	Runs   []*RunState
+	Agents map[string]AgentRef // by node: up to where its agent's record stands in this journal
+	Handed map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
+}
+
+// ID tells this journal from every other: its first run's id. It is "" before the first run.
+func (s *State) ID() string {
+	if len(s.Runs) == 0 {
+		return ""
+	}
+	return s.Runs[0].ID
 }
 
 // Fold reads entries in order and returns what they say in the end.
 func Fold(entries []Entry) (*State, error) {
-	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}}
+	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{}, Handed: map[string]bool{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err
@@ -155,7 +180,16 @@ func (s *State) Add(e Entry) error {
 	case e.Kind == RunStart || e.Kind == RunEnd:
 		err = s.addRun(e)
 	case e.Task != "":
-		err = s.addTask(e)
+		delete(s.Handed, e.Task)
+		if err = s.heard(e); err == nil {
+			err = s.addTask(e)
+		}
+	case e.Kind == Handed:
+		var h HandedOver
+		err = decode(e.Data, &h)
+		for _, id := range h.Tasks {
+			s.Handed[id] = true
+		}
 	case e.Phase != "":
 		p := s.phase(e.Phase)
 		if e.Kind == Checkpoint {
@@ -164,6 +198,23 @@ func (s *State) Add(e Entry) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read journal entry %d (%s): %w", e.Seq, e.Kind, err)
+	}
+	return nil
+}
+
+// heard takes note of where the agent's record stands.
+func (s *State) heard(e Entry) error {
+	if !bytes.Contains(e.Data, []byte(`"agent"`)) {
+		return nil
+	}
+	var d struct {
+		Agent AgentRef `json:"agent"`
+	}
+	if err := decode(e.Data, &d); err != nil {
+		return err
+	}
+	if d.Agent.Epoch != "" {
+		s.Agents[e.Node] = d.Agent
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ const (
 	RunEnd     Kind = "run-end"    // Data: how it ended
 	PhaseStart Kind = "phase"      // a phase begins
 	Checkpoint Kind = "checkpoint" // every task of the phase is done or needs nothing
+	Handed     Kind = "handed"     // Data: HandedOver. Written before tasks are given to the agent on a node.
 	Begin      Kind = "begin"      // Data: step, diff (with Before). Written before the act.
 	Done       Kind = "done"       // Data: outcome
 	NoOp       Kind = "no-op"      // the check found nothing to do

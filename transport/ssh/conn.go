@@ -59,6 +59,9 @@ func newConn(client *ssh.Client, t transport.Target, count *counter) *conn {
 
 var _ transport.Conn = (*conn)(nil)
 
+// ServerVersion is how the server called itself, "SSH-2.0-OpenSSH_for_Windows_8.1". It tells a Windows machine before anything is asked.
+func (c *conn) ServerVersion() string { return string(c.client.ServerVersion()) }
+
 // keepAlive asks the server for a sign of life and closes the connection after three without one. A request can itself block
 // on a dead link, so each has a time of its own.
 func (c *conn) keepAlive() {

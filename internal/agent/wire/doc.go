@@ -20,7 +20,7 @@
 // step runs; a side that hears nothing for Silence counts the other as gone.
 //
 // Work hands over a row of tasks. The agent looks, writes the intent to its spool, acts, looks again, and tells each as an Event. Events of acts carry numbers
-// that grow by one (per spool); the controller acknowledges them once they are in its journal, and after a broken link it says in Hello up to
+// that grow by one (per spool); the controller acknowledges them once they are in its journal, and before it hands anything over it says in Settle up to
 // which number it has them, so that nothing is lost and nothing is told twice.
 package wire
 

@@ -48,9 +48,6 @@ func (t Type) String() string {
 type Hello struct {
 	Who         string                `json:"who"` // user@host, and the process: named to others while it holds the agent
 	Site        string                `json:"site"`
-	Journal     string                `json:"journal"`     // identity of the site's journal: only its own past is told to it
-	Epoch       string                `json:"epoch"`       // of the spool that Seq is about; "" knows none
-	Seq         int64                 `json:"seq"`         // events up to this one are in the journal
 	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
 }
 
@@ -65,8 +62,6 @@ type Welcome struct {
 	Version string     `json:"version"`
 	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
 	Facts   node.Facts `json:"facts"`
-	Epoch   string     `json:"epoch"`
-	Behind  int        `json:"behind"`          // events that the journal does not have
 	Doing   string     `json:"doing"`           // the task under way for an earlier link, or ""
 	Err     *Error     `json:"error,omitempty"` // why no step can be done here
 }
@@ -143,9 +138,10 @@ type Ended struct {
 	Err  *Error `json:"error,omitempty"`
 }
 
-// Work hands over a row of tasks of one phase.
+// Work hands over a row of tasks of one phase. A Settle must have come before it.
 type Work struct {
 	ID    uint64 `json:"id"`
+	Run   string `json:"run"` // of the controller; the events carry it
 	Tasks []Task `json:"tasks"`
 }
 
@@ -157,9 +153,12 @@ type Task struct {
 	Step  Step          `json:"step"`
 }
 
-// Settle asks for every event that the journal does not have, once the agent is at rest.
+// Settle opens the record of one journal, and asks for every event that the journal does not have, once the agent is at rest.
 type Settle struct {
-	ID uint64 `json:"id"`
+	ID      uint64 `json:"id"`
+	Journal string `json:"journal"` // identity of the site's journal: only its own past is told to it
+	Epoch   string `json:"epoch"`   // of the record that Seq is about; "" knows none
+	Seq     int64  `json:"seq"`     // events up to this one are in the journal
 }
 
 // What an event says.
@@ -175,7 +174,9 @@ const (
 
 // Event is what happened to a task. Seq is 0 where it is not numbered.
 type Event struct {
+	Epoch    string          `json:"epoch,omitempty"` // of the record that Seq counts in
 	Seq      int64           `json:"seq,omitempty"`
+	Run      string          `json:"run,omitempty"`
 	Time     time.Time       `json:"time"`
 	What     string          `json:"what"`
 	Task     string          `json:"task"`

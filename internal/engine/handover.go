@@ -1,0 +1,349 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"deploy/internal/journal"
+	"deploy/steps"
+)
+
+// handed is how a row of tasks was left by an agent.
+type handed int
+
+const (
+	notTaken handed = iota // there is no agent, or nothing that it may do by itself
+	leftToUs               // the task after those that are at their end is the engine's
+	goOn                   // the rest may be handed over again
+)
+
+// settle lets the agent on a node tell what it did that the journal does not have, once for every link. Nodes without an agent have nothing to tell.
+func (r *run) settle(ctx context.Context, name string) error {
+	return r.reads(ctx, name, func(ex Executor) error {
+		w, ok := ex.(Worker)
+		l := r.link(name)
+		l.mu.Lock()
+		settled := l.settled
+		l.mu.Unlock()
+		if !ok || settled {
+			return nil
+		}
+		r.mu.Lock()
+		b := Books{Journal: r.state.ID(), Agent: r.state.Agents[name]}
+		r.mu.Unlock()
+		var err error
+		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
+			err = w.Settle(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
+		})
+		if err == nil {
+			l.mu.Lock()
+			l.settled = l.ex == ex
+			l.mu.Unlock()
+		}
+		return err
+	})
+}
+
+// heardLate writes down what an agent did while nobody listened.
+func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
+	t := r.taskOf(name, rep)
+	ours := rep.Run == r.o.Run
+	switch rep.What {
+	case RepBegin:
+		return r.heardBegin(ctx, t, rep)
+	case RepDone:
+		n := r.noteOf(rep)
+		if !ours {
+			_, err := r.note(ctx, journal.Done, t, n)
+			return err
+		}
+		r.keepLate(t.ID, nil)
+		return r.done(ctx, t, n, r.o.Now())
+	case RepReboot:
+		_, err := r.note(ctx, journal.Reboot, t, journal.Boot{ID: r.bootOf(t.ID), Agent: rep.Agent})
+		return err
+	case RepLost:
+		if ours {
+			r.mu.Lock()
+			r.lostActs[t.ID]++
+			r.mu.Unlock()
+		}
+		if _, err := r.note(ctx, journal.Lost, t, journal.Note{Note: r.o.Redact(rep.Err.Error()), Agent: rep.Agent}); err != nil {
+			return err
+		}
+		r.emit(event(EvLost, t).failed(rep.Err))
+		return nil
+	case RepFailed:
+		if ours {
+			err := r.failedAt(ctx, rep.Verb, t, rep.Err, rep.Agent)
+			if errors.Is(err, ErrJournal) {
+				return err
+			}
+			r.keepLate(t.ID, err)
+			return nil
+		}
+		te := &TaskError{rep.Verb, t.ID, t.Node, rep.Err}
+		_, err := r.note(ctx, journal.Failed, t, r.failure(te, rep.Agent))
+		return err
+	}
+	return nil
+}
+
+// taskOf finds the task that an agent speaks of; one that the program no longer has is known by its names only.
+func (r *run) taskOf(name string, rep Report) steps.Task {
+	for _, t := range r.o.Program.Tasks() {
+		if t.ID == rep.Task {
+			return t
+		}
+	}
+	return steps.Task{ID: rep.Task, Phase: rep.Phase, Node: name}
+}
+
+// bootOf is the boot of the node in which the last act of a task was begun.
+func (r *run) bootOf(id string) string {
+	acts := r.task(id).Acts
+	if len(acts) == 0 {
+		return ""
+	}
+	return acts[len(acts)-1].Intent.BootID
+}
+
+func (r *run) keepLate(id string, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.late[id] = err
+}
+
+// toldLate says that the end of a task of this run was told over a later link.
+func (r *run) toldLate(t steps.Task) (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	err, ok := r.late[t.ID]
+	delete(r.late, t.ID)
+	return ok && err == nil, err
+}
+
+// timesLost is how often in this run an agent was gone in the middle of the task.
+func (r *run) timesLost(id string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.lostActs[id]
+}
+
+// settleAll lets the agents tell what the journal lacks, on every node where one was at work.
+func (r *run) settleAll(ctx context.Context) error {
+	r.mu.Lock()
+	names := map[string]bool{}
+	for name := range r.state.Agents {
+		names[name] = true
+	}
+	for _, t := range r.o.Program.Tasks() {
+		if r.state.Handed[t.ID] {
+			names[t.Node] = true
+		}
+	}
+	r.mu.Unlock()
+	var mu sync.Mutex
+	var errs []error
+	r.eachNode(slices.Sorted(maps.Keys(names)), func(name string) {
+		if err := r.settle(ctx, name); err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("cannot ask the agent on %s what it did: %w", name, err))
+		}
+	})
+	return join(errs)
+}
+
+// wasHanded says that an agent may have begun the task, and nothing was heard of it.
+func (r *run) wasHanded(id string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.state.Handed[id]
+}
+
+func (r *run) heardBegin(ctx context.Context, t steps.Task, rep Report) error {
+	rep.Intent.Agent = rep.Agent
+	if _, err := r.note(ctx, journal.Begin, t, rep.Intent); err != nil {
+		return err
+	}
+	r.acted(t.Node)
+	r.emit(event(EvBegin, t).with(rep.Diff))
+	return nil
+}
+
+func (r *run) noteOf(rep Report) journal.Note {
+	n := journal.Note{Note: r.o.Redact(rep.Outcome.Note), Agent: rep.Agent}
+	for _, w := range rep.Outcome.Warnings {
+		n.Warnings = append(n.Warnings, r.o.Redact(w))
+	}
+	return n
+}
+
+// row is what is handed over of tasks: up to the first that a person does.
+func (r *run) row(tasks []steps.Task) Row {
+	w := Row{Run: r.o.Run}
+	for _, t := range tasks {
+		if _, gated := t.Step.(steps.Gated); gated {
+			break
+		}
+		if t.Timeout <= 0 {
+			t.Timeout = r.o.StepTimeout
+		}
+		w.Tasks = append(w.Tasks, t)
+	}
+	return w
+}
+
+// handOver gives the agent on the node as many of tasks as it may do by itself. It returns how many of them are at their end.
+func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, error) {
+	name := tasks[0].Node
+	ex, err := r.open(ctx, name)
+	if err != nil {
+		return 0, notTaken, r.failed(ctx, "check", tasks[0], err)
+	}
+	w, ok := ex.(Worker)
+	row := r.row(tasks)
+	if !ok || len(row.Tasks) == 0 {
+		return 0, notTaken, nil
+	}
+	if err := r.noteHanded(ctx, row.Tasks); err != nil {
+		return 0, notTaken, err
+	}
+	h := &handover{r: r, ctx: ctx, tasks: row.Tasks}
+	halt, release := r.haltSignal(ctx)
+	defer release()
+	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() { err = w.Work(ctx, row, halt, h.heard) })
+	l := r.link(name)
+	l.mu.Lock()
+	if l.silent++; h.told || err == nil {
+		l.silent = 0
+	}
+	silent := l.silent
+	l.mu.Unlock()
+	switch {
+	case h.failure != nil:
+		return h.ended, goOn, h.failure
+	case err != nil && ctx.Err() != nil:
+		return h.ended, goOn, fmt.Errorf("left in the middle: %w", ctx.Err())
+	case err != nil && linkBroke(err) && silent < maxTries:
+		r.drop(name)
+		r.emit(Event{Kind: EvRetry, Node: name, Text: "0s"}.failed(err))
+		return h.ended, goOn, nil
+	case err != nil:
+		return h.ended, goOn, r.failed(ctx, "apply", row.Tasks[min(h.ended, len(row.Tasks)-1)], err)
+	case h.reboot != nil:
+		// the act worked and a restart is due: what follows is the same as after an act of our own
+		return h.ended + 1, goOn, r.prove(ctx, row.Tasks[h.ended], h.diff, *h.reboot, nil, h.begun, h.at)
+	}
+	return h.ended, leftToUs, nil
+}
+
+// noteHanded writes down what an agent may begin. Should its record be lost together with the node's disk, this is what remains.
+func (r *run) noteHanded(ctx context.Context, tasks []steps.Task) error {
+	var over journal.HandedOver
+	for _, t := range tasks {
+		over.Tasks = append(over.Tasks, t.ID)
+	}
+	t := steps.Task{Phase: tasks[0].Phase, Node: tasks[0].Node}
+	_, err := r.note(ctx, journal.Handed, t, over)
+	return err
+}
+
+// haltSignal returns a channel that closes when nothing new may begin any more. release ends the watch.
+func (r *run) haltSignal(ctx context.Context) (halt <-chan struct{}, release func()) {
+	const every = 50 * time.Millisecond
+	signal, done := make(chan struct{}), make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		for !r.halted(ctx) {
+			select {
+			case <-tick.C:
+			case <-done:
+				return
+			}
+		}
+		close(signal)
+	})
+	return signal, func() { close(done); wg.Wait() }
+}
+
+// handover is one row of tasks with an agent.
+type handover struct {
+	r     *run
+	ctx   context.Context
+	tasks []steps.Task
+
+	told    bool // the agent told something
+	ended   int  // tasks at their end
+	begun   time.Time
+	diff    steps.Diff
+	reboot  *steps.Outcome // the task after those at their end waits for a restart
+	at      journal.AgentRef
+	failure error // of a task
+
+	mu    sync.Mutex
+	doing string // for people who wait
+}
+
+func (h *handover) text() string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.doing
+}
+
+func (h *handover) say(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.doing = text
+}
+
+// heard takes in what the agent reports of the task whose turn it is. An error says that it cannot be written down.
+func (h *handover) heard(rep Report) error {
+	h.told = true
+	if h.ended >= len(h.tasks) || h.tasks[h.ended].ID != rep.Task {
+		return fmt.Errorf("the agent spoke of %s out of turn", rep.Task)
+	}
+	r, t := h.r, h.tasks[h.ended]
+	switch rep.What {
+	case RepDoing:
+		h.say(t.ID + ": " + r.o.Redact(rep.Text))
+	case RepNoOp:
+		h.ended++
+		return h.keep(r.nothing(h.ctx, t))
+	case RepBegin:
+		h.begun, h.diff = r.o.Now(), rep.Diff
+		h.say("the end of " + t.ID)
+		return r.heardBegin(h.ctx, t, rep)
+	case RepDone:
+		h.ended++
+		for _, text := range rep.Outcome.Warnings {
+			e := event(EvWarning, t)
+			e.Text = text
+			r.emit(e)
+		}
+		return r.done(h.ctx, t, r.noteOf(rep), h.begun)
+	case RepReboot:
+		h.reboot, h.at = &rep.Outcome, rep.Agent
+	case RepFailed:
+		return h.keep(r.failedAt(h.ctx, rep.Verb, t, rep.Err, rep.Agent))
+	case RepLost, RepHold:
+	}
+	return nil
+}
+
+// keep parts a task's failure, which ends the row by itself, from a journal that cannot be written, which must end the agent's work.
+func (h *handover) keep(err error) error {
+	if err == nil || errors.Is(err, ErrJournal) {
+		return err
+	}
+	h.failure = err
+	return nil
+}

@@ -1,0 +1,240 @@
+package remote
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"deploy/internal/agent/wire"
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/internal/secret"
+	"deploy/transport"
+)
+
+// Launch says how an agent comes to a node.
+type Launch struct {
+	Options
+	Programs     *Programs
+	Sudo         bool         // start it as root
+	SudoPassword secret.Value // for sudo; zero: it must ask for none
+}
+
+// ErrCannotPlace: the node cannot carry an agent, so steps must run from here. What wraps it says why.
+var ErrCannotPlace = errors.New("no agent can run there")
+
+// Start finds or places the agent on a Linux machine behind conn, starts it and joins it. conn stays the caller's until Start has succeeded; then the
+// Agent closes it. A machine that cannot carry one is ErrCannotPlace.
+func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
+	l.defaults()
+	for placed := false; ; placed = true {
+		a, missing, err := l.try(ctx, conn)
+		if err != nil || a != nil {
+			return a, err
+		}
+		if placed {
+			return nil, fmt.Errorf("cannot place the agent on %s: it was placed and is not there: %w", l.Node, ErrCannotPlace)
+		}
+		if err := l.place(ctx, conn, missing); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// missingWord begins the line of a node that has no agent; its system and machine follow.
+const missingWord = "deploy-agent-missing "
+
+// directory is where programs are placed, in the words of the node's shell.
+const directory = `"${XDG_CACHE_HOME:-$HOME/.cache}/deploy"`
+
+// starter is the command line that starts the agent, or tells what is missing. Every shell that people log on with reads it alike.
+func (l Launch) starter() string {
+	var cases strings.Builder
+	for _, p := range platforms() {
+		if p.OS != "linux" {
+			continue
+		}
+		if prog, err := l.Programs.Find(p); err == nil {
+			fmt.Fprintf(&cases, "%s) p=$d/%s;; ", unameOf(p), prog.Name())
+		}
+	}
+	sudo := ""
+	switch {
+	case l.Sudo && !l.SudoPassword.IsZero():
+		// -k: a password that sudo remembers must not leave ours in the agent's ear; the agent passes over it all the same
+		sudo = `sudo -k -S -p "" -- `
+	case l.Sudo:
+		sudo = "sudo -n -- "
+	}
+	return `/bin/sh -c 'd=` + directory + `; p=; case "$(uname -s) $(uname -m)" in ` + cases.String() +
+		`esac; if [ -n "$p" ] && [ -x "$p" ]; then exec ` + sudo + `"$p" agent; fi; echo "` + missingWord + `$(uname -s) $(uname -m)"'`
+}
+
+// unameOf is a shell pattern for what uname says of a platform.
+func unameOf(p Platform) string {
+	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[p.Arch]
+	return `"Linux ` + machine + `"`
+}
+
+func platformOf(uname string) (Platform, bool) {
+	for _, p := range platforms() {
+		if p.OS == "linux" && `"`+uname+`"` == unameOf(p) {
+			return p, true
+		}
+	}
+	return Platform{}, false
+}
+
+// try starts what is there. missing is what the node says of itself when there is none.
+func (l Launch) try(ctx context.Context, conn transport.Conn) (a *Agent, missing string, err error) {
+	proc, err := conn.Start(ctx, l.starter())
+	if err != nil {
+		return nil, "", fmt.Errorf("cannot start the agent on %s: %w", l.Node, err)
+	}
+	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout())}
+	s.drain.Go(s.keepErrors)
+	if l.Sudo && !l.SudoPassword.IsZero() {
+		if _, err := io.WriteString(proc.Stdin(), l.SudoPassword.Reveal()+"\n"); err != nil {
+			return nil, "", errors.Join(&node.LinkError{Node: l.Node, Err: err}, s.Close())
+		}
+	}
+	c, err := attach(ctx, s, l.Options)
+	if err == nil {
+		return &Agent{c: c, why: "over ssh", after: conn.Close}, "", nil
+	}
+	var greet *greetError
+	if !errors.As(err, &greet) {
+		return nil, "", errors.Join(err, s.Close())
+	}
+	if _, rest, ok := strings.Cut(greet.alien, missingWord); ok {
+		uname, _, _ := strings.Cut(rest, "\n")
+		return nil, strings.TrimSpace(uname), s.Close()
+	}
+	return nil, "", l.explain(ctx, s, greet)
+}
+
+// explain makes an error of an agent that did not come up.
+func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
+	late := time.AfterFunc(2*time.Second, func() { _ = s.Close() })
+	defer late.Stop()
+	code, werr := s.proc.Wait()
+	_ = s.Close()
+	said := s.said()
+	var link *node.LinkError
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot start the agent on %s: %w", l.Node, ctx.Err())
+	case errors.As(werr, &link):
+		return &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot start the agent: %w", link.Err)}
+	case werr != nil:
+		return fmt.Errorf("cannot start the agent on %s: %w", l.Node, werr)
+	case l.Sudo && code == 1 && !strings.Contains(said, wire.Magic):
+		// sudo's own refusals end with 1 (sudo(8), exit value)
+		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said, node.ErrAuth),
+			"sudo must let this user run programs as root, without a password or with the credential's own")
+	case code == 126 || code == 127:
+		return fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace)
+	}
+	return fmt.Errorf("cannot start the agent on %s: it ended with code %d: %s: %w", l.Node, code, said, err.err)
+}
+
+// place puts the program for the node's platform where starter looks for it: packed, in one piece, and verified there before it gets its name.
+func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) error {
+	p, ok := platformOf(uname)
+	if !ok {
+		return fmt.Errorf("cannot place an agent on %s: there is none for %s: %w", l.Node, uname, ErrCannotPlace)
+	}
+	prog, err := l.Programs.Find(p)
+	if err != nil {
+		return fmt.Errorf("cannot place an agent on %s: %w: %w", l.Node, err, ErrCannotPlace)
+	}
+	script := `/bin/sh -c 'set -e; umask 077; d=` + directory + `; mkdir -p "$d"; p=$d/` + prog.Name() + `; t=$p.$$; trap "rm -f $t" EXIT; ` +
+		`gzip -dc > "$t"; s=$(sha256sum < "$t"); [ "${s%% *}" = ` + prog.Digest + ` ] || { echo "what arrived is not what was sent" >&2; exit 65; }; ` +
+		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + prog.Name() + ` -mtime +30 -delete 2>/dev/null || true'`
+	proc, err := conn.Start(ctx, script)
+	if err != nil {
+		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
+	}
+	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout())}
+	s.drain.Go(s.keepErrors)
+	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
+	defer stop()
+	packed := bufio.NewWriterSize(proc.Stdin(), 1<<20)
+	err = prog.Packed(packed)
+	err = errors.Join(err, packed.Flush(), proc.Stdin().Close())
+	_, rerr := io.Copy(io.Discard, s.out)
+	code, werr := proc.Wait()
+	_ = s.Close()
+	var link *node.LinkError
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
+	case errors.As(werr, &link):
+		return &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot place the agent: %w", link.Err)}
+	case werr == nil && code != 0:
+		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, code, s.said(), ErrCannotPlace),
+			"is there room in the home directory of the user, and may programs run there?")
+	}
+	return errors.Join(err, rerr, werr)
+}
+
+// stream is a process as a Stream.
+type stream struct {
+	proc  transport.Process
+	out   *bufio.Reader
+	once  sync.Once
+	drain sync.WaitGroup
+
+	mu   sync.Mutex
+	text strings.Builder // of stderr
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	return s.out.Read(p)
+}
+
+func (s *stream) Write(p []byte) (int, error) { return s.proc.Stdin().Write(p) }
+
+// Close lets the process go; an agent's worker outlives it.
+func (s *stream) Close() error {
+	var err error
+	s.once.Do(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		err = s.proc.Kill(ctx)
+		s.drain.Wait()
+	})
+	return err
+}
+
+// keepErrors keeps the beginning of what the process says beside its answers.
+func (s *stream) keepErrors() {
+	const most = 2000
+	b := make([]byte, 4096)
+	for {
+		n, err := s.proc.Stderr().Read(b)
+		s.mu.Lock()
+		if room := most - s.text.Len(); room > 0 {
+			s.text.Write(b[:min(n, room)])
+		}
+		s.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (s *stream) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := strings.Join(strings.Fields(s.text.String()), " ")
+	if text == "" {
+		return "it said nothing"
+	}
+	return text
+}

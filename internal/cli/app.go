@@ -41,14 +41,14 @@ type App struct {
 	Dialers  map[string]transport.Dialer // by transport
 	Programs *remote.Programs            // the agents' programs; nil has none
 	// Tap lets a test stand in the links to agents; see remote.Options.
-	Tap func(node string) func(sent bool, t wire.Type) error
-	Digest   func() (string, error)      // SHA-256 of the program's file, hex
-	Version  func() string               // of this build; a saved plan holds for one. It may take a moment, so it is asked for only where it counts
-	Stdin    io.Reader
-	Stdout   io.Writer
-	Stderr   io.Writer
-	Env      func(string) string
-	Now      func() time.Time
+	Tap     func(node string) func(sent bool, t wire.Type) error
+	Digest  func() (string, error) // SHA-256 of the program's file, hex
+	Version func() string          // of this build; a saved plan holds for one. It may take a moment, so it is asked for only where it counts
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Env     func(string) string
+	Now     func() time.Time
 	// Interrupts delivers Ctrl-C and SIGTERM. The first ends the command, or asks a run for a clean stop; the second leaves at once
 	// through Exit.
 	Interrupts <-chan os.Signal

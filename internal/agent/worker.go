@@ -88,12 +88,16 @@ func (w *Worker) Serve(s Stream) error {
 	return a.serve()
 }
 
-// hold makes a the holder, or says who is.
+// hold makes a the holder, or says who is. Who comes again takes the place of their own broken link.
 func (w *Worker) hold(a *attachment) *wire.Busy {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if h := w.holder; h != nil {
-		return &wire.Busy{Who: h.hello.Who, Since: h.since, Doing: w.doing}
+		if h.hello.Who != a.hello.Who {
+			return &wire.Busy{Who: h.hello.Who, Since: h.since, Doing: w.doing}
+		}
+		// the same process comes again: its earlier link is broken, and only this side has not noticed
+		h.end()
 	}
 	w.holder = a
 	return nil

@@ -46,7 +46,7 @@ func (t Type) String() string {
 
 // Hello says who comes, and what it knows.
 type Hello struct {
-	Who         string                `json:"who"` // user@host, and the process: named to others while it holds the agent
+	Who         string                `json:"who"` // user@host and the process, which tells controllers apart; named to others while it holds the agent
 	Site        string                `json:"site"`
 	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
 }

@@ -16,7 +16,13 @@ const crashSetup = "p: a@n1+n2 b@n1:old c@n2:reboot / q: d@n1:reboot,quiet e@n1+
 // TestCrashApply kills the run at every journal entry, once just before it is on disk and once just after, and resumes on the same
 // journal. The end is the one of an undisturbed run, and every Before is the first one.
 func TestCrashApply(t *testing.T) {
+	t.Run("from here", func(t *testing.T) { crashApply(t, func(*rig) {}) })
+	t.Run("by an agent", func(t *testing.T) { crashApply(t, func(g *rig) { g.o.Dial = g.w.dialAgent }) })
+}
+
+func crashApply(t *testing.T, mode func(*rig)) {
 	whole := newRig(t, crashSetup)
+	mode(whole)
 	if _, err := Apply(context.Background(), whole.o, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -25,6 +31,7 @@ func TestCrashApply(t *testing.T) {
 		for n := 1; n <= len(whole.m.entries); n++ {
 			t.Run(fmt.Sprintf("late=%v/%d", late, n), func(t *testing.T) {
 				g := newRig(t, crashSetup)
+				mode(g)
 				start := g.w.snapshot()
 				g.m.killAt, g.m.late = n, late
 				if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, errKilled) {

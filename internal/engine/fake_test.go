@@ -96,10 +96,12 @@ type world struct {
 	checks int // round trips
 	looked int // checks in them
 	onAct  func(verb, id string)
+
+	records map[string]*record // of agents, by node
 }
 
 func newWorld() *world {
-	return &world{values: map[string]string{}, boots: map[string]int{}, once: map[string]bool{}, down: map[string]int{}}
+	return &world{values: map[string]string{}, boots: map[string]int{}, once: map[string]bool{}, down: map[string]int{}, records: map[string]*record{}}
 }
 
 func (w *world) log(s string) { w.trace = append(w.trace, s) }
@@ -447,7 +449,7 @@ func (g *rig) story() string {
 	defer g.w.mu.Unlock()
 	var out []string
 	for _, s := range g.w.trace {
-		if s != "run-start" && s != "run-end" && !strings.HasPrefix(s, "phase:") {
+		if s != "run-start" && s != "run-end" && !strings.HasPrefix(s, "phase:") && !strings.HasPrefix(s, "handed:") {
 			out = append(out, s)
 		}
 	}

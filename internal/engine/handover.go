@@ -167,6 +167,13 @@ func (r *run) wasHanded(id string) bool {
 	return r.state.Handed[id]
 }
 
+// notBegun notes that the agent found nothing to do in what it was given just now.
+func (r *run) notBegun(id string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.state.Handed, id)
+}
+
 func (r *run) heardBegin(ctx context.Context, t steps.Task, rep Report) error {
 	rep.Intent.Agent = rep.Agent
 	if _, err := r.note(ctx, journal.Begin, t, rep.Intent); err != nil {
@@ -212,10 +219,13 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	if !ok || len(row.Tasks) == 0 {
 		return 0, notTaken, nil
 	}
+	h := &handover{r: r, ctx: ctx, tasks: row.Tasks, earlier: map[string]bool{}}
+	for _, t := range row.Tasks {
+		h.earlier[t.ID] = r.wasHanded(t.ID)
+	}
 	if err := r.noteHanded(ctx, row.Tasks); err != nil {
 		return 0, notTaken, err
 	}
-	h := &handover{r: r, ctx: ctx, tasks: row.Tasks}
 	halt, release := r.haltSignal(ctx)
 	defer release()
 	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() { err = w.Work(ctx, row, halt, h.heard) })
@@ -280,6 +290,8 @@ type handover struct {
 	r     *run
 	ctx   context.Context
 	tasks []steps.Task
+	// earlier are those that an agent may have begun for an earlier link, and nothing was heard of it
+	earlier map[string]bool
 
 	told    bool // the agent told something
 	ended   int  // tasks at their end
@@ -317,6 +329,9 @@ func (h *handover) heard(rep Report) error {
 		h.say(t.ID + ": " + r.o.Redact(rep.Text))
 	case RepNoOp:
 		h.ended++
+		if !h.earlier[t.ID] {
+			r.notBegun(t.ID)
+		}
 		return h.keep(r.nothing(h.ctx, t))
 	case RepBegin:
 		h.begun, h.diff = r.o.Now(), rep.Diff

@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"deploy/internal/journal"
+	"deploy/internal/node"
+	"deploy/internal/perform"
+	"deploy/steps"
+)
+
+// fakeAgent is a fakeExec that takes rows of tasks and keeps a record of its acts, which outlives its link.
+type fakeAgent struct{ *fakeExec }
+
+var _ Worker = fakeAgent{}
+
+func (a fakeAgent) Mode() (string, string) { return "agent", "" }
+
+// record is what the agent on a node has written down.
+type record struct{ reports []Report }
+
+func (w *world) dialAgent(ctx context.Context, name string) (Executor, error) {
+	ex, err := w.dial(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	return fakeAgent{ex.(*fakeExec)}, nil
+}
+
+func (a fakeAgent) add(r Report) Report {
+	a.w.mu.Lock()
+	defer a.w.mu.Unlock()
+	rec := a.w.records[a.node]
+	if rec == nil {
+		rec = &record{}
+		a.w.records[a.node] = rec
+	}
+	r.Agent = journal.AgentRef{Epoch: "of " + a.node, Seq: int64(len(rec.reports) + 1)}
+	rec.reports = append(rec.reports, r)
+	return r
+}
+
+func (a fakeAgent) Settle(_ context.Context, b Books, report func(Report) error) error {
+	a.w.mu.Lock()
+	rec := a.w.records[a.node]
+	dead := a.dead()
+	a.w.mu.Unlock()
+	if dead {
+		return a.link(false)
+	}
+	if b.Journal == "" {
+		return errors.New("the books have no name")
+	}
+	if rec == nil {
+		return nil
+	}
+	for _, r := range rec.reports {
+		if r.Agent.Seq <= b.Agent.Seq {
+			continue
+		}
+		if err := report(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a fakeAgent) Work(ctx context.Context, row Row, halt <-chan struct{}, report func(Report) error) error {
+	for _, t := range row.Tasks {
+		select {
+		case <-halt:
+			return nil
+		default:
+		}
+		on, err := a.task(ctx, row.Run, t, report)
+		if err != nil || !on {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report func(Report) error) (bool, error) {
+	rep := Report{Task: t.ID, Phase: t.Phase, Run: run}
+	c := a.Check(ctx, []steps.Step{t.Step})[0]
+	switch {
+	case linkBroke(c.Err):
+		return false, c.Err
+	case c.Err == nil && c.Diff.Action == steps.NoOp:
+		rep.What = RepNoOp
+		return true, report(rep)
+	case c.Err != nil || perform.IsProof(c.Diff) || perform.NoReturn(t.Step, c.Diff) != "":
+		rep.What, rep.Diff, rep.Err = RepHold, c.Diff, c.Err
+		return false, report(rep)
+	}
+	begin := rep
+	begin.What, begin.Diff = RepBegin, c.Diff
+	begin.Intent = journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(c.Diff), BootID: a.Facts().BootID}
+	told := report(a.add(begin)) // whether or not somebody heard it, the act follows
+	out, err := a.Apply(ctx, t.Step, c.Diff)
+	rep.Outcome = out
+	var link *node.LinkError
+	if errors.As(err, &link) {
+		// what happened beside the node while the link was gone
+		fresh := fakeAgent{&fakeExec{w: a.w, node: a.node, boot: a.boot}}
+		again := fresh.Check(ctx, []steps.Step{t.Step})[0]
+		pending := a.w.snapshot()[a.node+"/"+t.Step.(interface{ self() data }).self().Name] == "pending"
+		switch {
+		case pending:
+			rep.What = RepReboot
+		case again.Err == nil && again.Diff.Action == steps.NoOp:
+			rep.What = RepDone
+		default:
+			rep.What, rep.Err = RepLost, errors.New("the agent was gone")
+		}
+		a.add(rep)
+		return false, err
+	}
+	switch {
+	case err != nil:
+		rep.What, rep.Verb, rep.Err = RepFailed, "apply", err
+	case out.Reboot:
+		rep.What = RepReboot
+	default:
+		rep.What = RepDone
+		if c := a.Check(ctx, []steps.Step{t.Step})[0]; c.Diff.Action != steps.NoOp {
+			rep.What, rep.Verb, rep.Err = RepFailed, "apply", fmt.Errorf("it %w: %s", perform.ErrDidNotHold, perform.Describe(c.Diff))
+		}
+	}
+	rep = a.add(rep)
+	if told != nil {
+		return false, told
+	}
+	return rep.What == RepDone, report(rep)
+}

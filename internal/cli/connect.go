@@ -12,11 +12,8 @@ import (
 	"strconv"
 	"time"
 
-	"deploy/internal/direct"
-	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/lab"
-	"deploy/internal/node"
 	"deploy/inventory"
 	"deploy/steps"
 	"deploy/transport"

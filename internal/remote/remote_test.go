@@ -115,8 +115,11 @@ func newRig(t *testing.T, notes ...string) *rig {
 	g.store = openStore(t, t.TempDir())
 	g.o = engine.Options{
 		Program: g.program(notes...), Journal: g.store, Run: "", Who: "tester", Version: "test",
-		Dial:        func(ctx context.Context, name string) (engine.Executor, error) { return g.dial(ctx, "tester") },
-		Decode:      func(_ string, data json.RawMessage) (steps.Step, error) { n := &note{}; return n, json.Unmarshal(data, n) },
+		Dial: func(ctx context.Context, name string) (engine.Executor, error) { return g.dial(ctx, "tester") },
+		Decode: func(_ string, data json.RawMessage) (steps.Step, error) {
+			n := &note{}
+			return n, json.Unmarshal(data, n)
+		},
 		Sleep:       func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 		LinkTimeout: 20 * time.Second,
 	}

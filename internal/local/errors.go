@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"syscall"
 
@@ -39,12 +40,16 @@ func (r *refusal) Unwrap() []error {
 
 // refuse makes a refusal with an id of its own.
 func (s *Session) refuse(op, id string, code int64, text string) error {
-	r := &refusal{node: s.opts.Node, code: &node.CodeError{Op: op, Code: code, ID: id, Text: text}}
-	switch id {
-	case idNotFound:
-		r.kind = node.ErrNotFound
+	return s.refusalOf(&node.CodeError{Op: op, Code: code, ID: id, Text: text})
+}
+
+func (s *Session) refusalOf(c *node.CodeError) error {
+	r := &refusal{node: s.opts.Node, code: c}
+	switch c.ID {
 	case idUnsupported:
 		r.kind = node.ErrUnsupported
+	case idNotFound:
+		r.kind = node.ErrNotFound
 	}
 	return r
 }
@@ -63,26 +68,34 @@ func (s *Session) unsupported(op, text string) error {
 	return s.refuse(op, idUnsupported, int64(errUnsupported), text)
 }
 
-// fail types an error of the operating system. What is typed already, and the end of a context, stays as it is.
+// fail types an error of the operating system. What is a refusal already, and the end of a context, stays as it is.
 func (s *Session) fail(op string, err error) error {
 	var known *refusal
 	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
-	r := &refusal{node: s.opts.Node, code: &node.CodeError{Op: op, Code: -1, Text: err.Error()}}
-	var errno syscall.Errno
 	var typed *node.CodeError
+	var errno syscall.Errno
 	switch {
 	case errors.As(err, &typed): // by the system's own side
 		return &refusal{node: s.opts.Node, code: typed, kind: kindOf(err)}
 	case errors.As(err, &errno):
-		r.code.Code, r.code.Text = codeOf(errno), errno.Error()
+		return s.errno(op, errno, errno.Error())
+	case errors.Is(err, fs.ErrNotExist):
+		return s.refuse(op, idNotFound, codeOf(errAbsent), err.Error())
 	}
-	if errors.Is(err, fs.ErrNotExist) || isAbsent(errno) {
-		r.kind, r.code.ID = node.ErrNotFound, idNotFound
+	return fmt.Errorf("%s: %s failed: %w", s.opts.Node, op, err)
+}
+
+// errno makes a refusal of an error number. A full disk gets its hint.
+func (s *Session) errno(op string, e syscall.Errno, text string) error {
+	id := ""
+	if isAbsent(e) {
+		id = idNotFound
 	}
-	if isDiskFull(errno) {
-		return hint.Wrap(r, "make room on that disk of "+s.opts.Node+", then run again")
+	err := s.refuse(op, id, codeOf(e), text)
+	if isDiskFull(e) {
+		return hint.Wrap(err, "make room on that disk of "+s.opts.Node+", then run again")
 	}
-	return r
+	return err
 }

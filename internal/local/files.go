@@ -50,7 +50,7 @@ func (s *Session) openFile(op, path string) (*os.File, error) {
 	case fi.IsDir():
 		return nil, s.fail(op, errIsDir)
 	case !fi.Mode().IsRegular():
-		return nil, s.refuse(op, idRefused, int64(errInvalid), "not a regular file")
+		return nil, s.fail(op, errInvalid) // not a regular file
 	}
 	f, err := os.Open(path)
 	return f, s.fail(op, err)

@@ -4,9 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/user"
 	"path/filepath"
-	"strconv"
 	"syscall"
 	"time"
 
@@ -15,6 +13,7 @@ import (
 
 // The codes of errors that the session itself makes.
 const (
+	errAbsent      = syscall.ENOENT
 	errNotDir      = syscall.ENOTDIR
 	errIsDir       = syscall.EISDIR
 	errInvalid     = syscall.EINVAL
@@ -44,22 +43,6 @@ func statOf(_ string, fi fs.FileInfo) node.FileInfo {
 		info.Mode, info.Owner, info.Group = st.Mode&modeMask, userName(st.Uid), groupName(st.Gid)
 	}
 	return info
-}
-
-func userName(id uint32) string {
-	n := strconv.FormatUint(uint64(id), 10)
-	if u, err := user.LookupId(n); err == nil {
-		return u.Username
-	}
-	return n
-}
-
-func groupName(id uint32) string {
-	n := strconv.FormatUint(uint64(id), 10)
-	if g, err := user.LookupGroupId(n); err == nil {
-		return g.Name
-	}
-	return n
 }
 
 // newTemp makes the temporary file anew: what stands there may be a link that somebody laid, or have too open a mode.
@@ -130,43 +113,4 @@ func removable(path string) error {
 		return errors.New("the root of the file system stays")
 	}
 	return nil
-}
-
-func userID(name string) (int, error) {
-	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(n), nil
-	}
-	u, err := user.Lookup(name)
-	if err != nil {
-		return 0, unknownAccount{"user", name, err}
-	}
-	return strconv.Atoi(u.Uid)
-}
-
-func groupID(name string) (int, error) {
-	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
-		return int(n), nil
-	}
-	g, err := user.LookupGroup(name)
-	if err != nil {
-		return 0, unknownAccount{"group", name, err}
-	}
-	return strconv.Atoi(g.Gid)
-}
-
-// unknownAccount is fs.ErrNotExist when the account is not there, and the trouble of looking it up otherwise.
-type unknownAccount struct {
-	what, name string
-	err        error
-}
-
-func (u unknownAccount) Error() string { return "no " + u.what + " " + u.name }
-
-func (u unknownAccount) Unwrap() error {
-	var nouser user.UnknownUserError
-	var nogroup user.UnknownGroupError
-	if errors.As(u.err, &nouser) || errors.As(u.err, &nogroup) {
-		return fs.ErrNotExist
-	}
-	return u.err
 }

@@ -16,6 +16,7 @@ import (
 
 // The codes of errors that the session itself makes.
 const (
+	errAbsent      = windows.ERROR_FILE_NOT_FOUND
 	errNotDir      = windows.ERROR_DIRECTORY
 	errIsDir       = windows.ERROR_ACCESS_DENIED
 	errInvalid     = windows.ERROR_INVALID_PARAMETER

@@ -66,6 +66,9 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	switch r.Verb {
 	case "file.mode":
 		return nil, s.setMode(args)
+	case "restart":
+		_, err := s.script(ctx, "restart", linux.RestartScript(s.platform.root))
+		return nil, err
 	}
 	return nil, s.unsupported(opOf(r), "Linux has no "+r.Verb)
 }

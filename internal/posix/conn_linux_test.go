@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -104,7 +105,7 @@ func (m *machine) Close() error {
 	for _, p := range all {
 		select {
 		case <-p.done: // its number may be another's by now
-		default:
+		case <-time.After(2 * time.Second): // it does not mind that the link is gone
 			_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL)
 			<-p.done
 		}

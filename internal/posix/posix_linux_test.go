@@ -39,7 +39,8 @@ func TestRoundTrips(t *testing.T) {
 		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", q + "\n\n"}, Vouched: true})
 	}
 	qs = append(qs, node.FileHash{Path: dir + "/f"}, node.FileHash{Path: dir + "/none"}, node.Dir{Path: dir}, node.Tool{Argv: []string{"no-such-program"}, Vouched: true},
-		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, Vouched: true}, qs[0], node.Registry{Key: "x"}, node.Tool{Argv: []string{"reboot"}})
+		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, Vouched: true}, qs[0], node.Tool{Argv: []string{"readlink", "/proc/self/fd/1"}, Vouched: true},
+		node.Registry{Key: "x"}, node.Tool{Argv: []string{"reboot"}})
 	must(t, s.Prefetch(t.Context(), qs))
 	for i := range 40 {
 		rows, err := s.Query(t.Context(), qs[i])
@@ -72,6 +73,11 @@ func TestRoundTrips(t *testing.T) {
 	if _, err := s.Query(t.Context(), rest[5]); err != nil {
 		t.Error(err)
 	}
+	rows, err := s.Query(t.Context(), rest[6])
+	if err != nil || !strings.HasSuffix(rows[0].String("stdout"), "/out\n") {
+		t.Fatal(rows, err)
+	}
+	room := filepath.Dir(rows[0].String("stdout"))
 	if n := m.starts.Swap(0); n != 1 {
 		t.Errorf("%d channels for a batch", n)
 	}
@@ -79,13 +85,12 @@ func TestRoundTrips(t *testing.T) {
 	if _, err := s.Query(t.Context(), qs[0]); err != nil || m.starts.Swap(0) != 1 {
 		t.Error("an answer served more often than it was wanted", err)
 	}
-	left, _ := filepath.Glob("/dev/shm/deploy.*")
-	for end := time.Now().Add(10 * time.Second); len(left) > 0 && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		left, _ = filepath.Glob("/dev/shm/deploy.*")
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if _, err := os.Stat(room); err != nil {
+			return
+		}
 	}
-	if len(left) > 0 {
-		t.Errorf("left behind: %v", left)
-	}
+	t.Errorf("left behind: %s", room)
 }
 
 // TestLongBatch: what is too long for one line goes in several, and all is answered.

@@ -300,7 +300,7 @@ func (s *Session) noShell(code int, text []byte) error {
 	return hint.Wrap(fmt.Errorf("sudo refused on %s: %s: %w", s.opts.Node, said, node.ErrAuth), "check the password for sudo and that this user may use sudo")
 }
 
-// reap ends what a remote runs: closing the channel alone leaves it running.
+// reap ends what a remote runs: closing the channel alone leaves it running. A batch gets the time to remove its files.
 func (s *Session) reap(r *remote) {
 	pid, _, over, _, _ := r.result()
 	if pid == 0 || over {
@@ -308,7 +308,9 @@ func (s *Session) reap(r *remote) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	code := `read -r line <"/proc/` + strconv.Itoa(pid) + `/stat" && set -- ${line##*) } && { kill -s KILL -- "-$3" || kill -s KILL "-$3"; } 2>/dev/null`
+	// dash wants the --, busybox refuses it
+	code := `send() { kill -s "$1" -- "-$2" || kill -s "$1" "-$2"; } 2>/dev/null; read -r line <"/proc/` + strconv.Itoa(pid) + `/stat" && set -- ${line##*) } && send TERM "$3" && ` +
+		`{ for turn in 1 2 3 4 5; do send 0 "$3" || exit 0; sleep 0.1 || sleep 1; done; send KILL "$3"; }`
 	killer, err := s.launch(ctx, order{op: "kill", code: code})
 	if err != nil {
 		return

@@ -41,7 +41,7 @@ type Lab struct {
 	nodes   []*Node
 }
 
-// Names of the two bridges, and of the controller in the nodes' /etc/hosts.
+// The two networks. The controller has an address in the public one only: what has none but an inner address is reached through a node.
 const (
 	publicBridge = "public"
 	privateNet   = "interconnect"
@@ -239,7 +239,7 @@ func (l *Lab) world() error {
 	l.outside = self + "/root" + l.dir
 	return ip("link set lo up",
 		"link add "+publicBridge+" type bridge", "address add 10.77.255.254/16 dev "+publicBridge, "link set "+publicBridge+" up",
-		"link add "+privateNet+" type bridge", "address add 10.78.255.254/16 dev "+privateNet, "link set "+privateNet+" up")
+		"link add "+privateNet+" type bridge", "link set "+privateNet+" up")
 }
 
 // ip changes the networks of the calling thread's namespace.

@@ -15,11 +15,15 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"deploy/internal/node"
+	"deploy/internal/nodelab"
 	"deploy/internal/secret"
 	"deploy/transport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	nodelab.Child()
+	goleak.VerifyTestMain(m)
+}
 
 // passwordServer accepts one password and counts the tries.
 func passwordServer(t *testing.T, password string) (transport.Target, *atomic.Int64) {

@@ -42,6 +42,7 @@ func (c *countingConn) Write(p []byte) (int, error) {
 
 type conn struct {
 	client   *ssh.Client
+	end      func() error // closes the client, and the jump hosts that serve it alone
 	target   transport.Target
 	count    *counter
 	sessions chan struct{}
@@ -50,8 +51,8 @@ type conn struct {
 	alive    sync.WaitGroup
 }
 
-func newConn(client *ssh.Client, t transport.Target, count *counter) *conn {
-	c := &conn{client: client, target: t, count: count, sessions: make(chan struct{}, maxSessions), stop: make(chan struct{})}
+func newConn(client *ssh.Client, t transport.Target, count *counter, end func() error) *conn {
+	c := &conn{end: end, client: client, target: t, count: count, sessions: make(chan struct{}, maxSessions), stop: make(chan struct{})}
 	c.alive.Add(1)
 	go c.keepAlive()
 	return c
@@ -90,7 +91,7 @@ func (c *conn) keepAlive() {
 			missed = 0
 		case <-time.After(c.target.SSH.KeepAlive):
 			if missed++; missed >= 3 {
-				_ = c.client.Close()
+				_ = c.end()
 				return
 			}
 		case <-c.stop:
@@ -104,7 +105,7 @@ func (c *conn) Close() error {
 	var err error
 	c.once.Do(func() {
 		close(c.stop)
-		err = c.client.Close()
+		err = c.end()
 		c.alive.Wait()
 		if errors.Is(err, net.ErrClosed) {
 			err = nil

@@ -134,7 +134,7 @@ func TestTierNodesLogon(t *testing.T) {
 		if _, err := d.Dial(t.Context(), target); !errors.As(err, new(*node.LinkError)) {
 			t.Fatalf("the inner network is to be reached through a node only: %v", err)
 		}
-		target.SSH.ProxyJump, target.Timeout = "admin@"+l.Node(1).Addr, time.Minute
+		target.SSH.ProxyJump, target.Timeout = "admin@"+l.Node(1).Addr, 10*time.Second
 		hop := l.Node(1)
 		key, err := hop.HostKey()
 		if err != nil {
@@ -144,25 +144,30 @@ func TestTierNodesLogon(t *testing.T) {
 			t.Fatal(err)
 		}
 		target.SSH.KnownHosts = []string{known}
-		c, err := d.Dial(t.Context(), target)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		if got, _, err := output(t.Context(), c, "hostname; echo $SSH_CONNECTION"); err != nil || !strings.HasPrefix(got, far.Name+"\n"+hop.Interconnect) {
-			t.Errorf("arrived at %q: %v", got, err)
-		}
-		// the bastion's end is the end of what goes through it
-		p, err := c.Start(t.Context(), "cat")
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := hop.PowerOff(); err != nil {
-			t.Fatal(err)
-		}
-		var link *node.LinkError
-		if _, err := p.Wait(); !errors.As(err, &link) || !link.Sent {
-			t.Errorf("got %v, want a link error with the outcome unknown", err)
+		// the end of either is noticed, and both come back
+		for _, dies := range []*nodelab.Node{hop, far} {
+			c, err := d.Dial(t.Context(), target)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			if got, _, err := output(t.Context(), c, "hostname; echo $SSH_CONNECTION"); err != nil || !strings.HasPrefix(got, far.Name+"\n"+hop.Interconnect) {
+				t.Errorf("arrived at %q: %v", got, err)
+			}
+			p, err := c.Start(t.Context(), "cat")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := dies.PowerOff(); err != nil {
+				t.Fatal(err)
+			}
+			var link *node.LinkError
+			if _, err := p.Wait(); !errors.As(err, &link) || !link.Sent {
+				t.Errorf("without %s: got %v, want a link error with the outcome unknown", dies.Name, err)
+			}
+			if err := errors.Join(dies.PowerOn(), dies.WaitSSH(t.Context())); err != nil {
+				t.Fatal(err)
+			}
 		}
 	})
 }
@@ -299,8 +304,8 @@ func TestTierNodesFiles(t *testing.T) {
 			if err := tc.heal(); err != nil {
 				t.Fatal(err)
 			}
-			got, err := n.Exec(t.Context(), "sh", "-c", "cat "+name+"; ls -A /root")
-			if err != nil || got != "first.ssh\ndata\n" {
+			got, err := n.Exec(t.Context(), "sh", "-c", "cat "+name+"; ls /root; ls -A /root | grep deploy-new || true")
+			if err != nil || got != "firstdata\n" {
 				t.Errorf("what is left: %q %v", got, err)
 			}
 			if err := f.Put(t.Context(), name, bytes.NewReader(big), 0o640); err != nil {

@@ -10,10 +10,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -46,9 +48,9 @@ type Dialer struct {
 
 // bastion is one shared connection to a jump host, made by the first who needs it.
 type bastion struct {
-	once   sync.Once
-	client *ssh.Client
-	err    error
+	once sync.Once
+	conn *conn
+	err  error
 }
 
 // New makes a Dialer.
@@ -71,14 +73,15 @@ var _ transport.Dialer = (*Dialer)(nil)
 // Close ends the shared bastion connections.
 func (d *Dialer) Close() error {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	bastions := d.bastions
+	d.bastions = map[string]*bastion{}
+	d.mu.Unlock()
 	var errs []error
-	for _, b := range d.bastions {
-		if b.client != nil {
-			errs = append(errs, b.client.Close())
+	for _, b := range bastions {
+		if b.conn != nil {
+			errs = append(errs, b.conn.Close())
 		}
 	}
-	d.bastions = map[string]*bastion{}
 	return errors.Join(errs...)
 }
 
@@ -101,14 +104,14 @@ func (d *Dialer) Dial(ctx context.Context, t transport.Target) (transport.Conn, 
 		if err != nil {
 			return nil, err
 		}
-		open = client.DialContext
+		open = through(client)
 	}
 	counter := &counter{}
 	client, err := d.handshake(dialCtx, t, open, counter)
 	if err != nil {
 		return nil, err
 	}
-	return newConn(client, t, counter), nil
+	return newConn(client, t, counter, client.Close), nil
 }
 
 // handshake dials with a bounded number of tries. Only a connection that broke before the server had said who it is is tried
@@ -237,46 +240,95 @@ func (d *Dialer) bastion(ctx context.Context, t transport.Target) (*ssh.Client, 
 		d.bastions[t.SSH.ProxyJump] = b
 	}
 	d.mu.Unlock()
-	b.once.Do(func() { b.client, b.err = d.jump(ctx, t) })
+	b.once.Do(func() {
+		if b.conn, b.err = d.jump(ctx, t); b.err == nil {
+			b.conn.alive.Go(func() {
+				_ = b.conn.client.Wait()
+				d.forget(t.SSH.ProxyJump, b) // the next node makes a new one: a bastion may have been started again
+			})
+		}
+	})
 	if b.err != nil {
 		// the next node may try again: a bastion that was down need not stay down
-		d.mu.Lock()
-		if d.bastions[t.SSH.ProxyJump] == b {
-			delete(d.bastions, t.SSH.ProxyJump)
-		}
-		d.mu.Unlock()
+		d.forget(t.SSH.ProxyJump, b)
 		return nil, fmt.Errorf("cannot reach %s through %s: %w", t.Node, t.SSH.ProxyJump, b.err)
 	}
-	return b.client, nil
+	return b.conn.client, nil
+}
+
+func (d *Dialer) forget(chain string, b *bastion) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.bastions[chain] == b {
+		delete(d.bastions, chain)
+	}
 }
 
 // jump connects hop by hop. A bastion gets the node's keys and agent but never its password.
-func (d *Dialer) jump(ctx context.Context, t transport.Target) (*ssh.Client, error) {
+func (d *Dialer) jump(ctx context.Context, t transport.Target) (*conn, error) {
 	open := d.o.Net
-	var client *ssh.Client
+	var hops []*ssh.Client
+	end := func() error {
+		var errs []error
+		for _, h := range slices.Backward(hops) {
+			if err := h.Close(); !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
+				errs = append(errs, err)
+			}
+		}
+		return errors.Join(errs...)
+	}
+	var last transport.Target
 	for _, hop := range strings.Split(t.SSH.ProxyJump, ",") {
 		user, host, port, err := splitHop(strings.TrimSpace(hop))
 		if err != nil {
-			return nil, err
+			return nil, errors.Join(err, end())
 		}
 		ht := transport.Target{Node: hop, Address: host, Port: port, User: user, SSH: t.SSH}
 		ht.SSH.ProxyJump, ht.SSH.HostKeyAlias, ht.SSH.Fingerprints = "", "", nil
 		if ht, err = d.effective(ht); err != nil {
-			return nil, err
+			return nil, errors.Join(err, end())
 		}
 		if ht.User == "" {
 			ht.User = t.User
 		}
 		next, err := d.handshake(ctx, ht, open, &counter{})
 		if err != nil {
-			if client != nil {
-				_ = client.Close()
-			}
+			return nil, errors.Join(err, end())
+		}
+		hops = append(hops, next)
+		open, last = through(next), ht
+	}
+	return newConn(hops[len(hops)-1], last, &counter{}, end), nil
+}
+
+// tunnel is a connection through a jump host. The library's own waits in Read, after Close too, until the jump host has agreed, which one
+// that lost its power, or still has something for a node that did, never does.
+type tunnel struct {
+	net.Conn
+	in *io.PipeReader
+}
+
+func (t *tunnel) Read(p []byte) (int, error) { return t.in.Read(p) }
+
+func (t *tunnel) Close() error {
+	_ = t.in.CloseWithError(net.ErrClosed)
+	return t.Conn.Close()
+}
+
+// through dials from a jump host. What copies ends with the jump host's connection at the latest.
+func through(client *ssh.Client) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, address string) (net.Conn, error) {
+		c, err := client.DialContext(ctx, network, address)
+		if err != nil {
 			return nil, err
 		}
-		client, open = next, next.DialContext
+		in, out := io.Pipe()
+		go func() {
+			_, err := io.Copy(out, c)
+			_ = out.CloseWithError(err)
+		}()
+		return &tunnel{Conn: c, in: in}, nil
 	}
-	return client, nil
 }
 
 func splitHop(hop string) (user, host string, port int, err error) {

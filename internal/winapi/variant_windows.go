@@ -91,6 +91,9 @@ func fromBits(bits uint64, vt ole.VT, cim int32) (any, error) {
 }
 
 func fromArray(array unsafe.Pointer, vt ole.VT, cim int32) (any, error) {
+	if array == nil {
+		return nil, nil
+	}
 	if dim, _, _ := procSafeArrayGetDim.Call(uintptr(array)); dim != 1 {
 		return nil, fmt.Errorf("an array of %d dimensions is not known", dim)
 	}

@@ -255,7 +255,7 @@ func (o object) set(op, name string, value any) error {
 		return unsupported(op, "there is no argument %s", name)
 	}
 	old, cim, err := o.raw(name)
-	if errors.Is(err, status(wbemNotFound)) {
+	if errors.Is(lacks(err), status(wbemInvalidQuery)) {
 		return unsupported(op, "there is no property or argument %s", name)
 	}
 	if err != nil {
@@ -304,7 +304,7 @@ func (m *Host) Set(ctx context.Context, namespace, class string, where, set map[
 // setInner sets a property of an embedded object, which is a copy: it is put back whole.
 func (o object) setInner(op, outer, inner string, value any) error {
 	v, _, err := o.raw(outer)
-	if errors.Is(err, status(wbemNotFound)) {
+	if errors.Is(lacks(err), status(wbemInvalidQuery)) {
 		return unsupported(op, "there is no property %s", outer)
 	}
 	if err != nil {

@@ -20,26 +20,35 @@ func Quote(argv []string) (string, error) {
 	if strings.ContainsAny(argv[0], "\"\x00") {
 		return "", fmt.Errorf("not a program name: %q", argv[0])
 	}
-	name := strings.ToLower(argv[0])
-	batch := strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
+	batch := isBatch(argv[0])
 	var b strings.Builder
 	for i, a := range argv[1:] {
 		if strings.ContainsRune(a, 0) {
 			return "", fmt.Errorf("argument %d holds a zero character", i+1)
 		}
-		if batch && strings.ContainsAny(a, "\"%^&|<>()!\r\n") {
+		if batch && strings.ContainsFunc(a, actsOn) {
 			return "", fmt.Errorf("argument %d of a batch file holds a character that cmd.exe would act on", i+1)
 		}
 		if i > 0 {
 			b.WriteByte(' ')
 		}
-		quoteOne(&b, a)
+		if batch {
+			quoteBatch(&b, a)
+		} else {
+			quoteOne(&b, a)
+		}
 	}
 	// 32,767 characters is CreateProcess's limit; the name and the quotes around it count too
 	if b.Len()+len(argv[0])+3 > 32766 {
 		return "", errors.New("the command line is longer than Windows allows")
 	}
 	return b.String(), nil
+}
+
+// isBatch says that CreateProcess would take a file for a batch file. It does not see dots and spaces at the end of a name.
+func isBatch(name string) bool {
+	name = strings.ToLower(strings.TrimRight(name, ". "))
+	return strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
 }
 
 // CommandLine writes the whole line that CreateProcess takes: the program's name in quotes, then what Quote gives.
@@ -53,6 +62,20 @@ func CommandLine(argv []string) (string, error) {
 		return name, nil
 	}
 	return name + " " + line, nil
+}
+
+// actsOn knows the characters that cmd.exe acts on even between quotes, or that end a line or a text.
+func actsOn(r rune) bool { return r < ' ' && r != '\t' || strings.ContainsRune(`"%^&|<>()!`, r) }
+
+// quoteBatch writes an argument as a batch file reads it: commas, semicolons and equal signs part arguments like spaces do, and a
+// backslash means nothing, so it must not be doubled in front of the closing quote.
+func quoteBatch(b *strings.Builder, a string) {
+	parts := func(r rune) bool { return r > '~' || strings.ContainsRune(" \t,;=", r) }
+	if a != "" && !strings.ContainsFunc(a, parts) {
+		b.WriteString(a)
+		return
+	}
+	b.WriteString(`"` + a + `"`)
 }
 
 func quoteOne(b *strings.Builder, a string) {

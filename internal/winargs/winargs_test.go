@@ -58,12 +58,13 @@ func TestQuote(t *testing.T) {
 		{[]string{"x", `C:\dir\`}, `C:\dir\`},
 		{[]string{"x", `say "hi"`}, `"say \"hi\""`},
 		{[]string{"x", `\\"`}, `"\\\\\""`},
+		{[]string{"x.cmd", "plain", `C:\dir name\`, "a,b", `C:\dir\`, ""}, `plain "C:\dir name\" "a,b" C:\dir\ ""`},
 	} {
 		if got, err := Quote(tt.argv); err != nil || got != tt.want {
 			t.Errorf("Quote(%q) = %s, %v; want %s", tt.argv, got, err, tt.want)
 		}
 	}
-	for _, argv := range [][]string{nil, {""}, {`a"b`}, {"x", "a\x00b"}, {"x.cmd", "a&b"}, {"X.BAT", `"`}, {"x.bat", "%PATH%"}, {"x", strings.Repeat("a", 33000)}} {
+	for _, argv := range [][]string{nil, {""}, {`a"b`}, {"x", "a\x00b"}, {"x.cmd", "a&b"}, {"X.BAT", `"`}, {"x.bat", "%PATH%"}, {"x.bat.", "%PATH%"}, {`C:\x.CMD .. `, "a&b"}, {"x", strings.Repeat("a", 33000)}} {
 		if got, err := Quote(argv); err == nil {
 			t.Errorf("Quote(%.60q) = %.60s, and no error", argv, got)
 		}
@@ -87,4 +88,18 @@ func FuzzQuote(f *testing.F) {
 			t.Errorf("%q became %q by way of %s", argv[1:], got, line)
 		}
 	})
+}
+
+func TestCommandLine(t *testing.T) {
+	for want, argv := range map[string][]string{
+		`"x"`:                              {"x"},
+		`"C:\Program Files\x.exe" a "b c"`: {`C:\Program Files\x.exe`, "a", "b c"},
+	} {
+		if got, err := CommandLine(argv); err != nil || got != want {
+			t.Errorf("CommandLine(%q) = %s, %v; want %s", argv, got, err, want)
+		}
+	}
+	if _, err := CommandLine([]string{"x.bat", "%A%"}); err == nil {
+		t.Error("a batch file's argument with a percent sign was taken")
+	}
 }

@@ -64,6 +64,12 @@ func kindOf(err error) error {
 	return nil
 }
 
+// isLink: the outcome is unknown, which no code can say.
+func isLink(err error) bool {
+	var link *node.LinkError
+	return errors.As(err, &link)
+}
+
 func (s *Session) unsupported(op, text string) error {
 	return s.refuse(op, idUnsupported, int64(errUnsupported), text)
 }
@@ -79,6 +85,8 @@ func (s *Session) fail(op string, err error) error {
 	switch {
 	case errors.As(err, &typed): // by the system's own side
 		return &refusal{node: s.opts.Node, code: typed, kind: kindOf(err)}
+	case kindOf(err) != nil || isLink(err):
+		return err
 	case errors.As(err, &errno):
 		return s.errno(op, errno, errno.Error())
 	case errors.Is(err, fs.ErrNotExist):

@@ -56,15 +56,6 @@ func failed(op string, err error) error {
 	return &refusal{code: &node.CodeError{Op: op, Code: HResult(e), Text: e.Error()}}
 }
 
-// failedWin32 is failed with the number itself.
-func failedWin32(op string, err error) error {
-	var e syscall.Errno
-	if !errors.As(err, &e) {
-		return fmt.Errorf("%s failed: %w", op, err)
-	}
-	return &refusal{code: &node.CodeError{Op: op, Code: int64(e), Text: e.Error()}}
-}
-
 // isMissing knows the two numbers that say that a path or key is not there.
 func isMissing(err error) bool {
 	return errors.Is(err, windows.ERROR_FILE_NOT_FOUND) || errors.Is(err, windows.ERROR_PATH_NOT_FOUND)

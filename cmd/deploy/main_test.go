@@ -41,17 +41,22 @@ type killer struct {
 	left int
 }
 
-func (k *killer) Append(ctx context.Context, e journal.Entry) (int64, error) {
-	seq, err := k.Journal.Append(ctx, e)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.left--; k.left == 0 && err == nil {
-		if self, err := os.FindProcess(os.Getpid()); err == nil {
-			_ = self.Kill()
+func (k *killer) Append(ctx context.Context, entries ...journal.Entry) (seq int64, err error) {
+	for _, e := range entries {
+		seq, err = k.Journal.Append(ctx, e)
+		k.mu.Lock()
+		if k.left--; k.left == 0 && err == nil {
+			if self, err := os.FindProcess(os.Getpid()); err == nil {
+				_ = self.Kill()
+			}
+			select {}
 		}
-		select {}
+		k.mu.Unlock()
+		if err != nil {
+			return 0, err
+		}
 	}
-	return seq, err
+	return seq, nil
 }
 
 // TestScripts runs the command line's scripts in testdata/script.

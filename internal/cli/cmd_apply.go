@@ -19,7 +19,7 @@ import (
 // frozenJournal is entries that can be read and not added to.
 type frozenJournal []journal.Entry
 
-func (j frozenJournal) Append(context.Context, journal.Entry) (int64, error) {
+func (j frozenJournal) Append(context.Context, ...journal.Entry) (int64, error) {
 	return 0, errors.New("this journal is read only")
 }
 func (j frozenJournal) Entries(context.Context) ([]journal.Entry, error) { return j, nil }

@@ -324,9 +324,18 @@ type memory struct {
 
 var errKilled = errors.New("killed")
 
-func (m *memory) Append(_ context.Context, e journal.Entry) (int64, error) {
+func (m *memory) Append(_ context.Context, entries ...journal.Entry) (seq int64, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	for _, e := range entries {
+		if seq, err = m.append(e); err != nil {
+			return 0, err
+		}
+	}
+	return seq, nil
+}
+
+func (m *memory) append(e journal.Entry) (int64, error) {
 	if m.dead {
 		return 0, errKilled
 	}

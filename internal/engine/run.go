@@ -27,9 +27,13 @@ type run struct {
 	evMu sync.Mutex // events go out one at a time
 	ask  sync.Mutex // people are asked one thing at a time
 
+	writing sync.Mutex // one write to the journal at a time; taken before mu
+
 	mu      sync.Mutex // guards what follows
 	state   *journal.State
-	broken  error // the journal's failure; nothing is done after it
+	pending []journal.Entry // taken into state, and not yet on disk
+	written int64           // number of the last entry on disk
+	broken  error           // the journal's failure; nothing is done after it
 	begun   map[string]bool
 	links   map[string]*link
 	known   map[string]look
@@ -66,19 +70,24 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if r.state, err = journal.Fold(entries); err != nil {
 		return nil, err
 	}
+	r.written = r.state.Seq
 	r.sum = Summary{Run: o.Run, Started: r.start}
 	return r, nil
 }
 
-// write appends an entry and takes it into the state.
+// write appends an entry and takes it into the state. It returns once the entry is on disk.
 func (r *run) write(ctx context.Context, e journal.Entry, data any) (int64, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.append(ctx, e, data)
+	seq, err := r.append(e, data)
+	r.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return seq, r.commit(ctx, seq)
 }
 
-// append is write for a caller who holds mu. What was done must be written down even when ctx has ended meanwhile.
-func (r *run) append(ctx context.Context, e journal.Entry, data any) (int64, error) {
+// append takes an entry in and queues it; it is not written down before commit. The caller holds mu.
+func (r *run) append(e journal.Entry, data any) (int64, error) {
 	if data != nil {
 		b, err := json.Marshal(data)
 		if err != nil {
@@ -89,32 +98,63 @@ func (r *run) append(ctx context.Context, e journal.Entry, data any) (int64, err
 	if r.broken != nil {
 		return 0, r.broken
 	}
-	e.Run, e.Time = r.o.Run, r.o.Now()
-	seq, err := r.o.Journal.Append(context.WithoutCancel(ctx), e)
-	if err != nil {
-		err = fmt.Errorf("%w: %w", ErrJournal, err)
-		if hint.Of(err) == "" {
-			err = hint.Wrap(err, "nothing is done that cannot be written down; put that right and run again")
-		}
-		r.broken = err
-		r.failing.Store(true)
-		return 0, err
+	// the site's lock is ours, so nobody else takes the next number
+	e.Run, e.Time, e.Seq = r.o.Run, r.o.Now(), r.state.Seq+1
+	r.pending = append(r.pending, e)
+	return e.Seq, r.state.Add(e)
+}
+
+// commit returns once every entry up to seq is on disk. Nodes that work at the same time share one write. What was done must be written down
+// even when ctx has ended meanwhile.
+func (r *run) commit(ctx context.Context, seq int64) error {
+	r.writing.Lock()
+	defer r.writing.Unlock()
+	r.mu.Lock()
+	list := r.pending
+	r.pending = nil
+	written, broken := r.written, r.broken
+	r.mu.Unlock()
+	if written >= seq {
+		return nil
 	}
-	e.Seq = seq
-	return seq, r.state.Add(e)
+	if broken != nil {
+		return broken
+	}
+	last, err := r.o.Journal.Append(context.WithoutCancel(ctx), list...)
+	if err == nil && last != list[len(list)-1].Seq {
+		err = fmt.Errorf("somebody else writes to it: entry %d came where %d was due", last, list[len(list)-1].Seq)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err == nil {
+		r.written = last
+		return nil
+	}
+	err = fmt.Errorf("%w: %w", ErrJournal, err)
+	if hint.Of(err) == "" {
+		err = hint.Wrap(err, "nothing is done that cannot be written down; put that right and run again")
+	}
+	r.broken = err
+	r.failing.Store(true)
+	return err
 }
 
 // note writes an entry about a task. The first one of a phase in an apply is preceded by the phase's own.
 func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data any) (int64, error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	if !r.undoing && !r.begun[t.Phase] {
 		r.begun[t.Phase] = true
-		if _, err := r.append(ctx, journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, nil); err != nil {
+		if _, err := r.append(journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, nil); err != nil {
+			r.mu.Unlock()
 			return 0, err
 		}
 	}
-	return r.append(ctx, journal.Entry{Kind: kind, Phase: t.Phase, Task: t.ID, Node: t.Node}, data)
+	seq, err := r.append(journal.Entry{Kind: kind, Phase: t.Phase, Task: t.ID, Node: t.Node}, data)
+	r.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	return seq, r.commit(ctx, seq)
 }
 
 // task returns the journal's state of a task.

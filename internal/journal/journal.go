@@ -46,8 +46,9 @@ type Entry struct {
 
 // Journal holds the entries of one site.
 type Journal interface {
-	// Append returns once the entry is on disk. After an error the caller must not act.
-	Append(ctx context.Context, e Entry) (int64, error)
+	// Append returns the number of the last entry once all of them are on disk, in their order and without another between them; after an
+	// error none of them is, and the caller must not act.
+	Append(ctx context.Context, entries ...Entry) (last int64, err error)
 	// Entries returns all entries in order.
 	Entries(ctx context.Context) ([]Entry, error)
 	Close() error

@@ -177,38 +177,58 @@ func connect(dir string, busy time.Duration, readOnly bool) (*sql.DB, error) {
 	return db, nil
 }
 
-// Append writes one entry and returns its number once it is on disk.
-func (s *Store) Append(ctx context.Context, e Entry) (int64, error) {
-	if e.Kind == "" {
-		return 0, errors.New("cannot write to the journal: the entry has no kind")
+// Append writes entries in one transaction and returns the number of the last once they are on disk.
+func (s *Store) Append(ctx context.Context, entries ...Entry) (int64, error) {
+	for _, e := range entries {
+		if e.Kind == "" {
+			return 0, errors.New("cannot write to the journal: the entry has no kind")
+		}
+		if len(e.Data) > 0 && !json.Valid(e.Data) {
+			return 0, fmt.Errorf("cannot write to the journal: the data of a %s entry is not JSON", e.Kind)
+		}
 	}
 	if s.lock == nil {
 		return 0, errors.New("cannot write to the journal: it was opened to read")
 	}
-	if len(e.Data) > 0 && !json.Valid(e.Data) {
-		return 0, fmt.Errorf("cannot write to the journal: the data of a %s entry is not JSON", e.Kind)
-	}
-	var data any
-	if len(e.Data) > 0 {
-		data = string(e.Data)
+	if len(entries) == 0 {
+		return 0, errors.New("cannot write to the journal: there is no entry")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return 0, errors.New("cannot write to the journal: it is closed")
 	}
-	if e.Time.IsZero() {
-		e.Time = s.now()
+	// one statement for one entry, and one transaction for all: the numbers are taken and used together, so there are no gaps, and none twice
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return 0, explain(s.dir, "write to", err)
 	}
-	// one statement, so the number is taken and used in one transaction: no gaps, and none twice
-	row := s.db.QueryRowContext(ctx, `INSERT INTO entries (seq, time, run, kind, phase, task, node, data)
-		SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ? FROM entries RETURNING seq`,
-		e.Time.UTC().Format(time.RFC3339Nano), e.Run, string(e.Kind), e.Phase, e.Task, e.Node, data)
 	var seq int64
-	if err := row.Scan(&seq); err != nil {
+	for _, e := range entries {
+		if seq, err = s.insert(ctx, tx, e); err != nil {
+			_ = tx.Rollback() // nothing of it is kept, whatever this says
+			return 0, explain(s.dir, "write to", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		_ = tx.Rollback()
 		return 0, explain(s.dir, "write to", err)
 	}
 	return seq, nil
+}
+
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, e Entry) (seq int64, err error) {
+	var data any
+	if len(e.Data) > 0 {
+		data = string(e.Data)
+	}
+	if e.Time.IsZero() {
+		e.Time = s.now()
+	}
+	err = tx.QueryRowContext(ctx, `INSERT INTO entries (seq, time, run, kind, phase, task, node, data)
+		SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ? FROM entries RETURNING seq`,
+		e.Time.UTC().Format(time.RFC3339Nano), e.Run, string(e.Kind), e.Phase, e.Task, e.Node, data).Scan(&seq)
+	return seq, err
 }
 
 // Entries returns all entries in order.

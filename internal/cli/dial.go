@@ -12,6 +12,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/local"
 	"deploy/internal/node"
+	"deploy/internal/posix"
 	"deploy/internal/remote"
 	"deploy/inventory"
 	"deploy/transport"
@@ -95,6 +96,13 @@ func windows(conn transport.Conn) bool {
 
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
+	if n.Transport == "ssh" && fl.endpoints == nil && !windows(conn) {
+		s, err := posix.Open(ctx, conn, posix.Options{Node: n.Name, Credentials: fl.jobs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
+		if err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return s, nil
+	}
 	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(), Log: fl.log})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())

@@ -46,6 +46,9 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	}
 }
 
+// prompt is what sudo asks with. It asks again after a wrong password, and whatever we said next would count as another try.
+const prompt = "deploy-asks-for-sudo:"
+
 // missingWord begins the line of a node that has no agent; its system and machine follow.
 const missingWord = "deploy-agent-missing "
 
@@ -67,7 +70,7 @@ func (l Launch) starter() string {
 	switch {
 	case l.Sudo && !l.SudoPassword.IsZero():
 		// -k: a password that sudo remembers must not leave ours in the agent's ear; the agent passes over it all the same
-		sudo = `sudo -k -S -p "" -- `
+		sudo = `sudo -k -S -p "` + prompt + `" -- `
 	case l.Sudo:
 		sudo = "sudo -n -- "
 	}
@@ -96,11 +99,10 @@ func (l Launch) try(ctx context.Context, conn transport.Conn) (a *Agent, missing
 	if err != nil {
 		return nil, "", fmt.Errorf("cannot start the agent on %s: %w", l.Node, err)
 	}
-	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout())}
-	s.drain.Go(s.keepErrors)
+	s := newStream(proc)
 	if l.Sudo && !l.SudoPassword.IsZero() {
-		if _, err := io.WriteString(proc.Stdin(), l.SudoPassword.Reveal()+"\n"); err != nil {
-			return nil, "", errors.Join(&node.LinkError{Node: l.Node, Err: err}, s.Close())
+		if err := l.sayPassword(ctx, s); err != nil {
+			return nil, "", errors.Join(err, s.Close())
 		}
 	}
 	c, err := attach(ctx, s, l.Options)
@@ -116,6 +118,36 @@ func (l Launch) try(ctx context.Context, conn transport.Conn) (a *Agent, missing
 		return nil, strings.TrimSpace(uname), s.Close()
 	}
 	return nil, "", l.explain(ctx, s, greet)
+}
+
+// sayPassword gives sudo its password, once, and waits for what comes of it: whatever else was said meanwhile would be taken for another try, and a row of
+// wrong ones locks accounts.
+func (l Launch) sayPassword(ctx context.Context, s *stream) error {
+	if _, err := io.WriteString(s.proc.Stdin(), l.SudoPassword.Reveal()+"\n"); err != nil {
+		return &node.LinkError{Node: l.Node, Err: err}
+	}
+	spoke := make(chan struct{})
+	go func() {
+		defer close(spoke)
+		_, _ = s.out.Peek(1) // its error comes again to whoever reads next
+	}()
+	late := time.NewTimer(wire.Silence)
+	defer late.Stop()
+	var err error
+	select {
+	case <-spoke:
+		return nil
+	case <-s.again:
+		err = hint.Wrap(fmt.Errorf("cannot work on %s as root: sudo takes no password of this credential: %w", l.Node, node.ErrAuth),
+			"check the credential in the site file; deploy does not try a refused password twice")
+	case <-late.C:
+		err = fmt.Errorf("cannot start the agent on %s: sudo did not answer within %s", l.Node, wire.Silence)
+	case <-ctx.Done():
+		err = ctx.Err()
+	}
+	_ = s.Close()
+	<-spoke
+	return err
 }
 
 // explain makes an error of an agent that did not come up.
@@ -160,8 +192,7 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 	if err != nil {
 		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
 	}
-	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout())}
-	s.drain.Go(s.keepErrors)
+	s := newStream(proc)
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
 	defer stop()
 	packed := bufio.NewWriterSize(proc.Stdin(), 1<<20)
@@ -190,8 +221,16 @@ type stream struct {
 	once  sync.Once
 	drain sync.WaitGroup
 
+	again chan struct{} // closed when sudo asks a second time
+
 	mu   sync.Mutex
 	text strings.Builder // of stderr
+}
+
+func newStream(proc transport.Process) *stream {
+	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout()), again: make(chan struct{})}
+	s.drain.Go(s.keepErrors)
+	return s
 }
 
 func (s *stream) Read(p []byte) (int, error) {
@@ -216,13 +255,19 @@ func (s *stream) Close() error {
 func (s *stream) keepErrors() {
 	const most = 2000
 	b := make([]byte, 4096)
+	asked := false
 	for {
 		n, err := s.proc.Stderr().Read(b)
 		s.mu.Lock()
 		if room := most - s.text.Len(); room > 0 {
 			s.text.Write(b[:min(n, room)])
 		}
+		twice := strings.Count(s.text.String(), prompt) > 1
 		s.mu.Unlock()
+		if twice && !asked {
+			asked = true
+			close(s.again)
+		}
 		if err != nil {
 			return
 		}
@@ -232,7 +277,7 @@ func (s *stream) keepErrors() {
 func (s *stream) said() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := strings.Join(strings.Fields(s.text.String()), " ")
+	text := strings.Join(strings.Fields(strings.ReplaceAll(s.text.String(), prompt, "")), " ")
 	if text == "" {
 		return "it said nothing"
 	}

@@ -147,9 +147,6 @@ func unexpected(err error) error {
 	return err
 }
 
-// Buffered says that more has arrived already than was read.
-func (c *Conn) Buffered() bool { return c.r.Buffered() > 0 }
-
 // Decode reads the body into v.
 func (f Frame) Decode(v any) error {
 	if err := json.Unmarshal(f.Body, v); err != nil {

@@ -146,22 +146,29 @@ func (s *Gate) report(ctx context.Context, r node.Reader) (found string, ok bool
 
 func (s *Gate) candidates(ctx context.Context, r node.Reader) ([]string, error) {
 	dir, name := cut(s.Report)
+	folder, sep := dir, `\`
+	if strings.HasPrefix(s.Report, "/") {
+		sep = "/"
+		if dir == "" {
+			folder = "/"
+		}
+	}
 	head, tail, star := strings.Cut(strings.ToLower(name), "*")
 	if !star {
 		return []string{s.Report}, nil
 	}
-	rows, err := r.Query(ctx, node.Dir{Path: dir})
+	rows, err := r.Query(ctx, node.Dir{Path: folder})
 	if errors.Is(err, node.ErrNotFound) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot look into %s: %w", dir, err)
+		return nil, fmt.Errorf("cannot look into %s: %w", folder, err)
 	}
 	var out []string
 	for _, row := range rows {
 		low := strings.ToLower(row.String("name"))
 		if !row.Bool("dir") && len(low) >= len(head)+len(tail) && strings.HasPrefix(low, head) && strings.HasSuffix(low, tail) {
-			out = append(out, dir+`\`+row.String("name"))
+			out = append(out, dir+sep+row.String("name"))
 		}
 	}
 	return out, nil

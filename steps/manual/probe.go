@@ -11,6 +11,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/look"
+	"deploy/steps/posix"
 	"deploy/steps/storage"
 )
 
@@ -21,25 +22,27 @@ type Probe struct {
 	Hint          string   `json:"hint,omitempty" doc:"what a person can do about it"`
 	Severity      string   `json:"severity" enum:"must|should" doc:"must stops the run; should only warns"`
 	Releases      []string `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux"`
-	ServicePack   int      `json:"min_service_pack,omitempty" doc:"service pack number at least"`
+	Distros       []string `json:"distros,omitempty" doc:"Linux: the distribution is one of these, by the ID of os-release: debian ubuntu rhel rocky"`
+	ServicePack   int      `json:"min_service_pack,omitempty" doc:"Windows: service pack number at least"`
 	Arch          string   `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture"`
-	Features      []string `json:"features,omitempty" doc:"Windows feature ids that are installed"`
-	Service       *Running `json:"service,omitempty" doc:"a service and how it must stand"`
-	Registry      *Value   `json:"registry,omitempty" doc:"a registry value that must be there, or not"`
+	Features      []string `json:"features,omitempty" doc:"Windows: feature ids that are installed"`
+	Service       *Running `json:"service,omitempty" doc:"a service, or a unit of systemd, and how it must stand"`
+	Registry      *Value   `json:"registry,omitempty" doc:"Windows: a registry value that must be there, or not"`
 	File          string   `json:"file,omitempty" doc:"a file or directory that exists"`
 	NoFile        string   `json:"no_file,omitempty" doc:"a file or directory that does not exist"`
-	FreeLetter    string   `json:"free_letter,omitempty" doc:"a drive letter that nothing holds"`
+	FreeLetter    string   `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
 	Domain        string   `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
-	Adapters      int      `json:"min_adapters,omitempty" doc:"number of network cards at least"`
-	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due"`
-	Disks         []string `json:"disks,omitempty" doc:"serial numbers of disks that are visible"`
+	Adapters      int      `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
+	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep"`
+	Disks         []string `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
+	Listens       int      `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
 }
 
 // Running is how a service must stand.
 type Running struct {
 	Name   string `json:"name" required:"true" doc:"service name"`
 	State  string `json:"state,omitempty" enum:"running|stopped" doc:"whether it runs"`
-	Start  string `json:"start,omitempty" enum:"auto|manual|disabled" doc:"start type"`
+	Start  string `json:"start,omitempty" enum:"auto|manual|disabled" doc:"start type; on Linux enabled, disabled or masked"`
 	Absent bool   `json:"absent,omitempty" doc:"there is no such service"`
 }
 
@@ -50,10 +53,10 @@ func probeKind() steps.Kind {
 		Doc: "Everything that is named must hold. When it does not, a probe of severity must shows it in the plan and stops the run when its " +
 			"turn comes; one of severity should only warns. A plan shows a broken probe without failing, since an earlier step may still repair it.",
 		Undo:    "Nothing to undo.",
-		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
-		Sources: []string{"the rule catalogue"},
+		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + posix.Proof,
+		Sources: []string{"the rule catalogue", "proc(5): /proc/net/tcp", "os-release(5)"},
 		Calls: slices.Concat(look.FeatureCalls(), look.AdapterCalls(), storage.Calls(),
-			[]node.Call{look.ServiceCall(node.WindowsReleases())}),
+			[]node.Call{look.ServiceCall(node.WindowsReleases()), look.UnitCall()}),
 		New:     func() steps.Step { return &Probe{Severity: "must"} },
 		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
 	}
@@ -73,6 +76,9 @@ func (s *Probe) Validate() error {
 	if s.FreeLetter != "" && look.Letter(s.FreeLetter) == "" {
 		return steps.FieldErr("free_letter", "%q is not a drive letter", s.FreeLetter)
 	}
+	if s.Listens < 0 || s.Listens > 65535 {
+		return steps.FieldErr("listens", "is a port from 1 to 65535")
+	}
 	if len(s.asserts()) == 0 {
 		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or another one")
 	}
@@ -82,6 +88,12 @@ func (s *Probe) Validate() error {
 // Reads names what Check will ask.
 func (s *Probe) Reads(f node.Facts) []node.Query {
 	var out []node.Query
+	if onLinux(f) {
+		if s.Service != nil && f.Init == "systemd" && s.refuse(f) == nil {
+			out = append(out, look.UnitQuery(s.Service.Name))
+		}
+		return out
+	}
 	if len(s.Features) > 0 {
 		out = append(out, look.FeatureReads(f)...)
 	}
@@ -122,6 +134,8 @@ func (s *Probe) asserts() []assert {
 		}
 	}
 	add(len(s.Releases) > 0, s.release)
+	add(len(s.Distros) > 0, s.distro)
+	add(s.Listens > 0, s.listens)
 	add(s.ServicePack > 0, func(_ context.Context, r node.Reader) (*steps.Change, error) {
 		if have := r.Facts().ServicePack; have < s.ServicePack {
 			return broken("service pack", have, s.ServicePack)
@@ -166,6 +180,9 @@ func (s *Probe) asserts() []assert {
 		return broken("network cards", len(list), s.Adapters)
 	})
 	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
+		if onLinux(r.Facts()) {
+			return restart(ctx, r)
+		}
 		reasons, _, err := look.PendingReboot(ctx, r)
 		if err != nil || len(reasons) == 0 {
 			return nil, err
@@ -215,6 +232,9 @@ func (s *Probe) features(ctx context.Context, r node.Reader) (*steps.Change, err
 }
 
 func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, error) {
+	if onLinux(r.Facts()) {
+		return s.unit(ctx, r)
+	}
 	svc, found, err := look.Services(ctx, r, s.Service.Name)
 	if err != nil {
 		return nil, err
@@ -254,6 +274,9 @@ func (s *Probe) disks(ctx context.Context, r node.Reader) (*steps.Change, error)
 
 // Check looks at everything that is named.
 func (s *Probe) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
+	if err := s.refuse(r.Facts()); err != nil {
+		return steps.Diff{}, err
+	}
 	var changes []steps.Change
 	for _, a := range s.asserts() {
 		c, err := a(ctx, r)

@@ -14,7 +14,9 @@ import (
 const oldHosts = "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost"
 
 func TestHostsAgainstScript(t *testing.T) {
-	entry := func(address string, names ...any) map[string]any { return map[string]any{"address": address, "names": names} }
+	entry := func(address string, names ...any) map[string]any {
+		return map[string]any{"address": address, "names": names}
+	}
 	for name, with := range map[string]map[string]any{
 		"new lines":      {"entries": []any{entry("192.0.2.21", "db1.example.com", "db1"), entry("2001:db8::21", "db1")}},
 		"moved":          {"entries": []any{entry("192.0.2.12", "web1")}},

@@ -146,7 +146,7 @@ func (dnf) argv(t transaction) []string {
 		if t.Recommends {
 			weak = "True"
 		}
-		return append([]string{"dnf", "-y", "-q", "--setopt=install_weak_deps=" + weak, "--allowerasing", "install"}, t.Names...)
+		return append([]string{"dnf", "-y", "-q", "--setopt=install_weak_deps=" + weak, "install"}, t.Names...)
 	}
 	return append([]string{"dnf", "-y", "-q", "remove"}, t.Names...)
 }

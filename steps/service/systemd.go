@@ -43,6 +43,8 @@ func (s *Service) unit(ctx context.Context, r node.Reader) (look.Unit, error) {
 // refuse names the wishes that systemd cannot fulfil for this unit.
 func (s *Service) refuse(u look.Unit) error {
 	switch {
+	case s.Start != "" && u.ID != look.UnitName(s.Name):
+		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: that is an alias of %s, and may go with it", look.UnitName(s.Name), u.ID), "name "+u.ID)
 	case s.Start == "delayed":
 		return hint.Wrap(fmt.Errorf("cannot start service %s delayed: systemd has no delayed start", u.ID), "use start: auto; a timer unit starts something later")
 	case s.Start == "auto" && (u.File == "static" || u.File == "indirect"):

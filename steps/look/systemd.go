@@ -21,10 +21,11 @@ type Unit struct {
 	Path   string // of the unit file
 	Type   string // of a service: simple, oneshot ...
 	Remain bool   // a oneshot that counts as active after it has ended
+	Wanted bool   // other units start it: behind a mask, this tells that it is enabled
 	Reload bool   // its file has changed since systemd read it
 }
 
-var unitProps = []string{"Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "Type", "RemainAfterExit", "NeedDaemonReload"}
+var unitProps = []string{"Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "Type", "RemainAfterExit", "WantedBy", "RequiredBy", "NeedDaemonReload"}
 
 // UnitName completes a name without a unit type by ".service".
 func UnitName(name string) string {
@@ -71,7 +72,8 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 		return Unit{}, false, fmt.Errorf("cannot look at service %s: systemctl gave no state", UnitName(name))
 	}
 	u = Unit{ID: v["Id"], Load: v["LoadState"], Active: v["ActiveState"], Sub: v["SubState"], File: v["UnitFileState"], Path: v["FragmentPath"],
-		Type: v["Type"], Remain: v["RemainAfterExit"] == "yes", Reload: v["NeedDaemonReload"] == "yes"}
+		Type: v["Type"], Remain: v["RemainAfterExit"] == "yes",
+		Wanted: v["WantedBy"] != "" || v["RequiredBy"] != "", Reload: v["NeedDaemonReload"] == "yes"}
 	if u.ID == "" {
 		u.ID = UnitName(name)
 	}

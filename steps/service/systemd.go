@@ -17,6 +17,7 @@ import (
 // unitBefore is what was found of a unit of systemd.
 type unitBefore struct {
 	File    string `json:"unit_file"` // systemd's own word
+	Wanted  bool   `json:"wanted,omitempty"`
 	Running bool   `json:"running"`
 }
 
@@ -74,7 +75,7 @@ func (s *Service) checkUnit(ctx context.Context, r node.Reader) (steps.Diff, err
 	if len(changes) == 0 {
 		return steps.NoChange(), nil
 	}
-	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(unitBefore{u.File, u.Running()}), Via: "systemd"}
+	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(unitBefore{u.File, u.Wanted, u.Running()}), Via: "systemd"}
 	if s.State == "stopped" && u.Running() {
 		d.Effects.Interrupts = s.Name
 	}
@@ -114,6 +115,20 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 	file, running := u.File, u.Running()
 	if s.Start != "" {
 		file = b.File
+		// what stood behind the mask comes back before the mask does
+		behind := ""
+		switch {
+		case !strings.HasPrefix(b.File, "masked"):
+		case !b.Wanted && u.File == "enabled":
+			behind = "disabled"
+		case b.Wanted && u.File == "disabled":
+			behind = "enabled"
+		}
+		if behind != "" {
+			if err := s.setFile(ctx, n, u, behind); err != nil {
+				return err
+			}
+		}
 	}
 	if s.State != "" {
 		running = b.Running
@@ -176,6 +191,11 @@ func (s *Service) setFile(ctx context.Context, n node.Node, u look.Unit, want st
 	case "enabled":
 		return systemctl("enable", "--", u.ID)
 	case "enabled-runtime":
+		if u.File == "enabled" {
+			if err := systemctl("disable", "--", u.ID); err != nil {
+				return err
+			}
+		}
 		return systemctl("enable", "--runtime", "--", u.ID)
 	case "masked":
 		return systemctl("mask", "--", u.ID)

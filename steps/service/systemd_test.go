@@ -62,9 +62,13 @@ func (s *systemd) run(argv []string) node.Result {
 		if s.looks++; u.active == "activating" && s.looks > 2 {
 			u.active, u.sub = "active", "running"
 		}
+		wanted := ""
+		if u.file == "enabled" || (strings.HasPrefix(u.file, "masked") && u.under == "enabled") {
+			wanted = "multi-user.target"
+		}
 		reload := map[bool]string{true: "yes", false: "no"}[u.reload]
-		return node.Result{Stdout: []byte(fmt.Sprintf("Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nFragmentPath=%s\nType=%s\nRemainAfterExit=no\nNeedDaemonReload=%s\n",
-			name, load, u.active, u.sub, u.file, u.path, u.typ, reload))}
+		return node.Result{Stdout: []byte(fmt.Sprintf("Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nFragmentPath=%s\nType=%s\nRemainAfterExit=no\nWantedBy=%s\nNeedDaemonReload=%s\n",
+			name, load, u.active, u.sub, u.file, u.path, u.typ, wanted, reload))}
 	case "start":
 		switch {
 		case strings.HasPrefix(u.file, "masked"):
@@ -77,7 +81,9 @@ func (s *systemd) run(argv []string) node.Result {
 	case "stop":
 		u.active, u.sub = "inactive", "dead"
 	case "enable":
-		u.file = "enabled" + runtime
+		if u.file != "enabled" { // enabling for this boot does not take the lasting link away
+			u.file = "enabled" + runtime
+		}
 	case "disable":
 		u.file = "disabled"
 	case "mask":
@@ -120,12 +126,17 @@ func TestSystemdAgainstScript(t *testing.T) {
 		"auto, was for this boot": {map[string]any{"name": "chrony", "start": "auto"}, running("enabled-runtime")},
 		"auto, masked this boot":  {map[string]any{"name": "chrony", "start": "auto"}, stopped("masked-runtime")},
 		"a static one is masked":  {map[string]any{"name": "chrony", "start": "disabled"}, stopped("static")},
+		"auto, disabled behind":   {map[string]any{"name": "chrony", "start": "auto"}, func() *unit { u := stopped("masked"); u.under = "disabled"; return u }()},
 		"state alone":             {map[string]any{"name": "chrony", "state": "running"}, stopped("static")},
 		"start alone":             {map[string]any{"name": "chrony", "start": "manual"}, running("enabled")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := linux(c.unit)
+			start := *c.unit
 			conformance.Run(t, conformance.Case{Kind: kind(), With: c.with, Open: func(*testing.T) node.Session { return m }})
+			if c.unit.file != start.file || (strings.HasPrefix(start.file, "masked") && c.unit.under != start.under) {
+				t.Errorf("was %+v, is %+v", start, *c.unit)
+			}
 		})
 	}
 }

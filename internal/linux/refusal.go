@@ -84,7 +84,7 @@ func errnoOf(text string) int64 {
 	switch strings.TrimSpace(words) {
 	case "Operation not permitted":
 		return EPERM
-	case "No such file or directory", "Directory nonexistent", "nonexistent directory":
+	case "No such file or directory", "No such file", "Directory nonexistent", "nonexistent directory":
 		return ENOENT
 	case "Argument list too long":
 		return E2BIG

@@ -23,9 +23,10 @@ fail() {
 	rm -rf -- "$job"
 	exit 1
 }
-printf '%s %s\n' "$(date +%s)" "$boot" >"$job/born" || fail
-printf '%s\n' "$words" >"$job/words" || fail
-printf '%s\n' "$runner" >"$job/run" || fail
+# through cat, which says why it cannot write; the shell itself may not
+printf '%s %s\n' "$(date +%s)" "$boot" | cat >"$job/born" || fail
+printf '%s\n' "$words" | cat >"$job/words" || fail
+printf '%s\n' "$runner" | cat >"$job/run" || fail
 
 # A unit of its own outlives the session's scope also where the logins' processes are killed at logout. Its command line is
 # expanded by systemd, so nothing but a plain path may stand there.

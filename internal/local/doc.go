@@ -25,6 +25,7 @@ package local
 
 import (
 	"log/slog"
+	"os"
 	"time"
 
 	"deploy/internal/node"
@@ -32,7 +33,7 @@ import (
 
 // Options say how a session works.
 type Options struct {
-	Node        string                     // the name in the inventory, for errors and the log
+	Node        string                     // the name in the inventory, for errors and the log; "" is the machine's own name
 	Agent       bool                       // the session serves an agent: Mode says "agent" and not "local"
 	Credentials map[string]node.Credential // by the name that node.Cmd.As holds
 	State       string                     // private directory for jobs, made when it is missing; "" is the system's own place
@@ -43,6 +44,12 @@ type Options struct {
 }
 
 func (o *Options) defaults() {
+	if o.Node == "" {
+		o.Node = "this machine"
+		if name, err := os.Hostname(); err == nil {
+			o.Node = name
+		}
+	}
 	if o.Start == 0 {
 		o.Start = 60 * time.Second
 	}

@@ -15,10 +15,14 @@ import (
 	"go.uber.org/goleak"
 
 	"deploy/internal/node"
+	"deploy/internal/nodelab"
 	"deploy/transport"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	nodelab.Child()
+	goleak.VerifyTestMain(m)
+}
 
 // machine is a transport.Conn that runs command lines on this machine, each in a session of its own as sshd does it. It can cut the link.
 type machine struct {

@@ -54,7 +54,8 @@ var arrows = map[string][]string{
 	"internal/archtest":    {},
 	"internal/names":       {"internal/node", "steps", "steps/..."},
 	"internal/names/gen":   {"internal/names", "steps/all"},
-	"internal/nodelab":     {}, // real nodes, for tests and bench
+	"internal/sshdtest":    {"transport"}, // a real sshd, for tests
+	"internal/nodelab":     {},            // real nodes, for tests and bench
 	"internal/nodetest":    {"internal/node", "internal/resident"},
 	"internal/pslint":      {},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},

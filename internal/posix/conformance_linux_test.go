@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -16,6 +17,9 @@ import (
 
 	"deploy/internal/local"
 	"deploy/internal/node"
+	"deploy/internal/sshdtest"
+	"deploy/transport"
+	"deploy/transport/ssh"
 )
 
 // journal is what a scenario saw, in words that do not hold its directory.
@@ -370,8 +374,8 @@ func credentials() map[string]node.Credential {
 	return map[string]node.Credential{"daemon": {User: "daemon"}, "gone": {User: "no-such-user"}}
 }
 
-// TestBothWaysAnswerAlike plays every scenario on the machine itself and over a connection: a step cannot tell where it runs.
-func TestBothWaysAnswerAlike(t *testing.T) {
+// compare plays every scenario on the machine itself and over a connection: a step cannot tell where it runs.
+func compare(t *testing.T, dial func(t *testing.T) transport.Conn) {
 	old := syscall.Umask(0o022)
 	defer syscall.Umask(old)
 	for _, sc := range scenarios() {
@@ -379,7 +383,9 @@ func TestBothWaysAnswerAlike(t *testing.T) {
 			own, err := local.Open(t.Context(), local.Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"), Credentials: credentials()})
 			must(t, err)
 			defer own.Close()
-			far := open(t, newMachine(), Options{Credentials: credentials()})
+			far, err := Open(t.Context(), dial(t), Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"), Credentials: credentials()})
+			must(t, err)
+			defer far.Close()
 			var seen [2][]string
 			for i, s := range []node.Session{own, far} {
 				dir := t.TempDir()
@@ -391,9 +397,91 @@ func TestBothWaysAnswerAlike(t *testing.T) {
 			if d := cmp.Diff(seen[0], seen[1]); d != "" {
 				t.Errorf("local is -, posix is +:\n%s", d)
 			}
-			if os.Getenv("SHOW") != "" {
-				t.Log(strings.Join(seen[0], "\n"))
+			golden(t, sc.name, seen[0])
+		})
+	}
+}
+
+// golden holds some lines of a scenario against what they must be, since two sessions can be wrong alike.
+func golden(t *testing.T, name string, lines []string) {
+	t.Helper()
+	all := strings.Join(lines, "\n") + "\n"
+	for _, want := range map[string][]string{
+		"files": {`stat DIR/f: size=0 dir=false mode=0000 : absent op="file.stat DIR/f" code=2 id=deploy.NotFound`, `write DIR/no/f: absent op="file.write DIR/no/f" code=2`,
+			`read DIR/f: 9 "\x00\xff binary" ok`, `read /proc/sys/kernel/ostype: 6 "Linux\n" ok`, `stat DIR/f: size=6400000 dir=false mode=0600`},
+		"directories": {`query {dir.list map[path:DIR/a/b/c/f]}:  op="dir.list DIR/a/b/c/f" code=20 id=deploy.NotDirectory`, `do {file.remove map[path:DIR/a/b/c tree:false]}:  op="file.remove DIR/a/b/c" code=39`,
+			`do {file.remove map[path:/ tree:true]}:  op="file.remove /" code=1 id=deploy.Refused`},
+		"modes":  {"stat DIR/f: size=1 dir=false mode=4755", `owner:no-such-user path:DIR/f]}:  absent`, "stat DIR/fd: size=0 dir=true mode=3770"},
+		"links":  {`read DIR/target: 12 "through both" ok`, `write DIR/loop: op="file.write DIR/loop" code=40`},
+		"tools":  {"sh -c echo no: it is not known to only read", `"stderr":"err\n" "stdout":"yes\n"] ok`},
+		"jobs":   {`start two: ok`, `do {job.remove map[id:two]}:  op="job.remove two" code=16 id=deploy.Busy`, "job limit: {Phase:done Code:124 ", "job signal: {Phase:done Code:137 ", `start gone: absent`, "job one: {Phase:done Code:0 Output:[plain][with space]"},
+		"owners": {"mode=6711 daemon:mail ok", "4242:4343 ok"},
+		"programs": {`err="" unsupported op="run no-such-program"`, `code=110 id=deploy.Timeout`, `["sh" "-c" "kill -KILL $$"]: code=137 out="" err="" ok`,
+			`run ["sh" "-c" "echo here; sleep 5 & exit 3"]: code=3 out="here\n"`, `out="in\x00\xff\nno end"`},
+		"what Linux lacks": {`unsupported op="reg.get HKLM\\x"`, "only Get and Test cmdlets read"},
+	}[name] {
+		if name == "owners" && os.Getuid() != 0 {
+			continue
+		}
+		if !strings.Contains(all, want) {
+			t.Errorf("no %q in\n%s", want, all)
+		}
+	}
+}
+
+func TestBothWaysAnswerAlike(t *testing.T) {
+	compare(t, func(*testing.T) transport.Conn { return newMachine() })
+}
+
+// TestTierOpensshBothWaysAnswerAlike is the same over a real OpenSSH server.
+func TestTierOpensshBothWaysAnswerAlike(t *testing.T) {
+	sshdtest.Tier(t)
+	server := sshdtest.Start(t)
+	d := ssh.New(ssh.Options{Home: t.TempDir()})
+	defer d.Close()
+	compare(t, func(t *testing.T) transport.Conn {
+		c, err := d.Dial(t.Context(), server.Target(t, server.Known("ed25519")))
+		must(t, err)
+		return c
+	})
+}
+
+// TestTierOpensshManyAtOnce: more requests than a connection may have channels, and a program that is ended on the far side.
+func TestTierOpensshManyAtOnce(t *testing.T) {
+	sshdtest.Tier(t)
+	server := sshdtest.Start(t)
+	d := ssh.New(ssh.Options{Home: t.TempDir()})
+	defer d.Close()
+	c, err := d.Dial(t.Context(), server.Target(t, server.Known("ed25519")))
+	must(t, err)
+	s, err := Open(t.Context(), c, Options{Node: "n1", State: t.TempDir() + "/jobs"})
+	must(t, err)
+	defer s.Close()
+	dir := t.TempDir()
+	var wg sync.WaitGroup
+	for i := range 30 {
+		wg.Go(func() {
+			path := fmt.Sprintf("%s/%d", dir, i)
+			if err := s.Write(t.Context(), path, strings.NewReader(path), node.WriteOptions{}); err != nil {
+				t.Error(err)
+			}
+			f, err := s.Open(t.Context(), path)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer f.Close()
+			if b, err := io.ReadAll(f); err != nil || string(b) != path {
+				t.Errorf("%q %v", b, err)
 			}
 		})
 	}
+	wg.Wait()
+	_, err = s.Run(t.Context(), node.Cmd{Argv: []string{"sh", "-c", "echo $$ >pid; sleep 90 & wait"}, Dir: dir, Timeout: time.Second})
+	if !isTimeout(err) {
+		t.Error(err)
+	}
+	pid, err := os.ReadFile(dir + "/pid")
+	must(t, err)
+	wait(t, "its end", func() bool { _, err := os.Stat("/proc/" + strings.TrimSpace(string(pid))); return err != nil })
 }

@@ -86,7 +86,7 @@ func tiers() []tier {
 			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "20m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/..."),
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
-			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/..."),
+			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),
 		}},
 		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
 			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/..."),

@@ -9,10 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
-	"os/exec"
-	"os/user"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,150 +19,16 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"deploy/internal/node"
+	"deploy/internal/sshdtest"
 	"deploy/transport"
 )
 
-// sshd is a real OpenSSH server on loopback, for one test.
-type sshd struct {
-	dir, key string
-	port     int
-	hostKey  map[string]ssh.PublicKey // by file suffix
-	user     string
-}
-
-func startSSHD(t *testing.T, extra ...string) *sshd {
-	t.Helper()
-	bin, err := exec.LookPath("sshd")
-	if err != nil {
-		if bin = "/usr/sbin/sshd"; !exists(bin) {
-			t.Fatal("no sshd: run scripts/test-deps")
-		}
-	}
-	me, err := user.Current()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := &sshd{dir: t.TempDir(), hostKey: map[string]ssh.PublicKey{}, user: me.Username}
-	if os.Getuid() == 0 {
-		if err := os.MkdirAll("/run/sshd", 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
-		file := filepath.Join(s.dir, "host_"+kind)
-		run(t, "ssh-keygen", "-q", "-t", kind, "-N", "", "-f", file)
-		pub, err := os.ReadFile(file + ".pub")
-		if err != nil {
-			t.Fatal(err)
-		}
-		k, _, _, _, err := ssh.ParseAuthorizedKey(pub)
-		if err != nil {
-			t.Fatal(err)
-		}
-		s.hostKey[kind] = k
-	}
-	s.key = filepath.Join(s.dir, "id")
-	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", s.key)
-	copyFile(t, s.key+".pub", filepath.Join(s.dir, "authorized"))
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.port = l.Addr().(*net.TCPAddr).Port
-	_ = l.Close()
-	config := fmt.Sprintf(`Port %d
-ListenAddress 127.0.0.1
-HostKey %[2]s/host_ed25519
-HostKey %[2]s/host_ecdsa
-HostKey %[2]s/host_rsa
-AuthorizedKeysFile %[2]s/authorized
-PidFile none
-StrictModes no
-UsePAM no
-PasswordAuthentication no
-PermitRootLogin yes
-Subsystem sftp internal-sftp
-%[3]s
-`, s.port, s.dir, strings.Join(extra, "\n"))
-	file := filepath.Join(s.dir, "sshd_config")
-	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(bin, "-D", "-e", "-f", file)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		if t.Failed() {
-			t.Logf("sshd said:\n%s", log.String())
-		}
-	})
-	for range 200 {
-		c, err := net.Dial("tcp", s.address())
-		if err == nil {
-			_ = c.Close()
-			return s
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Fatalf("sshd does not listen: %s", log.String())
-	return nil
-}
-
-func (s *sshd) address() string { return fmt.Sprintf("127.0.0.1:%d", s.port) }
-
-// target trusts the server by what is written in known_hosts.
-func (s *sshd) target(t *testing.T, knownHosts ...string) transport.Target {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "known_hosts")
-	if err := os.WriteFile(file, []byte(strings.Join(knownHosts, "\n")+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return transport.Target{Node: "n1", Transport: "ssh", Address: "127.0.0.1", Port: s.port, User: s.user,
-		SSH: transport.SSH{KnownHosts: []string{file}, KeyFiles: []string{s.key}}}
-}
-
-func (s *sshd) known(kind string) string {
-	return fmt.Sprintf("[127.0.0.1]:%d %s", s.port, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.hostKey[kind]))))
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-}
-
-func exists(p string) bool { _, err := os.Stat(p); return err == nil }
-
-func copyFile(t *testing.T, from, to string) {
-	t.Helper()
-	b, err := os.ReadFile(from)
-	if err == nil {
-		err = os.WriteFile(to, b, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-func tierOpenssh(t *testing.T) {
-	t.Helper()
-	if os.Getenv("DEPLOY_TIER") != "openssh" {
-		t.Skip("belongs to the tier openssh: make test-openssh")
-	}
-}
-
 func TestTierOpensshRun(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	c, err := d.Dial(t.Context(), s.target(t, s.known("ed25519")))
+	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,11 +60,11 @@ func TestTierOpensshRun(t *testing.T) {
 
 // A process that is killed leaves no exit code: that is "unknown", not "failed" and not "done".
 func TestTierOpensshNoExitCode(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	c, err := d.Dial(t.Context(), s.target(t, s.known("ed25519")))
+	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,11 +81,11 @@ func TestTierOpensshNoExitCode(t *testing.T) {
 }
 
 func TestTierOpensshKillIsQuick(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	c, err := d.Dial(t.Context(), s.target(t, s.known("ed25519")))
+	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,8 +103,8 @@ func TestTierOpensshKillIsQuick(t *testing.T) {
 }
 
 func TestTierOpensshHostKeys(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	other, _, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -250,12 +113,12 @@ func TestTierOpensshHostKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wrongLine := fmt.Sprintf("[127.0.0.1]:%d %s", s.port, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(wrong))))
+	wrongLine := fmt.Sprintf("[127.0.0.1]:%d %s", s.Port, strings.TrimSpace(string(ssh.MarshalAuthorizedKey(wrong))))
 	hashed := filepath.Join(t.TempDir(), "hashed")
-	if err := os.WriteFile(hashed, []byte(s.known("ecdsa")+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(hashed, []byte(s.Known("ecdsa")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "ssh-keygen", "-q", "-H", "-f", hashed)
+	sshdtest.Run(t, "ssh-keygen", "-q", "-H", "-f", hashed)
 	hashedLines, err := os.ReadFile(hashed)
 	if err != nil {
 		t.Fatal(err)
@@ -266,26 +129,26 @@ func TestTierOpensshHostKeys(t *testing.T) {
 		edit  func(*transport.Target)
 		ok    bool
 	}{
-		{"ed25519", []string{s.known("ed25519")}, nil, true},
-		{"only the ECDSA key is known", []string{s.known("ecdsa")}, nil, true},
-		{"only the RSA key is known", []string{s.known("rsa")}, nil, true},
+		{"ed25519", []string{s.Known("ed25519")}, nil, true},
+		{"only the ECDSA key is known", []string{s.Known("ecdsa")}, nil, true},
+		{"only the RSA key is known", []string{s.Known("rsa")}, nil, true},
 		{"hashed", []string{string(hashedLines)}, nil, true},
-		{"wildcard", []string{fmt.Sprintf("[127.0.0.*]:%d ", s.port) + strings.SplitN(s.known("rsa"), " ", 2)[1]}, nil, true},
+		{"wildcard", []string{fmt.Sprintf("[127.0.0.*]:%d ", s.Port) + strings.SplitN(s.Known("rsa"), " ", 2)[1]}, nil, true},
 		{"unknown", nil, nil, false},
 		{"changed", []string{wrongLine}, nil, false},
-		{"revoked", []string{s.known("ed25519"), "@revoked " + s.known("ed25519")}, nil, false},
+		{"revoked", []string{s.Known("ed25519"), "@revoked " + s.Known("ed25519")}, nil, false},
 		{"fingerprint", nil, func(t *transport.Target) {
-			t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(s.hostKey["ed25519"])}
+			t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(s.HostKey["ed25519"])}
 		}, true},
 		{"wrong fingerprint", nil, func(t *transport.Target) { t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(wrong)} }, false},
-		{"alias", []string{"mbx01 " + strings.SplitN(s.known("ed25519"), " ", 2)[1]}, func(t *transport.Target) { t.SSH.HostKeyAlias = "mbx01" }, true},
+		{"alias", []string{"mbx01 " + strings.SplitN(s.Known("ed25519"), " ", 2)[1]}, func(t *transport.Target) { t.SSH.HostKeyAlias = "mbx01" }, true},
 		{"accept new", nil, func(t *transport.Target) { t.SSH.AcceptNew = true }, true},
 		{"accept new does not accept a changed key", []string{wrongLine}, func(t *transport.Target) { t.SSH.AcceptNew = true }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := New(Options{Home: t.TempDir()})
 			defer d.Close()
-			target := s.target(t, tc.lines...)
+			target := s.Target(t, tc.lines...)
 			if tc.edit != nil {
 				tc.edit(&target)
 			}
@@ -310,22 +173,22 @@ func TestTierOpensshHostKeys(t *testing.T) {
 
 // An authority whose key is of another type than the host's is what both libraries fail at.
 func TestTierOpensshHostCertificate(t *testing.T) {
-	tierOpenssh(t)
+	sshdtest.Tier(t)
 	ca := filepath.Join(t.TempDir(), "ca")
-	run(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", ca)
+	sshdtest.Run(t, "ssh-keygen", "-q", "-t", "ecdsa", "-N", "", "-f", ca)
 	dir := t.TempDir()
 	key := filepath.Join(dir, "host")
-	run(t, "ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", key)
-	run(t, "ssh-keygen", "-q", "-s", ca, "-I", "host", "-h", "-n", "127.0.0.1", key+".pub")
-	certified := startSSHD(t, "HostKey "+key, "HostCertificate "+key+"-cert.pub")
+	sshdtest.Run(t, "ssh-keygen", "-q", "-t", "rsa", "-N", "", "-f", key)
+	sshdtest.Run(t, "ssh-keygen", "-q", "-s", ca, "-I", "host", "-h", "-n", "127.0.0.1", key+".pub")
+	certified := sshdtest.Start(t, "HostKey "+key, "HostCertificate "+key+"-cert.pub")
 	pub, err := os.ReadFile(ca + ".pub")
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	for _, pattern := range []string{"*", "127.0.0.1", fmt.Sprintf("[127.0.0.1]:%d", certified.port)} {
-		c, err := d.Dial(t.Context(), certified.target(t, "@cert-authority "+pattern+" "+strings.TrimSpace(string(pub))))
+	for _, pattern := range []string{"*", "127.0.0.1", fmt.Sprintf("[127.0.0.1]:%d", certified.Port)} {
+		c, err := d.Dial(t.Context(), certified.Target(t, "@cert-authority "+pattern+" "+strings.TrimSpace(string(pub))))
 		if pattern == "127.0.0.1" {
 			// ssh itself does not match a bare name on another port than 22
 			if err == nil {
@@ -342,11 +205,11 @@ func TestTierOpensshHostCertificate(t *testing.T) {
 }
 
 func TestTierOpensshWrongKey(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	other := filepath.Join(t.TempDir(), "other")
-	run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
-	target := s.target(t, s.known("ed25519"))
+	sshdtest.Run(t, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", other)
+	target := s.Target(t, s.Known("ed25519"))
 	target.SSH.KeyFiles = []string{other}
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
@@ -356,11 +219,11 @@ func TestTierOpensshWrongKey(t *testing.T) {
 }
 
 func TestTierOpensshFiles(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	c, err := d.Dial(t.Context(), s.target(t, s.known("ed25519")))
+	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -399,14 +262,14 @@ func TestTierOpensshFiles(t *testing.T) {
 
 // Forty nodes behind one bastion: one connection to it, and none of the forty lost to MaxStartups.
 func TestTierOpensshBastion(t *testing.T) {
-	tierOpenssh(t)
-	bastion := startSSHD(t, "MaxStartups 4:50:8", "MaxSessions 60")
-	inner := startSSHD(t, "MaxStartups 10:30:100")
-	copyFile(t, inner.key+".pub", filepath.Join(bastion.dir, "authorized"))
+	sshdtest.Tier(t)
+	bastion := sshdtest.Start(t, "MaxStartups 4:50:8", "MaxSessions 60")
+	inner := sshdtest.Start(t, "MaxStartups 10:30:100")
+	sshdtest.Copy(t, inner.Key+".pub", filepath.Join(bastion.Dir, "authorized"))
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	target := inner.target(t, inner.known("ed25519"), bastion.known("ed25519"))
-	target.SSH.ProxyJump = fmt.Sprintf("%s@127.0.0.1:%d", bastion.user, bastion.port)
+	target := inner.Target(t, inner.Known("ed25519"), bastion.Known("ed25519"))
+	target.SSH.ProxyJump = fmt.Sprintf("%s@127.0.0.1:%d", bastion.User, bastion.Port)
 	var wg sync.WaitGroup
 	errs := make(chan error, 40)
 	for range 40 {
@@ -433,11 +296,11 @@ func TestTierOpensshBastion(t *testing.T) {
 
 // Twenty commands at once on one connection stay below sshd's MaxSessions.
 func TestTierOpensshManySessions(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	c, err := d.Dial(t.Context(), s.target(t, s.known("ed25519")))
+	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -461,14 +324,14 @@ func TestTierOpensshManySessions(t *testing.T) {
 }
 
 func TestTierOpensshConfigFile(t *testing.T) {
-	tierOpenssh(t)
-	s := startSSHD(t)
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "config")
-	text := fmt.Sprintf("Host mail\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile %s\n  HostKeyAlias mail\n", s.port, s.user, s.key)
+	text := fmt.Sprintf("Host mail\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile %s\n  HostKeyAlias mail\n", s.Port, s.User, s.Key)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	target := s.target(t, "mail "+strings.SplitN(s.known("ed25519"), " ", 2)[1])
+	target := s.Target(t, "mail "+strings.SplitN(s.Known("ed25519"), " ", 2)[1])
 	target.Address, target.Port, target.User, target.SSH.KeyFiles, target.SSH.ConfigFile = "mail", 0, "", nil, file
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()

@@ -283,8 +283,8 @@ func scenarios() []scenario {
 			j.run(node.Cmd{Argv: []string{"/no/such/program"}})
 			j.run(node.Cmd{Argv: []string{"/etc/passwd"}})
 			j.run(node.Cmd{Argv: []string{"/etc"}})
-			j.run(node.Cmd{Argv: []string{"cd"}})   // a builtin is no program
-			j.run(node.Cmd{Argv: []string{"look"}}) // nor is a function
+			j.run(node.Cmd{Argv: []string{"cd"}})       // a builtin is no program
+			j.run(node.Cmd{Argv: []string{"dir_list"}}) // nor is a function
 			j.run(node.Cmd{Argv: []string{"--"}})
 			j.run(node.Cmd{Argv: []string{""}})
 			j.run(node.Cmd{})

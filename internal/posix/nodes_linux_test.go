@@ -3,6 +3,9 @@ package posix
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -240,4 +243,51 @@ func TestTierNodesFullDisk(t *testing.T) {
 		t.Errorf("%q %v", got, err)
 	}
 	must(t, s.Write(t.Context(), "/etc/f", strings.NewReader("new"), node.WriteOptions{}))
+}
+
+// busyboxShell is a login shell in a root of its own that has busybox and nothing else, as Alpine has it. The mounts go with the shell.
+const busyboxShell = `#!/bin/sh
+exec unshare -m --propagation private sh -c 'mount --bind /tmp ROOT/tmp && mount -t proc proc ROOT/proc && mount --bind /dev ROOT/dev && exec chroot ROOT /bin/sh "$@"' sh "$@"
+`
+
+// TestTierNodesBusybox: a machine without GNU's programs gives the same answers.
+func TestTierNodesBusybox(t *testing.T) {
+	nodelab.Tier(t, "nodes")
+	if os.Getuid() != 0 {
+		if os.Getenv("CI") != "" {
+			t.Fatal("a root of its own needs root")
+		}
+		t.Skip("a root of its own needs root")
+	}
+	busybox, err := exec.LookPath("busybox")
+	if err != nil {
+		t.Fatal("no busybox: run scripts/test-deps")
+	}
+	root := t.TempDir()
+	for _, dir := range []string{"bin", "etc", "proc", "dev", "tmp"} {
+		must(t, os.Mkdir(root+"/"+dir, 0o755))
+	}
+	for from, to := range map[string]string{busybox: "/bin/busybox", "/etc/passwd": "/etc/passwd", "/etc/group": "/etc/group", "/etc/os-release": "/etc/os-release"} {
+		data, err := os.ReadFile(from)
+		must(t, err)
+		mode := os.FileMode(0o644)
+		if from == busybox {
+			mode = 0o755
+		}
+		must(t, os.WriteFile(root+to, data, mode))
+	}
+	list, err := exec.Command(busybox, "--list").Output()
+	must(t, err)
+	for _, name := range strings.Fields(string(list)) {
+		if name != "busybox" {
+			must(t, os.Symlink("busybox", root+"/bin/"+name))
+		}
+	}
+	shell := filepath.Join(t.TempDir(), "sh")
+	must(t, os.WriteFile(shell, []byte(strings.ReplaceAll(busyboxShell, "ROOT", root)), 0o755))
+	compare(t, func(*testing.T) transport.Conn {
+		m := newMachine()
+		m.shell = shell
+		return m
+	})
 }

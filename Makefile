@@ -3,8 +3,14 @@
 
 all: build
 
+# The program for this machine, and beside it the agents' programs for the nodes.
 build:
-	go build -trimpath -o bin/deploy ./cmd/deploy
+	@./scripts/release bin/all "$$(go env GOOS)/$$(go env GOARCH)"
+	@rm -rf bin/deploy bin/agents && mv bin/all/deploy-*/* bin/ && rm -r bin/all
+
+# deploy for every platform, each with the agents for every platform of nodes, and their digests.
+release:
+	@./scripts/release dist
 
 # The main job on the embedded lab: two bare machines become a verified cluster.
 demo:

@@ -76,21 +76,3 @@ func TestSeenFrom(t *testing.T) {
 		}
 	}
 }
-
-func TestUnsupported(t *testing.T) {
-	site := func(node string) *inventory.Site {
-		s, err := inventory.Parse("s.yaml", fmt.Appendf(nil, "site: s\nplaybook: p\ncredentials: {c: {username: u, password: {env: X}}}\ninventory: {nodes: [{name: n1, credential: c, %s}]}\n", node))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return s
-	}
-	for _, fine := range []string{"transport: ssh", "agent: auto", "agent: never"} {
-		if err := unsupported(site(fine)); err != nil {
-			t.Errorf("%s: %v", fine, err)
-		}
-	}
-	if err := unsupported(site("transport: local, agent: always")); err == nil || len(hint.Split(err)) != 2 {
-		t.Errorf("both are to be named: %v", err)
-	}
-}

@@ -52,6 +52,12 @@ func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err 
 	if !f.lab {
 		return fl, nil
 	}
+	for _, n := range l.site.Nodes {
+		if n.Transport == "local" {
+			return nil, hint.Wrap(fmt.Errorf("cannot play %s in the lab: it has transport: local, which means this very machine", n.Name),
+				"a node that is to be rehearsed is reached over winrm or ssh")
+		}
+	}
 	if at, up := lab.Attach(l.labDir()); up {
 		if f.labDelay != "" || len(f.faults) > 0 {
 			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is up already and keeps the faults and the delay that it was started with", l.site.Name),

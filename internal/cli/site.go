@@ -9,7 +9,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"deploy/internal/hint"
-	"deploy/internal/rules"
 	"deploy/inventory"
 	"deploy/playbooks"
 	"deploy/steps"
@@ -106,9 +105,6 @@ func (a *App) load(path string, f siteFlags) (*loaded, error) {
 }
 
 func (a *App) compile(p place) (*loaded, error) {
-	if err := unsupported(p.site); err != nil {
-		return nil, err
-	}
 	book, err := playbooks.Load(p.site)
 	if err != nil {
 		return nil, err
@@ -118,29 +114,6 @@ func (a *App) compile(p place) (*loaded, error) {
 		return nil, err
 	}
 	return &loaded{place: p, program: program, findings: findings}, nil
-}
-
-// unsupported refuses what the language has and this program does not do yet, at its place in the file.
-func unsupported(s *inventory.Site) error {
-	var errs []error
-	for i, n := range s.Nodes {
-		refuse := func(key, value string) {
-			at, ok := s.Positions[fmt.Sprintf("inventory.nodes[%d].%s", i, key)]
-			if !ok {
-				at = s.Positions["inventory.defaults."+key]
-			}
-			errs = append(errs, errors.New(playbooks.Finding{Severity: rules.Must, File: s.Path, Line: at.Line, Col: at.Col,
-				Message: fmt.Sprintf("node %q has %s: %s, and this version runs steps only from the controller, over winrm or ssh", n.Name, key, value),
-				Hint:    map[string]string{"transport": "write winrm or ssh", "agent": "leave it out, or write auto or never"}[key]}.String()))
-		}
-		if n.Transport == "local" {
-			refuse("transport", n.Transport)
-		}
-		if n.Agent == "always" {
-			refuse("agent", n.Agent)
-		}
-	}
-	return errors.Join(errs...)
 }
 
 // labDir is where the lab's machines live, beside the journal of the lab's runs.

@@ -28,7 +28,7 @@ type Rule struct {
 	ID        string   `json:"id"` // "SCC-19"
 	Text      string   `json:"text"`
 	Severity  Severity `json:"severity"`
-	Playbooks []string `json:"playbooks"` // names of section G of the reference: scc07, evs03, ec03, ec07, shadow10
+	Playbooks []string `json:"playbooks"` // names of section G of the reference (scc07, evs03, ec03, ec07, shadow10), or of a shipped playbook
 	Checks    []Check  `json:"checks"`
 	Source    string   `json:"source"` // "seed 000, storage"
 	Hint      string   `json:"hint"`   // what a person can do when it is broken
@@ -39,7 +39,7 @@ type Catalogue []Rule
 
 // All returns every rule, in the order of its source.
 func All() Catalogue {
-	return slices.Concat(scc07(), evs03(), ec(), shadow10())
+	return slices.Concat(scc07(), evs03(), ec(), shadow10(), linux())
 }
 
 // Get returns a rule by id.

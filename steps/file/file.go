@@ -42,7 +42,7 @@ func fileKind() steps.Kind {
 		Summary: "Puts a file with given content in place, or removes one.",
 		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name first, then renamed. " +
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
-			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps those that are not declared.",
+			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps those that are not declared. It provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
 		Proof:   proof + "; " + posix.Proof,
 		Sources: []string{"chmod(2)", "getent(1)"},
@@ -54,6 +54,16 @@ func fileKind() steps.Kind {
 
 // Kind names the step.
 func (s *File) Kind() string { return "file" }
+
+// Provides names the file.
+func (s *File) Provides() []string { return provides(s.Path, s.Absent) }
+
+func provides(path string, absent bool) []string {
+	if absent {
+		return nil
+	}
+	return []string{"file:" + path}
+}
 
 // Validate looks at the data.
 func (s *File) Validate() error {

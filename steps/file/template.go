@@ -35,7 +35,7 @@ func templateKind() steps.Kind {
 		Doc: "The text is a template of Go's text/template. .node holds the facts that are only known when the node answers: hostname, os, release, distro, version, arch, " +
 			"domain, init; .values holds the step's values. What ${{ }} gives is put in before, when the playbook is read; a template adds the facts, conditions and loops. " +
 			"Beside the language's own functions there are join (LIST SEPARATOR), lower and upper; none reads anything. A name that is not there is an error: " +
-			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then handled as by the file kind.",
+			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then handled as by the file kind, and provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
 		Proof:   proof + "; " + posix.Proof,
 		Sources: []string{"text/template, Go documentation", "os-release(5)"},
@@ -47,6 +47,9 @@ func templateKind() steps.Kind {
 
 // Kind names the step.
 func (s *Template) Kind() string { return "template" }
+
+// Provides names the file.
+func (s *Template) Provides() []string { return provides(s.Path, false) }
 
 // facts are what .node holds.
 func facts(f node.Facts) map[string]any {

@@ -78,7 +78,7 @@ func linuxKind() steps.Kind {
 		Summary: "Installs or removes packages of a Linux distribution, all in one transaction.",
 		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and dnf. It asks no questions, keeps configuration files that were changed, " +
 			"waits up to ten minutes for another installation, and runs as a job, so that a broken link does not break it. " +
-			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one that others provide. " +
+			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one that others provide. It provides the tags packages and package:NAME, for the until of a service step. " +
 			"It has a name of its own beside package, since that one's wish is a setup program and a proof in the registry.",
 		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
 			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. Configuration files stay.",
@@ -94,6 +94,19 @@ func linuxKind() steps.Kind {
 
 // Kind names the step.
 func (s *Packages) Kind() string { return "packages" }
+
+// Provides names the packages, and all of them together.
+func (s *Packages) Provides() []string {
+	if s.Absent || len(s.Names) == 0 {
+		return nil
+	}
+	out := []string{"packages"}
+	for _, n := range s.Names {
+		name, _ := split(n)
+		out = append(out, "package:"+name)
+	}
+	return out
+}
 
 // Debian policy 5.6.7 (plus :architecture), and RPM's names; version as both families write them. A dash at the end would tell apt-get
 // to remove the package.

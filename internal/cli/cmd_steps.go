@@ -182,7 +182,7 @@ func (a *App) rulesCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.Flags().BoolVar(&markdown, "markdown", false, "write a Markdown table")
-	c.Flags().StringVar(&playbook, "playbook", "", "only the rules of one group: scc07, evs03, ec03, ec07, shadow10")
+	c.Flags().StringVar(&playbook, "playbook", "", "only the rules of one group: scc07, evs03, ec03, ec07, shadow10, linux-baseline")
 	return c
 }
 

@@ -1,0 +1,142 @@
+package playbooks_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"deploy/internal/nodelab"
+)
+
+func TestMain(m *testing.M) {
+	nodelab.Child()
+	os.Exit(m.Run())
+}
+
+// baseline is the example site with the addresses of two real nodes, and the program that runs it.
+type baseline struct {
+	lab     *nodelab.Lab
+	program string
+	site    string
+}
+
+func newBaseline(t *testing.T) *baseline {
+	t.Helper()
+	b := &baseline{lab: nodelab.New(t, nodelab.Options{Systemd: 2})}
+	dir := t.TempDir()
+	b.program, b.site = filepath.Join(dir, "deploy"), filepath.Join(dir, "site.yaml")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, "deploy/cmd/deploy").CombinedOutput(); err != nil {
+		t.Fatalf("cannot build the program: %v\n%s", err, out)
+	}
+	data, err := os.ReadFile("../examples/linux-baseline/site.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(data)
+	change := func(old, with string) {
+		t.Helper()
+		if strings.Count(text, old) != 1 {
+			t.Fatalf("the example holds %q %d times", old, strings.Count(text, old))
+		}
+		text = strings.Replace(text, old, with, 1)
+	}
+	change("{username: root, key_file: ~/.ssh/id_ed25519, agent: true}", fmt.Sprintf("{username: root, key_file: %s}", b.lab.Key()))
+	change("ssh: {accept_new: true}", "agent: never")
+	for i, n := range b.lab.Nodes() {
+		change(fmt.Sprintf("address: 192.0.2.1%d, roles: [linux]", i+1), fmt.Sprintf("address: %s, roles: [linux], ssh: {fingerprints: ['%s']}", n.Addr, n.Fingerprint()))
+	}
+	if err := os.WriteFile(b.site, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// run runs the program in the lab's networks.
+func (b *baseline) run(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, b.program, append(args, b.site)...)
+	cmd.Env = append(os.Environ(), "NO_COLOR=1")
+	cmd.WaitDelay = 5 * time.Second
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := b.lab.Start(cmd); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		t.Fatalf("%v ended with code %d, not %d:\n%s", args, code, want, out.String())
+	}
+	return out.String()
+}
+
+func (b *baseline) state(t *testing.T) []nodelab.State {
+	t.Helper()
+	var out []nodelab.State
+	for _, n := range b.lab.Nodes() {
+		s, err := n.State(t.Context(), nodelab.StateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// TestTierNodesBaseline plays the example of the README on two real nodes: plan, apply, no change, rollback.
+func TestTierNodesBaseline(t *testing.T) {
+	nodelab.Tier(t, "nodes")
+	b := newBaseline(t)
+	if err := b.lab.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	before := b.state(t)
+	b.run(t, 2, "plan")
+	if d := cmp.Diff(before, b.state(t)); d != "" {
+		t.Errorf("a plan changed something (-before +after):\n%s", d)
+	}
+	b.run(t, 0, "apply", "--auto-approve")
+	b.run(t, 0, "plan")
+	after := b.state(t)
+	for i, n := range b.lab.Nodes() {
+		for _, k := range []string{"file /etc/web/environment", "file /etc/ssh/sshd_config.d/10-baseline.conf", "unit baseline-report.timer enabled"} {
+			if before[i][k] != "" || after[i][k] == "" {
+				t.Errorf("%s of %s: %q, then %q", k, n.Name, before[i][k], after[i][k])
+			}
+		}
+		for script, want := range map[string]string{
+			"head -n1 /etc/motd | cut -d: -f1":             n.Name,
+			"id -Gn deployer":                              "deployer web release",
+			"stat -c %A,%U,%G /srv/web/shared":             "drwxrws---,deployer,web",
+			"sysctl -n net.ipv4.tcp_fin_timeout":           "30",
+			"findmnt -n -o SOURCE,FSTYPE /srv/web/scratch": "tmpfs  tmpfs",
+			"getent hosts db1":                             "192.0.2.21      db1.example.com db1",
+			"systemctl start baseline-report; head -c3 /var/log/baseline/report.txt | wc -c; rm /var/log/baseline/report.txt": "3",
+			"sudo -n -u viewer true; passwd -S viewer | cut -d' ' -f2":                                                        "L",
+		} {
+			out, err := n.Exec(t.Context(), "sh", "-c", script)
+			if got := strings.TrimSpace(out); err != nil || got != want {
+				t.Errorf("%s on %s: %q, %v, want %q", script, n.Name, got, err, want)
+			}
+		}
+	}
+	if out := b.run(t, 0, "apply", "--auto-approve"); strings.Contains(out, "changed") && !strings.Contains(out, "0 changed") {
+		t.Errorf("a second run says:\n%s", out)
+	}
+	if d := cmp.Diff(after, b.state(t)); d != "" {
+		t.Errorf("a second run changed something (-before +after):\n%s", d)
+	}
+	b.run(t, 0, "rollback", "--auto-approve")
+	if d := cmp.Diff(before, b.state(t)); d != "" {
+		t.Errorf("a rollback does not bring everything back (-before +after):\n%s", d)
+	}
+}

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"encoding/json"
+	"sync/atomic"
 
 	"deploy/internal/node"
 	"deploy/internal/perform"
@@ -10,11 +11,12 @@ import (
 )
 
 // Direct runs steps from here over a session. why says why there is no agent; the plan shows it.
-func Direct(s node.Session, why string) Executor { return &direct{s, why} }
+func Direct(s node.Session, why string) Executor { return &direct{s: s, why: why} }
 
 type direct struct {
-	s   node.Session
-	why string
+	s     node.Session
+	why   string
+	doing atomic.Value // string: the last line of what a job prints
 }
 
 var _ Executor = (*direct)(nil)
@@ -28,7 +30,14 @@ func (d *direct) Check(ctx context.Context, list []steps.Step) []Checked {
 }
 
 func (d *direct) Apply(ctx context.Context, s steps.Step, diff steps.Diff) (steps.Outcome, error) {
-	return perform.Apply(ctx, d.s, s, diff)
+	defer d.doing.Store("")
+	return perform.Apply(ctx, perform.Watched(d.s, func(line string) { d.doing.Store(line) }), s, diff)
+}
+
+// Doing is the last line of what the act under way prints, or "".
+func (d *direct) Doing() string {
+	line, _ := d.doing.Load().(string)
+	return line
 }
 
 func (d *direct) Undo(ctx context.Context, s steps.Step, before json.RawMessage) error {

@@ -235,7 +235,7 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 		}
 		tctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		r.beat(event(EvHeartbeat, t), always(what+" "+t.ID), func() { err = f(tctx, ex) })
+		r.beat(event(EvHeartbeat, t), r.waitText(what+" "+t.ID, ex), func() { err = f(tctx, ex) })
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err), "the step's `timeout` in the playbook sets the limit")
@@ -254,6 +254,18 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 		return final
 	}
 	return err
+}
+
+// waitText says what is waited for, and behind it the last line of what it prints, where the executor can tell.
+func (r *run) waitText(what string, ex Executor) func() string {
+	return func() string {
+		if d, ok := ex.(interface{ Doing() string }); ok {
+			if line := d.Doing(); line != "" {
+				return what + ": " + r.o.Redact(line)
+			}
+		}
+		return what
+	}
 }
 
 // prove restarts the node when the act asked for it, looks again, and writes down the end. at is where an agent's record says that a restart is due.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"deploy/internal/agent/wire"
@@ -18,6 +19,13 @@ type Agent struct {
 	c     *client
 	why   string
 	after func() error // ends what carried the stream; nil for nothing
+	doing atomic.Value // string: the last line of what a job prints
+}
+
+// Doing is the last line of what the act under way prints, or "".
+func (a *Agent) Doing() string {
+	line, _ := a.doing.Load().(string)
+	return line
 }
 
 var _ engine.Worker = (*Agent)(nil)
@@ -107,8 +115,16 @@ func (a *Agent) cut(ctx context.Context, err error) error {
 // Apply does one step that the journal has already announced.
 func (a *Agent) Apply(ctx context.Context, s steps.Step, d steps.Diff) (steps.Outcome, error) {
 	var out steps.Outcome
+	defer a.doing.Store("")
 	q := wire.Apply{Limit: limit(ctx), Task: s.Kind(), Step: wire.NewStep(s), Diff: d}
 	err := a.c.ask(ctx, wire.TApply, func(id uint64) any { q.ID = id; return q }, func(f wire.Frame) (bool, error) {
+		if f.Type == wire.TProgress {
+			var p wire.Progress
+			if err := f.Decode(&p); err != nil {
+				return true, err
+			}
+			a.doing.Store(p.Text)
+		}
 		if f.Type != wire.TApplied {
 			return false, nil
 		}

@@ -1,5 +1,5 @@
 # The two commands of a newcomer are `make demo` and `make test`.
-.PHONY: all build demo test deps bench fuzz release docs clean
+.PHONY: all build demo test deps bench bench-compare fuzz release docs clean
 
 all: build
 
@@ -29,6 +29,10 @@ deps:
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./bench/... ./internal/engine/...
+
+# The same files on real Linux nodes by this tool, Ansible and ssh: a quarter of an hour, as root. bench/run takes flags.
+bench-compare: deps
+	./bench/run
 
 # A minute of every fuzz target; FUZZTIME=1h for the long way.
 fuzz:

@@ -15,6 +15,7 @@ import (
 var arrows = map[string][]string{
 	"cmd/deploy": {"internal/agentcmd", "internal/cli", "internal/remote", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
 	"bench":      {},
+	"bench/...":  {"internal/nodelab"},
 	"tools/...":  {},
 
 	// the user's own layout

@@ -74,7 +74,7 @@ type comparison struct {
 	keep           string
 
 	lab        *nodelab.Lab
-	dir        string
+	dir        string // short: sockets lie in it
 	key, known string // files for ssh
 	results    []result
 }

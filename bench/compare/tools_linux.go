@@ -20,7 +20,7 @@ type job struct {
 	c     *comparison
 	nodes []*nodelab.Node
 	steps int
-	dir   string // short: sockets lie in it
+	dir   string
 }
 
 // started is how a tool is started for a job.
@@ -52,7 +52,7 @@ func tools() []tool {
 		{name: "ssh", what: "a shell loop with one `ssh` for each step, nodes beside each other", start: func(j *job) (started, error) { return j.loop("") }},
 		{name: "master", what: "the same over one shared connection for each node (ControlMaster)",
 			start: func(j *job) (started, error) {
-				return j.loop("-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=" + j.dir + "/%C")
+				return j.loop("-o ControlMaster=auto -o ControlPersist=60 -o ControlPath=" + j.c.dir + "/%C")
 			}},
 	}
 }

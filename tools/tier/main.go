@@ -83,7 +83,7 @@ func tiers() []tier {
 			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/..."),
 		}},
 		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
-			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "20m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/..."),
+			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "20m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./bench/compare/..."),
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),

@@ -133,8 +133,13 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.Wr
 }
 
 func (s *Session) put(ctx context.Context, path string, r io.Reader, o node.WriteOptions) (err error) {
-	if fi, err := os.Stat(path); err == nil && fi.IsDir() {
-		return errIsDir
+	if fi, err := os.Stat(path); err == nil {
+		switch {
+		case fi.IsDir():
+			return errIsDir
+		case !fi.Mode().IsRegular():
+			return errInvalid // a device or a pipe is not replaced by a file
+		}
 	}
 	temp := path + tempSuffix
 	f, err := newTemp(temp)

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"deploy/internal/node"
 )
 
@@ -89,7 +91,26 @@ func dress(f *os.File, path string, o node.WriteOptions) error {
 			return err
 		}
 	}
-	return syscall.Fchmod(int(f.Fd()), mode)
+	if err := syscall.Fchmod(int(f.Fd()), mode); err != nil {
+		return err
+	}
+	return keepLabel(f, path)
+}
+
+// label is where SELinux keeps what a file is for. A file that takes another's place is for the same.
+const label = "security.selinux"
+
+func keepLabel(f *os.File, path string) error {
+	buf := make([]byte, 4096)
+	n, err := unix.Getxattr(path, label, buf)
+	if err != nil {
+		return nil // no file there yet, none with a label, or a file system without labels
+	}
+	err = unix.Fsetxattr(int(f.Fd()), label, buf[:n], 0)
+	if errors.Is(err, syscall.ENOTSUP) {
+		return nil
+	}
+	return err
 }
 
 // place gives the temporary file its name, and has the directory on the disk too.

@@ -24,6 +24,18 @@ func must(t *testing.T, err error) {
 	}
 }
 
+// needsRoot skips a test that root alone can play; in CI that is a failure.
+func needsRoot(t *testing.T) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		return
+	}
+	if os.Getenv("CI") != "" {
+		t.Fatal("needs root")
+	}
+	t.Skip("needs root")
+}
+
 // until waits for something that another process does.
 func until(t *testing.T, what string, done func() bool) {
 	t.Helper()
@@ -201,9 +213,7 @@ func bin(t *testing.T, programs map[string]string) (log string) {
 
 // TestJobBelowSystemd: where systemd is, the job is a unit, and the program's arguments are not on systemd's command line, which it would expand.
 func TestJobBelowSystemd(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // only root's jobs are units
-	}
+	needsRoot(t) // only its jobs are units
 	log := bin(t, map[string]string{"systemctl": "exit 0", "systemd-run": `while [ "$1" != /bin/sh ]; do shift; done; setsid "$@" & exit 0`})
 	state := filepath.Join("/tmp", "deploy-test-"+strconv.Itoa(os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
@@ -228,9 +238,7 @@ func TestJobBelowSystemd(t *testing.T) {
 
 // TestRestart: one restart is asked for, after the answer; one that is under way is what was wanted.
 func TestRestart(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // refused: see TestRestartNeedsRoot
-	}
+	needsRoot(t)
 	for _, tc := range []struct {
 		name, systemctl, scheduled string
 		want                       string
@@ -278,13 +286,9 @@ func TestRestart(t *testing.T) {
 
 // TestFullDisk: there is a hint, and the old file stays.
 func TestFullDisk(t *testing.T) {
-	if os.Geteuid() != 0 {
-		return // only root mounts
-	}
+	needsRoot(t)
 	dir := t.TempDir()
-	if err := syscall.Mount("none", dir, "tmpfs", 0, "size=64k"); err != nil {
-		return // not even root, in a container
-	}
+	must(t, syscall.Mount("none", dir, "tmpfs", 0, "size=64k"))
 	t.Cleanup(func() { must(t, syscall.Unmount(dir, 0)) })
 	s := open(t, Options{})
 	must(t, s.Write(t.Context(), dir+"/f", strings.NewReader("old"), node.WriteOptions{}))
@@ -302,6 +306,22 @@ func TestFullDisk(t *testing.T) {
 	err = s.Write(t.Context(), dir+"/g", strings.NewReader("x"), node.WriteOptions{})
 	if code, _ := node.Code(err); code != int64(syscall.EROFS) || errors.Is(err, node.ErrNotFound) {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestLabelStays: a file that takes another's place is for the same, in the eyes of SELinux.
+func TestLabelStays(t *testing.T) {
+	needsRoot(t)
+	s := open(t, Options{})
+	f := t.TempDir() + "/f"
+	must(t, s.Write(t.Context(), f, strings.NewReader("old"), node.WriteOptions{}))
+	want := "system_u:object_r:net_conf_t:s0\x00"
+	must(t, syscall.Setxattr(f, label, []byte(want), 0))
+	must(t, s.Write(t.Context(), f, strings.NewReader("new"), node.WriteOptions{}))
+	got := make([]byte, 100)
+	n, err := syscall.Getxattr(f, label, got)
+	if err != nil || string(got[:n]) != want {
+		t.Errorf("%q %v", got[:max(n, 0)], err)
 	}
 }
 

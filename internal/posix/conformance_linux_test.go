@@ -193,6 +193,10 @@ func scenarios() []scenario {
 				j.stat(f + "d")
 			}
 			j.query(node.Dir{Path: j.dir}) // no temporary file is left
+			must(j.t, syscall.Mkfifo(f+"ifo", 0o600))
+			j.write(f+"ifo", "x", node.WriteOptions{})
+			j.read(f + "ifo")
+			j.stat(f + "ifo")
 		}},
 		{"owners", func(j *journal) {
 			if os.Getuid() != 0 {

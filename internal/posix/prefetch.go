@@ -15,6 +15,9 @@ import (
 // maxBatch is how long the calls of one batch may be, in bytes: the far end reads the line byte by byte.
 const maxBatch = 32 << 10
 
+// maxAnswer is how long an answer of a batch may say that it is, in bytes.
+const maxAnswer = 1 << 30
+
 // prefetch is an answer that waits for as many askers as wanted it.
 type prefetch struct {
 	plan plan
@@ -143,6 +146,10 @@ func (f *framer) step() bool {
 	outs, err2 := strconv.Atoi(head[3])
 	errs, err3 := strconv.Atoi(head[4])
 	if f.bad = errors.Join(err1, err2, err3); f.bad != nil {
+		return false
+	}
+	if outs < 0 || errs < 0 || outs > maxAnswer || errs > maxAnswer {
+		f.bad = errors.New("an answer of a batch has no such length")
 		return false
 	}
 	if len(data) < end+1+outs+errs {

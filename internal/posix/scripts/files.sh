@@ -142,6 +142,8 @@ target() {
 		esac
 	done
 	if [ -d "$path" ]; then gone "$path" 'Is a directory'; fi
+	# a device or a pipe is not replaced by a file
+	if [ -e "$path" ] && [ ! -f "$path" ]; then gone "$path" 'Invalid argument'; fi
 	place=.
 	case $path in
 	/*/*) place=${path%/*} ;;
@@ -197,10 +199,13 @@ dress_up() {
 	fi
 	if [ -n "$2" ]; then number_of passwd user "$2"; user=$number; fi
 	if [ -n "$3" ]; then number_of group group "$3"; group=$number; fi
+	old=$path
 	path=$temp
 	look || exit 1
 	own "$temp" "$user" "$group" || exit 1
 	chmod "${mode:-644}" "$temp" || exit 1
+	# what SELinux says that the old file is for, the new one is for
+	if [ -d /sys/fs/selinux ] && [ -e "$old" ] && find_program chcon; then chcon --reference="$old" "$temp" 2>/dev/null || :; fi
 }
 
 # file_upload PATH puts stdin into the temporary file and prints its hash.

@@ -20,6 +20,7 @@ type machine struct {
 
 	mu       sync.Mutex
 	verbs    []string
+	raw      []byte       // all that was written to stdin
 	writes   atomic.Int64 // writes to stdin
 	in       *io.PipeWriter
 	inR      *io.PipeReader
@@ -55,7 +56,13 @@ func (m *machine) Stdin() io.WriteCloser                          { return m }
 func (m *machine) Stdout() io.Reader                              { return m.outR }
 func (m *machine) Stderr() io.Reader                              { return m.errR }
 func (m *machine) Wait() (int, error)                             { <-m.exit; return m.code, m.exitErr }
-func (m *machine) Write(p []byte) (int, error)                    { m.writes.Add(1); return m.in.Write(p) }
+func (m *machine) Write(p []byte) (int, error) {
+	m.writes.Add(1)
+	m.mu.Lock()
+	m.raw = append(m.raw, p...)
+	m.mu.Unlock()
+	return m.in.Write(p)
+}
 
 func (m *machine) Kill(context.Context) error {
 	_ = m.inR.CloseWithError(io.ErrClosedPipe)

@@ -1,5 +1,5 @@
 # The two commands of a newcomer are `make demo` and `make test`.
-.PHONY: all build demo test deps bench bench-compare fuzz release docs clean
+.PHONY: all build demo test deps bench bench-compare fuzz release docs powershell-proof clean
 
 all: build
 
@@ -44,6 +44,11 @@ docs:
 	go run ./cmd/deploy rules --markdown > docs/rules.md
 	go run ./cmd/deploy schema site > docs/site.schema.json
 	go run ./cmd/deploy schema playbook > docs/playbook.schema.json
+
+# Tests of the resident script for a machine that has a pwsh and neither Go nor a network; GOOS and GOARCH choose another system.
+# With PWSH=/path/to/pwsh they are run here, too.
+powershell-proof:
+	@./scripts/powershell-proof $(PWSH)
 
 clean:
 	rm -rf bin dist

@@ -59,6 +59,7 @@ var arrows = map[string][]string{
 	"internal/nodelab":     {},            // real nodes, for tests and bench
 	"internal/nodetest":    {"internal/node", "internal/resident"},
 	"internal/pslint":      {},
+	"internal/psproof":     {},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
 	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
 

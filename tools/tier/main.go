@@ -89,7 +89,10 @@ func tiers() []tier {
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),
 		}},
 		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
-			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/..."),
+			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/...", "./internal/psproof/..."),
+		}},
+		{name: "powershell", what: "the resident script in a real pwsh, against recording stubs", maySkip: "there is no pwsh here; make powershell-proof builds a test for a machine that has one", checks: []check{
+			test("-run", "^TestTierPowershell", "-timeout", "20m", "./internal/psproof/..."),
 		}},
 	}
 }

@@ -5,8 +5,10 @@ import (
 	"encoding/base64"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -252,7 +254,7 @@ func TestHarnessTakesWhatIsRight(t *testing.T) {
 	}
 }
 
-// TestHarnessNoticesWhatIsWrong: for every way to be wrong, in every case's last step that can be, the case fails.
+// TestHarnessNoticesWhatIsWrong: for every way to be wrong, in the last step of a case that can be wrong so, the case fails.
 func TestHarnessNoticesWhatIsWrong(t *testing.T) {
 	t.Setenv("PSPROOF_PATIENCE", "5s")
 	all := cases()
@@ -260,10 +262,14 @@ func TestHarnessNoticesWhatIsWrong(t *testing.T) {
 	for i := 0; i < len(calls); i += 15 {
 		all = append(all, calls[i])
 	}
-	for way, can := range ways {
+	for k, way := range slices.Sorted(maps.Keys(ways)) {
+		can := ways[way]
 		t.Run(way, func(t *testing.T) {
 			tried := 0
-			for _, c := range all {
+			for j, c := range all {
+				if (j+k)%4 != 0 && tried > 0 {
+					continue // each way meets a quarter of the cases, and each case a quarter of the ways
+				}
 				at := -1
 				for i, st := range c.steps {
 					if can(st) {
@@ -272,9 +278,6 @@ func TestHarnessNoticesWhatIsWrong(t *testing.T) {
 				}
 				if at < 0 || (way == "no answer" && tried > 0) { // each waits for its patience to end
 					continue
-				}
-				if testing.Short() && tried > 2 {
-					break
 				}
 				tried++
 				if err := parroted(t, c, way, at); err == nil {

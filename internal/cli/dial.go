@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 
 	"deploy/internal/direct"
@@ -56,7 +57,7 @@ func (fl *fleet) session(ctx context.Context, name string) (node.Session, error)
 		return nil, fmt.Errorf("cannot connect to %s: it is not in the inventory", name)
 	}
 	if n.Transport == "local" {
-		return local.Open(ctx, local.Options{Node: name, Credentials: fl.jobs(), Log: fl.log})
+		return local.Open(ctx, local.Options{Node: name, Credentials: fl.jobs(runtime.GOOS == "windows"), Log: fl.log})
 	}
 	conn, err := fl.conn(ctx, n)
 	if err != nil {
@@ -77,11 +78,11 @@ func (fl *fleet) conn(ctx context.Context, n inventory.Node) (transport.Conn, er
 	return d.Dial(ctx, t)
 }
 
-// jobs are the credentials that jobs may run with.
-func (fl *fleet) jobs() map[string]node.Credential {
+// jobs are the credentials that jobs may run with. On Linux root needs no password to be somebody else; on Windows a task needs one.
+func (fl *fleet) jobs(windows bool) map[string]node.Credential {
 	out := map[string]node.Credential{}
 	for name, c := range fl.creds {
-		if !c.password.IsZero() {
+		if c.user != "" && !(windows && c.password.IsZero()) {
 			out[name] = node.Credential{User: c.user, Password: c.password}
 		}
 	}
@@ -97,13 +98,13 @@ func windows(conn transport.Conn) bool {
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
 	if n.Transport == "ssh" && fl.endpoints == nil && !windows(conn) {
-		s, err := posix.Open(ctx, conn, posix.Options{Node: n.Name, Credentials: fl.jobs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
+		s, err := posix.Open(ctx, conn, posix.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 		return s, nil
 	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(), Log: fl.log})
+	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -130,7 +131,7 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 	case fl.app.Programs == nil:
 		return refuse("this program brings none")
 	}
-	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(), Log: fl.log}
+	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(false), Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}

@@ -61,7 +61,7 @@ var arrows = map[string][]string{
 	"internal/pslint":      {},
 	"internal/psproof":     {},
 	"internal/labnode":     {"internal/lab/...", "internal/node", "internal/resident"},
-	"internal/conformance": {"internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
+	"internal/conformance": {"internal/agent", "internal/journal", "internal/lab", "internal/remote", "internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
 
 	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
 	"internal/lab":           {"internal/hint", "internal/lab/...", "internal/secret", "inventory", "internal/node"},

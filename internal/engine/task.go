@@ -32,6 +32,10 @@ func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) er
 		if err := r.settleReboot(ctx, t); err != nil {
 			return err
 		}
+		// a restart has made a new link
+		if err := r.settle(ctx, t.Node); err != nil {
+			return r.failed(ctx, "check", t, err)
+		}
 		if told, err := r.toldLate(t); err != nil {
 			return err
 		} else if told {

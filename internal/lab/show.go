@@ -34,6 +34,9 @@ func Show(dir string) ([]byte, error) {
 	return show(w)
 }
 
+// ShowWorld is Show for a world that no servers stand before. The caller holds its lock.
+func ShowWorld(w *model.World) ([]byte, error) { return show(w) }
+
 func show(w *model.World) ([]byte, error) {
 	raw, err := json.Marshal(w)
 	if err != nil {

@@ -72,9 +72,38 @@ func (s *Session) Restart() (*Session, error) {
 	return New(s.ctx, s.o)
 }
 
+// Again opens another session to the same machine, as a new connection would. A machine that is down is a *node.LinkError.
+func (s *Session) Again() (*Session, error) { return New(s.ctx, s.o) }
+
+// Copy opens a session to the machine's double in a copy of the whole world: what happens there is not seen here.
+func (s *Session) Copy() (*Session, error) {
+	s.o.World.Lock()
+	defer s.o.World.Unlock()
+	w, err := s.o.World.Copy()
+	if err != nil {
+		return nil, err
+	}
+	o := s.o
+	o.World, o.Machine = w, w.Machine(s.o.Machine.Name)
+	return New(s.ctx, o)
+}
+
+// World is what the machine is part of. Take its lock before looking.
+func (s *Session) World() *model.World { return s.o.World }
+
+// now is the clock of the machine. LastBootUpTime has whole seconds and emulated boots are shorter: each must be later than the one before. The
+// caller holds the world's lock.
+func (s *Session) now() time.Time {
+	now, next := time.Now(), s.o.Machine.Booted.Add(time.Second)
+	if now.Before(next) {
+		return next
+	}
+	return now
+}
+
 func (s *Session) newCtx(ctx context.Context) *machine.Ctx {
 	w := s.o.World
-	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Behaviours, User: s.o.User, Network: s.o.Network, Now: time.Now, Print: func(string) {},
+	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Behaviours, User: s.o.User, Network: s.o.Network, Now: s.now, Print: func(string) {},
 		// emulated waiting takes a moment only, so that others get their turn
 		Sleep: func(time.Duration) {
 			w.Unlock()
@@ -102,6 +131,10 @@ func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error)
 		return nil, fmt.Errorf("cannot send %s: %w", r.Verb, err)
 	}
 	s.o.World.Lock()
+	if !s.o.Machine.Powered {
+		s.o.World.Unlock()
+		return nil, &node.LinkError{Node: s.o.Machine.Name, Err: errors.New("the machine is down")}
+	}
 	objects, err := machine.Serve(s.newCtx(ctx), r.Verb, args)
 	s.o.World.Unlock()
 	if err != nil {

@@ -245,7 +245,7 @@ func (a *Agent) told(f wire.Frame, report func(engine.Report) error) (bool, erro
 }
 
 func reportOf(e wire.Event) (engine.Report, error) {
-	r := engine.Report{Task: e.Task, Phase: e.Phase, Run: e.Run, Verb: e.Verb, Err: e.Err.Err(), Outcome: steps.Outcome{Note: e.Note, Warnings: e.Warnings}}
+	r := engine.Report{Task: e.Task, Phase: e.Phase, Run: e.Run, Verb: e.Verb, Err: e.Err.Err(), Outcome: steps.Outcome{Reboot: e.What == wire.EvReboot, Note: e.Note, Warnings: e.Warnings}}
 	if e.Seq > 0 {
 		r.Agent = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
 	}

@@ -241,7 +241,7 @@ func (s *shadow) state() string {
 	return out
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind steps.Kind
 		with map[string]any

@@ -87,7 +87,7 @@ func join() map[string]any {
 }
 
 // The whole story of a cluster, each kind checked, applied, checked, undone and applied again, on every release that the kinds claim.
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
 		s := bench(t, b)
 		rel := s.Facts().Release
@@ -143,7 +143,7 @@ func TestInLab(t *testing.T) {
 
 // On Windows Server 2003 a cluster is formed by hand; the kinds that need no password of a service account shape it, and read
 // what cluster.exe prints.
-func TestInLab2003(t *testing.T) {
+func TestTierConformanceInLab2003(t *testing.T) {
 	b := conformance.NewBench(t, node.WS2003, "en")
 	s := bench(t, b)
 	cred := node.Cmd{As: conformance.Credential}

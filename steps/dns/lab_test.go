@@ -8,7 +8,7 @@ import (
 	"deploy/internal/node"
 )
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"new":     {"zone": "contoso.com", "name": "mbx01", "data": []any{"192.0.2.21", "198.51.100.21"}, "ttl": 600},
 		"ttl":     {"zone": "contoso.com", "name": "NODE1", "data": []any{"10.10.10.10", "192.0.2.11"}, "ttl": 600},

@@ -50,7 +50,7 @@ func old() *nodetest.Machine {
 	return m
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"new":      {"zone": "contoso.com", "name": "mbx01", "data": []any{"192.0.2.21"}, "ttl": 600},
 		"one of 2": {"zone": "contoso.com", "name": "node1", "data": []any{"192.0.2.11"}},

@@ -101,7 +101,7 @@ func (s *stack) play(n node.Session, kind string, with map[string]any) {
 
 const setupPath = `C:\Exchange\setup.com`
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	conformance.InLab(t, releases(), func(t *testing.T, b *conformance.Bench) {
 		s := newStack(t, b)
 		as := conformance.Credential

@@ -43,7 +43,7 @@ func server(codes ...int) *nodetest.Machine {
 	return m
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	m := server()
 	conformance.Run(t, conformance.Case{Kind: kind(), With: map[string]any{"names": []any{"Failover-Clustering", "powershell", "Web-Server"}}, Open: func(*testing.T) node.Session { return m }})
 	if m.Asked("run", "-install PowerShell") != 0 || m.Asked("run", "-remove PowerShell") != 0 {

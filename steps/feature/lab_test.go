@@ -8,7 +8,7 @@ import (
 	"deploy/steps/look"
 )
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"cluster": {"names": []any{"failover-clustering"}},
 		"web":     {"names": []any{"Web-Server", "Web-Metabase", "Web-Lgcy-Mgmt-Console", "Web-Basic-Auth"}},

@@ -11,7 +11,7 @@ import (
 	"deploy/steps"
 )
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind steps.Kind
 		with map[string]any

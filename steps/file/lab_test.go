@@ -11,7 +11,7 @@ import (
 const config = "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <!-- <add key=\"QueueDatabasePath\" value=\"no\"/> -->\r\n" +
 	"  <appSettings>\r\n    <add key=\"QueueDatabasePath\" value=\"C:\\Queue\" />\r\n  </appSettings>\r\n</configuration>\r\n"
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	text := "line\nnext é\n"
 	for name, c := range map[string]struct {
 		kind steps.Kind

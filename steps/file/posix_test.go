@@ -30,7 +30,7 @@ func linux() *nodetest.Machine {
 	return m
 }
 
-func TestLinuxAgainstScript(t *testing.T) {
+func TestTierConformanceLinuxAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind steps.Kind
 		with map[string]any

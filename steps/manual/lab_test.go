@@ -8,7 +8,7 @@ import (
 	"deploy/steps/look"
 )
 
-func TestProbeInLab(t *testing.T) {
+func TestTierConformanceProbeInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		with := map[string]any{
@@ -31,7 +31,7 @@ func TestFeatureProbeInLab(t *testing.T) {
 }
 
 // reg.exe is a program that every release has, so it serves as the user's own.
-func TestCommandInLab(t *testing.T) {
+func TestTierConformanceCommandInLab(t *testing.T) {
 	const key = `HKLM\SOFTWARE\DeployTest`
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		conformance.Run(t, conformance.Case{

@@ -24,7 +24,7 @@ func check(t *testing.T, s steps.Step, r node.Reader) steps.Diff {
 	return d
 }
 
-func TestGate(t *testing.T) {
+func TestTierConformanceGate(t *testing.T) {
 	m := nodetest.New(node.WS2008)
 	m.SetDir(`C:\Reports`)
 	conformance.Run(t, conformance.Case{
@@ -65,7 +65,7 @@ func TestGateWantsANewReport(t *testing.T) {
 	}
 }
 
-func TestProbe(t *testing.T) {
+func TestTierConformanceProbe(t *testing.T) {
 	m := nodetest.New(node.WS2008R2)
 	m.F.ServicePack = 1
 	m.F.Arch = "amd64"
@@ -178,7 +178,7 @@ func command(code *int) *nodetest.Machine {
 	return m
 }
 
-func TestCommand(t *testing.T) {
+func TestTierConformanceCommand(t *testing.T) {
 	for _, as := range []string{"", "admin"} {
 		code := 0
 		m := command(&code)

@@ -13,7 +13,7 @@ import (
 
 const oldHosts = "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost"
 
-func TestHostsAgainstScript(t *testing.T) {
+func TestTierConformanceHostsAgainstScript(t *testing.T) {
 	entry := func(address string, names ...any) map[string]any {
 		return map[string]any{"address": address, "names": names}
 	}

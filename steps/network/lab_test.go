@@ -10,7 +10,7 @@ import (
 )
 
 // The bench's first node has its private card first, on DHCP, and its public card second, at 192.0.2.11/24.
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	cases := []struct {
 		kind steps.Kind
 		with map[string]any
@@ -34,7 +34,7 @@ func TestInLab(t *testing.T) {
 }
 
 // Which card is bound first on delivery is the lab's business; the case takes the other order.
-func TestBindingInLab(t *testing.T) {
+func TestTierConformanceBindingInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		order := []string{conformance.PublicMAC, conformance.PrivateMAC}

@@ -121,7 +121,7 @@ func (d *debian) apt(argv []string) node.Result {
 	return node.Result{Stdout: []byte("NOTE: This is only a simulation!\n" + out.String())}
 }
 
-func TestDebianAgainstScript(t *testing.T) {
+func TestTierConformanceDebianAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		with  map[string]any
 		start func(d *debian)
@@ -267,7 +267,7 @@ func redhat() (*nodetest.Machine, map[string]string) {
 	return m, have
 }
 
-func TestRedHatAgainstScript(t *testing.T) {
+func TestTierConformanceRedHatAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"new":           {"names": []any{"bash", "tmux"}},
 		"other version": {"names": []any{"chrony=4.2"}},

@@ -32,7 +32,7 @@ func machine(code int) *nodetest.Machine {
 	return m
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"msi":             {"path": `D:\tool.MSI`, "product_code": product, "arguments": []any{"ALLUSERS=1"}},
 		"msi as a job":    {"path": `D:\tool.msi`, "product_code": product, "as": "admin"},

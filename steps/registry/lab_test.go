@@ -7,7 +7,7 @@ import (
 	"deploy/internal/node"
 )
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	const tcpip = `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`
 	for name, with := range map[string]map[string]any{
 		"new dword":  {"key": tcpip, "name": "KeepAliveTime", "type": "dword", "data": float64(300000)},

@@ -12,7 +12,7 @@ import (
 
 const key = `HKLM\SOFTWARE\Vendor\Product`
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"new":     {"key": key + `\Sub\Deeper`, "name": "A", "data": "x"},
 		"changed": {"key": key, "name": "number", "type": "dword", "data": float64(2)},

@@ -7,7 +7,7 @@ import (
 	"deploy/internal/node"
 )
 
-func TestInLab(t *testing.T) {
+func TestTierConformanceInLab(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"manual":  {"name": "spooler", "start": "manual"},
 		"delayed": {"name": "Spooler", "start": "delayed"},

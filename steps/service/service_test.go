@@ -57,7 +57,7 @@ func machine() *nodetest.Machine {
 	return m
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
 		"disabled and stopped": {"name": "MSExchangeIS", "start": "disabled", "state": "stopped"},
 		"manual":               {"name": "MSExchangeIS", "start": "manual"},

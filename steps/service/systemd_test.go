@@ -115,7 +115,7 @@ func stopped(file string) *unit {
 	return u
 }
 
-func TestSystemdAgainstScript(t *testing.T) {
+func TestTierConformanceSystemdAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		with map[string]any
 		unit *unit

@@ -11,7 +11,7 @@ func open(b *conformance.Bench, name string) func(t *testing.T) node.Session {
 	return func(t *testing.T) node.Session { return b.Session(t, name) }
 }
 
-func TestDiskInLab(t *testing.T) {
+func TestTierConformanceDiskInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": conformance.DiskA}, Open: open(b, conformance.Node1)})
 		conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": conformance.DiskA, "initialize": false},
@@ -21,7 +21,7 @@ func TestDiskInLab(t *testing.T) {
 	})
 }
 
-func TestVolumeInLab(t *testing.T) {
+func TestTierConformanceVolumeInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		apply(t, &Disk{Serial: conformance.DiskB, Style: "mbr", Initialize: true}, s)

@@ -95,7 +95,7 @@ func machine() *linux {
 	return l
 }
 
-func TestAgainstScript(t *testing.T) {
+func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind  steps.Kind
 		with  map[string]any

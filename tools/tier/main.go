@@ -31,6 +31,7 @@ type check struct {
 type tier struct {
 	name, what string
 	env        []string
+	shared     string // name of a variable that holds an empty directory, in which one check can leave word for the next
 	checks     []check
 	maySkip    string // what it needs that no CI machine has; its skips then fail nothing
 }
@@ -84,6 +85,10 @@ func tiers() []tier {
 		}},
 		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
 			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "20m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./bench/compare/..."),
+		}},
+		{name: "conformance", what: "every kind of step through check, act, check, undo, check, directly and by an agent, with equal journals and machines", shared: "DEPLOY_CONFORMANCE", checks: []check{
+			test("-run", "^TestTierConformance", "-timeout", "40m", "./steps/..."),
+			test("-run", "^TestTierConformance", "-timeout", "1m", "./internal/conformance/..."),
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),
@@ -144,9 +149,19 @@ func main() {
 
 func (t tier) run() count {
 	var sum count
+	env := append(os.Environ(), append(t.env, "DEPLOY_TIER="+t.name)...)
+	if t.shared != "" {
+		dir, err := os.MkdirTemp("", "tier-")
+		if err != nil {
+			fmt.Printf("--- FAIL: %s: %v\n", t.name, err)
+			return count{failed: 1}
+		}
+		defer func() { _ = os.RemoveAll(dir) }()
+		env = append(env, t.shared+"="+dir)
+	}
 	for _, c := range t.checks {
 		cmd := exec.Command(c.argv[0], c.argv[1:]...)
-		cmd.Env = append(os.Environ(), append(t.env, "DEPLOY_TIER="+t.name)...)
+		cmd.Env = env
 		if c.gotest {
 			sum.add(runTests(cmd))
 			continue

@@ -38,7 +38,9 @@ func text(list ...string) []any {
 }
 
 func cases() []played {
-	host := func(address string, names ...string) map[string]any { return map[string]any{"address": address, "names": text(names...)} }
+	host := func(address string, names ...string) map[string]any {
+		return map[string]any{"address": address, "names": text(names...)}
+	}
 	return []played{
 		{name: "file-new", kind: "file", with: map[string]any{"path": "/etc/app.conf", "content": "été\n", "mode": "0640", "owner": "admin", "group": "adm"}},
 		{name: "file-replaced", kind: "file", with: map[string]any{"path": "/etc/app.conf", "content": "b", "mode": "0600"},

@@ -25,7 +25,7 @@ func debian() *nodetest.Machine {
 	return m
 }
 
-func TestProbeOfLinux(t *testing.T) {
+func TestTierConformanceProbeOfLinux(t *testing.T) {
 	for name, c := range map[string]struct {
 		with map[string]any
 		ok   bool
@@ -103,7 +103,7 @@ func TestGateOfLinux(t *testing.T) {
 }
 
 // A command needs nothing but its programs.
-func TestCommandOnLinux(t *testing.T) {
+func TestTierConformanceCommandOnLinux(t *testing.T) {
 	m := debian()
 	m.Programs["/usr/bin/test"] = func([]string) node.Result {
 		if m.Files["/opt/done"] == nil {

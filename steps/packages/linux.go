@@ -82,7 +82,7 @@ func linuxKind() steps.Kind {
 			"It has a name of its own beside package, since that one's wish is a setup program and a proof in the registry.",
 		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
 			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. Configuration files stay.",
-		Proof: "unit-tested on a scripted machine; with apt-get played in a real Debian 12 against a repository of its own; dnf on a scripted machine only",
+		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
 		Sources: []string{"dpkg-query(1)", "apt-get(8)", "apt.conf(5): DPkg::Lock::Timeout", "rpm(8)", "dnf(8)",
 			"needrestart: NEEDRESTART_MODE"},
 		Calls: append(posix.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),

@@ -12,6 +12,9 @@ import (
 	"deploy/internal/local"
 	"deploy/internal/node"
 	"deploy/internal/nodelab"
+	"deploy/internal/posix"
+	"deploy/transport"
+	"deploy/transport/ssh"
 )
 
 func TestMain(m *testing.M) {
@@ -93,21 +96,27 @@ func cases() []played {
 // inner is set in the node, to the case that is played there.
 const inner = "DEPLOY_KINDS_CASE"
 
-// TestTierNodesKinds plays every kind for Linux on a real node: this program runs the conformance suite there, on the session that the
-// agent serves steps over. What undo leaves is held against the node's state before: files with their modes and owners, accounts,
+// TestTierNodesKinds plays every kind for Linux on a real node, in both ways: this program runs the conformance suite in the node, on the
+// session that the agent serves steps over, and then here, on the session over SSH that works without an agent. What undo leaves is held against the node's state before: files with their modes and owners, accounts,
 // units, mounts, settings.
 func TestTierNodesKinds(t *testing.T) {
 	if name := os.Getenv(inner); name != "" {
 		for _, c := range cases() {
 			if c.name == name {
-				play(t, c)
+				s, err := local.Open(t.Context(), local.Options{Node: "node", Agent: true})
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = s.Close() }()
+				play(t, c, s)
 				return
 			}
 		}
 		t.Fatalf("no case %q", name)
 	}
 	nodelab.Tier(t, "nodes")
-	n := nodelab.New(t, nodelab.Options{Systemd: 1}).Node(0)
+	l := nodelab.New(t, nodelab.Options{Systemd: 1})
+	n := l.Node(0)
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)
@@ -135,17 +144,23 @@ func TestTierNodesKinds(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := state(ctx, t, n)
+			unchanged := func(way string) {
+				t.Helper()
+				// a unit that was stopped may need a moment until it is as it was
+				var d string
+				for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(200 * time.Millisecond) {
+					if d = cmp.Diff(before, state(ctx, t, n)); d == "" {
+						return
+					}
+				}
+				t.Fatalf("after undo, %s, the node is not as it was (-before +after):\n%s", way, d)
+			}
 			if out, err := n.Exec(ctx, "env", inner+"="+c.name, "/opt/kinds.test", "-test.run=^TestTierNodesKinds$", "-test.timeout=100s"); err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			// a unit that was stopped may need a moment until it is as it was
-			var d string
-			for start := time.Now(); time.Since(start) < 30*time.Second; time.Sleep(200 * time.Millisecond) {
-				if d = cmp.Diff(before, state(ctx, t, n)); d == "" {
-					return
-				}
-			}
-			t.Errorf("after undo the node is not as it was (-before +after):\n%s", d)
+			unchanged("beside the node")
+			play(t, c, logon(t, l, n))
+			unchanged("from the controller")
 		})
 	}
 	for _, k := range []string{"file", "directory", "template", "service", "packages", "user", "group", "sysctl", "mount", "network.hosts", "command", "probe"} {
@@ -164,18 +179,29 @@ func state(ctx context.Context, t *testing.T, n *nodelab.Node) nodelab.State {
 	return s
 }
 
-// play runs in the node.
-func play(t *testing.T, c played) {
+// logon opens a session without an agent, over SSH.
+func logon(t *testing.T, l *nodelab.Lab, n *nodelab.Node) node.Session {
+	t.Helper()
+	d := ssh.New(ssh.Options{Home: t.TempDir(), Net: l.DialContext})
+	t.Cleanup(func() { _ = d.Close() })
+	c, err := d.Dial(t.Context(), transport.Target{Node: n.Name, Transport: "ssh", Address: n.Addr, Port: 22, User: "root", Timeout: time.Minute,
+		SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()}, KeepAlive: 5 * time.Second}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := posix.Open(t.Context(), c, posix.Options{Node: n.Name})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func play(t *testing.T, c played, s node.Session) {
+	t.Helper()
 	k, ok := Kinds().Get(c.kind)
 	if !ok {
 		t.Fatalf("no kind %s", c.kind)
 	}
-	conformance.Run(t, conformance.Case{Kind: k, With: c.with, Programs: c.programs, OnlyLooks: c.looks, Open: func(t *testing.T) node.Session {
-		s, err := local.Open(t.Context(), local.Options{Node: "node", Agent: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = s.Close() })
-		return s
-	}})
+	conformance.Run(t, conformance.Case{Kind: k, With: c.with, Programs: c.programs, OnlyLooks: c.looks, Open: func(*testing.T) node.Session { return s }})
 }

@@ -49,7 +49,7 @@ func newBaseline(t *testing.T) *baseline {
 		text = strings.Replace(text, old, with, 1)
 	}
 	change("{username: root, key_file: ~/.ssh/id_ed25519, agent: true}", fmt.Sprintf("{username: root, key_file: %s}", b.lab.Key()))
-	change("ssh: {accept_new: true}", "agent: never")
+	change("ssh: {accept_new: true}", "agent: always")
 	for i, n := range b.lab.Nodes() {
 		change(fmt.Sprintf("address: 192.0.2.1%d, roles: [linux]", i+1), fmt.Sprintf("address: %s, roles: [linux], ssh: {fingerprints: ['%s']}", n.Addr, n.Fingerprint()))
 	}
@@ -76,6 +76,7 @@ func (b *baseline) run(t *testing.T, want int, args ...string) string {
 	if code := cmd.ProcessState.ExitCode(); code != want {
 		t.Fatalf("%v ended with code %d, not %d:\n%s", args, code, want, out.String())
 	}
+	t.Logf("deploy %s\n%s", strings.Join(args, " "), out.String())
 	return out.String()
 }
 

@@ -110,16 +110,16 @@ func (r *run) commit(ctx context.Context, seq int64) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	r.mu.Lock()
+	if r.written >= seq || r.broken != nil {
+		defer r.mu.Unlock()
+		if r.written >= seq {
+			return nil
+		}
+		return r.broken
+	}
 	list := r.pending
 	r.pending = nil
-	written, broken := r.written, r.broken
 	r.mu.Unlock()
-	if written >= seq {
-		return nil
-	}
-	if broken != nil {
-		return broken
-	}
 	last, err := r.o.Journal.Append(context.WithoutCancel(ctx), list...)
 	if err == nil && last != list[len(list)-1].Seq {
 		err = fmt.Errorf("somebody else writes to it: entry %d came where %d was due", last, list[len(list)-1].Seq)

@@ -13,11 +13,15 @@ import (
 	"deploy/internal/secret"
 )
 
+// errKilled: the worker's machine has ended under it.
+var errKilled = errors.New("the agent was ended")
+
 // Worker does the work on one machine, for one controller at a time.
 type Worker struct {
 	o     Options
 	ctx   context.Context // of the steps: it outlives every link
-	hands chan struct{}   // one token: whoever has it may look and act
+	stop  context.CancelFunc
+	hands chan struct{} // one token: whoever has it may look and act
 	group sync.WaitGroup
 
 	mu     sync.Mutex
@@ -27,14 +31,32 @@ type Worker struct {
 	doing  string            // the task under way
 	leave  chan struct{}     // closed when a controller said that the agent shall end
 	left   bool
+	killed bool
 }
 
 // NewWorker makes a worker. Steps run until ctx ends.
 func NewWorker(ctx context.Context, o Options) *Worker {
 	o.defaults()
-	w := &Worker{o: o, ctx: ctx, hands: make(chan struct{}, 1), spools: map[string]*spool{}, leave: make(chan struct{}), last: o.Now()}
+	w := &Worker{o: o, hands: make(chan struct{}, 1), spools: map[string]*spool{}, leave: make(chan struct{}), last: o.Now()}
+	w.ctx, w.stop = context.WithCancel(ctx)
 	w.hands <- struct{}{}
 	return w
+}
+
+// Kill ends the worker as the end of its machine would: the link breaks, and from now on nothing is written down or told. It does not wait for the
+// step under way, whose context ends; Close does.
+func (w *Worker) Kill() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.killed = true
+	w.stop()
+	if w.holder != nil {
+		w.holder.end()
+	}
+	for _, s := range w.spools {
+		_ = s.close()
+	}
+	w.spools = map[string]*spool{}
 }
 
 // Close waits for the step under way and closes the records. No controller may be served any more.
@@ -42,6 +64,7 @@ func (w *Worker) Close() error {
 	w.group.Wait()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.stop()
 	var errs []error
 	for _, s := range w.spools {
 		errs = append(errs, s.close())
@@ -51,9 +74,7 @@ func (w *Worker) Close() error {
 }
 
 // Stream is a controller's connection.
-type Stream interface {
-	io.ReadWriteCloser
-}
+type Stream = io.ReadWriteCloser
 
 // Serve talks to one controller until it goes. It returns at once when the link breaks; the step under way goes on.
 func (w *Worker) Serve(s Stream) error {
@@ -81,7 +102,11 @@ func (w *Worker) Serve(s Stream) error {
 		return err
 	}
 	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}), queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1)}
-	if busy := w.hold(a); busy != nil {
+	busy, err := w.hold(a)
+	switch {
+	case err != nil:
+		return err
+	case busy != nil:
 		return conn.Write(wire.TBusy, busy)
 	}
 	defer w.release(a)
@@ -89,18 +114,21 @@ func (w *Worker) Serve(s Stream) error {
 }
 
 // hold makes a the holder, or says who is. Who comes again takes the place of their own broken link.
-func (w *Worker) hold(a *attachment) *wire.Busy {
+func (w *Worker) hold(a *attachment) (*wire.Busy, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if w.killed {
+		return nil, errKilled
+	}
 	if h := w.holder; h != nil {
 		if h.hello.Who != a.hello.Who {
-			return &wire.Busy{Who: h.hello.Who, Since: h.since, Doing: w.doing}
+			return &wire.Busy{Who: h.hello.Who, Since: h.since, Doing: w.doing}, nil
 		}
 		// the same process comes again: its earlier link is broken, and only this side has not noticed
 		h.end()
 	}
 	w.holder = a
-	return nil
+	return nil, nil
 }
 
 func (w *Worker) release(a *attachment) {
@@ -134,6 +162,9 @@ func (w *Worker) spool(site, journal string) (*spool, error) {
 	defer w.mu.Unlock()
 	if s := w.spools[journal]; s != nil {
 		return s, nil
+	}
+	if w.killed {
+		return nil, errKilled
 	}
 	s, err := openSpool(w.o.Root, site, journal)
 	if err != nil {

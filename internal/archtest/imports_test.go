@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"transport/...": {"internal/hint", "internal/node", "internal/proctree", "internal/secret", "transport"},
 
 	// what serves them
-	"internal/cli": {"internal/agent/wire", "internal/agentcmd", "internal/local", "internal/posix", "internal/remote", "internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
+	"internal/cli": {"internal/agent", "internal/agent/wire", "internal/agentcmd", "internal/local", "internal/posix", "internal/remote", "internal/direct", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
 		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
 	"internal/direct":      {"internal/hint", "internal/node", "internal/resident", "internal/secret", "internal/winargs", "transport"},
 	"internal/engine":      {"internal/nearest", "internal/hint", "internal/journal", "internal/node", "internal/perform", "steps"},
@@ -64,7 +64,7 @@ var arrows = map[string][]string{
 	"internal/conformance": {"internal/agent", "internal/journal", "internal/lab", "internal/remote", "internal/lab/...", "internal/labnode", "internal/node", "internal/nodetest", "internal/resident", "steps", "inventory", "internal/engine"},
 
 	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
-	"internal/lab":           {"internal/hint", "internal/lab/...", "internal/secret", "inventory", "internal/node"},
+	"internal/lab":           {"internal/hint", "internal/labnode", "internal/lab/...", "internal/secret", "inventory", "internal/node"},
 	"internal/lab/model":     {"internal/node"},
 	"internal/lab/machine":   {"internal/lab/model", "internal/node", "internal/resident", "inventory"},
 	"internal/lab/failover":  {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/resident"},

@@ -86,6 +86,10 @@ func (a *App) startLab(ctx context.Context, l *loaded, creds map[string]credenti
 	for _, c := range creds {
 		config.Accounts = append(config.Accounts, lab.Account{User: c.user, Password: c.password})
 	}
+	var err error
+	if config.Agent, err = a.LabAgent(config.Dir); err != nil {
+		return nil, err
+	}
 	return lab.Start(ctx, config)
 }
 

@@ -36,6 +36,9 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 	if err != nil {
 		return nil, err
 	}
+	if fl.isWindows(n, conn) {
+		return fl.dialWindows(ctx, n, conn)
+	}
 	a, why, err := fl.agent(ctx, n, conn)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
@@ -46,6 +49,22 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 	s, err := fl.over(ctx, n, conn)
 	if err != nil {
 		return nil, err
+	}
+	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
+}
+
+// dialWindows opens a session first: it can tell whether the machine can carry an agent, it places one, and it is the way to work where there is none.
+func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn) (engine.Executor, error) {
+	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	a, why, err := fl.agentOnWindows(ctx, n, conn, s)
+	switch {
+	case err != nil:
+		return nil, errors.Join(err, s.Close())
+	case a != nil:
+		return a, nil
 	}
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
 }
@@ -89,15 +108,16 @@ func (fl *fleet) jobs(windows bool) map[string]node.Credential {
 	return out
 }
 
-// windows says that the machine behind an SSH connection is known to be Windows, by how its server calls itself.
-func windows(conn transport.Conn) bool {
+// isWindows says that the machine behind a connection is known to be Windows: by the transport, by how its SSH server calls itself, or because the lab
+// has no others.
+func (fl *fleet) isWindows(n inventory.Node, conn transport.Conn) bool {
 	v, ok := conn.(interface{ ServerVersion() string })
-	return ok && strings.Contains(v.ServerVersion(), "Windows")
+	return n.Transport != "ssh" || fl.endpoints != nil || ok && strings.Contains(v.ServerVersion(), "Windows")
 }
 
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
-	if n.Transport == "ssh" && fl.endpoints == nil && !windows(conn) {
+	if !fl.isWindows(n, conn) {
 		s, err := posix.Open(ctx, conn, posix.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -111,33 +131,62 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 	return s, nil
 }
 
-// agent starts an agent beside the node. Where there can be none, why says so. conn stays the caller's unless an agent came.
+// agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
 func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn) (a *remote.Agent, why string, err error) {
-	refuse := func(why string) (*remote.Agent, string, error) {
-		if n.Agent == "always" {
-			return nil, "", hint.Wrap(fmt.Errorf("cannot work on %s: the site wants an agent there, and %s", n.Name, why), "write agent: auto to let steps run from here")
-		}
-		return nil, why, nil
+	if why := fl.unwanted(n); why != "" {
+		return refused(n, why)
 	}
+	a, err = remote.Start(ctx, conn, fl.launch(n, false))
+	if errors.Is(err, remote.ErrCannotPlace) {
+		return refused(n, err.Error())
+	}
+	return a, "", err
+}
+
+// agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
+func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session) (a *remote.Agent, why string, err error) {
+	if why := fl.unwanted(n); why != "" {
+		return refused(n, why)
+	}
+	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true))
+	if errors.Is(err, remote.ErrCannotPlace) {
+		return refused(n, err.Error())
+	}
+	return a, "", err
+}
+
+// unwanted says why no agent is to be tried on the node; "" when one is.
+func (fl *fleet) unwanted(n inventory.Node) string {
 	switch {
 	case n.Agent == "never":
-		return nil, "the site wants no agent there", nil
-	case fl.endpoints != nil:
-		return refuse("the lab's machines carry none")
-	case n.Transport != "ssh":
-		return refuse("over " + n.Transport + " none can be placed")
-	case windows(conn):
-		return refuse("on Windows none can be placed over ssh")
-	case fl.app.Programs == nil:
-		return refuse("this program brings none")
+		return "the site wants no agent there"
+	case fl.programs() == nil:
+		return "this program brings none"
 	}
-	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(false), Log: fl.log}
+	return ""
+}
+
+// refused is the answer where there is no agent: a reason for the plan, or an error where the site wants one always.
+func refused(n inventory.Node, why string) (*remote.Agent, string, error) {
+	if n.Agent == "always" {
+		return nil, "", hint.Wrap(fmt.Errorf("cannot work on %s: the site wants an agent there, and %s", n.Name, why), "write agent: auto to let steps run from here")
+	}
+	return nil, why, nil
+}
+
+// programs are the agents' programs for the site's nodes.
+func (fl *fleet) programs() *remote.Programs {
+	if fl.endpoints != nil {
+		return labPrograms(fl.l.labDir())
+	}
+	return fl.app.Programs
+}
+
+// launch says how an agent comes to a node.
+func (fl *fleet) launch(n inventory.Node, windows bool) remote.Launch {
+	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}
-	a, err = remote.Start(ctx, conn, remote.Launch{Options: o, Programs: fl.app.Programs, Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password})
-	if errors.Is(err, remote.ErrCannotPlace) {
-		return refuse(err.Error())
-	}
-	return a, "", err
+	return remote.Launch{Options: o, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
 }

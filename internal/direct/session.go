@@ -383,7 +383,12 @@ func (s *Session) drain() {
 }
 
 // Close asks the process to leave, ends it when it does not within five seconds (one when it is busy), and closes the connection.
-func (s *Session) Close() error {
+func (s *Session) Close() error { return s.end(s.conn.Close) }
+
+// Leave is Close for a connection that somebody else goes on with: it stays open.
+func (s *Session) Leave() error { return s.end(func() error { return nil }) }
+
+func (s *Session) end(closeConn func() error) error {
 	var err error
 	s.once.Do(func() {
 		s.mu.Lock()
@@ -407,7 +412,7 @@ func (s *Session) Close() error {
 			err = nil // it is gone, which is what was wanted
 		default:
 		}
-		if e := s.conn.Close(); err == nil {
+		if e := closeConn(); err == nil {
 			err = e
 		}
 		s.group.Wait()

@@ -28,6 +28,7 @@ type host struct {
 	gates    []*gate
 	endpoint Endpoint
 	requests atomic.Int64
+	worker   worker
 }
 
 // errDown is what a request meets on a machine that went down before it: ERROR_SHUTDOWN_IN_PROGRESS. Its client never sees it,
@@ -144,6 +145,7 @@ func (h *host) set(up bool) {
 	}
 	if !up {
 		h.winrm.Restart()
+		h.endAgent()
 	}
 }
 

@@ -35,6 +35,8 @@ type Config struct {
 	Latency  time.Duration // added to every request
 	// Behaviours are what machines can do; nil is everything there is.
 	Behaviours *machine.Behaviours
+	// Agent is the agent that may work on machines new enough for it; nil: none is known there.
+	Agent *Agent
 	// Speed is how much faster emulated waiting goes than the clock; 0 means 100. Longest is the longest that one wait really
 	// takes, a restart's boot for one; 0 means 300 ms. The clock itself is never moved.
 	Speed   float64
@@ -242,6 +244,7 @@ func (l *Lab) Close() error {
 		l.cancel()
 		for _, h := range l.hosts {
 			h.close()
+			h.endAgent()
 		}
 		l.wg.Wait()
 		if l.store != nil {

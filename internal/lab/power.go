@@ -13,6 +13,9 @@ func (l *Lab) withPower(b *machine.Behaviours) *machine.Behaviours {
 	if b == nil {
 		b = everything()
 	}
+	if l.cfg.Agent != nil {
+		b = (&machine.Behaviours{}).Add(b).Add(l.programs())
+	}
 	c := *b
 	c.OnDown = append(append([]func(*machine.Ctx){}, b.OnDown...), func(c *machine.Ctx) {
 		if h := l.hosts[strings.ToLower(c.M.Name)]; h != nil {

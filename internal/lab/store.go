@@ -208,5 +208,8 @@ func Reset(dir string) error {
 			return fmt.Errorf("cannot reset the lab: %w", err)
 		}
 	}
+	if err := os.RemoveAll(filepath.Join(dir, agentDir)); err != nil {
+		return fmt.Errorf("cannot reset the lab: %w", err)
+	}
 	return nil
 }

@@ -31,6 +31,8 @@ type Options struct {
 	User        string // DOMAIN\name; "" is the machine's Administrator
 	Network     bool   // a network logon, which has no second hop
 	Credentials map[string]Credential
+	// Serve carries a request to the machine. nil does it in this process, with World and Machine alone.
+	Serve func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error)
 }
 
 // Session is a session on the machine. It holds the world's lock only while a request runs. Background work of the machine
@@ -49,6 +51,9 @@ func New(ctx context.Context, o Options) (*Session, error) {
 		o.User = o.Machine.Name + `\Administrator`
 	}
 	s := &Session{o: o, ctx: ctx}
+	if s.o.Serve == nil {
+		s.o.Serve = s.here
+	}
 	rows, err := s.serve(ctx, node.Request{Verb: "facts", Args: map[string]any{}})
 	if err != nil {
 		return nil, err
@@ -69,11 +74,18 @@ func (s *Session) Restart() (*Session, error) {
 	s.o.World.Lock()
 	machine.Restart(s.newCtx(s.ctx))
 	s.o.World.Unlock()
-	return New(s.ctx, s.o)
+	return s.Again()
 }
 
 // Again opens another session to the same machine, as a new connection would. A machine that is down is a *node.LinkError.
-func (s *Session) Again() (*Session, error) { return New(s.ctx, s.o) }
+func (s *Session) Again() (*Session, error) { return s.another(s.o.World) }
+
+// another opens a session like this one in a world that has the same machine.
+func (s *Session) another(w *model.World) (*Session, error) {
+	o := s.o
+	o.World, o.Machine, o.Serve = w, w.Machine(s.o.Machine.Name), nil
+	return New(s.ctx, o)
+}
 
 // Copy opens a session to the machine's double in a copy of the whole world: what happens there is not seen here.
 func (s *Session) Copy() (*Session, error) {
@@ -83,9 +95,7 @@ func (s *Session) Copy() (*Session, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := s.o
-	o.World, o.Machine = w, w.Machine(s.o.Machine.Name)
-	return New(s.ctx, o)
+	return s.another(w)
 }
 
 // World is what the machine is part of. Take its lock before looking.
@@ -130,13 +140,7 @@ func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot send %s: %w", r.Verb, err)
 	}
-	s.o.World.Lock()
-	if !s.o.Machine.Powered {
-		s.o.World.Unlock()
-		return nil, &node.LinkError{Node: s.o.Machine.Name, Err: errors.New("the machine is down")}
-	}
-	objects, err := machine.Serve(s.newCtx(ctx), r.Verb, args)
-	s.o.World.Unlock()
+	objects, err := s.o.Serve(ctx, r.Verb, args)
 	if err != nil {
 		return nil, refusal(r, err)
 	}
@@ -149,6 +153,16 @@ func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error)
 		rows = append(rows, node.Row(row))
 	}
 	return rows, nil
+}
+
+// here carries out a request in this process.
+func (s *Session) here(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error) {
+	s.o.World.Lock()
+	defer s.o.World.Unlock()
+	if !s.o.Machine.Powered {
+		return nil, &node.LinkError{Node: s.o.Machine.Name, Err: errors.New("the machine is down")}
+	}
+	return machine.Serve(s.newCtx(ctx), verb, args)
 }
 
 // overWire encodes and decodes, so that the far side sees only what the codec carries.

@@ -66,6 +66,9 @@ func runCommand(ctx context.Context, p Process, h Host, line string) int {
 	if err1 != nil || err2 != nil {
 		return exitKilled
 	}
+	if res.Goes != nil {
+		return res.Goes(ctx, p.Stdin, p.Stdout, p.Stderr)
+	}
 	return res.Code
 }
 

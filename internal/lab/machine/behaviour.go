@@ -8,6 +8,7 @@ package machine
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"deploy/internal/lab/model"
@@ -48,6 +49,9 @@ type Result struct {
 	Code   int
 	Stdout string
 	Stderr string
+	// Goes is set by a program that goes on talking with whoever started it. It is called without the world's lock, with the caller's streams,
+	// after Stdout and Stderr were written; its result is the exit code. A program that is started without streams of its own cannot go on.
+	Goes func(ctx context.Context, in io.Reader, out, errOut io.Writer) int
 }
 
 // Tool emulates one program. argv[0] is its name as called.

@@ -40,6 +40,11 @@ func deliverRegistry(m *model.Machine, v version) {
 	}
 	put(r, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`, "", "", nil)
 	put(r, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion`, "ProgramFilesDir", "string", `C:\Program Files`)
+	common := `C:\ProgramData`
+	if !m.Release.AtLeast(node.WS2008) {
+		common = `C:\Documents and Settings\All Users\Application Data`
+	}
+	put(r, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders`, "Common AppData", "string", common)
 	put(r, `HKLM\SOFTWARE\Microsoft\PowerShell\1\PowerShellEngine`, "PowerShellVersion", "string", "2.0")
 	if v.powershell != "2.0" {
 		put(r, `HKLM\SOFTWARE\Microsoft\PowerShell\3\PowerShellEngine`, "PowerShellVersion", "string", v.powershell)

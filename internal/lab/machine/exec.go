@@ -120,6 +120,9 @@ func verbRun(c *Ctx, args map[string]any) ([]Object, error) {
 	n.Print = func(text string) { printed.WriteString(text) }
 	began := c.Now()
 	res := Exec(&n, argv, stdin)
+	if res.Goes != nil {
+		return nil, unsupported("%s wants to talk, and here nobody listens", argv[0])
+	}
 	if limit, ok := ArgInt(args, "timeout"); ok && limit > 0 && c.Now().Sub(began).Milliseconds() > limit {
 		return nil, &Fail{Code: 1460, ID: "deploy.Timeout", Text: "the program did not end in time and was stopped"}
 	}

@@ -95,6 +95,10 @@ func (s *shell) line(line string, stdin []byte) Result {
 		}
 		all.Stdout += r.Stdout
 		all.Stderr += r.Stderr
+		if r.Goes != nil {
+			all.Goes = r.Goes
+			break // it has the line's streams now: what would come after it is not emulated
+		}
 	}
 	all.Code = s.code
 	return all

@@ -58,7 +58,7 @@ func icaclsEnd(c *Ctx, ok, bad int) Result {
 	return r
 }
 
-// icaclsTool lists, grants (/grant, /grant:r), removes (/remove) and switches inheritance (/inheritance:).
+// icaclsTool lists, grants (/grant, /grant:r), removes (/remove), switches inheritance (/inheritance:) and sets the owner of one path (/setowner).
 func icaclsTool(c *Ctx, argv []string, _ []byte) Result {
 	if len(argv) < 2 {
 		return Result{Code: errInvalidParameter}
@@ -76,7 +76,7 @@ func icaclsTool(c *Ctx, argv []string, _ []byte) Result {
 		return icaclsEnd(c, 0, 1)
 	}
 	aces, protected := ownACEs(f)
-	changed := false
+	changed, owned := false, false
 	for i := 2; i < len(argv); i++ {
 		low := strings.ToLower(argv[i])
 		switch {
@@ -106,6 +106,16 @@ func icaclsTool(c *Ctx, argv []string, _ []byte) Result {
 				sid, _ := accountSID(c, argv[i])
 				aces, changed = without(aces, sid), true
 			}
+		case low == "/setowner" && i+1 < len(argv):
+			i++
+			sid, known := accountSID(c, argv[i])
+			if !known {
+				r := icaclsEnd(c, 0, 1)
+				r.Code = 1332 // ERROR_NONE_MAPPED
+				return r
+			}
+			f.Owner = sid
+			owned = true
 		case strings.HasPrefix(low, "/inheritance:"):
 			changed = true
 			switch low[len("/inheritance:"):] {
@@ -125,6 +135,9 @@ func icaclsTool(c *Ctx, argv []string, _ []byte) Result {
 		default:
 			return Result{Code: errInvalidParameter, Stderr: c.Text(errInvalidParameter) + "\r\n"}
 		}
+	}
+	if owned && !changed {
+		return icaclsEnd(c, 1, 0)
 	}
 	if !changed {
 		r := icaclsEnd(c, 1, 0)

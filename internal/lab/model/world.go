@@ -111,7 +111,8 @@ type File struct {
 	Dir      bool      `json:"dir,omitempty"`
 	Data     []byte    `json:"data,omitempty"`
 	Modified time.Time `json:"modified"`
-	SDDL     string    `json:"sddl,omitempty"` // "" inherits
+	SDDL     string    `json:"sddl,omitempty"`  // "" inherits
+	Owner    string    `json:"owner,omitempty"` // SID, or its two letters in SDDL; "" is whoever made it
 	ReadOnly bool      `json:"readonly,omitempty"`
 	// Volatile files are logs and reports: they say when something was done and are no part of the state that runs are compared by.
 	Volatile bool `json:"volatile,omitempty"`

@@ -47,7 +47,7 @@ var arrows = map[string][]string{
 	"internal/posix":       {"internal/hint", "internal/linux", "internal/node", "internal/secret", "transport"},
 	"internal/rules":       {"internal/yamlx"},
 	"internal/secret":      {"internal/hint"},
-	"internal/view":        {"internal/engine", "internal/hint", "internal/journal", "internal/rules", "steps"},
+	"internal/view":        {"internal/engine", "internal/hint", "internal/journal", "internal/node", "internal/rules", "steps"},
 	"internal/winapi":      {"internal/node", "internal/resident", "internal/winargs"},
 	"internal/winargs":     {},
 	"internal/yamlx":       {"internal/hint", "internal/nearest"},

@@ -1,12 +1,14 @@
 package view
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 
 	"deploy/internal/engine"
+	"deploy/internal/node"
 	"deploy/steps"
 )
 
@@ -15,7 +17,7 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	paint := painter{o.Color}
 	fmt.Fprintf(w, "plan for site %s, playbook %s\n\n", paint.bold(p.Site), p.Playbook)
 	for _, n := range p.Nodes {
-		fmt.Fprintf(w, "  %-16s windows %s (%s), PowerShell %s, %s%s\n", n.Name, n.Facts.Release, n.Facts.Version, n.Facts.PowerShell, n.Mode, dash(n.Why))
+		fmt.Fprintf(w, "  %-16s %s, %s%s\n", n.Name, systemOf(n.Facts), n.Mode, dash(n.Why))
 	}
 	final := finals(p)
 	for _, ph := range p.Phases {
@@ -229,4 +231,16 @@ func mdNotes(w io.Writer, title string, list []engine.PlanNote) {
 
 func mdCell(s string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(s)
+}
+
+// systemOf tells a node's system in the words of its people: "debian 12 (amd64)", "windows 2008 (6.0.6002), PowerShell 2.0".
+func systemOf(f node.Facts) string {
+	if f.OS != "windows" {
+		return fmt.Sprintf("%s %s (%s)", cmp.Or(f.Distro, f.OS), f.Version, f.Arch)
+	}
+	s := fmt.Sprintf("windows %s (%s)", f.Release, f.Version)
+	if f.PowerShell != "" {
+		s += ", PowerShell " + f.PowerShell
+	}
+	return s
 }

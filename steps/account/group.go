@@ -87,11 +87,11 @@ func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	d := steps.Diff{Before: steps.MustJSON(g), Via: "groupmod"}
 	switch {
 	case s.Absent && g.Found:
-		d.Action, d.Changes = steps.Delete, []steps.Change{{Attr: "group " + s.Name, From: g.GID, To: nil}}
+		d.Action, d.Via, d.Changes = steps.Delete, "groupdel", []steps.Change{{Attr: "group " + s.Name, From: g.GID, To: nil}}
 	case s.Absent:
 		return steps.NoChange(), nil
 	case !g.Found:
-		d.Action, d.Changes = steps.Create, []steps.Change{{Attr: "group " + s.Name, From: nil, To: "there"}}
+		d.Action, d.Via, d.Changes = steps.Create, "groupadd", []steps.Change{{Attr: "group " + s.Name, From: nil, To: "there"}}
 		if s.GID != nil {
 			d.Changes = append(d.Changes, steps.Change{Attr: "gid", From: nil, To: *s.GID})
 		}

@@ -15,6 +15,7 @@ import (
 
 	"deploy/internal/engine"
 	"deploy/internal/journal"
+	"deploy/internal/node"
 	"deploy/steps"
 )
 
@@ -225,7 +226,9 @@ func plan() *engine.Plan {
 	gate := task("gate", steps.Diff{Action: steps.Run})
 	gate.Tasks[0].Gate = &steps.Gate{Title: "Look at the cable"}
 	return &engine.Plan{
-		Site: "s", Playbook: "pb", Nodes: []engine.PlanNode{{Name: "n1", Mode: "direct", Why: "steps run from here"}},
+		Site: "s", Playbook: "pb", Nodes: []engine.PlanNode{
+			{Name: "n1", Mode: "direct", Why: "steps run from here", Facts: node.Facts{OS: "windows", Release: node.WS2008, Version: "6.0.6002", PowerShell: "2.0"}},
+			{Name: "n2", Mode: "agent", Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
 		Phases: []engine.PlanPhase{{ID: "p", Title: "Phase", Steps: []engine.PlanStep{
 			task("new", steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: "a|b", To: "x"}}}),
 			task("restart", steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "a", From: 1, To: 2}}, Effects: steps.Effects{Reboot: true, Interrupts: "mail", Failover: true}}),

@@ -17,6 +17,8 @@ namespace DeployStub
         public static string Show(object o)
         {
             if (o == null) return "null";
+            // what PowerShell wraps for itself is shown as what it is
+            if (o.GetType().FullName == "System.Management.Automation.PSObject") o = o.GetType().GetProperty("BaseObject").GetValue(o, null);
             if (o is string) return "s:" + B64((string)o);
             if (o is Array)
             {

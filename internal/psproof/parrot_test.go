@@ -279,7 +279,9 @@ func TestHarnessNoticesWhatIsWrong(t *testing.T) {
 				if at < 0 || (way == "no answer" && tried > 0) { // each waits for its patience to end
 					continue
 				}
-				tried++
+				if tried++; testing.Short() && tried > 2 {
+					break
+				}
 				if err := parroted(t, c, way, at); err == nil {
 					t.Errorf("%s passes with %s in step %d", c.name, way, at)
 				}

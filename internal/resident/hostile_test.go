@@ -52,6 +52,9 @@ var (
 // Every value comes back as it was, and on its way nothing but the alphabet of base64 and the codec's marks is seen.
 func TestHostileValues(t *testing.T) {
 	for name, v := range hostile() {
+		if testing.Short() && len(v) > 1<<19 {
+			continue // there is one thread only: the race detector has nothing to see in a megabyte
+		}
 		t.Run(name, func(t *testing.T) {
 			for _, value := range []any{v, []byte(v), []any{v, v}, map[string]any{"plain": v, v: "plain"}, map[string]any{"deep": []any{map[string]any{v: []any{[]byte(v)}}}}} {
 				buf, err := AppendFrame(nil, "n0", Frame{ID: 7, Kind: KindRequest, Value: value})

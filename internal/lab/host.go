@@ -272,8 +272,9 @@ func onlyReads(verb string, args map[string]any) bool {
 		return true
 	case "file.put":
 		// a piece of a temporary file stays in the machine's cache until the file is committed: a lab that is killed before
-		// has lost it, as a machine without power would
-		return true
+		// has lost it, as a machine without power would. SFTP writes to a file's own name and commits nothing.
+		path, _ := args["path"].(string)
+		return strings.HasSuffix(path, ".deploy.tmp")
 	case "cmdlet":
 		name, _ := args["name"].(string)
 		return strings.HasPrefix(strings.ToLower(name), "get-")

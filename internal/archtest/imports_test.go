@@ -16,7 +16,7 @@ var arrows = map[string][]string{
 	"cmd/deploy": {"internal/agentcmd", "internal/cli", "internal/remote", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
 	"bench":      {},
 	"bench/...":  {"internal/nodelab"},
-	"tools/...":  {},
+	"tools/...":  {"internal/winelab"},
 
 	// the user's own layout
 	"inventory":     {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
@@ -48,6 +48,8 @@ var arrows = map[string][]string{
 	"internal/rules":       {"internal/yamlx"},
 	"internal/secret":      {"internal/hint"},
 	"internal/view":        {"internal/engine", "internal/hint", "internal/journal", "internal/node", "internal/rules", "steps"},
+	"internal/winelab":     {}, // Windows programs under Wine, for tests
+	"internal/winelab/...": {},
 	"internal/winapi":      {"internal/node", "internal/resident", "internal/winargs"},
 	"internal/winargs":     {},
 	"internal/yamlx":       {"internal/hint", "internal/nearest"},

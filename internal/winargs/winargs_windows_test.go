@@ -85,13 +85,15 @@ func TestMixedBatchArguments(t *testing.T) {
 	r := rand.New(rand.NewPCG(seed, 2))
 	dir := t.TempDir()
 	file := batchFile(t, dir)
-	for sent := 0; sent < 100; {
-		a := mixed(r)
-		if _, err := CommandLine([]string{file, a}); err != nil {
-			continue
+	for range 10 {
+		var args []string
+		for len(args) < 10 {
+			a := mixed(r)
+			if _, err := CommandLine([]string{file, a}); err == nil {
+				args = append(args, a)
+			}
 		}
-		sent++
-		runBatch(t, file, a)
+		runBatch(t, file, args...)
 	}
 }
 
@@ -118,8 +120,8 @@ func TestArgumentsArrive(t *testing.T) {
 	}
 }
 
-// batch writes what its first argument is, between marks, to a file that stands beside it, and makes no second program of it.
-const batch = "@echo off\r\n>>\"%~dp0out.txt\" echo [%~1]\r\n"
+// batch writes each of its arguments up to the last, which is "end", between marks to a file that stands beside it.
+const batch = "@echo off\r\n:next\r\n>>\"%~dp0out.txt\" echo [%~1]\r\nshift\r\nif not \"%~1\"==\"end\" goto next\r\n"
 
 // FuzzBatchArgument: an argument that is let through to a batch file arrives as it is, and nothing else is run. What cmd.exe would act
 // on is refused, so that is the other half of the proof.
@@ -144,9 +146,9 @@ func batchFile(t testing.TB, dir string) string {
 	return file
 }
 
-func runBatch(t *testing.T, file, a string) {
-	line, err := CommandLine([]string{file, a})
-	if err != nil || !utf8.ValidString(a) {
+func runBatch(t *testing.T, file string, args ...string) {
+	line, err := CommandLine(append(append([]string{file}, args...), "end"))
+	if err != nil || !utf8.ValidString(strings.Join(args, "")) {
 		return
 	}
 	dir := filepath.Dir(file)
@@ -156,18 +158,24 @@ func runBatch(t *testing.T, file, a string) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{CmdLine: line}
 	said, err := cmd.CombinedOutput()
 	if err != nil || len(bytes.TrimSpace(said)) > 0 {
-		t.Errorf("%q: %v, it said %q", a, err, said)
+		t.Errorf("%q: %v, it said %q", args, err, said)
 	}
-	got, err := os.ReadFile(out)
+	b, err := os.ReadFile(out)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := "[" + a + "]\r\n"; plain(a) && string(got) != want {
-		t.Errorf("%q arrived as %q by way of %s", a, got, line)
+	got := strings.Split(strings.TrimSuffix(string(b), "\r\n"), "\r\n")
+	if len(got) != len(args) {
+		t.Fatalf("%q became %q by way of %s", args, got, line)
+	}
+	for i, a := range args {
+		if want := "[" + a + "]"; plain(a) && got[i] != want {
+			t.Errorf("%q arrived as %q by way of %s", a, got[i], line)
+		}
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {
-		t.Errorf("%q made %v, %v", a, entries, err)
+		t.Errorf("%q made %v, %v", args, entries, err)
 	}
 }
 

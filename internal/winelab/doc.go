@@ -10,3 +10,11 @@ package winelab
 
 // LoudCode is the exit code of the programs that stand over those which Wine only pretends to have.
 const LoudCode = 97
+
+// The Windows Installer package that lies on every prefix, what it is, and what it leaves.
+const (
+	ProductPath = `C:\media\product.msi`
+	ProductCode = "{8E5233E1-7495-44FB-8DEB-4BE906D59619}"
+	ProductFile = `C:\Program Files\Deploy test product\readme.txt`
+	ProductKey  = `HKLM\SOFTWARE\Deploy test product` // its value Version is 1.2.3
+)

@@ -28,7 +28,7 @@ func Tier(t testing.TB) {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for namespaces and a changed root")
 	}
-	for _, p := range []string{"mmdebstrap", "unshare", "nsenter", "chroot"} {
+	for _, p := range []string{"mmdebstrap", "unshare", "nsenter", "chroot", "wixl"} {
 		if _, err := exec.LookPath(p); err != nil {
 			t.Skip("needs " + p + ": run scripts/test-deps")
 		}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	_ "embed"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -44,6 +46,9 @@ $w reg add 'HKLM\Software\Microsoft\Windows NT\CurrentVersion' /v ProductName /d
 test -s /wine/system.reg
 `
 
+//go:embed data/product.wxs
+var product []byte
+
 // base is what every use stands on.
 type base struct {
 	tree   string // root of the Debian tree
@@ -72,7 +77,7 @@ func prepare(ctx context.Context, cache string) (base, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTime)
 	defer cancel()
 	treeName := "tree-" + digest(suite, mirror, finishTree)
-	b := base{tree: filepath.Join(cache, treeName), prefix: filepath.Join(cache, "prefix-"+digest(treeName, makePrefix))}
+	b := base{tree: filepath.Join(cache, treeName), prefix: filepath.Join(cache, "prefix-"+digest(treeName, makePrefix, string(product)))}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return b, err
 	}
@@ -129,7 +134,32 @@ func buildPrefix(ctx context.Context, tree, temp string) error {
 		return err
 	}
 	v := view{base: base{tree: tree}, prefix: temp}
-	return runQuietly(v.command(ctx, "/", nil, "/bin/sh", "-c", makePrefix))
+	if err := runQuietly(v.command(ctx, "/", nil, "/bin/sh", "-c", makePrefix)); err != nil {
+		return err
+	}
+	return buildProduct(ctx, filepath.Join(temp, "drive_c", "media"))
+}
+
+// buildProduct makes the Windows Installer package that package steps install. It carries its own description as the file.
+func buildProduct(ctx context.Context, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	source := filepath.Join(dir, "product.wxs")
+	if err := os.WriteFile(source, product, 0o644); err != nil {
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "wixl", "--arch", "x64", "--output", "product.msi", "product.wxs")
+	cmd.Dir = dir
+	if err := runQuietly(cmd); err != nil {
+		return err
+	}
+	if err := os.Remove(source); err != nil {
+		return err
+	}
+	return filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+		return errors.Join(err, os.Lchown(path, userID, userID))
+	})
 }
 
 // runQuietly runs a command and shows what it printed when it fails.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // wineLoader starts a Windows program. The name "wine" is a script that looks for a 32-bit Wine first.
@@ -44,9 +45,16 @@ type view struct {
 func (v view) command(ctx context.Context, dir string, env []string, argv ...string) *exec.Cmd {
 	inner := append([]string{"chroot", "--userspec=" + user + ":" + group, v.tree, "/usr/bin/env", "-i", "--chdir=" + dir}, environment()...)
 	inner = append(append(inner, env...), argv...)
-	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child", "--", "/bin/sh", "-c", v.mounts() + `exec "$@"`, "sh"}, inner...)...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd := exec.CommandContext(ctx, "unshare", append([]string{"--mount", "--pid", "--fork", "--kill-child", "--", "/bin/sh", "-c", v.mounts() + `"$@"; exit $?`, "sh"}, inner...)...)
+	guarded(cmd)
 	return cmd
+}
+
+// guarded has a command end with this process. Process 1 of its namespace, and with it everything in there, ends with the command; that is
+// a shell that stays root, because a change of user takes back the wish to die with the parent.
+func guarded(cmd *exec.Cmd) {
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.WaitDelay = 10 * time.Second
 }
 
 // mounts is a script that builds the view in a mount namespace of its own.

@@ -29,7 +29,7 @@ type Options struct {
 	Who         string // user@host and process: what a second controller is told while this one holds the agent
 	Site        string
 	Credentials map[string]node.Credential // for jobs; they travel inside the transport's encryption
-	Digest      string                     // SHA-256 that the agent's program must have, hex; "" takes any
+	Digest      func(Platform) string      // SHA-256 that the agent's program must have on a platform, hex; nil, and "", take any
 	Beat        time.Duration              // 0 is wire.Beat
 	Silence     time.Duration              // 0 is wire.Silence
 	Log         *slog.Logger               // debug lines without values; nil is silent
@@ -46,6 +46,9 @@ func (o *Options) defaults() {
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
+	}
+	if o.Digest == nil {
+		o.Digest = func(Platform) string { return "" }
 	}
 	if o.Tap == nil {
 		o.Tap = func(bool, wire.Type) error { return nil }
@@ -146,7 +149,7 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 	if err := c.welcome.Err.Err(); err != nil {
 		return fail(fmt.Errorf("cannot work on %s: %w", o.Node, err))
 	}
-	if o.Digest != "" && c.welcome.Digest != o.Digest {
+	if want := o.Digest(Platform{c.welcome.Facts.OS, c.welcome.Facts.Arch}); want != "" && c.welcome.Digest != want {
 		return fail(hint.Wrap(fmt.Errorf("cannot work on %s: another version of the agent (%s) is at work there", o.Node, c.welcome.Version),
 			"wait until its work is at its end: it leaves then"))
 	}

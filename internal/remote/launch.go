@@ -32,6 +32,12 @@ var ErrCannotPlace = errors.New("no agent can run there")
 // Agent closes it. A machine that cannot carry one is ErrCannotPlace.
 func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	l.defaults()
+	l.Digest = func(p Platform) string {
+		if prog, err := l.Programs.Find(p); err == nil {
+			return prog.Digest
+		}
+		return "" // it was not placed by us: then its name is not ours either, and starter has not found it
+	}
 	for placed := false; ; placed = true {
 		a, missing, err := l.try(ctx, conn)
 		if err != nil || a != nil {

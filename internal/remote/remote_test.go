@@ -349,3 +349,18 @@ func TestLinkCutAtEveryMessage(t *testing.T) {
 		})
 	}
 }
+
+// A program on the node that is not the controller's is not worked with, whatever it calls itself.
+func TestAnotherProgramIsRefused(t *testing.T) {
+	g := newRig(t, "a")
+	here, there, err := pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.group.Go(func() { _ = g.w.Serve(there) })
+	var asked Platform
+	_, err = Attach(t.Context(), here, "test", Options{Node: "n1", Who: "tester", Digest: func(p Platform) string { asked = p; return "00" }})
+	if err == nil || !strings.Contains(err.Error(), "another version of the agent") || asked.OS == "" || asked.Arch == "" {
+		t.Errorf("%v, asked for %v", err, asked)
+	}
+}

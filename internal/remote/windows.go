@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -48,9 +47,8 @@ func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over str
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the agent on %s: %w", l.Node, err)
 	}
-	l.Digest = prog.Digest
-	st := &stream{proc: proc, out: bufio.NewReader(proc.Stdout())}
-	st.drain.Go(st.keepErrors)
+	l.Digest = func(Platform) string { return prog.Digest }
+	st := newStream(proc)
 	c, err := attach(ctx, st, l.Options)
 	if err != nil {
 		var greet *greetError

@@ -11,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"deploy/internal/journal"
+	"deploy/internal/nodelab"
 )
 
 // asProgram makes the test binary behave as the program itself, for tests that kill it.
@@ -20,6 +21,7 @@ const asProgram = "DEPLOY_TEST_AS_PROGRAM"
 const killAfter = "DEPLOY_TEST_KILL_AFTER"
 
 func TestMain(m *testing.M) {
+	nodelab.Child()
 	if os.Getenv(asProgram) != "" {
 		os.Exit(runForTest())
 	}
@@ -28,6 +30,7 @@ func TestMain(m *testing.M) {
 
 func runForTest() int {
 	a := newApp()
+	hooks(a)
 	if n, err := strconv.Atoi(os.Getenv(killAfter)); err == nil && n > 0 {
 		a.WrapJournal = func(j journal.Journal) journal.Journal { return &killer{Journal: j, left: n} }
 	}

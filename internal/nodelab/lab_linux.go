@@ -254,6 +254,9 @@ func ip(lines ...string) error {
 	return nil
 }
 
+// Dir is a directory that goes away with the lab. It lives in memory and is small.
+func (l *Lab) Dir() string { return l.outside }
+
 // Node returns a node, counted from 0.
 func (l *Lab) Node(i int) *Node { return l.nodes[i] }
 

@@ -21,7 +21,7 @@ type State map[string]string
 // StateOptions say what to look at.
 type StateOptions struct {
 	Dirs   []string // absolute; nil means /etc /home /opt /root /srv /usr/local /var/lib /var/spool
-	Ignore []string // absolute names, or names that end in /* for all that is below, beside what is volatile anyway
+	Ignore []string // patterns (path.Match) of absolute names that are passed over with all that is below, beside what is volatile anyway
 }
 
 // volatile are names whose content differs between machines or times that are alike in all that anybody wishes.
@@ -32,12 +32,11 @@ func volatile() []string {
 }
 
 func ignored(name string, patterns []string) bool {
-	for _, p := range patterns {
-		if below, ok := strings.CutSuffix(p, "/*"); ok && strings.HasPrefix(name, below+"/") {
-			return true
-		}
-		if ok, err := path.Match(p, name); ok && err == nil {
-			return true
+	for ; name != "/" && name != "."; name = path.Dir(name) { // what is below an ignored name is ignored as well
+		for _, p := range patterns {
+			if ok, err := path.Match(p, name); ok && err == nil {
+				return true
+			}
 		}
 	}
 	return false

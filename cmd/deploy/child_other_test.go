@@ -1,0 +1,7 @@
+//go:build !linux
+
+package main
+
+import "deploy/internal/cli"
+
+func hooks(*cli.App) {}

@@ -346,6 +346,7 @@ func (h *handover) heard(rep Report) error {
 		}
 		return r.done(h.ctx, t, r.noteOf(rep), h.begun)
 	case RepReboot:
+		rep.Outcome.Reboot = true
 		h.reboot, h.at = &rep.Outcome, rep.Agent
 	case RepFailed:
 		return h.keep(r.failedAt(h.ctx, rep.Verb, t, rep.Err, rep.Agent))

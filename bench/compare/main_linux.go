@@ -32,7 +32,7 @@ func main() {
 }
 
 func run() int {
-	quick := flag.Bool("quick", false, "a minute: one and ten nodes, few steps")
+	quick := flag.Bool("quick", false, "a look with every tool: one and ten nodes, few steps")
 	full := flag.Bool("full", false, "every combination with every tool; this takes hours")
 	nodes := flag.String("nodes", "", "instead of the usual combinations: counts of nodes, with commas")
 	counts := flag.String("steps", "", "the same for steps")

@@ -24,7 +24,8 @@ type cost struct {
 	cpu      time.Duration // of all its processes on the controller, those that it left behind included
 	nodeCPU  time.Duration // of all processes of all nodes together
 	memory   int64         // bytes: the largest of what its main process ever held and the sampled sum of all its processes' shares
-	agent    int64         // bytes: the most that processes of deploy's agent held on one node, each at its own highest, summed
+	agent    int64         // bytes: what the front and the worker of deploy's agent held on one node, each at its highest, summed
+	shared   int64         // bytes: the most that a sample found of both, pages that they share counted once
 	sent     int64         // bytes by the controller, with the heads of Ethernet, IP and TCP
 	received int64
 	segments int64 // of TCP, both ways
@@ -74,10 +75,10 @@ func measured(ctx context.Context, l *nodelab.Lab, nodes []*nodelab.Node, argv, 
 	go func() { ended <- cmd.Wait() }()
 	end := time.NewTimer(limit)
 	defer end.Stop()
-	own, all := time.NewTicker(4*time.Millisecond), time.NewTicker(100*time.Millisecond)
+	own, all := time.NewTicker(4*time.Millisecond), time.NewTicker(50*time.Millisecond)
 	defer own.Stop()
 	defer all.Stop()
-	agents := map[int]int64{}
+	agents := map[string]int64{}
 	for running := true; running; {
 		select {
 		case err = <-ended:
@@ -86,7 +87,8 @@ func measured(ctx context.Context, l *nodelab.Lab, nodes []*nodelab.Node, argv, 
 			c.memory = max(c.memory, status(cmd.Process.Pid, "VmHWM:"))
 			agentsOf(nodes[0].Group(), agents)
 		case <-all.C:
-			c.memory = max(c.memory, shares(group))
+			c.memory = max(c.memory, shares(members(group)))
+			c.shared = max(c.shared, shares(agentPids(nodes[0].Group())))
 		case <-ctx.Done():
 			_ = kill(group)
 			<-ended
@@ -119,7 +121,7 @@ func measured(ctx context.Context, l *nodelab.Lab, nodes []*nodelab.Node, argv, 
 func atRest(ctx context.Context, nodes []*nodelab.Node) error {
 	for _, n := range nodes {
 		for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-			left := map[int]int64{}
+			left := map[string]int64{}
 			agentsOf(n.Group(), left)
 			if len(left) == 0 {
 				break
@@ -235,10 +237,10 @@ func members(group string) []int {
 	return pids
 }
 
-// shares adds up the memory of a group's processes, each page parted among those that share it.
-func shares(group string) int64 {
+// shares adds up the memory of processes, each page parted among all that share it.
+func shares(pids []int) int64 {
 	var sum int64
-	for _, pid := range members(group) {
+	for _, pid := range pids {
 		if b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid)); err == nil {
 			kib, _ := numberAfter(string(b), "Pss:")
 			sum += kib << 10
@@ -247,14 +249,21 @@ func shares(group string) int64 {
 	return sum
 }
 
-// agentsOf notes the highest mark of each process of the agent on a node.
-func agentsOf(group string, marks map[int]int64) {
-	for _, pid := range members(group) {
-		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
-		if err == nil && strings.HasPrefix(filepath.Base(exe), "deploy-") {
-			marks[pid] = max(marks[pid], status(pid, "VmHWM:"))
-		}
+// agentsOf notes the highest mark of the agent's front and of its worker on a node. They are told apart by their command lines: one that is about to
+// start another program still is, and has the memory of, its parent.
+func agentsOf(group string, marks map[string]int64) {
+	for _, pid := range agentPids(group) {
+		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		marks[string(line)] = max(marks[string(line)], status(pid, "VmHWM:"))
 	}
+}
+
+// agentPids are the processes of the agent's program on a node.
+func agentPids(group string) []int {
+	return slices.DeleteFunc(members(group), func(pid int) bool {
+		exe, err := os.Readlink(fmt.Sprintf("/proc/%d/exe", pid))
+		return err != nil || !strings.HasPrefix(filepath.Base(exe), "deploy-")
+	})
 }
 
 // tail is the end of a file.

@@ -8,6 +8,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -23,7 +24,7 @@ type Options struct {
 	Session func(ctx context.Context, credentials map[string]node.Credential) (node.Session, error)
 	Root    string // private directory: lock, socket, spools
 	Version string
-	Digest  string // SHA-256 of the program, hex
+	Digest  func() (string, error) // SHA-256 of the program, hex; asked only for a controller that wants to know it
 	Now     func() time.Time
 	Idle    time.Duration // the worker ends when nobody came for so long; 0 is 10 minutes
 	Silence time.Duration // see wire.Silence, which is the default
@@ -43,6 +44,9 @@ func (o *Options) defaults() {
 	}
 	if o.Ahead <= 0 {
 		o.Ahead = 256
+	}
+	if o.Digest == nil {
+		o.Digest = func() (string, error) { return "", errors.New("it does not know its own program") }
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

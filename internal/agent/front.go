@@ -66,12 +66,18 @@ func (h Host) Front(ctx context.Context, in io.Reader, out io.Writer) error {
 	return err
 }
 
+// respawn is how long a worker that was started may take to listen before another is. A worker that finds the machine held ends at once.
+const respawn = 500 * time.Millisecond
+
 // reach finds the worker.
 func (h Host) reach(ctx context.Context) (net.Conn, error) {
 	const patience = 15 * time.Second
-	spawned := false
+	var spawned time.Time
 	var last error
-	for began := time.Now(); time.Since(began) < patience && ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+	// a worker that was just started is there within some milliseconds; one that leaves takes longer
+	pause := time.Millisecond
+	for began := time.Now(); time.Since(began) < patience && ctx.Err() == nil; time.Sleep(pause) {
+		pause = min(pause*5/4, 20*time.Millisecond)
 		c, err := dial(h.Root)
 		if err == nil {
 			if err = h.announce(c); err == nil {
@@ -82,11 +88,12 @@ func (h Host) reach(ctx context.Context) (net.Conn, error) {
 			continue
 		}
 		last = err
-		if !spawned {
+		// an earlier worker that is about to leave holds the machine until it has: one that was started meanwhile has given up
+		if time.Since(spawned) > respawn {
 			if err := h.spawn(); err != nil {
 				return nil, err
 			}
-			spawned = true
+			spawned = time.Now()
 		}
 	}
 	if text := h.logTail(); text != "" {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync"
 
 	"deploy/internal/direct"
 	"deploy/internal/engine"
@@ -32,7 +33,12 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 		}
 		return engine.Direct(s, "steps run here"), nil
 	}
+	var ready sync.WaitGroup
+	if n.Transport == "ssh" && n.Agent != "never" && fl.endpoints == nil && fl.app.Programs != nil {
+		ready.Go(fl.app.Programs.Ready) // there is time for it while the connection comes up
+	}
 	conn, err := fl.conn(ctx, n)
+	ready.Wait()
 	if err != nil {
 		return nil, err
 	}

@@ -64,10 +64,7 @@ const directory = `"${XDG_CACHE_HOME:-$HOME/.cache}/deploy"`
 // starter is the command line that starts the agent, or tells what is missing. Every shell that people log on with reads it alike.
 func (l Launch) starter() string {
 	var cases strings.Builder
-	for _, p := range platforms() {
-		if p.OS != "linux" {
-			continue
-		}
+	for _, p := range linuxPlatforms() {
 		if prog, err := l.Programs.Find(p); err == nil {
 			fmt.Fprintf(&cases, "%s) p=$d/%s;; ", unameOf(p), prog.Name())
 		}
@@ -80,8 +77,8 @@ func (l Launch) starter() string {
 	case l.Sudo:
 		sudo = "sudo -n -- "
 	}
-	return `/bin/sh -c 'd=` + directory + `; p=; case "$(uname -s) $(uname -m)" in ` + cases.String() +
-		`esac; if [ -n "$p" ] && [ -x "$p" ]; then exec ` + sudo + `"$p" agent; fi; echo "` + missingWord + `$(uname -s) $(uname -m)"'`
+	return `/bin/sh -c 'd=` + directory + `; p=; m=$(uname -sm); case "$m" in ` + cases.String() +
+		`esac; if [ -n "$p" ] && [ -x "$p" ]; then exec ` + sudo + `"$p" agent; fi; echo "` + missingWord + `$m"'`
 }
 
 // unameOf is a shell pattern for what uname says of a platform.
@@ -91,8 +88,8 @@ func unameOf(p Platform) string {
 }
 
 func platformOf(uname string) (Platform, bool) {
-	for _, p := range platforms() {
-		if p.OS == "linux" && `"`+uname+`"` == unameOf(p) {
+	for _, p := range linuxPlatforms() {
+		if `"`+uname+`"` == unameOf(p) {
 			return p, true
 		}
 	}

@@ -125,8 +125,15 @@ func (c *comparison) run(ctx context.Context, cells []cell) error {
 			}
 			_, _ = fmt.Fprintf(c.note, "%s: %d nodes, %d steps, %s\n", t.name, x.nodes, x.steps, x.delay)
 			r, err := c.measure(ctx, x, t)
-			if err != nil {
+			switch {
+			case err == nil:
+			case t.agent || t.idle || ctx.Err() != nil:
 				return fmt.Errorf("%s with %d nodes and %d steps: %w", t.name, x.nodes, x.steps, err)
+			default:
+				// that another's program did not come through is a result too
+				_, _ = fmt.Fprintln(c.note, err)
+				c.failed(x, t)
+				continue
 			}
 			c.results = append(c.results, r)
 			c.row(r)

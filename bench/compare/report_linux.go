@@ -45,6 +45,11 @@ func (c *comparison) row(r result) {
 		pair(func(x cost) string { return fmt.Sprint(x.segments) }))
 }
 
+// failed is the row of a tool that did not bring the nodes where they should be.
+func (c *comparison) failed(x cell, t tool) {
+	c.print("| %d × %d | %d ms | %s | failed | - | - | - | - | - | - |", x.nodes, x.steps, x.delay.Milliseconds(), t.name)
+}
+
 // number writes three digits that count.
 func number(v float64) string {
 	switch {

@@ -41,12 +41,14 @@ func tools() []tool {
 	ansible := func(config string) func(j *job) (started, error) {
 		return func(j *job) (started, error) { return j.ansible(config) }
 	}
-	forks := fmt.Sprintf("[defaults]\nforks = %d\n", atOnce)
+	// on a busy machine ten seconds are not always enough for a connection
+	const patience = "[defaults]\ntimeout = 60\n"
+	forks := fmt.Sprintf(patience+"forks = %d\n", atOnce)
 	return []tool{
 		{name: "floor", idle: true, what: "reaches each node by SSH and runs `true` there once: the least that anything over SSH can cost (golang.org/x/crypto/ssh, a process of its own)", start: (*job).floor},
 		{name: "deploy", agent: true, warm: true, what: "`deploy apply --auto-approve`, with the agent's program on the nodes already", start: (*job).deploy},
 		{name: "placing", agent: true, once: true, cold: true, what: "the same on nodes that never saw the agent: its program travels first", start: (*job).deploy},
-		{name: "ansible", what: "`ansible-playbook`, as it comes (5 forks)", start: ansible("[defaults]\n")},
+		{name: "ansible", what: "`ansible-playbook`, as it comes (5 forks)", start: ansible(patience)},
 		{name: "pipelining", what: "the same with pipelining and " + fmt.Sprint(atOnce) + " forks", start: ansible(forks + "[ssh_connection]\npipelining = True\n")},
 		{name: "mitogen", what: "the same with the strategy mitogen_linear and " + fmt.Sprint(atOnce) + " forks", start: ansible(forks + "strategy_plugins = " + mitogenPlugins + "\nstrategy = mitogen_linear\n")},
 		{name: "ssh", what: "a shell loop with one `ssh` for each step, nodes beside each other", start: func(j *job) (started, error) { return j.loop("") }},

@@ -235,13 +235,10 @@ func (a *attachment) serve() error {
 	a.hello.Credentials = nil
 	welcome := wire.Welcome{Version: w.o.Version, Doing: w.doingNow()}
 	var err error
-	if a.hello.Digest {
-		if welcome.Digest, err = w.o.Digest(); err != nil {
-			welcome.Err = wire.NewError(fmt.Errorf("cannot read the agent's own program: %w", err), a.redact.Redact)
-			return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
-		}
+	if welcome.Digest, err = w.o.Digest(); err == nil {
+		a.session, err = w.o.Session(w.ctx, creds)
 	}
-	if a.session, err = w.o.Session(w.ctx, creds); err != nil {
+	if err != nil {
 		welcome.Err = wire.NewError(err, a.redact.Redact)
 		return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
 	}

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"deploy/internal/agent"
@@ -64,9 +65,20 @@ func (p Program) run(ctx context.Context, worker bool, root string, idle time.Du
 	if !worker {
 		return h.Front(ctx, in, out)
 	}
+	// it is read while the front finds its way here
+	digest := sync.OnceValues(func() (string, error) {
+		d, err := p.Digest()
+		if err != nil {
+			err = fmt.Errorf("cannot read the agent's own program: %w", err)
+		}
+		return d, err
+	})
+	var reading sync.WaitGroup
+	defer reading.Wait()
+	reading.Go(func() { _, _ = digest() })
 	log := slog.New(slog.NewTextHandler(errOut, nil))
 	return h.Work(ctx, agent.Options{
-		Kinds: p.Kinds, Version: p.Version(), Digest: p.Digest, Idle: idle, Log: log,
+		Kinds: p.Kinds, Version: p.Version(), Digest: digest, Idle: idle, Log: log,
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
 			return local.Open(ctx, local.Options{Agent: true, Credentials: creds, Log: log})
 		},

@@ -115,7 +115,7 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 	// both may be on their way before the other side has spoken: it costs no round trip
 	said := c.conn.Greet()
 	if said == nil {
-		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds, Digest: o.Digest != ""})
+		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds})
 	}
 	alien, err := c.conn.Meet()
 	if err != nil {

@@ -48,8 +48,7 @@ func (t Type) String() string {
 type Hello struct {
 	Who         string                `json:"who"` // user@host and the process, which tells controllers apart; named to others while it holds the agent
 	Site        string                `json:"site"`
-	Credentials map[string]Credential `json:"credentials"`      // for jobs; kept in memory only
-	Digest      bool                  `json:"digest,omitempty"` // the welcome shall say the digest of the agent's program, which takes it a moment
+	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
 }
 
 // Credential travels inside the transport's encryption and is kept in memory only.
@@ -61,7 +60,7 @@ type Credential struct {
 // Welcome tells the controller where it is.
 type Welcome struct {
 	Version string     `json:"version"`
-	Digest  string     `json:"digest,omitempty"` // SHA-256 of the program that runs, hex; only where Hello wants it
+	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
 	Facts   node.Facts `json:"facts"`
 	Doing   string     `json:"doing"`           // the task under way for an earlier link, or ""
 	Err     *Error     `json:"error,omitempty"` // why no step can be done here

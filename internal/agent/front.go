@@ -67,7 +67,7 @@ func (h Host) Front(ctx context.Context, in io.Reader, out io.Writer) error {
 }
 
 // respawn is how long a worker that was started may take to listen before another is. A worker that finds the machine held ends at once.
-const respawn = 500 * time.Millisecond
+const respawn = time.Second
 
 // reach finds the worker.
 func (h Host) reach(ctx context.Context) (net.Conn, error) {

@@ -87,8 +87,13 @@ func pack(path string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	_, err = io.Copy(z, f)
-	return b.Bytes(), errors.Join(err, z.Close())
+	if _, err := io.Copy(z, f); err != nil {
+		return nil, err
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
 }
 
 // Programs finds the agents' programs: in Dirs, in that order; and the program that runs, for machines like this one. It is safe for concurrent use.

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"runtime/debug"
@@ -49,7 +50,12 @@ func executableSign() (string, error) {
 	if id == "" {
 		return executableDigest() // a linker was told to leave it out
 	}
-	sum := sha256.Sum256([]byte(id))
+	fi, err := f.Stat()
+	if err != nil {
+		return "", err
+	}
+	// the size too: it tells a program that something was put behind or taken from
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s %d", id, fi.Size()))
 	return hex.EncodeToString(sum[:]), nil
 }
 

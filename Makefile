@@ -20,7 +20,7 @@ demo:
 test: deps
 	go run ./tools/tier
 
-# One tier: make test-unit, test-race, test-names, test-lab, test-conformance, test-clients, test-openssh, test-nodes, test-scripts, test-powershell.
+# One tier: make test-unit, test-race, test-names, test-lab, test-conformance, test-clients, test-openssh, test-nodes, test-wine, test-scripts, test-powershell.
 test-%: deps
 	go run ./tools/tier $*
 

@@ -64,6 +64,11 @@ func tiers() []tier {
 	test := func(args ...string) check {
 		return check{name: "go test", argv: append([]string{"go", "test", "-json"}, args...), gotest: true}
 	}
+	// the tests of a Windows build, each package on a Wine of its own
+	onWine := func(args ...string) check {
+		return check{name: "go test on Wine", argv: append([]string{"env", "GOOS=windows", "go", "test", "-json", "-count=1", "-p", "2", "-timeout", "20m",
+			"-exec", "env GOOS=linux go run deploy/tools/wineexec"}, args...), gotest: true}
+	}
 	return []tier{
 		{name: "unit", what: "formatting, vet, staticcheck, the import graph, unit tests, command-line scripts, fuzz seeds", checks: []check{
 			{name: "gofmt", argv: []string{"gofmt", "-l", "."}, quiet: true},
@@ -92,6 +97,13 @@ func tiers() []tier {
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),
+		}},
+		{name: "wine", what: "the Windows build on an independent Windows API (Wine 10): unit tests, kinds, a fleet of nodes behind OpenSSH", checks: []check{
+			onWine("-skip", "^TestTier", "./internal/agent/...", "./internal/agentcmd/...", "./internal/direct/...", "./internal/local/...", "./internal/node/...",
+				"./internal/perform/...", "./internal/proctree/...", "./internal/remote/...", "./internal/resident/...", "./internal/winapi/...", "./internal/winargs/...",
+				"./steps/file/...", "./steps/jobs/...", "./steps/look/...", "./steps/manual/...", "./steps/packages/...", "./steps/registry/...", "./steps/service/...", "./transport/local/..."),
+			onWine("-run", "^TestTierWine", "./internal/winelab/..."),
+			test("-run", "^TestTierWine", "-timeout", "20m", "./internal/winelab/..."),
 		}},
 		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
 			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/...", "./internal/psproof/..."),

@@ -2,8 +2,9 @@
 
 // Command side is the test tier's own program on the Windows side of Wine.
 //
-//	side shell    runs SSH_ORIGINAL_COMMAND as Windows' OpenSSH does: cmd.exe /c "COMMAND", the text untouched, and returns its exit code
-//	side sftp     serves files over SFTP on its streams, with Windows' paths (/C:/Users)
+//	side shell         runs SSH_ORIGINAL_COMMAND as Windows' OpenSSH does: cmd.exe /c "COMMAND", the text untouched, and returns its exit code
+//	side sftp          serves files over SFTP on its streams, with Windows' paths (/C:/Users)
+//	side service NAME  is the service NAME, which does nothing until it is stopped
 //
 // Under any other name it says that the program of that name is not available, and fails with code 97.
 package main
@@ -19,6 +20,7 @@ import (
 	"syscall"
 
 	"github.com/pkg/sftp"
+	"golang.org/x/sys/windows/svc"
 )
 
 // loudCode is winelab.LoudCode, which a package for Linux has.
@@ -38,8 +40,12 @@ func main() {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
+	case len(os.Args) == 3 && os.Args[1] == "service":
+		if err := svc.Run(os.Args[2], idle{}); err != nil {
+			os.Exit(1)
+		}
 	default:
-		fmt.Fprintln(os.Stderr, "usage: side shell|sftp")
+		fmt.Fprintln(os.Stderr, "usage: side shell | sftp | service NAME")
 		os.Exit(2)
 	}
 }
@@ -77,4 +83,22 @@ func serve() error {
 		return err
 	}
 	return nil
+}
+
+// idle is a service that does nothing until it is stopped.
+type idle struct{}
+
+// Execute answers the service manager.
+func (idle) Execute(_ []string, requests <-chan svc.ChangeRequest, status chan<- svc.Status) (bool, uint32) {
+	status <- svc.Status{State: svc.Running, Accepts: svc.AcceptStop}
+	for r := range requests {
+		switch r.Cmd {
+		case svc.Interrogate:
+			status <- r.CurrentStatus
+		case svc.Stop, svc.Shutdown:
+			status <- svc.Status{State: svc.StopPending}
+			return false, 0
+		}
+	}
+	return false, 0
 }

@@ -16,9 +16,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"deploy/internal/cli"
 	"deploy/internal/lab"
 	"deploy/internal/secret"
 	"deploy/inventory"
+	"deploy/steps/all"
 )
 
 // tierLab keeps the long runs out of the unit tier.
@@ -49,8 +51,14 @@ func newBench(t *testing.T, example string, edits ...func(string) string) *bench
 	if err != nil {
 		t.Fatal(err)
 	}
+	return benchOf(t, filepath.Join(root, "examples", example), edits...)
+}
+
+// benchOf copies a directory with a site and edits its site file.
+func benchOf(t *testing.T, from string, edits ...func(string) string) *bench {
+	t.Helper()
 	dir := filepath.Join(t.TempDir(), "site")
-	if err := os.CopyFS(dir, withoutState{os.DirFS(filepath.Join(root, "examples", example))}); err != nil {
+	if err := os.CopyFS(dir, withoutState{os.DirFS(from)}); err != nil {
 		t.Fatal(err)
 	}
 	b := &bench{t: t, site: filepath.Join(dir, "site.yaml"), env: append(os.Environ(), asProgram+"=1", "DEPLOY_PASSWORD="+password, "NO_COLOR=1")}
@@ -157,6 +165,9 @@ func (b *bench) startLab(faults ...string) *lab.Lab {
 		Longest: 3 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range site.Credentials {
 		config.Accounts = append(config.Accounts, lab.Account{User: c.Username, Password: secret.New(password)})
+	}
+	if config.Agent, err = (&cli.App{Registry: all.Kinds(), Version: version}).LabAgent(config.Dir); err != nil {
+		b.t.Fatal(err)
 	}
 	l, err := lab.Start(b.t.Context(), config)
 	if err != nil {

@@ -27,6 +27,7 @@ type Options struct {
 	Now     func() time.Time
 	Idle    time.Duration // the worker ends when nobody came for so long; 0 is 10 minutes
 	Silence time.Duration // see wire.Silence, which is the default
+	Sign    time.Duration // how long a controller that is in another one's way has for a sign of life; 0 is three times wire.Beat
 	Ahead   int64         // how many events may be unacknowledged before no further task is begun; 0 is 256
 	Log     *slog.Logger  // never gets a value of a step
 }
@@ -40,6 +41,9 @@ func (o *Options) defaults() {
 	}
 	if o.Silence <= 0 {
 		o.Silence = wire.Silence
+	}
+	if o.Sign <= 0 {
+		o.Sign = 3 * wire.Beat
 	}
 	if o.Ahead <= 0 {
 		o.Ahead = 256

@@ -101,8 +101,8 @@ func (w *Worker) Serve(s Stream) error {
 	if err := f.Decode(&hello); err != nil {
 		return err
 	}
-	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}), queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1)}
-	busy, err := w.hold(a)
+	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}), queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1), life: make(chan struct{}, 1)}
+	busy, err := w.enter(a)
 	switch {
 	case err != nil:
 		return err
@@ -111,6 +111,26 @@ func (w *Worker) Serve(s Stream) error {
 	}
 	defer w.release(a)
 	return a.serve()
+}
+
+// enter makes a the holder, or says who is. A controller that was killed may have left its link behind, so whoever is in the way is given time for a
+// sign of life, which a living one gives every few seconds.
+func (w *Worker) enter(a *attachment) (*wire.Busy, error) {
+	busy, err := w.hold(a)
+	if busy == nil || err != nil {
+		return nil, err
+	}
+	w.mu.Lock()
+	h := w.holder
+	w.mu.Unlock()
+	if h != nil {
+		if h.lives(w.o.Sign) {
+			return busy, nil
+		}
+		h.end()
+		w.release(h)
+	}
+	return w.hold(a)
 }
 
 // hold makes a the holder, or says who is. Who comes again takes the place of their own broken link.
@@ -211,6 +231,7 @@ type attachment struct {
 	once  sync.Once
 	queue chan wire.Frame // requests, done one after the other
 	heard chan struct{}   // one token: an Ack came, or Halt
+	life  chan struct{}   // one token: something came
 
 	mu     sync.Mutex
 	halted bool
@@ -274,6 +295,10 @@ func (a *attachment) read() error {
 			return err
 		}
 		silence.Reset(a.w.o.Silence)
+		select {
+		case a.life <- struct{}{}:
+		default:
+		}
 		switch f.Type {
 		case wire.TPing:
 			err = a.conn.WriteFrame(wire.Frame{Type: wire.TPong})
@@ -310,6 +335,23 @@ func (a *attachment) read() error {
 			return err
 		}
 	}
+}
+
+// lives says that the controller says something within that time.
+func (a *attachment) lives(within time.Duration) bool {
+	select {
+	case <-a.life: // of earlier
+	default:
+	}
+	late := time.NewTimer(within)
+	defer late.Stop()
+	select {
+	case <-a.life:
+		return true
+	case <-a.gone:
+	case <-late.C:
+	}
+	return false
 }
 
 func (a *attachment) wake() {

@@ -163,7 +163,7 @@ func (g *rig) dial(ctx context.Context, whom string) (*Agent, error) {
 		return nil, err
 	}
 	g.group.Go(func() { _ = g.w.Serve(there) })
-	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Tap: g.tap})
+	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Tap: g.tap, Beat: 100 * time.Millisecond})
 }
 
 // pipe joins two ends by loopback: both sides of the talk write before they read, so a pipe without room would not do.

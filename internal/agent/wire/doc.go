@@ -15,7 +15,7 @@
 //
 // # Who says what
 //
-// The controller opens with Hello; the agent answers Welcome, or Busy with the name of who holds it. Requests carry an id and are done
+// The controller opens with Hello; the agent answers Welcome, or Busy with the name of who holds it, once that one has given a sign of life. Requests carry an id and are done
 // one after the other in the order in which they came; each is answered once, under its id. Ping is answered with Pong at any time, also while a
 // step runs; a side that hears nothing for Silence counts the other as gone.
 //

@@ -120,9 +120,6 @@ func TestTierNodesCutAtEveryMessage(t *testing.T) {
 			t.Fatalf("cut at %s: exit %d\n%s\n%s", at, r.code, tail(r.out), tail(r.errOut))
 		}
 		same(t, "cut at "+at, want[n.Name].applied, f.state(t))
-		if end := f.apply(t); end.Counts.Change != 0 {
-			t.Errorf("cut at %s: a second run still changed something: %+v", at, end.Counts)
-		}
 		f.rollback(t)
 		same(t, "after the rollback, cut at "+at, want[n.Name].bare, f.state(t))
 		return at != ""

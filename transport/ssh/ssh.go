@@ -217,7 +217,7 @@ func explain(ctx context.Context, t transport.Target, at stage, err error) error
 	switch {
 	case at == stageHostKey:
 		return fmt.Errorf("cannot connect to %s: %w", t.Node, err)
-	case at == stageAuth && !errors.As(err, &link) && !errors.Is(err, net.ErrClosed):
+	case at == stageAuth && !errors.As(err, &link) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF): // a server says that it refuses; one that is gone says nothing
 		if errors.Is(err, errKey) {
 			return fmt.Errorf("cannot log on to %s: %w", t.Node, err)
 		}

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
+// goesAway is a password at which the server goes down.
+const goesAway = "the machine restarts"
+
 // passwordServer accepts one password and counts the tries.
 func passwordServer(t *testing.T, password string) (transport.Target, *atomic.Int64) {
 	t.Helper()
@@ -37,8 +40,12 @@ func passwordServer(t *testing.T, password string) (transport.Target, *atomic.In
 		t.Fatal(err)
 	}
 	var tries atomic.Int64
+	var current atomic.Pointer[net.Conn]
 	config := &ssh.ServerConfig{MaxAuthTries: 6, PasswordCallback: func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {
 		tries.Add(1)
+		if string(p) == goesAway {
+			_ = (*current.Load()).Close()
+		}
 		if string(p) == password {
 			return nil, nil
 		}
@@ -57,6 +64,7 @@ func passwordServer(t *testing.T, password string) (transport.Target, *atomic.In
 			if err != nil {
 				return
 			}
+			current.Store(&c)
 			conn, chans, reqs, err := ssh.NewServerConn(c, config)
 			if err != nil {
 				_ = c.Close()
@@ -97,6 +105,19 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	}
 	if strings.Contains(err.Error(), "wrong-one") {
 		t.Errorf("the password is in the error: %v", err)
+	}
+}
+
+// A machine that goes down while we log on has refused nobody: the link is broken, and trying again may help.
+func TestServerGoesDownWhileWeLogOn(t *testing.T) {
+	target, _ := passwordServer(t, "right-one")
+	d := New(Options{Home: t.TempDir()})
+	defer d.Close()
+	target.Password = secret.New(goesAway)
+	_, err := d.Dial(t.Context(), target)
+	var link *node.LinkError
+	if !errors.As(err, &link) || link.Sent || errors.Is(err, node.ErrAuth) {
+		t.Errorf("got %v", err)
 	}
 }
 

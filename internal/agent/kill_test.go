@@ -11,7 +11,7 @@ import (
 
 // A controller that was killed and left its link behind is in nobody's way; one that gives a sign of life is.
 func TestSignOfLife(t *testing.T) {
-	_, w, group := newWorkerRig(t, func(o *Options) { o.Sign = 300 * time.Millisecond })
+	_, w, group := newWorkerRig(t, func(o *Options) { o.Sign = time.Second })
 	dead := talk(t, w, group)
 	dead.hello("anna")
 	second := talk(t, w, group)

@@ -364,3 +364,20 @@ func TestAnotherProgramIsRefused(t *testing.T) {
 		t.Errorf("%v, asked for %v", err, asked)
 	}
 }
+
+// What an agent tells arrives as what it is: a restart that is due above all, which nothing else would ask for.
+func TestReports(t *testing.T) {
+	for what, want := range map[string]engine.Reported{wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin, wire.EvDone: engine.RepDone, wire.EvFailed: engine.RepFailed,
+		wire.EvReboot: engine.RepReboot, wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold} {
+		r, err := reportOf(wire.Event{What: what, Task: "p/a@n1", Run: "r", Epoch: "e", Seq: 7, Err: &wire.Error{Text: "no"}})
+		if err != nil || r.What != want || r.Task != "p/a@n1" || r.Run != "r" || r.Agent != (journal.AgentRef{Epoch: "e", Seq: 7}) || r.Err.Error() != "no" {
+			t.Errorf("%s: %+v, %v", what, r, err)
+		}
+		if r.Outcome.Reboot != (what == wire.EvReboot) {
+			t.Errorf("%s: a restart is due: %v", what, r.Outcome.Reboot)
+		}
+	}
+	if _, err := reportOf(wire.Event{What: "news"}); err == nil {
+		t.Error("news of an unknown kind were taken")
+	}
+}

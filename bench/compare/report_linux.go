@@ -103,13 +103,8 @@ func (c *comparison) foot() {
 			continue
 		}
 		times := r.again.wall.Seconds() / floor.first.wall.Seconds()
-		trips := ""
-		if near, far := c.find("deploy", r.nodes, r.steps, 0), c.find("floor", r.nodes, r.steps, 0); r.delay > 0 && near != nil && far != nil {
-			d := r.delay.Seconds()
-			trips = fmt.Sprintf("; round trips one after the other: %.1f, of the floor %.1f", (r.again.wall-near.again.wall).Seconds()/d, (floor.first.wall-far.first.wall).Seconds()/d)
-		}
-		c.print("| no change within 1.5 × the floor, %d × %d at %d ms | %.2f × (%s s, floor %s s)%s | %s |", r.nodes, r.steps, r.delay.Milliseconds(), times,
-			number(r.again.wall.Seconds()), number(floor.first.wall.Seconds()), trips, word(times <= 1.5))
+		c.print("| no change within 1.5 × the floor, %d × %d at %d ms | %.2f × (%s s, floor %s s) | %s |", r.nodes, r.steps, r.delay.Milliseconds(), times,
+			number(r.again.wall.Seconds()), number(floor.first.wall.Seconds()), word(times <= 1.5))
 	}
 	if p, d := c.most("pipelining", 10), c.find("deploy", 10, 200, 0); p != nil && d != nil {
 		share := float64(d.steps) / float64(p.steps)

@@ -100,10 +100,10 @@ func (n *Node) boot() error {
 	select {
 	case ok := <-up:
 		if !ok {
-			return errors.New("Wine did not come up")
+			return errors.New("there is no Wine server in it")
 		}
 	case <-time.After(startTime):
-		return errors.New("Wine did not come up in time")
+		return errors.New("its Wine did not come up in time")
 	}
 	return n.findInit()
 }

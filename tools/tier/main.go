@@ -66,7 +66,7 @@ func tiers() []tier {
 	}
 	// the tests of a Windows build, each package on a Wine of its own
 	onWine := func(args ...string) check {
-		return check{name: "go test on Wine", argv: append([]string{"env", "GOOS=windows", "go", "test", "-json", "-count=1", "-p", "2", "-timeout", "20m",
+		return check{name: "go test on Wine", argv: append([]string{"env", "GOOS=windows", "go", "test", "-json", "-count=1", "-p", "2", "-timeout", "10m",
 			"-exec", "env GOOS=linux go run deploy/tools/wineexec"}, args...), gotest: true}
 	}
 	return []tier{

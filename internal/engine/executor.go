@@ -32,7 +32,7 @@ type Worker interface {
 	Settle(ctx context.Context, b Books, report func(Report) error) error
 	// Work hands over tasks of one phase and reports what happens, in order. It returns when the row is at its end, or before a task that
 	// the agent leaves to the engine (reported as held), or after a failure. Once halt is closed no further task is begun. An error of report
-	// ends the work after the step under way, and comes back. A broken link is a *node.LinkError: Settle over the next one tells the rest.
+	// ends the work after the step under way, and comes back. A RepPause comes before the end, and whenever there is time to write. A broken link is a *node.LinkError: Settle over the next one tells the rest.
 	Work(ctx context.Context, w Row, halt <-chan struct{}, report func(Report) error) error
 }
 
@@ -61,6 +61,7 @@ const (
 	RepLost   Reported = "lost"   // Err: begun, and the agent was gone before it ended
 	RepHold   Reported = "hold"   // left to the engine
 	RepDoing  Reported = "doing"  // Text: the last line of what is waited for; nothing for the journal
+	RepPause  Reported = "pause"  // nothing further has come yet: what was reported must be on disk when report returns
 )
 
 // Report is what an agent tells of a task.

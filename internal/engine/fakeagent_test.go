@@ -67,7 +67,14 @@ func (a fakeAgent) Settle(_ context.Context, b Books, report func(Report) error)
 	return nil
 }
 
-func (a fakeAgent) Work(ctx context.Context, row Row, halt <-chan struct{}, report func(Report) error) error {
+func (a fakeAgent) Work(ctx context.Context, row Row, halt <-chan struct{}, tell func(Report) error) error {
+	// there is time to write after every word
+	report := func(r Report) error {
+		if err := tell(r); err != nil {
+			return err
+		}
+		return tell(Report{What: RepPause})
+	}
 	for _, t := range row.Tasks {
 		select {
 		case <-halt:

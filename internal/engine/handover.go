@@ -229,6 +229,9 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	halt, release := r.haltSignal(ctx)
 	defer release()
 	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() { err = w.Work(ctx, row, halt, h.heard) })
+	if werr := h.write(); werr != nil && err == nil {
+		err = werr // also where the link broke before a pause
+	}
 	l := r.link(name)
 	l.mu.Lock()
 	if l.silent++; h.told || err == nil {
@@ -292,6 +295,7 @@ type handover struct {
 	tasks []steps.Task
 	// earlier are those that an agent may have begun for an earlier link, and nothing was heard of it
 	earlier map[string]bool
+	later   later // the last note that waits for the disk
 
 	told    bool // the agent told something
 	ended   int  // tasks at their end
@@ -320,6 +324,9 @@ func (h *handover) say(text string) {
 // heard takes in what the agent reports of the task whose turn it is. An error says that it cannot be written down.
 func (h *handover) heard(rep Report) error {
 	h.told = true
+	if rep.What == RepPause {
+		return h.write()
+	}
 	if h.ended >= len(h.tasks) || h.tasks[h.ended].ID != rep.Task {
 		return fmt.Errorf("the agent spoke of %s out of turn", rep.Task)
 	}
@@ -336,7 +343,7 @@ func (h *handover) heard(rep Report) error {
 	case RepBegin:
 		h.begun, h.diff = r.o.Now(), rep.Diff
 		h.say("the end of " + t.ID)
-		return r.heardBegin(h.ctx, t, rep)
+		return r.heardBegin(h.lazy(), t, rep)
 	case RepDone:
 		h.ended++
 		for _, text := range rep.Outcome.Warnings {
@@ -344,7 +351,7 @@ func (h *handover) heard(rep Report) error {
 			e.Text = text
 			r.emit(e)
 		}
-		return r.done(h.ctx, t, r.noteOf(rep), h.begun)
+		return r.done(h.lazy(), t, r.noteOf(rep), h.begun)
 	case RepReboot:
 		rep.Outcome.Reboot = true
 		h.reboot, h.at = &rep.Outcome, rep.Agent
@@ -354,6 +361,12 @@ func (h *handover) heard(rep Report) error {
 	}
 	return nil
 }
+
+// lazy lets notes wait for the next pause. Nothing is done here on the strength of them, and the agent tells them again until they are acknowledged.
+func (h *handover) lazy() context.Context { return context.WithValue(h.ctx, laterKey{}, &h.later) }
+
+// write returns once every note is on disk.
+func (h *handover) write() error { return h.r.commit(h.ctx, h.later.seq) }
 
 // keep parts a task's failure, which ends the row by itself, from a journal that cannot be written, which must end the agent's work.
 func (h *handover) keep(err error) error {

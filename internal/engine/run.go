@@ -154,8 +154,17 @@ func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data an
 	if err != nil {
 		return 0, err
 	}
+	if l, ok := ctx.Value(laterKey{}).(*later); ok {
+		l.seq = seq
+		return seq, nil
+	}
 	return seq, r.commit(ctx, seq)
 }
+
+// later is what a context carries whose notes are written down together, by a commit of their own: those of an agent, which has its own record of them.
+type later struct{ seq int64 }
+
+type laterKey struct{}
 
 // task returns the journal's state of a task.
 func (r *run) task(id string) journal.TaskState {

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"deploy/internal/agent/wire"
@@ -83,6 +84,7 @@ type client struct {
 	calls  map[uint64]*call
 	broken error // why nothing can be sent any more
 
+	more  atomic.Bool   // a further frame of the request under way is here already
 	gone  chan struct{} // closed when the link is over
 	group sync.WaitGroup
 	close sync.Once
@@ -334,6 +336,7 @@ func (c *client) ask(ctx context.Context, t wire.Type, body func(id uint64) any,
 				return c.reason(true)
 			}
 		}
+		c.more.Store(len(cl.frames) > 0)
 		if last, err := each(f); last || err != nil {
 			return err
 		}

@@ -20,6 +20,10 @@ type Agent struct {
 	why   string
 	after func() error // ends what carried the stream; nil for nothing
 	doing atomic.Value // string: the last line of what a job prints
+
+	// of the Settle or Work under way: the last event that was reported, and how many since the last acknowledgement
+	seq     int64
+	unheard int
 }
 
 // Doing is the last line of what the act under way prints, or "".
@@ -211,10 +215,17 @@ func (a *Agent) halt() {
 	}
 }
 
-// told takes in one frame of a Settle or a Work. What report has taken is acknowledged.
+// maxUnheard is how many events are taken in before the journal is made to write them down, where ever more of them come: well below what an agent
+// runs ahead, so that it need not wait.
+const maxUnheard = 64
+
+// told takes in one frame of a Settle or a Work. What came in one go is written down in one go, and then acknowledged.
 func (a *Agent) told(f wire.Frame, report func(engine.Report) error) (bool, error) {
 	switch f.Type {
 	case wire.TEnded:
+		if err := a.heard(report); err != nil {
+			return true, err
+		}
 		return ended(f)
 	case wire.TProgress:
 		var p wire.Progress
@@ -234,14 +245,29 @@ func (a *Agent) told(f wire.Frame, report func(engine.Report) error) (bool, erro
 		if err := report(rep); err != nil {
 			return true, err
 		}
-		// an intent needs no answer of its own: its end follows
-		if e.Seq > 0 && e.What != wire.EvBegin {
-			if err := a.c.write(wire.TAck, wire.Ack{Seq: e.Seq}); err != nil {
-				a.c.fail(err)
-			}
+		if e.Seq > 0 {
+			a.seq, a.unheard = e.Seq, a.unheard+1
+		}
+		if !a.c.more.Load() || a.unheard >= maxUnheard {
+			return false, a.heard(report)
 		}
 	}
 	return false, nil
+}
+
+// heard acknowledges what the journal has been told, once it has written it down.
+func (a *Agent) heard(report func(engine.Report) error) error {
+	if a.unheard == 0 {
+		return nil
+	}
+	if err := report(engine.Report{What: engine.RepPause}); err != nil {
+		return err
+	}
+	a.unheard = 0
+	if err := a.c.write(wire.TAck, wire.Ack{Seq: a.seq}); err != nil {
+		a.c.fail(err)
+	}
+	return nil
 }
 
 func reportOf(e wire.Event) (engine.Report, error) {

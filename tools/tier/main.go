@@ -89,7 +89,7 @@ func tiers() []tier {
 			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/..."),
 		}},
 		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
-			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "20m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),
+			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),
 		}},
 		{name: "conformance", what: "every kind of step through check, act, check, undo, check, directly and by an agent, with equal journals and machines", shared: "DEPLOY_CONFORMANCE", checks: []check{
 			test("-run", "^TestTierConformance", "-timeout", "40m", "./steps/..."),

@@ -111,7 +111,7 @@ func TestTierNodesBaseline(t *testing.T) {
 	b.run(t, 0, "plan")
 	after := b.state(t)
 	for i, n := range b.lab.Nodes() {
-		for _, k := range []string{"file /etc/web/environment", "file /etc/ssh/sshd_config.d/10-baseline.conf", "unit baseline-report.timer enabled"} {
+		for _, k := range []string{"file /etc/web/environment", "file /etc/ssh/sshd_config.d/10-baseline.conf", "file /etc/systemd/system/timers.target.wants/baseline-report.timer"} {
 			if before[i][k] != "" || after[i][k] == "" {
 				t.Errorf("%s of %s: %q, then %q", k, n.Name, before[i][k], after[i][k])
 			}

@@ -91,6 +91,14 @@ func (a *acceptor) lines(word string) []string {
 	return out
 }
 
+// wait gives what the acceptor said the time to arrive here: it speaks before it answers, on another stream.
+func (a *acceptor) wait(word string, n int) []string {
+	for end := time.Now().Add(20 * time.Second); len(a.lines(word)) < n && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+	}
+	return a.lines(word)
+}
+
 func (a *acceptor) target(password string) transport.Target {
 	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: a.port, User: `LAB\admin`, Password: secret.New(password)}
 }
@@ -111,11 +119,11 @@ func TestTierClientsGSSSealedBothWays(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	opened := a.lines("opened 16 True")
+	opened := a.wait("opened 16 True", 5)
 	if len(opened) < 5 || len(opened) != len(a.lines("opened")) {
 		t.Errorf("the acceptor opened %q", a.lines("opened"))
 	}
-	if n := len(a.lines("logon")); n != 2 {
+	if n := len(a.wait("logon", 2)); n != 2 {
 		t.Errorf("%d logons for two connections", n)
 	}
 }
@@ -126,7 +134,7 @@ func TestTierClientsGSSWrongPassword(t *testing.T) {
 	if !errors.Is(err, node.ErrAuth) {
 		t.Errorf("%v", err)
 	}
-	if n := len(a.lines("refused")); n != 1 || len(a.lines("opened")) != 0 {
+	if n := len(a.wait("refused", 1)); n != 1 || len(a.lines("opened")) != 0 {
 		t.Errorf("%d attempts, %q", n, a.lines("opened"))
 	}
 }
@@ -167,7 +175,7 @@ func TestTierClientsGSSTamperedRequestIsRefused(t *testing.T) {
 		_ = c.Close()
 		t.Error("a changed message passed")
 	}
-	if len(a.lines("broken")) == 0 || len(a.lines("opened")) != 0 {
+	if len(a.wait("broken", 1)) == 0 || len(a.lines("opened")) != 0 {
 		t.Errorf("broken %q, opened %q", a.lines("broken"), a.lines("opened"))
 	}
 }

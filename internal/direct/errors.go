@@ -9,23 +9,6 @@ import (
 	"deploy/internal/resident"
 )
 
-// refusal is what the machine answered, and which of package node's answers it is. errors.As finds the CodeError in it,
-// errors.Is the kind.
-type refusal struct {
-	node string
-	code *node.CodeError
-	kind error // nil, or one of node's sentinels
-}
-
-func (r *refusal) Error() string { return r.node + ": " + r.code.Error() }
-
-func (r *refusal) Unwrap() []error {
-	if r.kind == nil {
-		return []error{r.code}
-	}
-	return []error{r.kind, r.code}
-}
-
 func refusalOf(name, op string, v any) error {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -33,7 +16,7 @@ func refusalOf(name, op string, v any) error {
 	}
 	row := node.Row(m)
 	code := &node.CodeError{Op: op, Code: row.Int("code"), ID: row.String("id"), Category: row.String("category"), Text: row.String("text")}
-	var err error = &refusal{node: name, code: code, kind: kindOf(op, code)}
+	var err error = &node.Refusal{Node: name, Code: code, Kind: kindOf(op, code)}
 	if isDiskFull(code.Code) {
 		err = hint.Wrap(err, "make room on that drive of "+name+", then run again")
 	}
@@ -74,28 +57,4 @@ func kindOf(op string, c *node.CodeError) error {
 		return node.ErrNotFound
 	}
 	return nil
-}
-
-// opOf says what a request does, for people: the verb and what it is about, never a value that it carries.
-func opOf(r node.Request) string {
-	row := node.Row(r.Args)
-	subject := ""
-	switch r.Verb {
-	case "wmi.get":
-		subject = row.String("ns") + ":" + row.String("class")
-	case "wmi.call":
-		subject = row.String("ns") + ":" + row.String("class") + "." + row.String("method")
-	case "run":
-		subject = first(row.Strings("argv"))
-	case "ad.find":
-		subject = row.String("base")
-	default:
-		for _, name := range []string{"key", "name", "path", "dn", "id"} {
-			if row.Has(name) {
-				subject = row.String(name)
-				break
-			}
-		}
-	}
-	return strings.TrimSpace(r.Verb + " " + subject)
 }

@@ -184,10 +184,10 @@ func (s *Session) send(reqs []node.Request) ([]*call, []int64, error) {
 		})
 		if err != nil {
 			s.out, s.nextID = s.out[:mark], first
-			return nil, nil, fmt.Errorf("cannot %s on %s: %w", opOf(r), s.opts.Node, err)
+			return nil, nil, fmt.Errorf("cannot %s on %s: %w", r.Op(), s.opts.Node, err)
 		}
 		ids = append(ids, s.nextID)
-		calls = append(calls, &call{op: opOf(r), done: make(chan struct{})})
+		calls = append(calls, &call{op: r.Op(), done: make(chan struct{})})
 	}
 	for i, id := range ids {
 		s.open[id] = calls[i]

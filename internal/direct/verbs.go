@@ -140,7 +140,7 @@ func (s *Session) withUser(r node.Request) (node.Request, error) {
 	}
 	cred, err := s.credential(name)
 	if err != nil {
-		return r, fmt.Errorf("cannot %s on %s: %w", opOf(r), s.opts.Node, err)
+		return r, fmt.Errorf("cannot %s on %s: %w", r.Op(), s.opts.Node, err)
 	}
 	args := maps.Clone(r.Args)
 	delete(args, "as")
@@ -159,7 +159,7 @@ func (s *Session) credential(name string) (node.Credential, error) {
 func keyOf(r node.Request) (string, error) {
 	args, err := resident.Encode(r.Args)
 	if err != nil {
-		return "", fmt.Errorf("cannot send %s: %w", opOf(r), err)
+		return "", fmt.Errorf("cannot send %s: %w", r.Op(), err)
 	}
 	return r.Verb + " " + args, nil
 }
@@ -217,7 +217,7 @@ func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if err != nil {
 		return node.Result{}, err
 	}
-	row, err := one(rows, opOf(r))
+	row, err := one(rows, r.Op())
 	if err != nil {
 		return node.Result{}, err
 	}
@@ -260,7 +260,7 @@ func (s *Session) Job(ctx context.Context, id string) (node.JobState, error) {
 	if err != nil {
 		return node.JobState{}, err
 	}
-	row, err := one(rows, opOf(r))
+	row, err := one(rows, r.Op())
 	if err != nil {
 		return node.JobState{}, err
 	}
@@ -279,7 +279,7 @@ func (s *Session) Stat(ctx context.Context, path string) (node.FileInfo, error) 
 	if err != nil {
 		return node.FileInfo{}, err
 	}
-	row, err := one(rows, opOf(r))
+	row, err := one(rows, r.Op())
 	if err != nil {
 		return node.FileInfo{}, err
 	}
@@ -310,7 +310,7 @@ func (f *file) fetch() error {
 	if err != nil {
 		return err
 	}
-	row, err := one(rows, opOf(r))
+	row, err := one(rows, r.Op())
 	if err != nil {
 		return err
 	}

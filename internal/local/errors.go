@@ -21,35 +21,18 @@ const (
 	idBadName     = "deploy.BadName"
 )
 
-// refusal is what the machine answered, and which of package node's answers it is. errors.As finds the CodeError in it,
-// errors.Is the kind.
-type refusal struct {
-	node string
-	code *node.CodeError
-	kind error // nil, or one of node's sentinels
-}
-
-func (r *refusal) Error() string { return r.node + ": " + r.code.Error() }
-
-func (r *refusal) Unwrap() []error {
-	if r.kind == nil {
-		return []error{r.code}
-	}
-	return []error{r.kind, r.code}
-}
-
 // refuse makes a refusal with an id of its own.
 func (s *Session) refuse(op, id string, code int64, text string) error {
 	return s.refusalOf(&node.CodeError{Op: op, Code: code, ID: id, Text: text})
 }
 
 func (s *Session) refusalOf(c *node.CodeError) error {
-	r := &refusal{node: s.opts.Node, code: c}
+	r := &node.Refusal{Node: s.opts.Node, Code: c}
 	switch c.ID {
 	case idUnsupported:
-		r.kind = node.ErrUnsupported
+		r.Kind = node.ErrUnsupported
 	case idNotFound:
-		r.kind = node.ErrNotFound
+		r.Kind = node.ErrNotFound
 	}
 	return r
 }
@@ -76,7 +59,7 @@ func (s *Session) unsupported(op, text string) error {
 
 // fail types an error of the operating system. What is a refusal already, and the end of a context, stays as it is.
 func (s *Session) fail(op string, err error) error {
-	var known *refusal
+	var known *node.Refusal
 	if err == nil || errors.As(err, &known) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
@@ -84,7 +67,7 @@ func (s *Session) fail(op string, err error) error {
 	var errno syscall.Errno
 	switch {
 	case errors.As(err, &typed): // by the system's own side
-		return &refusal{node: s.opts.Node, code: typed, kind: kindOf(err)}
+		return &node.Refusal{Node: s.opts.Node, Code: typed, Kind: kindOf(err)}
 	case kindOf(err) != nil || isLink(err):
 		return err
 	case errors.As(err, &errno):

@@ -40,7 +40,7 @@ func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, e
 		return nil, err
 	}
 	begun := time.Now()
-	op := opOf(r)
+	op := r.Op()
 	defer func() {
 		s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", op, "took", time.Since(begun), "rows", len(rows), "err", err)
 	}()
@@ -66,30 +66,6 @@ func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, e
 		rows, err = s.system(ctx, r)
 	}
 	return rows, s.fail(op, err)
-}
-
-// opOf says what a request does, for people: the verb and what it is about, never a value that it carries.
-func opOf(r node.Request) string {
-	row := node.Row(r.Args)
-	subject := ""
-	switch r.Verb {
-	case "wmi.get":
-		subject = row.String("ns") + ":" + row.String("class")
-	case "wmi.call":
-		subject = row.String("ns") + ":" + row.String("class") + "." + row.String("method")
-	case "run":
-		subject = first(row.Strings("argv"))
-	case "ad.find":
-		subject = row.String("base")
-	default:
-		for _, name := range []string{"key", "name", "path", "dn", "id"} {
-			if row.Has(name) {
-				subject = row.String(name)
-				break
-			}
-		}
-	}
-	return strings.TrimSpace(r.Verb + " " + subject)
 }
 
 func stringsOf(v any) []string { return node.Row{"v": v}.Strings("v") }

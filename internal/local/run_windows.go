@@ -99,7 +99,7 @@ func (s *Session) startFailed(op string, c node.Cmd, err error) error {
 	case errors.Is(err, windows.ERROR_FILE_NOT_FOUND), errors.Is(err, windows.ERROR_PATH_NOT_FOUND), errors.Is(err, fs.ErrNotExist):
 		return s.unsupported(op, "no program "+c.Argv[0])
 	case errors.As(err, &errno):
-		return &refusal{node: s.opts.Node, code: &node.CodeError{Op: op, Code: int64(errno), Text: errno.Error()}}
+		return &node.Refusal{Node: s.opts.Node, Code: &node.CodeError{Op: op, Code: int64(errno), Text: errno.Error()}}
 	}
 	return s.fail(op, err)
 }

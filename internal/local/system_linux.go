@@ -70,7 +70,7 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 		_, err := s.script(ctx, "restart", linux.RestartScript(s.platform.root))
 		return nil, err
 	}
-	return nil, s.unsupported(opOf(r), "Linux has no "+r.Verb)
+	return nil, s.unsupported(r.Op(), "Linux has no "+r.Verb)
 }
 
 func (s *Session) setMode(args node.Row) error {

@@ -83,7 +83,7 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	case "cmdlet", "ad.find", "ad.add", "ad.mod", "ad.del":
 		return s.throughShell(ctx, r)
 	}
-	return nil, s.unsupported(opOf(r), "no verb "+r.Verb)
+	return nil, s.unsupported(r.Op(), "no verb "+r.Verb)
 }
 
 // throughShell has one resident PowerShell on this machine carry a request out. One that broke is started anew for the next request;

@@ -65,3 +65,20 @@ func Code(err error) (int64, bool) {
 	}
 	return 0, false
 }
+
+// Refusal is what a machine answered, with its name, and which of this package's answers it is: errors.As finds the CodeError in it, errors.Is the kind.
+type Refusal struct {
+	Node string
+	Code *CodeError
+	Kind error // nil, ErrNotFound or ErrUnsupported
+}
+
+func (r *Refusal) Error() string { return r.Node + ": " + r.Code.Error() }
+
+// Unwrap gives the code and, where there is one, the kind.
+func (r *Refusal) Unwrap() []error {
+	if r.Kind == nil {
+		return []error{r.Code}
+	}
+	return []error{r.Kind, r.Code}
+}

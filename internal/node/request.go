@@ -1,10 +1,38 @@
 package node
 
+import "strings"
+
 // Request is one call to a machine, as data. Args hold only the types of package resident's codec:
 // nil, bool, int64, string, []byte, []any, map[string]any.
 type Request struct {
 	Verb string
 	Args map[string]any
+}
+
+// Op says what a request does, for people: the verb and what it is about, never a value that it carries.
+func (r Request) Op() string {
+	row := Row(r.Args)
+	subject := ""
+	switch r.Verb {
+	case "wmi.get":
+		subject = row.String("ns") + ":" + row.String("class")
+	case "wmi.call":
+		subject = row.String("ns") + ":" + row.String("class") + "." + row.String("method")
+	case "run":
+		if argv := row.Strings("argv"); len(argv) > 0 {
+			subject = argv[0]
+		}
+	case "ad.find":
+		subject = row.String("base")
+	default:
+		for _, name := range []string{"key", "name", "path", "dn", "id"} {
+			if row.Has(name) {
+				subject = row.String(name)
+				break
+			}
+		}
+	}
+	return strings.TrimSpace(r.Verb + " " + subject)
 }
 
 // Query is a request that changes nothing. Only this package makes them.

@@ -56,7 +56,7 @@ func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
 			p.uses++
 			continue
 		}
-		p := &prefetch{op: opOf(r), uses: 1, done: make(chan struct{})}
+		p := &prefetch{op: r.Op(), uses: 1, done: make(chan struct{})}
 		if p.plan, err = s.planOf(r); err != nil {
 			continue
 		}

@@ -42,7 +42,7 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 		return plan{call: []string{"dir_make", where}, read: nothing}, nil
 	case "file.remove":
 		if path.Clean("/"+where) == "/" {
-			return plan{}, s.refuse(opOf(r), linux.IDRefused, linux.EPERM, "the root of the file system stays")
+			return plan{}, s.refuse(r.Op(), linux.IDRefused, linux.EPERM, "the root of the file system stays")
 		}
 		how := "one"
 		if args.Bool("tree") {
@@ -52,7 +52,7 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 	case "file.mode":
 		return plan{call: []string{"file_mode", where, octal(args), args.String("owner"), args.String("group")}, read: nothing}, nil
 	}
-	return plan{}, s.refuse(opOf(r), linux.IDUnsupported, linux.ENOTSUP, "Linux has no "+r.Verb)
+	return plan{}, s.refuse(r.Op(), linux.IDUnsupported, linux.ENOTSUP, "Linux has no "+r.Verb)
 }
 
 // octal is the mode of a request as chmod(1) takes it; "" when there is none.
@@ -67,7 +67,7 @@ func mode(bits uint32) string { return fmt.Sprintf("%04o", bits&0o7777) }
 
 // serve carries a request out in a channel of its own.
 func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error) {
-	op := opOf(r)
+	op := r.Op()
 	var script linux.Script
 	switch r.Verb {
 	case "job.remove":

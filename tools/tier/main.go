@@ -83,7 +83,9 @@ func tiers() []tier {
 			test("-run", "^TestTierNames", "-timeout", "10m", "./internal/names/..."),
 		}},
 		{name: "lab", what: "whole runs of the program against the lab, with kills, faults and rollbacks", checks: []check{
-			test("-run", "^TestTierLab", "-timeout", "60m", "./cmd/deploy/..."),
+			test("-run", "^TestTierLab", "-skip", "^TestTierLabAgent", "-timeout", "60m", "./cmd/deploy/..."),
+			// these wait for emulated restarts most of the time
+			test("-run", "^TestTierLabAgent", "-parallel", "5", "-timeout", "60m", "./cmd/deploy/..."),
 		}},
 		{name: "clients", what: "WinRM clients and NTLM that are not ours (python3-winrm, ansible, gss-ntlmssp)", checks: []check{
 			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/..."),

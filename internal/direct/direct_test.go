@@ -52,7 +52,7 @@ func TestFactsAndQuery(t *testing.T) {
 	})
 	s := open(t, m, Options{})
 	f := s.Facts()
-	if f.Release != node.WS2008 || f.OS != "windows" || f.Computer != "N1" || !f.Privileged {
+	if f.Release != node.WS2008 || f.OS != "windows" || f.Computer != "N1" || !f.Privileged || f.BootID != "20260328233000.500000+000" {
 		t.Errorf("facts: %+v", f)
 	}
 	rows, err := s.Query(t.Context(), node.RegistryKeys{Key: `HKLM\X`})

@@ -120,7 +120,8 @@ func (m *machine) serve() {
 		if hold != nil && verb != "facts" {
 			<-hold
 		}
-		rows, failed := []any{map[string]any{"version": "6.0.6002", "build": int64(6002), "arch": "amd64", "computer": "N1", "privileged": true}}, map[string]any(nil)
+		rows, failed := []any{map[string]any{"version": "6.0.6002", "build": int64(6002), "arch": "amd64", "computer": "N1", "privileged": true,
+			"boot_id": "20260329013000.500000+120"}}, map[string]any(nil)
 		if verb != "facts" {
 			rows, failed = m.answer(verb, args)
 		}

@@ -64,7 +64,7 @@ func (r *run) rebooted(ctx context.Context, t steps.Task, boot string, start tim
 	return nil
 }
 
-// awaitServing dials until the machine answers with another boot id than old ("" accepts any), for at most RebootTimeout.
+// awaitServing dials until the machine answers from another boot than old ("" accepts any), for at most RebootTimeout.
 // A refused password ends the wait at once, also while the machine starts: trying on could lock the account.
 func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.RebootTimeout)
@@ -74,7 +74,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 	for d := 2 * time.Second; ; d = min(d*3/2, 15*time.Second) {
 		ex, err := r.o.Dial(ctx, name)
 		switch {
-		case err == nil && ex.Facts().BootID != old:
+		case err == nil && !node.SameBoot(ex.Facts().BootID, old):
 			return ex, nil
 		case err == nil:
 			_ = ex.Close() // it has not gone down yet
@@ -96,7 +96,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 	}
 }
 
-// settleReboot ends a restart that an earlier run left on record: it was done when the boot id differs, and is owed otherwise.
+// settleReboot ends a restart that an earlier run left on record: it was done when the boot is another, and is owed otherwise.
 func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
 	if st.BootID == "" {
@@ -106,7 +106,7 @@ func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
-	if now := ex.Facts().BootID; now != st.BootID {
+	if now := ex.Facts().BootID; !node.SameBoot(now, st.BootID) {
 		return r.rebooted(ctx, t, now, r.o.Now())
 	}
 	return r.restart(ctx, t, st.BootID)
@@ -130,7 +130,7 @@ func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskSta
 	if err != nil {
 		return r.failed(ctx, "settle", t, err)
 	}
-	if ex.Facts().BootID != act.Intent.BootID {
+	if !node.SameBoot(ex.Facts().BootID, act.Intent.BootID) {
 		return nil
 	}
 	if err := r.reboot(ctx, t, journal.AgentRef{}); err != nil {

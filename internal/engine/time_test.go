@@ -93,6 +93,52 @@ type deaf struct{ Executor }
 
 func (deaf) Restart(context.Context, string) error { return nil }
 
+// moments tells of every boot the moment at which it began, as Windows does: in local time, and anew after each correction of the clock.
+type moments struct {
+	Executor
+	boot string
+}
+
+func (m moments) Facts() node.Facts {
+	f := m.Executor.Facts()
+	f.BootID = m.boot
+	return f
+}
+
+// TestClockIsNoRestart: summer time begins and the clock is corrected while a restart is waited for, and before an older journal is resumed.
+func TestClockIsNoRestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, "p: a:reboot")
+		g.real()
+		boots := []string{"20260329003000.500000+060", "20260329013000.516000+120", "20260328233003.100000+000", "20260329014500.500000+120"}
+		dial := func(deafly bool) func(context.Context, string) (Executor, error) {
+			return func(ctx context.Context, name string) (Executor, error) {
+				ex, err := g.w.dial(ctx, name)
+				m := moments{ex, boots[0]}
+				if boots = boots[1:]; len(boots) == 0 {
+					boots = []string{m.boot}
+				}
+				if deafly {
+					return deaf{m}, err
+				}
+				return m, err
+			}
+		}
+		g.o.Dial, g.o.RebootTimeout = dial(true), time.Second // the machine was told, the program waits for one look and is gone
+		if _, err := Apply(context.Background(), g.o, nil); !strings.Contains(text(err), "it still runs from before the restart") {
+			t.Fatal(err)
+		}
+		g.story()
+		g.o.Dial, g.o.Run, g.o.RebootTimeout = dial(false), "", time.Hour
+		if _, err := Resume(context.Background(), g.o); err != nil {
+			t.Fatal(err)
+		}
+		if got, want := g.story(), "restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p"; got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+	})
+}
+
 func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		g := newRig(t, "p: a:reboot")

@@ -22,13 +22,7 @@ func (l *Lab) withPower(b *machine.Behaviours) *machine.Behaviours {
 			h.set(false)
 		}
 	})
-	last := map[string]time.Time{}
 	c.OnBoot = append(append([]func(*machine.Ctx){}, b.OnBoot...), func(c *machine.Ctx) {
-		// LastBootUpTime has whole seconds and emulated boots are shorter: each must be later than the one before
-		if !c.M.Booted.After(last[c.M.Name]) {
-			c.M.Booted = last[c.M.Name].Add(time.Second)
-		}
-		last[c.M.Name] = c.M.Booted
 		h := l.hosts[strings.ToLower(c.M.Name)]
 		if args, hit := l.world.Strike("reboot-hangs", c.M.Name, nil); hit {
 			l.lose(h, duration(args, "for"))
@@ -36,9 +30,6 @@ func (l *Lab) withPower(b *machine.Behaviours) *machine.Behaviours {
 		}
 		h.set(true)
 	})
-	for _, m := range l.world.Machines {
-		last[m.Name] = m.Booted
-	}
 	return &c
 }
 

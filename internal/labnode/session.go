@@ -64,7 +64,7 @@ func New(ctx context.Context, o Options) (*Session, error) {
 	r := rows[0]
 	s.facts = node.Facts{OS: "windows", Version: r.String("version"), Build: int(r.Int("build")), ServicePack: int(r.Int("sp")),
 		Arch: r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"), DomainRole: int(r.Int("domain_role")),
-		BootID: r.String("boot_id"), PowerShell: r.String("powershell"), UILanguage: int(r.Int("ui_language")), Privileged: r.Bool("privileged"),
+		BootID: node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"), UILanguage: int(r.Int("ui_language")), Privileged: r.Bool("privileged"),
 		Release: node.ReleaseOf(r.String("version"), int(r.Int("build")))}
 	return s, nil
 }
@@ -101,19 +101,9 @@ func (s *Session) Copy() (*Session, error) {
 // World is what the machine is part of. Take its lock before looking.
 func (s *Session) World() *model.World { return s.o.World }
 
-// now is the clock of the machine. LastBootUpTime has whole seconds and emulated boots are shorter: each must be later than the one before. The
-// caller holds the world's lock.
-func (s *Session) now() time.Time {
-	now, next := time.Now(), s.o.Machine.Booted.Add(time.Second)
-	if now.Before(next) {
-		return next
-	}
-	return now
-}
-
 func (s *Session) newCtx(ctx context.Context) *machine.Ctx {
 	w := s.o.World
-	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Behaviours, User: s.o.User, Network: s.o.Network, Now: s.now, Print: func(string) {},
+	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Behaviours, User: s.o.User, Network: s.o.Network, Now: time.Now, Print: func(string) {},
 		// emulated waiting takes a moment only, so that others get their turn
 		Sleep: func(time.Duration) {
 			w.Unlock()

@@ -80,7 +80,7 @@ type Facts struct {
 	Computer    string  `json:"computer"`               // NetBIOS or host name
 	Domain      string  `json:"domain,omitempty"`       // DNS domain, "" in a workgroup
 	DomainRole  int     `json:"domain_role"`            // Win32_ComputerSystem.DomainRole: 3 member server, 4 and 5 domain controllers
-	BootID      string  `json:"boot_id"`                // changes at every boot (LastBootUpTime; /proc/sys/kernel/random/boot_id)
+	BootID      string  `json:"boot_id"`                // compare with SameBoot (LastBootUpTime in UTC; /proc/sys/kernel/random/boot_id)
 	PowerShell  string  `json:"powershell,omitempty"`   // "2.0", "5.1"
 	UILanguage  int     `json:"ui_language,omitempty"`  // LCID, for messages only
 	Privileged  bool    `json:"privileged"`             // the session may change the machine

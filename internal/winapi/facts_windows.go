@@ -98,12 +98,12 @@ func powerShell() string {
 	return ""
 }
 
-// bootID is Win32_OperatingSystem.LastBootUpTime, so that it is the same text whichever way a session looks at the machine.
+// bootID comes from Win32_OperatingSystem.LastBootUpTime, so that it is the same text whichever way a session looks at the machine.
 // Where WMI is broken it is the kernel's own time of the start, which is as good among sessions of this kind.
 func bootID(ctx context.Context, m *Host) (string, error) {
 	rows, err := m.Get(ctx, `root\cimv2`, "Win32_OperatingSystem", []string{"LastBootUpTime"}, nil)
 	if err == nil && len(rows) == 1 && rows[0].String("LastBootUpTime") != "" {
-		return rows[0].String("LastBootUpTime"), nil
+		return node.BootID(rows[0].String("LastBootUpTime")), nil
 	}
 	if ctx.Err() != nil {
 		return "", ctx.Err()

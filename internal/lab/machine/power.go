@@ -62,7 +62,12 @@ func ComeUp(c *Ctx) {
 	}
 	c.M.Powered = true
 	c.M.Boots++
-	c.M.Booted = c.Now().UTC().Truncate(time.Second)
+	booted := c.Now().UTC().Truncate(time.Second)
+	// a restart takes its time on the machine, whatever the wait for it was shortened to: the next boot is not taken for this one (node.SameBoot)
+	if next := c.M.Booted.Add(restartDelay + bootTime); booted.Before(next) {
+		booted = next
+	}
+	c.M.Booted = booted
 	c.M.Pending = nil
 	RegDeleteKey(c, cbsPending)
 	RegDeleteKey(c, wuPending)

@@ -42,6 +42,8 @@ func posixReads(argv []string) (reads, known bool) {
 		return only(args, []string{"-u", "-g", "-G", "-n", "-un", "-gn", "-Gn", "-r"}, nil), true
 	case "uname":
 		return only(args, []string{"-a", "-s", "-n", "-r", "-v", "-m", "-o"}, nil) && !slices.ContainsFunc(args, word), true
+	case "needs-restarting":
+		return slices.Equal(args, []string{"-r"}), true
 	case "ip":
 		return ipReads(args), true
 	}

@@ -32,6 +32,7 @@ func TestReadOnlyToolOnLinux(t *testing.T) {
 		{"uname|-r", true}, {"uname", true}, {"uname|x", false},
 		{"ip|-j|addr|show|dev|eth0", true}, {"ip|-j|-d|link|show", true}, {"ip|route", true}, {"ip|link|set|eth0|down", false}, {"ip|addr|add|192.0.2.1/24|dev|eth0", false},
 		{"ip|-batch|/x|link|show", false}, {"ip|-n|other|link|show", false}, {"ip|netns|exec|x|sh", false}, {"ip|route|flush|show", false}, {"ip", false},
+		{"needs-restarting|-r", true}, {"needs-restarting", false}, {"needs-restarting|-r|--installroot=/x", false},
 		{"/usr/bin/systemctl|show|ssh", true}, {"/sbin/sysctl|-n|x.y", true}, {"/bin/systemctl|stop|ssh", false}, {"/usr/local/bin/systemctl|show|ssh", false},
 		{"/usr/bin/../../tmp/id", false}, {"./id", false}, {"/tmp/id", false}, {"/usr/bin/x/id", false}, {"Systemctl|show|x", false}, {"cat|/etc/shadow", false}, {"env|id", false},
 		{"sh|-c|id", false}, {"/usr/bin/hostname", false}, {"hostname", true},

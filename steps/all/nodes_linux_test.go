@@ -3,6 +3,7 @@ package all
 import (
 	"context"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	"deploy/internal/node"
 	"deploy/internal/nodelab"
 	"deploy/internal/posix"
+	"deploy/steps"
 	"deploy/transport"
 	"deploy/transport/ssh"
 )
@@ -204,4 +206,46 @@ func play(t *testing.T, c played, s node.Session) {
 		t.Fatalf("no kind %s", c.kind)
 	}
 	conformance.Run(t, conformance.Case{Kind: k, With: c.with, Programs: c.programs, OnlyLooks: c.looks, Open: func(*testing.T) node.Session { return s }})
+}
+
+// TestTierNodesRestartMark installs packages on a real Debian whose dpkg asks for a restart after each transaction, and on one where somebody else
+// had asked before.
+func TestTierNodesRestartMark(t *testing.T) {
+	nodelab.Tier(t, "nodes")
+	l := nodelab.New(t, nodelab.Options{Systemd: 1})
+	n := l.Node(0)
+	if err := n.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const hook = "/etc/apt/apt.conf.d/99-restart"
+	if err := n.Write(hook, `DPkg::Post-Invoke {"echo restart > /run/reboot-required; echo linux-base > /run/reboot-required.pkgs"};`+"\n", 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s := logon(t, l, n)
+	install := func(name string) steps.Outcome {
+		t.Helper()
+		k, _ := Kinds().Get("packages")
+		step, err := k.Decode(map[string]any{"names": text(name), "restart": "when-due"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d, err := step.Check(t.Context(), s)
+		if err != nil || !d.Effects.Reboot {
+			t.Fatalf("%+v, %v", d, err)
+		}
+		out, err := step.Apply(t.Context(), s, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	if out := install("tree"); !out.Reboot || out.Note != "a restart is due: linux-base" || len(out.Warnings) != 0 {
+		t.Errorf("the installation asked for a restart: %+v", out)
+	}
+	if _, err := n.Exec(t.Context(), "rm", hook); err != nil {
+		t.Fatal(err)
+	}
+	if out := install("bc"); out.Reboot || len(out.Warnings) != 1 || !strings.Contains(out.Warnings[0], "was due before this (linux-base)") {
+		t.Errorf("the restart was due before: %+v", out)
+	}
 }

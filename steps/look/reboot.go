@@ -27,8 +27,12 @@ func RebootReads() []node.Query {
 // PendingReboot tells why a restart of the machine is due: "servicing", "update", "hotfix", "rename". Files that wait to be
 // moved ("files") come in weak, since many programs leave such an entry behind without need.
 // Sources: DSC xPendingReboot and its kin as gathered in the project's notes on Windows. Windows Server 2003 has no servicing
-// key, so no reason there is not a proof.
+// key, so no reason there is not a proof. On Linux the reasons are those of RestartDue.
 func PendingReboot(ctx context.Context, r node.Reader) (reasons, weak []string, err error) {
+	if r.Facts().OS == "linux" {
+		d, err := RestartDue(ctx, r)
+		return d.Reasons, nil, err
+	}
 	has := func(key string) (bool, error) {
 		_, err := r.Query(ctx, node.Registry{Key: key})
 		if errors.Is(err, node.ErrNotFound) {

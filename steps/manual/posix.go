@@ -56,21 +56,6 @@ func (s *Probe) unit(ctx context.Context, r node.Reader) (*steps.Change, error) 
 	return nil, nil
 }
 
-// rebootFile is where Debian's packages say that a restart is due. Source: Debian policy of update-notifier and unattended-upgrades.
-const rebootFile = "/run/reboot-required"
-
-// restart is the pending_reboot assertion on Linux. Only Debian and its kin keep the mark.
-func restart(ctx context.Context, r node.Reader) (*steps.Change, error) {
-	if d := r.Facts().Distro; d != "debian" && d != "ubuntu" {
-		return nil, hint.Wrap(fmt.Errorf("cannot tell whether a restart is due: %q keeps no mark for it that is known here", d), "use a command step with the distribution's own tool")
-	}
-	there, err := look.Exists(ctx, r, rebootFile)
-	if err != nil || !there {
-		return nil, err
-	}
-	return broken("pending restart", "packages", "none")
-}
-
 // listening is the state of a TCP socket that waits for connections. Source: proc(5), /proc/net/tcp; include/net/tcp_states.h.
 const listening = "0A"
 

@@ -9,6 +9,7 @@ import (
 	"deploy/internal/node"
 	"deploy/internal/nodetest"
 	"deploy/steps"
+	"deploy/steps/look"
 )
 
 func debian() *nodetest.Machine {
@@ -61,7 +62,7 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 		})
 	}
 	m := debian()
-	m.SetFile(rebootFile, nil)
+	m.SetFile(look.RebootMark, nil)
 	if d := check(t, &Probe{Message: "m", PendingReboot: "none"}, m); d.Action != steps.Run {
 		t.Errorf("a restart is due: %+v", d)
 	}

@@ -33,7 +33,7 @@ type Probe struct {
 	FreeLetter    string   `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
 	Domain        string   `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
 	Adapters      int      `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
-	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep"`
+	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting"`
 	Disks         []string `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
 	Listens       int      `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
 }
@@ -55,7 +55,7 @@ func probeKind() steps.Kind {
 		Undo:    "Nothing to undo.",
 		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + posix.Proof,
 		Sources: []string{"the rule catalogue", "proc(5): /proc/net/tcp", "os-release(5)"},
-		Calls: slices.Concat(look.FeatureCalls(), look.AdapterCalls(), storage.Calls(),
+		Calls: slices.Concat(look.FeatureCalls(), look.RebootCalls(), look.AdapterCalls(), storage.Calls(),
 			[]node.Call{look.ServiceCall(node.WindowsReleases()), look.UnitCall()}),
 		New:     func() steps.Step { return &Probe{Severity: "must"} },
 		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
@@ -180,10 +180,10 @@ func (s *Probe) asserts() []assert {
 		return broken("network cards", len(list), s.Adapters)
 	})
 	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		if onLinux(r.Facts()) {
-			return restart(ctx, r)
-		}
 		reasons, _, err := look.PendingReboot(ctx, r)
+		if errors.Is(err, look.ErrNoRebootMark) {
+			return nil, hint.Wrap(err, "install what tells it (dnf-utils), or use a command step with the distribution's own tool")
+		}
 		if err != nil || len(reasons) == 0 {
 			return nil, err
 		}

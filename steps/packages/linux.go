@@ -13,6 +13,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/jobs"
+	"deploy/steps/look"
 	"deploy/steps/posix"
 )
 
@@ -22,6 +23,7 @@ type Packages struct {
 	Absent     bool     `json:"absent,omitempty" doc:"none of them shall be installed; configuration files that they leave do not count"`
 	Refresh    bool     `json:"refresh,omitempty" doc:"Debian: fetch the package lists first (apt-get update) when there is something to install"`
 	Recommends bool     `json:"recommends,omitempty" doc:"install what the packages recommend as well"`
+	Restart    string   `json:"restart,omitempty" enum:"when-due" doc:"when-due: restart the machine when the installation leaves a restart due; without it the run only warns"`
 }
 
 // installed is one package that is installed.
@@ -78,15 +80,18 @@ func linuxKind() steps.Kind {
 		Summary: "Installs or removes packages of a Linux distribution, all in one transaction.",
 		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and dnf. It asks no questions, keeps configuration files that were changed, " +
 			"waits up to ten minutes for another installation, and runs as a job, so that a broken link does not break it. " +
-			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one that others provide. It provides the tags packages and package:NAME, for the until of a service step. " +
+			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one that others provide. " +
+			"Whether a restart is due is read before and after from /run/reboot-required (Debian and its kin) or needs-restarting -r (dnf-utils, where installed): " +
+			"what others had left due before is told as a warning, and never restarted for. " +
+			"It provides the tags packages and package:NAME, for the until of a service step. " +
 			"It has a name of its own beside package, since that one's wish is a setup program and a proof in the registry.",
 		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
 			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. Configuration files stay.",
 		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
 		Sources: []string{"dpkg-query(1)", "apt-get(8)", "apt.conf(5): DPkg::Lock::Timeout", "rpm(8)", "dnf(8)",
-			"needrestart: NEEDRESTART_MODE"},
+			"needrestart: NEEDRESTART_MODE", "update-notifier: /run/reboot-required and its .pkgs", "needs-restarting(1)"},
 		Calls: append(posix.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
-			posix.Calls("env(1): starts apt-get with DEBIAN_FRONTEND", "env")...),
+			append(posix.Calls("env(1): starts apt-get with DEBIAN_FRONTEND", "env"), look.RebootCalls()...)...),
 		New:     func() steps.Step { return &Packages{} },
 		Example: "names: [chrony, rsyslog]\n",
 	}
@@ -233,6 +238,7 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Create, Changes: changes}
+	d.Effects.Reboot = s.Restart != ""
 	if s.Absent {
 		d.Action = steps.Delete
 	} else if len(b.New) == 0 {
@@ -286,28 +292,67 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	if len(names) == 0 {
 		return steps.Outcome{}, nil
 	}
+	due, unknown := look.RestartDue(ctx, n)
+	var broken *node.LinkError
+	if errors.As(unknown, &broken) {
+		return steps.Outcome{}, unknown
+	}
+	if err := s.change(ctx, n, m, names); err != nil {
+		return steps.Outcome{}, err
+	}
+	switch {
+	case errors.Is(unknown, look.ErrNoRebootMark):
+		return steps.Outcome{}, nil
+	case unknown != nil: // that is no reason not to install
+		return steps.Outcome{Warnings: []string{unknown.Error()}}, nil
+	}
+	return s.restart(ctx, n, due)
+}
+
+// restart tells what follows when the installation has left a restart due. What was due before is not this step's.
+func (s *Packages) restart(ctx context.Context, r node.Reader, before look.Due) (out steps.Outcome, err error) {
+	name := r.Facts().Computer
+	now, err := look.RestartDue(ctx, r)
+	var broken *node.LinkError
+	switch fresh := now.Since(before); {
+	case errors.As(err, &broken):
+		return out, err
+	case err != nil: // the packages are there all the same
+		out.Warnings = []string{err.Error()}
+	case len(fresh) > 0 && s.Restart != "":
+		out.Reboot, out.Note = true, "a restart is due: "+strings.Join(fresh, ", ")
+	case len(fresh) > 0:
+		out.Warnings = []string{fmt.Sprintf("a restart of %s is due because of this (%s): restart it, or let the step do so with restart: when-due", name, strings.Join(fresh, ", "))}
+	case len(now.Reasons) > 0:
+		out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it", name, strings.Join(now.Reasons, ", "))}
+	}
+	return out, nil
+}
+
+// change installs or removes names.
+func (s *Packages) change(ctx context.Context, n node.Node, m manager, names []string) error {
 	if s.Absent {
-		return steps.Outcome{}, run(ctx, n, "cannot remove "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
+		return run(ctx, n, "cannot remove "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
 	}
 	if argv := m.argv(transaction{Verb: refresh}); s.Refresh && argv != nil {
 		if err := run(ctx, n, "cannot fetch the package lists", argv); err != nil {
-			return steps.Outcome{}, hint.Wrap(err, "can the node reach its repositories?")
+			return hint.Wrap(err, "can the node reach its repositories?")
 		}
 	}
-	err = run(ctx, n, "cannot install "+strings.Join(names, ", "), m.argv(transaction{install, names, s.Recommends}))
+	err := run(ctx, n, "cannot install "+strings.Join(names, ", "), m.argv(transaction{install, names, s.Recommends}))
 	if err != nil {
-		return steps.Outcome{}, hint.Wrap(err, "is the name right, can the node reach its repositories, and are the package lists fresh (refresh: true)?")
+		return hint.Wrap(err, "is the name right, can the node reach its repositories, and are the package lists fresh (refresh: true)?")
 	}
-	_, have, err = s.read(ctx, n)
+	_, have, err := s.read(ctx, n)
 	if err != nil {
-		return steps.Outcome{}, err
+		return err
 	}
 	for _, want := range s.Names {
 		if name, _ := split(want); !slices.ContainsFunc(have, func(p installed) bool { return p.Name == name || p.Name+":"+p.Arch == name }) {
-			return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot find package %s though its installation worked", name), "the name may be one that another package provides: name that package")
+			return hint.Wrap(fmt.Errorf("cannot find package %s though its installation worked", name), "the name may be one that another package provides: name that package")
 		}
 	}
-	return steps.Outcome{}, nil
+	return nil
 }
 
 // run runs a transaction as a job, so that it outlives the link, or in the session where that has no jobs.

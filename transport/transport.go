@@ -37,6 +37,12 @@ type Process interface {
 type Files interface {
 	Put(ctx context.Context, path string, r io.Reader, mode uint32) error
 	Get(ctx context.Context, path string) (io.ReadCloser, error)
+	// Home is the directory of the user who is logged on, in the form that paths have here.
+	Home(ctx context.Context) (string, error)
+	// MakeDir makes a directory and what is missing above it. One that is there is fine.
+	MakeDir(ctx context.Context, path string) error
+	// Remove removes a file. One that is not there is fine.
+	Remove(ctx context.Context, path string) error
 	Close() error
 }
 

@@ -16,15 +16,18 @@ func agentBench(t *testing.T, edits ...func(string) string) *bench {
 
 // withoutAgent takes away what placing an agent leaves on a machine.
 func withoutAgent(state any) any {
-	const place = `c:\programdata\deploy`
+	// over WinRM and over SSH; the machines have no profile of their own
+	places := []string{`c:\programdata\deploy`, `c:\users\administrator`}
 	top, _ := state.(map[string]any)
 	list, _ := top["machines"].(map[string]any)
 	for _, m := range list {
 		m, _ := m.(map[string]any)
 		files, _ := m["files"].(map[string]any)
 		for path := range files {
-			if path == place || strings.HasPrefix(path, place+`\`) {
-				delete(files, path)
+			for _, place := range places {
+				if path == place || strings.HasPrefix(path, place+`\`) {
+					delete(files, path)
+				}
 			}
 		}
 	}

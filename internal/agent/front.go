@@ -34,17 +34,9 @@ type Host struct {
 	Spawn func(program, root string, log *os.File) error
 }
 
-// private makes the directory if it is missing, and refuses one that others may write to.
-func (h Host) private() error {
-	if err := os.MkdirAll(h.Root, 0o700); err != nil {
-		return fmt.Errorf("cannot make the agent's directory: %w", err)
-	}
-	return checkPrivate(h.Root)
-}
-
 // Front joins a controller's streams to the worker, and starts one where there is none. It returns when either side has ended.
 func (h Host) Front(ctx context.Context, in io.Reader, out io.Writer) error {
-	if err := h.private(); err != nil {
+	if err := private(h.Root); err != nil {
 		return err
 	}
 	c, err := h.reach(ctx)
@@ -165,7 +157,7 @@ func (h Host) logTail() string {
 func (h Host) Work(ctx context.Context, o Options) error {
 	o.defaults()
 	o.Root = h.Root
-	if err := h.private(); err != nil {
+	if err := private(h.Root); err != nil {
 		return err
 	}
 	lock := flock.New(filepath.Join(h.Root, "lock"))

@@ -26,8 +26,11 @@ func listen(root string) (net.Listener, error) {
 	return net.Listen("unix", socket(root))
 }
 
-// checkPrivate refuses a directory that somebody else owns or may write to: its lock and its socket would be theirs.
-func checkPrivate(dir string) error {
+// private makes the directory if it is missing, and refuses one that somebody else owns or may write to: its lock and its socket would be theirs.
+func private(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("cannot make the agent's directory: %w", err)
+	}
 	fi, err := os.Lstat(dir)
 	if err != nil {
 		return fmt.Errorf("cannot look at the agent's directory: %w", err)

@@ -113,32 +113,14 @@ func (k *knock) CloseWrite() error {
 	return k.Conn.Close()
 }
 
-// checkPrivate gives the directory an access list of its own: SYSTEM, the administrators, and the user who runs the agent. On a machine whose
-// file system has no lists that last (Wine) the call does no harm.
-func checkPrivate(dir string) error {
-	user, err := windows.GetCurrentProcessToken().GetTokenUser()
-	if err != nil {
-		return fmt.Errorf("cannot tell who runs the agent: %w", err)
-	}
-	sd, err := windows.SecurityDescriptorFromString("D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)(A;OICI;FA;;;" + user.User.Sid.String() + ")")
-	if err != nil {
-		return err
-	}
-	dacl, _, err := sd.DACL()
-	if err != nil {
-		return err
-	}
-	err = windows.SetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, windows.DACL_SECURITY_INFORMATION|windows.PROTECTED_DACL_SECURITY_INFORMATION, nil, nil, dacl, nil)
-	if err != nil {
-		return fmt.Errorf("cannot close %s to others: %w", dir, err)
-	}
-	return nil
-}
-
 // Root is where the agent lives: below ProgramData for an administrator, else below the user's local data.
 func Root() (string, error) {
+	is, err := administrator()
+	if err != nil {
+		return "", err
+	}
 	base := os.Getenv("LOCALAPPDATA")
-	if windows.GetCurrentProcessToken().IsElevated() || base == "" {
+	if is || base == "" {
 		base = os.Getenv("ProgramData")
 	}
 	if base == "" {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"deploy/internal/agent"
+	"deploy/internal/agent/wire"
 	"deploy/internal/local"
 	"deploy/internal/node"
 	"deploy/steps"
@@ -27,7 +28,8 @@ type Program struct {
 	Digest  func() (string, error) // SHA-256 of the program's file, hex
 }
 
-// Run carries out `deploy agent ARGS` and returns the exit code. Without flags it joins its streams to the machine's worker.
+// Run carries out `deploy agent ARGS` and returns the exit code: 0, 2 for arguments that it does not know, wire.ExitFailed for everything else. Without flags it
+// joins its streams to the machine's worker.
 func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("deploy agent", flag.ContinueOnError)
 	flags.SetOutput(errOut)
@@ -45,7 +47,7 @@ func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errO
 		return 0 // two fronts came at the same time, and the other one's worker was faster
 	}
 	fmt.Fprintln(errOut, "error: "+err.Error())
-	return 1
+	return wire.ExitFailed
 }
 
 func (p Program) run(ctx context.Context, worker bool, root string, idle time.Duration, in io.Reader, out, errOut io.Writer) error {

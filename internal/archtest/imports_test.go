@@ -34,7 +34,7 @@ var arrows = map[string][]string{
 	"internal/perform":     {"internal/node", "steps"},
 	"internal/agent":       {"internal/agent/wire", "internal/hint", "internal/node", "internal/perform", "internal/secret", "steps"},
 	"internal/agent/wire":  {"internal/hint", "internal/node", "internal/perform", "steps"},
-	"internal/agentcmd":    {"internal/agent", "internal/local", "internal/node", "steps"},
+	"internal/agentcmd":    {"internal/agent", "internal/agent/wire", "internal/local", "internal/node", "steps"},
 	"internal/remote":      {"internal/journal", "internal/agent/wire", "internal/engine", "internal/hint", "internal/node", "internal/perform", "internal/secret", "steps", "transport"},
 	"internal/hint":        {},
 	"internal/journal":     {"internal/hint"},

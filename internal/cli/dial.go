@@ -59,18 +59,41 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
 }
 
-// dialWindows opens a session first: it can tell whether the machine can carry an agent, it places one, and it is the way to work where there is none.
+// dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start. Else a session comes first: it can tell whether
+// the machine can carry an agent, it places one, and it is the way to work where there is none.
 func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn) (engine.Executor, error) {
+	why := fl.unwanted(n)
+	var undecided error
+	if why == "" && n.Transport == "ssh" {
+		a, err := remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true))
+		switch {
+		case err == nil:
+			return a, nil
+		case errors.Is(err, remote.ErrUndecided):
+			undecided = err
+		case errors.Is(err, remote.ErrCannotPlace):
+			why = err.Error()
+		default:
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
+	if why != "" {
+		if _, _, err := refused(n, why); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+	}
 	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
 	if err != nil {
-		return nil, errors.Join(err, conn.Close())
+		return nil, errors.Join(undecided, err, conn.Close())
 	}
-	a, why, err := fl.agentOnWindows(ctx, n, conn, s)
-	switch {
-	case err != nil:
-		return nil, errors.Join(err, s.Close())
-	case a != nil:
-		return a, nil
+	if why == "" {
+		var a *remote.Agent
+		if a, why, err = fl.agentOnWindows(ctx, n, conn, s); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		if a != nil {
+			return a, nil
+		}
 	}
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
 }
@@ -151,9 +174,6 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 
 // agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
 func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session) (a *remote.Agent, why string, err error) {
-	if why := fl.unwanted(n); why != "" {
-		return refused(n, why)
-	}
 	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true))
 	if errors.Is(err, remote.ErrCannotPlace) {
 		return refused(n, err.Error())

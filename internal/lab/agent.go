@@ -76,7 +76,7 @@ func (l *Lab) runAgent(c *machine.Ctx, argv []string) machine.Result {
 		w, err := h.agent(logon)
 		if err != nil {
 			_, _ = fmt.Fprintf(errOut, "error: %v\r\n", err)
-			return 1
+			return 70 // as `deploy agent` ends when it could not do what it was started for
 		}
 		s := newFrontStream(in, out)
 		stop := context.AfterFunc(ctx, func() { _ = s.Close() })

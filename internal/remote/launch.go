@@ -153,21 +153,30 @@ func (l Launch) sayPassword(ctx context.Context, s *stream) error {
 	return err
 }
 
-// explain makes an error of an agent that did not come up.
-func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
+// ended waits for the end of what was started and is no agent. An error says that its end is not known.
+func (l Launch) ended(ctx context.Context, s *stream) (code int, said string, err error) {
 	late := time.AfterFunc(2*time.Second, func() { _ = s.Close() })
 	defer late.Stop()
-	code, werr := s.proc.Wait()
+	code, err = s.proc.Wait()
 	_ = s.Close()
-	said := s.said()
 	var link *node.LinkError
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("cannot start the agent on %s: %w", l.Node, ctx.Err())
-	case errors.As(werr, &link):
-		return &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot start the agent: %w", link.Err)}
-	case werr != nil:
-		return fmt.Errorf("cannot start the agent on %s: %w", l.Node, werr)
+		return 0, "", fmt.Errorf("cannot start the agent on %s: %w", l.Node, ctx.Err())
+	case errors.As(err, &link):
+		return 0, "", &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot start the agent: %w", link.Err)}
+	case err != nil:
+		return 0, "", fmt.Errorf("cannot start the agent on %s: %w", l.Node, err)
+	}
+	return code, s.said(), nil
+}
+
+// explain makes an error of an agent that did not come up.
+func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
+	code, said, eerr := l.ended(ctx, s)
+	switch {
+	case eerr != nil:
+		return eerr
 	case l.Sudo && code == 1 && !strings.Contains(said, wire.Magic):
 		// sudo's own refusals end with 1 (sudo(8), exit value)
 		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said, node.ErrAuth),

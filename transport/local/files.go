@@ -83,6 +83,31 @@ func (f files) Get(ctx context.Context, path string) (io.ReadCloser, error) {
 	return file, nil
 }
 
+// Home is the directory of the user who runs this program.
+func (f files) Home(context.Context) (string, error) {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "", fmt.Errorf("cannot find the home directory on %s: %w", f.node, err)
+	}
+	return home, nil
+}
+
+// MakeDir makes a directory and what is missing above it.
+func (f files) MakeDir(_ context.Context, path string) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return fmt.Errorf("cannot make the directory %s on %s: %w", path, f.node, err)
+	}
+	return nil
+}
+
+// Remove removes a file; one that is not there is fine.
+func (f files) Remove(_ context.Context, path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("cannot remove %s on %s: %w", path, f.node, err)
+	}
+	return nil
+}
+
 // Close has nothing to close.
 func (files) Close() error { return nil }
 

@@ -168,6 +168,21 @@ func TestFiles(t *testing.T) {
 	if err != nil || len(entries) != 1 {
 		t.Errorf("%v, %v", entries, err)
 	}
+	deep := filepath.Join(dir, "a", "b")
+	for range 2 {
+		if err := f.MakeDir(t.Context(), deep); err != nil {
+			t.Error(err)
+		}
+		if err := f.Remove(t.Context(), path); err != nil {
+			t.Error(err)
+		}
+	}
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 || entries[0].Name() != "a" {
+		t.Errorf("%v, %v", entries, err)
+	}
+	if home, err := f.Home(t.Context()); err != nil || !filepath.IsAbs(home) {
+		t.Errorf("%q, %v", home, err)
+	}
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := f.Put(ended, path, strings.NewReader("x"), 0); !errors.Is(err, context.Canceled) {

@@ -96,9 +96,12 @@ func (f *files) Put(ctx context.Context, path string, r io.Reader, mode uint32) 
 	}
 	// servers without the extension (Win32-OpenSSH before 8) refuse to rename over a file
 	if err := f.drop(path); err != nil {
-		return err
+		return errors.Join(err, f.drop(temp))
 	}
-	return f.client.Rename(temp, path)
+	if err := f.client.Rename(temp, path); err != nil {
+		return errors.Join(err, f.drop(temp))
+	}
+	return nil
 }
 
 func (f *files) drop(path string) error {
@@ -119,6 +122,42 @@ func (f *files) Get(_ context.Context, path string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("cannot read %s on %s: %w", path, f.node, err)
 	}
 	return r, nil
+}
+
+// Home is where a session begins: the directory of the user who is logged on.
+func (f *files) Home(ctx context.Context) (home string, err error) {
+	err = f.ask(ctx, func() (err error) { home, err = f.client.Getwd(); return err })
+	if err != nil {
+		return "", fmt.Errorf("cannot find the home directory on %s: %w", f.node, err)
+	}
+	return home, nil
+}
+
+// MakeDir makes a directory and what is missing above it.
+func (f *files) MakeDir(ctx context.Context, path string) error {
+	if err := f.ask(ctx, func() error { return f.client.MkdirAll(path) }); err != nil {
+		return fmt.Errorf("cannot make the directory %s on %s: %w", path, f.node, err)
+	}
+	return nil
+}
+
+// Remove removes a file; one that is not there is fine.
+func (f *files) Remove(ctx context.Context, path string) error {
+	if err := f.ask(ctx, func() error { return f.drop(path) }); err != nil {
+		return fmt.Errorf("cannot remove %s on %s: %w", path, f.node, err)
+	}
+	return nil
+}
+
+// ask lets the end of ctx end what waits for the server.
+func (f *files) ask(ctx context.Context, do func() error) error {
+	stop := context.AfterFunc(ctx, func() { _ = f.client.Close() })
+	defer stop()
+	err := do()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
 }
 
 func (f *files) Close() error { return f.close() }

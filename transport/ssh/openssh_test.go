@@ -258,6 +258,32 @@ func TestTierOpensshFiles(t *testing.T) {
 	if left, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.deploy-new")); len(left) > 0 {
 		t.Errorf("left behind: %v", left)
 	}
+	deep := filepath.Join(filepath.Dir(path), "a", "b")
+	for range 2 {
+		if err := f.MakeDir(t.Context(), deep); err != nil {
+			t.Error(err)
+		}
+		if err := f.Remove(t.Context(), path); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := os.Stat(deep); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	if home, err := f.Home(t.Context()); err != nil || !filepath.IsAbs(home) {
+		t.Errorf("%q, %v", home, err)
+	}
+	if err := f.MakeDir(t.Context(), filepath.Join("/proc", "nowhere")); err == nil || !strings.Contains(err.Error(), "n1") {
+		t.Errorf("%v", err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := f.MakeDir(ended, deep); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
 }
 
 // Forty nodes behind one bastion: one connection to it, and none of the forty lost to MaxStartups.

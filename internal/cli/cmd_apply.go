@@ -59,6 +59,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	f.addSelection(c.Flags())
 	f.addTimes(c.Flags())
 	f.addAnswers(c.Flags())
+	f.addForget(c.Flags())
 }
 
 func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err error) {

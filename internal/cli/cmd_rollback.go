@@ -31,6 +31,7 @@ func (a *App) rollbackCmd() *cobra.Command {
 	}
 	f.addMachines(c.Flags())
 	f.addTimes(c.Flags())
+	f.addForget(c.Flags())
 	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask")
 	c.Flags().StringVar(&ro.ToPhase, "to", "", "go back to the end of this phase (default: to before the first)")
 	c.Flags().StringSliceVar(&ro.Leave, "leave", nil, "points of no return to pass over")

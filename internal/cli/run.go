@@ -23,6 +23,7 @@ type runFlags struct {
 	parallel          int
 	approve           bool
 	sign              []string
+	forget            []string
 	stepTimeout       time.Duration
 	rebootTimeout     time.Duration
 	linkTimeout       time.Duration
@@ -40,6 +41,11 @@ func (f *runFlags) addTimes(fs *pflag.FlagSet) {
 	fs.DurationVar(&f.stepTimeout, "step-timeout", 0, "for steps without a time of their own (default 10m)")
 	fs.DurationVar(&f.rebootTimeout, "reboot-timeout", 0, "until a restarted machine serves again (default 20m)")
 	fs.DurationVar(&f.linkTimeout, "link-timeout", 0, "how long a node is tried again whose link broke (default 4m)")
+}
+
+// addForget adds the flag of commands that work on nodes where an agent may owe its story.
+func (f *runFlags) addForget(fs *pflag.FlagSet) {
+	fs.StringSliceVar(&f.forget, "forget-agent", nil, "nodes that have lost what their agent wrote down: go on there by a look at the node")
 }
 
 func (f *runFlags) addAnswers(fs *pflag.FlagSet) {
@@ -90,7 +96,7 @@ func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engin
 	return engine.Options{
 		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
 		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout, LinkTimeout: f.linkTimeout,
-		Only: f.only, Skip: f.skip, Nodes: f.nodes, Redact: a.redact.Redact,
+		Only: f.only, Skip: f.skip, Nodes: f.nodes, ForgetAgents: f.forget, Redact: a.redact.Redact,
 	}
 }
 

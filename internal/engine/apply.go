@@ -61,6 +61,7 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 		return nil, err
 	}
 	defer r.close()
+	r.acting = true
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
 	plan, err := r.plan(ctx)
 	if err == nil && saved != nil {
@@ -237,7 +238,7 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 	if ctx.Err() != nil {
 		how = HowStopped
 	}
-	res := journal.RunResult{How: how}
+	res := journal.RunResult{How: how, AtRest: r.restedNow()}
 	if err != nil {
 		res.Error = r.o.Redact(err.Error())
 	}

@@ -22,7 +22,8 @@ const (
 	goOn                   // the rest may be handed over again
 )
 
-// settle lets the agent on a node tell what it did that the journal does not have, once for every link. Nodes without an agent have nothing to tell.
+// settle lets the agent on a node tell what it did that the journal does not have, once for every link. Where there is no agent, dial has seen to it that
+// there is nothing to be told.
 func (r *run) settle(ctx context.Context, name string) error {
 	return r.reads(ctx, name, func(ex Executor) error {
 		w, ok := ex.(Worker)
@@ -41,6 +42,7 @@ func (r *run) settle(ctx context.Context, name string) error {
 			err = w.Settle(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
 		})
 		if err == nil {
+			r.atRest(name)
 			l.mu.Lock()
 			l.settled = l.ex == ex
 			l.mu.Unlock()
@@ -231,6 +233,9 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() { err = w.Work(ctx, row, halt, h.heard) })
 	if werr := h.write(); werr != nil && err == nil {
 		err = werr // also where the link broke before a pause
+	}
+	if err == nil {
+		r.atRest(name)
 	}
 	l := r.link(name)
 	l.mu.Lock()

@@ -69,7 +69,7 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 		ex, err = r.awaitServing(ctx, name, "")
 	} else {
 		err = r.retry(ctx, name, l.seen, func() error {
-			ex, err = r.o.Dial(ctx, name)
+			ex, err = r.dial(ctx, name)
 			return err
 		})
 	}

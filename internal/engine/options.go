@@ -76,6 +76,9 @@ type Options struct {
 	Only  []string // phases to run; empty is all. What they need must have its checkpoint.
 	Skip  []string // phases to leave out, with whatever they would have made
 	Nodes []string // nodes to work on; empty is all
+
+	// ForgetAgents are nodes that have lost the agent which was given work there, with its record: what it did is found by a look.
+	ForgetAgents []string
 }
 
 // Approval asks for a point of no return.

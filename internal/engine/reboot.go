@@ -72,14 +72,14 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 	var slept time.Duration
 	last := errors.New("it was not reached once")
 	for d := 2 * time.Second; ; d = min(d*3/2, 15*time.Second) {
-		ex, err := r.o.Dial(ctx, name)
+		ex, err := r.dial(ctx, name)
 		switch {
 		case err == nil && !node.SameBoot(ex.Facts().BootID, old):
 			return ex, nil
 		case err == nil:
 			_ = ex.Close() // it has not gone down yet
 			last = errors.New("it still runs from before the restart")
-		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey):
+		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey), errors.Is(err, errUnheard):
 			return nil, err
 		case ctx.Err() == nil:
 			last = err

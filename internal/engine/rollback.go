@@ -101,7 +101,7 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 		return nil, err
 	}
 	defer r.close()
-	r.undoing = true
+	r.undoing, r.acting = true, true
 	r.prog = r.o.Program
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
 	if _, err := r.standingActs(ro); err != nil {

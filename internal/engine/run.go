@@ -22,6 +22,7 @@ type run struct {
 
 	waits   map[string][]string // by task: the tasks that the plan says it waits for
 	undoing bool                // a rollback
+	acting  bool                // it may change nodes
 	toUndo  int                 // acts that it found
 
 	evMu sync.Mutex // events go out one at a time
@@ -42,7 +43,8 @@ type run struct {
 	errs    []error
 	sum     Summary
 
-	lostActs map[string]int // by task: see timesLost
+	lostActs map[string]int  // by task: see timesLost
+	rested   map[string]bool // by node: see atRest
 
 	acts    atomic.Int64 // acts of this run, on all nodes: what was looked at before an act may not hold after it
 	waiting atomic.Bool  // a gate waits
@@ -58,7 +60,7 @@ type look struct {
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
-	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{}}
+	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{}, rested: map[string]bool{}}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error

@@ -354,8 +354,11 @@ func (r *run) failedAt(ctx context.Context, verb string, t steps.Task, err error
 		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
-	if _, jerr := r.note(ctx, journal.Failed, t, r.failure(te, at)); jerr != nil {
-		return errors.Join(te, jerr)
+	// that nobody can be asked says nothing of the task, and an entry would say that something was heard of it
+	if !errors.Is(err, errUnheard) {
+		if _, jerr := r.note(ctx, journal.Failed, t, r.failure(te, at)); jerr != nil {
+			return errors.Join(te, jerr)
+		}
 	}
 	r.emit(event(EvFailed, t).failed(te))
 	r.countEvent(EvFailed, t)

@@ -59,6 +59,8 @@ type Signature struct {
 type RunResult struct {
 	How   string `json:"how"` // done, failed, stopped, waiting
 	Error string `json:"error,omitempty"`
+	// AtRest are nodes whose agents have told everything that they did.
+	AtRest []string `json:"at_rest,omitempty"`
 }
 
 // Word is the last word on a task.
@@ -135,6 +137,7 @@ type State struct {
 	Runs   []*RunState
 	Agents map[string]AgentRef // by node: up to where its agent's record stands in this journal
 	Handed map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
+	Owing  map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
 }
 
 // ID tells this journal from every other: its first run's id. It is "" before the first run.
@@ -147,7 +150,7 @@ func (s *State) ID() string {
 
 // Fold reads entries in order and returns what they say in the end.
 func Fold(entries []Entry) (*State, error) {
-	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{}, Handed: map[string]bool{}}
+	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{}, Handed: map[string]bool{}, Owing: map[string]bool{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err
@@ -187,6 +190,7 @@ func (s *State) Add(e Entry) error {
 	case e.Kind == Handed:
 		var h HandedOver
 		err = decode(e.Data, &h)
+		s.Owing[e.Node] = true
 		for _, id := range h.Tasks {
 			s.Handed[id] = true
 		}
@@ -238,7 +242,11 @@ func (s *State) addRun(e Entry) error {
 	for i := len(s.Runs) - 1; i >= 0; i-- {
 		if r := s.Runs[i]; r.ID == e.Run {
 			r.Ended = e.Time
-			return decode(e.Data, &r.Result)
+			err := decode(e.Data, &r.Result)
+			for _, name := range r.Result.AtRest {
+				delete(s.Owing, name)
+			}
+			return err
 		}
 	}
 	return fmt.Errorf("no run %q was started", e.Run)

@@ -50,7 +50,7 @@ func (f *fleet) story(t *testing.T) []string {
 		if e.Kind == "handed" || e.Kind == "run-start" {
 			continue
 		}
-		for _, k := range []string{"boot_id", "agent", "act", "at", "run"} {
+		for _, k := range []string{"boot_id", "agent", "act", "at", "run", "at_rest"} {
 			delete(e.Data, k)
 		}
 		data, err := json.Marshal(e.Data)

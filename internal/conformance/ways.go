@@ -217,6 +217,7 @@ func (b *book) story(t *testing.T) any {
 		}
 		delete(data, "agent")
 		delete(data, "at")
+		delete(data, "at_rest")
 		if id, ok := data["boot_id"].(string); ok {
 			if boots[id] == "" {
 				boots[id] = fmt.Sprint("boot ", len(boots)+1)

@@ -8,7 +8,8 @@ build:
 	@./scripts/release bin/all "$$(go env GOOS)/$$(go env GOARCH)"
 	@rm -rf bin/deploy bin/agents && mv bin/all/deploy-*/* bin/ && rm -r bin/all
 
-# deploy for every platform, each with the agents for every platform of nodes, and their digests.
+# deploy for every platform, each with the agents for every platform of nodes, and their digests; in dist/mirror the agents for a server from which nodes
+# fetch them.
 release:
 	@./scripts/release dist
 

@@ -121,6 +121,16 @@ func labType() *shape.Type {
 	)
 }
 
+// fetchPattern is an address that every shell and program reads as it stands.
+const fetchPattern = `^https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[A-Za-z0-9._~-]+)*/?$`
+
+func agentsType() *shape.Type {
+	return shape.Object("the programs of the agents that work beside the nodes",
+		field("fetch", &shape.Type{Kind: "string", Hidden: true,
+			Doc: "address from which nodes may fetch the agent's program, https://HOST/DIRECTORY/; without it the program is always sent from here"}),
+	)
+}
+
 // siteType declares the whole file.
 func siteType(parameters *shape.Type) *shape.Type {
 	return shape.Object("",
@@ -132,6 +142,7 @@ func siteType(parameters *shape.Type) *shape.Type {
 			field("defaults", shape.Object("settings for every node that does not have its own", common()...)),
 			field("nodes", shape.Need(&shape.Type{Kind: "list", Of: nodeType(), MinItems: 1, Unique: "name", Doc: "the machines"})),
 		))),
+		field("agents", agentsType()),
 		field("parameters", parameters),
 		field("lab", labType()),
 	)

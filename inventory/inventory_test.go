@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,9 @@ func TestFullSite(t *testing.T) {
 	if d := cmp.Diff(wantCredentials, site.Credentials); d != "" {
 		t.Errorf("credentials (-want +got)\n%s", d)
 	}
+	if site.Fetch != "https://mirror.contoso.example:8443/deploy/" {
+		t.Errorf("agents are fetched from %q", site.Fetch)
+	}
 	ssh := inventory.SSH{KnownHosts: "hosts", KeepAlive: 15 * time.Second, Fingerprints: []string{"SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"}}
 	jump := ssh
 	jump.AcceptNew, jump.Config, jump.ProxyJump = true, "ssh_config", "jump@gate:2222"
@@ -61,8 +65,8 @@ func TestFullSite(t *testing.T) {
 	if d := cmp.Diff(wantLab, site.Lab); d != "" {
 		t.Errorf("lab (-want +got)\n%s", d)
 	}
-	for path, at := range map[string]inventory.Position{"parameters.cluster.name": {Line: 37, Col: 19}, "inventory.nodes[1].address": {Line: 24, Col: 16},
-		"lab.disks[1].size": {Line: 52, Col: 26}, "inventory.nodes": {Line: 18, Col: 3}} {
+	for path, at := range map[string]inventory.Position{"parameters.cluster.name": {Line: 38, Col: 19}, "inventory.nodes[1].address": {Line: 24, Col: 16},
+		"lab.disks[1].size": {Line: 53, Col: 26}, "inventory.nodes": {Line: 18, Col: 3}} {
 		if got := site.Positions[path]; got != at {
 			t.Errorf("%s at %v, not %v", path, got, at)
 		}
@@ -212,6 +216,13 @@ func TestMistakesWithoutPlaybook(t *testing.T) {
 		small + "lab: {disks: [{serial: A, size: 0 GB}, {serial: a, size: 1 PB}]}":                                 `"0 GB" is not a possible size`,
 		small + "lab: {disks: [{serial: A, size: 1 GB}, {serial: a, size: 1 GB}]}":                                 `"a" stands here twice`,
 		small + "lab: {disks: [{serial: A, size: 1 GB, nodes: [m]}]}":                                              `"m" is not a node of the inventory`,
+		small + "agents: {fetch: http://m.example/}":                                                               `s:4:17: agents.fetch must begin with https://`,
+		small + "agents: {fetch: 'https://u:hunter2@m.example/'}":                                                  `s:4:17: agents.fetch must hold no user name or password`,
+		small + "agents: {fetch: 'https://m.example/d?token=hunter2'}":                                             `s:4:17: agents.fetch must have no query`,
+		small + "agents: {fetch: 'https://m.example/hunter2 $(id)'}":                                               `s:4:17: agents.fetch is not an address`,
+		small + "agents: {fetch: 7}":                                                                               `s:4:17: must be text, is a number`,
+		small + "agents: {fetch: ''}":                                                                              `s:4:17: agents.fetch must begin with https://`,
+		small + "agents: {from: x}":                                                                                `s:4:10: unknown key "from"`,
 		small + "lab: {locale: es}":                                                                                `"es" is not one of en, fr, de, ja`,
 		small + "lab: {domain: contoso}":                                                                           `"contoso" is not a domain name`,
 		small + "lab: {machines: {n: {media: [exchange]}}}":                                                        `"exchange" does not match`,
@@ -219,6 +230,9 @@ func TestMistakesWithoutPlaybook(t *testing.T) {
 		_, err := inventory.Parse("s", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n%v, wanted %q", in, err, want)
+		}
+		if strings.Contains(fmt.Sprint(err), "hunter2") {
+			t.Errorf("the message repeats a value that may be secret: %v", err)
 		}
 		for _, e := range yamlx.All(err) {
 			if e.Hint == "" || e.Line == 0 {

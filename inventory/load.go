@@ -68,7 +68,7 @@ func (r *reader) site() *Site {
 	m, _ := check.Check(r.root, siteType(anyParameters())).(map[string]any)
 	site := &Site{
 		Name: text(m, "site"), Playbook: text(m, "playbook"),
-		Credentials: map[string]Credential{}, Parameters: object(m, "parameters"), Positions: positions(r.root),
+		Fetch: r.fetch(), Credentials: map[string]Credential{}, Parameters: object(m, "parameters"), Positions: positions(r.root),
 	}
 	for name, c := range object(m, "credentials") {
 		site.Credentials[name] = r.credential(name, asMap(c))

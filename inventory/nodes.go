@@ -184,6 +184,7 @@ func Schema() map[string]any { return schema(anyParameters()) }
 // SchemaFor is Schema with the parameters of one playbook, as a declared type.
 func SchemaFor(parameters *shape.Type, nodeParameters *shape.Type) map[string]any {
 	t := siteType(parameters)
+	t.Field("agents").Field("fetch").Pattern = fetchPattern // the check has better words for what is wrong
 	for i, f := range t.Field("inventory").Field("nodes").Of.Fields {
 		if f.Name == "parameters" && nodeParameters != nil {
 			t.Field("inventory").Field("nodes").Of.Fields[i].Type = nodeParameters

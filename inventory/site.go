@@ -17,6 +17,7 @@ type Site struct {
 	Credentials map[string]Credential
 	Nodes       []Node
 	Parameters  map[string]any
+	Fetch       string // `agents.fetch`: https://HOST/DIRECTORY/ where nodes may get the agent's program, with its last slash; "" for nowhere
 	Lab         Lab
 	Source      []byte // the file's bytes, for the digest
 	Positions   Positions

@@ -214,5 +214,9 @@ func (fl *fleet) launch(n inventory.Node, windows bool) remote.Launch {
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}
-	return remote.Launch{Options: o, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
+	fetch := remote.Fetch{From: fl.l.site.Fetch}
+	if fl.endpoints != nil {
+		fetch.From = "" // nothing lies there for the lab's machines
+	}
+	return remote.Launch{Options: o, Fetch: fetch, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
 }

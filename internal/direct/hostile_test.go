@@ -20,7 +20,7 @@ func requests() []any {
 	return []any{
 		node.Registry{}, node.RegistryKeys{}, node.WMI{}, node.Cmdlet{}, node.Tool{}, node.Dir{}, node.ACL{}, node.FileHash{}, node.Directory{},
 		node.RegistrySet{}, node.RegistryDelete{}, node.RegistryDeleteKey{}, node.WMICall{}, node.WMISet{}, node.CmdletCall{}, node.MakeDir{}, node.Remove{},
-		node.ACLSet{}, node.SetMode{}, node.DirectoryAdd{}, node.DirectoryModify{}, node.DirectoryDelete{}, node.Restart{}, node.JobRemove{},
+		node.Adopt{}, node.ACLSet{}, node.SetMode{}, node.DirectoryAdd{}, node.DirectoryModify{}, node.DirectoryDelete{}, node.Restart{}, node.JobRemove{},
 	}
 }
 

@@ -24,6 +24,24 @@ type Executor interface {
 	Close() error
 }
 
+// Noter is an Executor with something to tell a person of how it came about. Each note becomes a warning, of the plan or of the run.
+type Noter interface {
+	Notes() []string
+}
+
+// notes are what an executor tells of itself, without secrets.
+func (r *run) notes(ex Executor) []string {
+	n, ok := ex.(Noter)
+	if !ok {
+		return nil
+	}
+	var out []string
+	for _, text := range n.Notes() {
+		out = append(out, r.o.Redact(text))
+	}
+	return out
+}
+
 // Worker is an Executor that can be handed a row of tasks: an agent beside the node, which keeps a record of its acts itself.
 type Worker interface {
 	Executor

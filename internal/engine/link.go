@@ -83,6 +83,9 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 		text += ": " + why
 	}
 	r.emit(Event{Kind: EvConnected, Node: name, Text: text})
+	for _, note := range r.notes(ex) {
+		r.emit(Event{Kind: EvWarning, Node: name, Text: note})
+	}
 	return ex, nil
 }
 

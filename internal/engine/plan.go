@@ -52,6 +52,7 @@ type PlanNode struct {
 	Facts node.Facts `json:"facts"`
 	Mode  string     `json:"mode"` // direct or agent
 	Why   string     `json:"why,omitempty"`
+	Notes []string   `json:"notes,omitempty"` // what a person should know of how it was reached
 }
 
 // PlanPhase is a phase of the plan.

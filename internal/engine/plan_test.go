@@ -54,6 +54,43 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// What an executor has to tell of itself stands in the plan and in the story of a run, once for every connection and without secrets.
+func TestNotesOfConnections(t *testing.T) {
+	g := newRig(t, "p: a@n1+n2:old")
+	dial := g.o.Dial
+	g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
+		ex, err := dial(ctx, name)
+		if name == "n2" && err == nil {
+			ex = noted{ex}
+		}
+		return ex, err
+	}
+	g.o.Redact = func(s string) string { return strings.ReplaceAll(s, "hush", "[secret]") }
+	p, err := MakePlan(context.Background(), g.o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if p.Nodes[0].Notes != nil || !slices.Equal(p.Nodes[1].Notes, []string{"it came the long way: [secret]"}) {
+		t.Errorf("the plan's nodes are %+v", p.Nodes)
+	}
+	var told []string
+	g.o.Events = func(e Event) {
+		if e.Kind == EvWarning {
+			told = append(told, e.Node+": "+e.Text)
+		}
+	}
+	if _, err := Apply(context.Background(), g.o, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(told, []string{"n2: it came the long way: [secret]"}) {
+		t.Errorf("a run told %q", told)
+	}
+}
+
+type noted struct{ Executor }
+
+func (noted) Notes() []string { return []string{"it came the long way: hush"} }
+
 func notes(list []PlanNote) string {
 	var out []string
 	for _, n := range list {

@@ -62,7 +62,7 @@ func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[stri
 			return
 		}
 		mode, why := ex.Mode()
-		nodes[name] = PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why}
+		nodes[name] = PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
 	})
 	if len(errs) == 0 {
 		r.eachNode(names, func(name string) {

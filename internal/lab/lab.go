@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"sort"
@@ -37,6 +38,8 @@ type Config struct {
 	Behaviours *machine.Behaviours
 	// Agent is the agent that may work on machines new enough for it; nil: none is known there.
 	Agent *Agent
+	// Outside reaches servers beyond the lab, for the machines' curl.exe; nil: they reach none.
+	Outside http.RoundTripper
 	// Speed is how much faster emulated waiting goes than the clock; 0 means 100. Longest is the longest that one wait really
 	// takes, a restart's boot for one; 0 means 300 ms. The clock itself is never moved.
 	Speed   float64

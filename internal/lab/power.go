@@ -17,6 +17,9 @@ func (l *Lab) withPower(b *machine.Behaviours) *machine.Behaviours {
 		b = (&machine.Behaviours{}).Add(b).Add(l.programs())
 	}
 	c := *b
+	if l.cfg.Outside != nil {
+		c.Outside = l.cfg.Outside
+	}
 	c.OnDown = append(append([]func(*machine.Ctx){}, b.OnDown...), func(c *machine.Ctx) {
 		if h := l.hosts[strings.ToLower(c.M.Name)]; h != nil {
 			h.set(false)

@@ -149,6 +149,13 @@ type Remove struct {
 	Tree bool
 }
 
+// Adopt gives a file of the machine its name: Temp is verified and renamed over Path. A Temp whose SHA-256 (lower-case hex) is another one is
+// deleted, and that is a CodeError with the id HashID. Only what places programs sends it; POSIX sessions answer ErrUnsupported.
+type Adopt struct{ Temp, Path, SHA256 string }
+
+// HashID is the id of a CodeError about a file whose content is not what it was said to be.
+const HashID = "deploy.Hash"
+
 // ACLSet replaces the discretionary list of a path with that of an SDDL string.
 type ACLSet struct{ Path, SDDL string }
 
@@ -253,6 +260,11 @@ func (a Remove) Request() Request {
 }
 
 // Request makes the wire form.
+func (a Adopt) Request() Request {
+	return Request{"file.commit", map[string]any{"temp": a.Temp, "path": a.Path, "sha256": a.SHA256}}
+}
+
+// Request makes the wire form.
 func (a ACLSet) Request() Request {
 	return Request{"acl.set", map[string]any{"path": a.Path, "sddl": a.SDDL}}
 }
@@ -303,6 +315,7 @@ func (WMISet) action()            {}
 func (CmdletCall) action()        {}
 func (MakeDir) action()           {}
 func (Remove) action()            {}
+func (Adopt) action()             {}
 func (ACLSet) action()            {}
 func (SetMode) action()           {}
 func (DirectoryAdd) action()      {}

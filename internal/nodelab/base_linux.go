@@ -28,7 +28,7 @@ type recipe struct {
 // included are the packages of the tree, beside the minimal Debian.
 func included() []string {
 	return []string{"systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "openssh-server", "sudo", "python3", "e2fsprogs",
-		"ca-certificates", "kmod", "less", "cron", "passwd"}
+		"ca-certificates", "kmod", "less", "cron", "passwd", "curl", "wget"}
 }
 
 // offered are packages that are not installed but lie in a repository on each node, so that a node without a way out can install them.

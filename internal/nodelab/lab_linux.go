@@ -288,6 +288,19 @@ func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Con
 	return conn, err
 }
 
+// Listen opens a TCP port at the controller's place in the lab, at its address in the public network. The system picks the port.
+func (l *Lab) Listen() (net.Listener, error) {
+	var out net.Listener
+	err := onThrowAwayThread(func() (err error) {
+		if err := unix.Setns(int(l.netns.Fd()), unix.CLONE_NEWNET); err != nil {
+			return err
+		}
+		out, err = net.Listen("tcp", l.Controller()+":0")
+		return err
+	})
+	return out, err
+}
+
 // Wait waits until every node that is on answers SSH, and systemd has started everything.
 func (l *Lab) Wait(ctx context.Context) error {
 	errs := make([]error, len(l.nodes))

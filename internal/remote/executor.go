@@ -18,6 +18,7 @@ import (
 type Agent struct {
 	c     *client
 	why   string
+	notes []string     // see Notes
 	after func() error // ends what carried the stream; nil for nothing
 	doing atomic.Value // string: the last line of what a job prints
 
@@ -49,6 +50,9 @@ func (a *Agent) Facts() node.Facts { return a.c.welcome.Facts }
 
 // Mode is "agent".
 func (a *Agent) Mode() (mode, why string) { return "agent", a.why }
+
+// Notes are what a person should know of how the agent's program came to the node.
+func (a *Agent) Notes() []string { return a.notes }
 
 // Close ends the link, and the agent when it is at rest. Nothing that it did is lost: it stands in its record.
 func (a *Agent) Close() error {

@@ -23,6 +23,9 @@ type Launch struct {
 	Programs     *Programs
 	Sudo         bool         // start it as root
 	SudoPassword secret.Value // for sudo; zero: it must ask for none
+	Fetch        Fetch        // lets the node get the program by itself
+
+	tell func(note string) // hears what a person should know of how the program came
 }
 
 // ErrCannotPlace: the node cannot carry an agent, so steps must run from here. What wraps it says why.
@@ -32,6 +35,8 @@ var ErrCannotPlace = errors.New("no agent can run there")
 // Agent closes it. A machine that cannot carry one is ErrCannotPlace.
 func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	l.defaults()
+	var notes []string
+	l.tell = func(note string) { notes = append(notes, note) }
 	l.Digest = func(p Platform) string {
 		if prog, err := l.Programs.Find(p); err == nil {
 			return prog.Digest
@@ -41,6 +46,9 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	for placed := false; ; placed = true {
 		a, missing, err := l.try(ctx, conn)
 		if err != nil || a != nil {
+			if a != nil {
+				a.notes = notes
+			}
 			return a, err
 		}
 		if placed {
@@ -185,45 +193,6 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 		return fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace)
 	}
 	return fmt.Errorf("cannot start the agent on %s: it ended with code %d: %s: %w", l.Node, code, said, err.err)
-}
-
-// place puts the program for the node's platform where starter looks for it: packed, in one piece, and verified there before it gets its name.
-func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) error {
-	p, ok := platformOf(uname)
-	if !ok {
-		return fmt.Errorf("cannot place an agent on %s: there is none for %s: %w", l.Node, uname, ErrCannotPlace)
-	}
-	prog, err := l.Programs.Find(p)
-	if err != nil {
-		return fmt.Errorf("cannot place an agent on %s: %w: %w", l.Node, err, ErrCannotPlace)
-	}
-	script := `/bin/sh -c 'set -e; umask 077; d=` + directory + `; mkdir -p "$d"; p=$d/` + prog.Name() + `; t=$p.$$; trap "rm -f $t" EXIT; ` +
-		`gzip -dc > "$t"; s=$(sha256sum < "$t"); [ "${s%% *}" = ` + prog.Digest + ` ] || { echo "what arrived is not what was sent" >&2; exit 65; }; ` +
-		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + prog.Name() + ` -mtime +30 -delete 2>/dev/null || true'`
-	proc, err := conn.Start(ctx, script)
-	if err != nil {
-		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
-	}
-	s := newStream(proc)
-	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
-	defer stop()
-	packed := bufio.NewWriterSize(proc.Stdin(), 1<<20)
-	err = prog.Packed(packed)
-	err = errors.Join(err, packed.Flush(), proc.Stdin().Close())
-	_, rerr := io.Copy(io.Discard, s.out)
-	code, werr := proc.Wait()
-	_ = s.Close()
-	var link *node.LinkError
-	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
-	case errors.As(werr, &link):
-		return &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot place the agent: %w", link.Err)}
-	case werr == nil && code != 0:
-		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, code, s.said(), ErrCannotPlace),
-			"is there room in the home directory of the user, and may programs run there?")
-	}
-	return errors.Join(err, rerr, werr)
 }
 
 // stream is a process as a Stream.

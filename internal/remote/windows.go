@@ -24,6 +24,8 @@ type Helper interface {
 // ErrCannotPlace, and s is as good as before.
 func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over string, l Launch) (*Agent, error) {
 	l.defaults()
+	var notes []string
+	l.tell = func(note string) { notes = append(notes, note) }
 	f := s.Facts()
 	// Go programs need Windows 10 or Windows Server 2016. Source: Go 1.21 release notes
 	if !f.Release.AtLeast(node.WS2016) {
@@ -60,7 +62,7 @@ func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over str
 	if err := s.Leave(); err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot end the session that placed the agent on %s: %w", l.Node, err), c.leave(false))
 	}
-	return &Agent{c: c, why: "over " + over, after: conn.Close}, nil
+	return &Agent{c: c, why: "over " + over, notes: notes, after: conn.Close}, nil
 }
 
 // placeError says why a machine cannot carry an agent, in words for the plan.
@@ -118,6 +120,11 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 		return "", err
 	}
 	if have == prog.Digest {
+		return path, own(ctx, s, path, privateFile)
+	}
+	if ok, err := l.fetchByCurl(ctx, s, prog, path); err != nil {
+		return "", err
+	} else if ok {
 		return path, own(ctx, s, path, privateFile)
 	}
 	file, err := prog.Open()

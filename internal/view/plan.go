@@ -18,6 +18,9 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	fmt.Fprintf(w, "plan for site %s, playbook %s\n\n", paint.bold(p.Site), p.Playbook)
 	for _, n := range p.Nodes {
 		fmt.Fprintf(w, "  %-16s %s, %s%s\n", n.Name, systemOf(n.Facts), n.Mode, dash(n.Why))
+		for _, note := range n.Notes {
+			fmt.Fprintf(w, "    %s %s\n", paint.warn("~"), note)
+		}
 	}
 	final := finals(p)
 	for _, ph := range p.Phases {
@@ -191,6 +194,7 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	mdNotes(w, "Interruptions", p.Interruptions)
 	mdNotes(w, "Failovers", p.Failovers)
 	mdNotes(w, "Warnings", p.Warnings)
+	mdNotes(w, "How nodes were reached", reached(p))
 	final := finals(p)
 	for _, ph := range p.Phases {
 		var rows []string
@@ -217,6 +221,17 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 		}
 		fmt.Fprintf(w, "\n### %s: %s\n\n| action | step | kind | what |\n|---|---|---|---|\n%s\n", ph.ID, ph.Title, strings.Join(rows, "\n"))
 	}
+}
+
+// reached are the notes of the nodes.
+func reached(p *engine.Plan) []engine.PlanNote {
+	var out []engine.PlanNote
+	for _, n := range p.Nodes {
+		for _, text := range n.Notes {
+			out = append(out, engine.PlanNote{Task: n.Name, Text: text})
+		}
+	}
+	return out
 }
 
 func mdNotes(w io.Writer, title string, list []engine.PlanNote) {

@@ -228,7 +228,7 @@ func plan() *engine.Plan {
 	return &engine.Plan{
 		Site: "s", Playbook: "pb", Nodes: []engine.PlanNode{
 			{Name: "n1", Mode: "direct", Why: "steps run from here", Facts: node.Facts{OS: "windows", Release: node.WS2008, Version: "6.0.6002", PowerShell: "2.0"}},
-			{Name: "n2", Mode: "agent", Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
+			{Name: "n2", Mode: "agent", Notes: []string{"its program was sent from here"}, Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
 		Phases: []engine.PlanPhase{{ID: "p", Title: "Phase", Steps: []engine.PlanStep{
 			task("new", steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: "a|b", To: "x"}}}),
 			task("restart", steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "a", From: 1, To: 2}}, Effects: steps.Effects{Reboot: true, Interrupts: "mail", Failover: true}}),

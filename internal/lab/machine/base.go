@@ -10,10 +10,11 @@ func Base() *Behaviours {
 			"cmd.exe": cmdTool, "hostname.exe": hostnameTool, "whoami.exe": whoamiTool, "chcp.com": chcpTool, "ipconfig.exe": ipconfigTool,
 			"sc.exe": scTool, "net.exe": netTool, "net1.exe": netTool, "reg.exe": regTool, "netsh.exe": netshTool,
 			"diskpart.exe": diskpartTool, "format.com": formatTool, "servermanagercmd.exe": serverManagerTool,
-			"icacls.exe": icaclsTool, "cacls.exe": caclsTool, "schtasks.exe": schtasksTool, "shutdown.exe": shutdownTool, "wmic.exe": wmicTool,
+			"icacls.exe": icaclsTool, "cacls.exe": caclsTool, "schtasks.exe": schtasksTool, "shutdown.exe": shutdownTool, "wmic.exe": wmicTool, "curl.exe": curlTool,
 		},
 		Have: map[string]func(c *Ctx) bool{
 			"servermanagercmd.exe": between(node.WS2008, node.WS2008R2),
+			"curl.exe":             between(node.WS2019, ""), // Windows 10 version 1803. Source: Microsoft, "Tar and Curl Come to Windows!"
 			"wmic.exe":             between("", node.WS2022), // an optional feature from 2025 on
 		},
 		Hives: append([]*Hive{serviceHive()}, adapterHives()...),

@@ -9,6 +9,7 @@ package machine
 import (
 	"context"
 	"io"
+	"net/http"
 	"time"
 
 	"deploy/internal/lab/model"
@@ -132,6 +133,8 @@ type Behaviours struct {
 	Lookup []func(c *Ctx, path string) Tool
 	// Have says whether a tool is on the machine (a release, an installed feature); a tool without an entry always is.
 	Have map[string]func(c *Ctx) bool
+	// Outside reaches servers that are no machines of the lab, for programs that fetch over HTTP. nil: there are none, and no name has an address.
+	Outside http.RoundTripper
 	// Texts are system messages by Win32 code in the order of Locales.
 	Texts map[int][4]string
 	// OnFeature runs after a role or feature was installed or removed: services and tools come and go with it.
@@ -191,6 +194,9 @@ func (b *Behaviours) Add(o *Behaviours) *Behaviours {
 			b.Texts = map[int][4]string{}
 		}
 		b.Texts[n] = t
+	}
+	if o.Outside != nil {
+		b.Outside = o.Outside
 	}
 	b.Hives = append(b.Hives, o.Hives...)
 	b.OnFeature = append(b.OnFeature, o.OnFeature...)

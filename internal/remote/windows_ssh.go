@@ -193,5 +193,8 @@ func (l Launch) placeAtHome(ctx context.Context, conn transport.Conn, prog *Prog
 	if errors.Is(err, errNoStart) {
 		return nil, undecided(errors.Join(err, files.Remove(ctx, path)))
 	}
+	if a != nil && l.Fetch.From != "" {
+		a.notes = []string{unfetched(l.Fetch.From+prog.MirrorName(), "Windows machines fetch it over WinRM alone")}
+	}
 	return a, err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // atOnce is how many nodes are worked on at the same time by every tool that lets itself be told; deploy's own default.
-const atOnce = 16
+const atOnce = 64
 
 // job is one desired state on some nodes, and where a tool may keep its files.
 type job struct {

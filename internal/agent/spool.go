@@ -13,11 +13,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 
 	"deploy/internal/agent/wire"
+	"deploy/steps"
 )
 
 // spoolLimit is how large a spool file grows before what its controller has acknowledged is left out, in bytes.
@@ -30,7 +30,7 @@ type spool struct {
 	mu     sync.Mutex // guards what follows
 	file   *os.File
 	head   spoolHead
-	events []wire.Event
+	events [][]byte // the first has the number head.First+1; decoded only where somebody asks, which mostly nobody does
 	size   int64
 	acked  int64
 }
@@ -46,8 +46,7 @@ type spoolHead struct {
 // openSpool opens the spool of one journal, or begins one. A torn line at its end (the machine went down while it was written) is cut off; an
 // intent that has no end is closed by an event that says so.
 func openSpool(dir, site, journal string) (*spool, error) {
-	name := "spool-" + safeName(site) + "-" + hex.EncodeToString(hashOf(journal))[:12] + ".log"
-	s := &spool{path: filepath.Join(dir, name)}
+	s := &spool{path: spoolPath(dir, site, journal)}
 	fail := func(err error) (*spool, error) {
 		if s.file != nil {
 			_ = s.file.Close()
@@ -65,7 +64,7 @@ func openSpool(dir, site, journal string) (*spool, error) {
 		var b [8]byte
 		_, _ = rand.Read(b[:]) // never fails: see crypto/rand
 		s.head = spoolHead{Epoch: hex.EncodeToString(b[:]), Site: site, Journal: journal}
-		if err := s.line(s.head); err != nil {
+		if err := s.line(steps.MustJSON(s.head)); err != nil {
 			return fail(err)
 		}
 		if err := errors.Join(s.file.Sync(), syncDir(dir)); err != nil {
@@ -73,6 +72,11 @@ func openSpool(dir, site, journal string) (*spool, error) {
 		}
 	}
 	return s, nil
+}
+
+// spoolPath is where the record of a journal is kept.
+func spoolPath(dir, site, journal string) string {
+	return filepath.Join(dir, "spool-"+safeName(site)+"-"+hex.EncodeToString(hashOf(journal))[:12]+".log")
 }
 
 // load reads the file up to its first line that is not whole.
@@ -92,11 +96,7 @@ func (s *spool) load() error {
 				return err
 			}
 		} else {
-			var e wire.Event
-			if err := json.Unmarshal(body, &e); err != nil {
-				return err
-			}
-			s.events = append(s.events, e)
+			s.events = append(s.events, body)
 		}
 		s.size += int64(len(raw))
 	}
@@ -116,11 +116,7 @@ func checked(raw []byte) ([]byte, bool) {
 	return body, fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) == string(raw[:8])
 }
 
-func (s *spool) line(v any) error {
-	body, err := json.Marshal(v)
-	if err != nil {
-		return err
-	}
+func (s *spool) line(body []byte) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%08x %s\n", crc32.ChecksumIEEE(body), body)
 	n, err := s.file.Write(b.Bytes())
@@ -136,10 +132,7 @@ func (s *spool) line(v any) error {
 
 // last is the number of the last event. The caller holds mu.
 func (s *spool) last() int64 {
-	if n := len(s.events); n > 0 {
-		return s.events[n-1].Seq
-	}
-	return s.head.First
+	return s.head.First + int64(len(s.events))
 }
 
 // add gives an event its number and writes it down. When sync is set it is on the disk when add returns.
@@ -147,40 +140,61 @@ func (s *spool) add(e wire.Event, sync bool) (wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.Seq = s.last() + 1
-	err := s.line(e)
+	body, err := json.Marshal(e)
+	if err == nil {
+		err = s.line(body)
+	}
 	if err == nil && sync {
 		err = s.file.Sync()
 	}
 	if err != nil {
 		return e, fmt.Errorf("cannot write to the agent's record %s: %w", s.path, err)
 	}
-	s.events = append(s.events, e)
+	s.events = append(s.events, body)
 	return e, nil
 }
 
 // open returns the intent that has no end, if there is one. Only the last act can be open: acts follow each other.
-func (s *spool) open() (wire.Event, bool) {
+func (s *spool) open() (wire.Event, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if n := len(s.events); n > 0 && s.events[n-1].What == wire.EvBegin {
-		return s.events[n-1], true
+	n := len(s.events)
+	if n == 0 {
+		return wire.Event{}, false, nil
 	}
-	return wire.Event{}, false
+	e, err := s.event(n - 1)
+	return e, e.What == wire.EvBegin, err
+}
+
+// event decodes one of events. The caller holds mu.
+func (s *spool) event(i int) (wire.Event, error) {
+	e := wire.Event{Epoch: s.head.Epoch}
+	err := json.Unmarshal(s.events[i], &e)
+	if want := s.head.First + int64(i) + 1; err == nil && e.Seq != want {
+		err = fmt.Errorf("event %d stands where %d is due", e.Seq, want)
+	}
+	if err != nil {
+		err = fmt.Errorf("cannot read the agent's record %s: %w", s.path, err)
+	}
+	return e, err
 }
 
 // after returns the events that a controller does not have. One that knows another spool has none of this one's.
-func (s *spool) after(epoch string, seq int64) []wire.Event {
+func (s *spool) after(epoch string, seq int64) ([]wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if epoch != s.head.Epoch {
 		seq = 0
 	}
-	for i, e := range s.events {
-		if e.Seq > seq {
-			return slices.Clone(s.events[i:])
+	var out []wire.Event
+	for i := max(0, seq-s.head.First); i < int64(len(s.events)); i++ {
+		e, err := s.event(int(i))
+		if err != nil {
+			return nil, err
 		}
+		out = append(out, e)
 	}
-	return nil
+	return out, nil
 }
 
 // unheard is how many events the controller has not acknowledged.
@@ -206,7 +220,7 @@ func (s *spool) ack(seq int64) error {
 		return err
 	}
 	n := &spool{file: temp, head: head}
-	if err := errors.Join(n.line(head), temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(n.line(steps.MustJSON(head)), temp.Sync(), temp.Close()); err != nil {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
 	// Windows renames no file that is open

@@ -31,6 +31,20 @@ func add(t *testing.T, s *spool, what, task string) wire.Event {
 	return e
 }
 
+func after(t *testing.T, s *spool, epoch string, seq int64) []wire.Event {
+	t.Helper()
+	list, err := s.after(epoch, seq)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range list {
+		if e.Epoch != s.head.Epoch {
+			t.Errorf("event %d is of the record %q", e.Seq, e.Epoch)
+		}
+	}
+	return list
+}
+
 func names(events []wire.Event) string {
 	out := ""
 	for _, e := range events {
@@ -60,7 +74,7 @@ func TestSpoolTornAtEveryByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		s := mustSpool(t, dir)
-		if got := names(s.after("", 0)); got != "1:begin:a 2:done:a " || s.head.Epoch != epoch {
+		if got := names(after(t, s, "", 0)); got != "1:begin:a 2:done:a " || s.head.Epoch != epoch {
 			t.Fatalf("cut at %d: %s", n, got)
 		}
 		if e := add(t, s, wire.EvBegin, "c"); e.Seq != 3 {
@@ -70,7 +84,7 @@ func TestSpoolTornAtEveryByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		s = mustSpool(t, dir)
-		if got := names(s.after("", 0)); got != "1:begin:a 2:done:a 3:begin:c " {
+		if got := names(after(t, s, "", 0)); got != "1:begin:a 2:done:a 3:begin:c " {
 			t.Fatalf("cut at %d, and written on: %s", n, got)
 		}
 		if err := s.close(); err != nil {
@@ -96,7 +110,7 @@ func TestSpoolTellsWhatIsNotKnown(t *testing.T) {
 		{epoch, 4, ""},
 		{"another", 4, "1:begin:a 2:done:a 3:begin:b 4:done:b "}, // the journal's record was another one
 	} {
-		if got := names(s.after(c.epoch, c.seq)); got != c.want {
+		if got := names(after(t, s, c.epoch, c.seq)); got != c.want {
 			t.Errorf("after %s/%d: %s", c.epoch, c.seq, got)
 		}
 	}
@@ -104,7 +118,7 @@ func TestSpoolTellsWhatIsNotKnown(t *testing.T) {
 	if err := s.ack(4); err != nil {
 		t.Fatal(err)
 	}
-	if got := names(s.after(epoch, 1)); got != "2:done:a 3:begin:b 4:done:b " {
+	if got := names(after(t, s, epoch, 1)); got != "2:done:a 3:begin:b 4:done:b " {
 		t.Errorf("acknowledged, and asked again: %s", got)
 	}
 	if err := s.close(); err != nil {
@@ -136,7 +150,7 @@ func TestSpoolMakesRoom(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = mustSpool(t, dir)
-	if got := names(s.after(s.head.Epoch, last.Seq)); got != fmt.Sprintf("%d:begin:next ", last.Seq+1) {
+	if got := names(after(t, s, s.head.Epoch, last.Seq)); got != fmt.Sprintf("%d:begin:next ", last.Seq+1) {
 		t.Errorf("opened again: %s", got)
 	}
 	if err := s.close(); err != nil {
@@ -156,7 +170,7 @@ func TestSpoolsAreApart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := two.after("", 0); len(got) != 0 {
+	if got := after(t, two, "", 0); len(got) != 0 {
 		t.Errorf("the second journal hears of %s", names(got))
 	}
 	for _, s := range []*spool{one, two} {

@@ -61,21 +61,49 @@ func (a *attachment) settle(f wire.Frame) error {
 	if err := f.Decode(&q); err != nil {
 		return err
 	}
-	s, err := a.w.spool(a.hello.Site, q.Journal)
-	if err == nil {
-		a.mu.Lock()
-		a.record = s
-		a.mu.Unlock()
-		if q.Epoch == s.head.Epoch {
-			err = s.ack(q.Seq)
-		}
-		for _, e := range s.after(q.Epoch, q.Seq) {
-			e.Epoch = s.head.Epoch
-			a.tell(wire.TEvent, e)
-		}
+	list, err := a.lacks(q.Books)
+	for _, e := range list {
+		a.tell(wire.TEvent, e)
 	}
 	a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
 	return nil
+}
+
+// lacks opens the record of a journal and returns what the journal does not have of it.
+func (a *attachment) lacks(b wire.Books) ([]wire.Event, error) {
+	s, err := a.w.spool(a.hello.Site, b.Journal)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	a.record = s
+	a.mu.Unlock()
+	if b.Epoch == s.head.Epoch {
+		if err := s.ack(b.Seq); err != nil {
+			return nil, err
+		}
+	}
+	return s.after(b.Epoch, b.Seq)
+}
+
+// isEven says that nothing is under way, and that the journal that the controller named lacks nothing. Of a journal that was never here no record is
+// made for that: whoever only looks leaves nothing behind.
+func (a *attachment) isEven() bool {
+	b := a.hello.Books
+	if b.Journal == "" {
+		return false
+	}
+	select {
+	case <-a.w.hands:
+		defer func() { a.w.hands <- struct{}{} }()
+	default:
+		return false // something that an earlier link had begun
+	}
+	if !a.w.hasSpool(a.hello.Site, b.Journal) {
+		return true
+	}
+	list, err := a.lacks(b)
+	return err == nil && len(list) == 0
 }
 
 func (a *attachment) err(err error) *wire.Error { return wire.NewError(err, a.redact.Redact) }
@@ -175,8 +203,14 @@ func (a *attachment) row(f wire.Frame) error {
 	a.mu.Unlock()
 	left := len(q.Tasks)
 	if a.spool() == nil {
-		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(errors.New("work came before its record was opened"))})
-		return nil
+		err := errors.New("work came before its record was opened")
+		if a.even {
+			_, err = a.lacks(a.hello.Books)
+		}
+		if err != nil {
+			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(err)})
+			return nil
+		}
 	}
 	for _, t := range q.Tasks {
 		if !a.mayBegin() {

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
 	"sync"
 	"time"
 
@@ -190,7 +192,11 @@ func (w *Worker) spool(site, journal string) (*spool, error) {
 	if err != nil {
 		return nil, err
 	}
-	if e, ok := s.open(); ok {
+	e, ok, err := s.open()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	if ok {
 		e.What, e.Diff, e.Step = wire.EvLost, nil, nil
 		e.Err = &wire.Error{Text: "the agent ended while it did this, so how it ended is not known"}
 		e.Time = w.o.Now()
@@ -200,6 +206,15 @@ func (w *Worker) spool(site, journal string) (*spool, error) {
 	}
 	w.spools[journal] = s
 	return s, nil
+}
+
+// hasSpool says that there is a record of a journal.
+func (w *Worker) hasSpool(site, journal string) bool {
+	w.mu.Lock()
+	open := w.spools[journal] != nil
+	w.mu.Unlock()
+	_, err := os.Stat(spoolPath(w.o.Root, site, journal))
+	return open || !errors.Is(err, fs.ErrNotExist)
 }
 
 func (w *Worker) setDoing(task string) {
@@ -226,6 +241,7 @@ type attachment struct {
 	since   time.Time
 	session node.Session
 	redact  secret.Redactor
+	even    bool // Welcome said so
 
 	gone  chan struct{} // closed when the link is over
 	once  sync.Once
@@ -235,7 +251,7 @@ type attachment struct {
 
 	mu     sync.Mutex
 	halted bool
-	record *spool // opened by Settle
+	record *spool // opened by Settle, by a Hello that names a journal with a record, or by the first Work
 }
 
 func (a *attachment) spool() *spool {
@@ -264,6 +280,8 @@ func (a *attachment) serve() error {
 		return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
 	}
 	welcome.Facts = a.session.Facts()
+	a.even = a.isEven()
+	welcome.Even = a.even
 	if err := a.conn.Write(wire.TWelcome, welcome); err != nil {
 		return errors.Join(err, a.session.Close())
 	}

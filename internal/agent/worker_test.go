@@ -173,7 +173,7 @@ func (k *talker) events() (list []wire.Event, end wire.Ended) {
 
 func (k *talker) settle(epoch string, seq int64) []wire.Event {
 	k.t.Helper()
-	k.say(wire.TSettle, wire.Settle{ID: 1, Journal: "j", Epoch: epoch, Seq: seq})
+	k.say(wire.TSettle, wire.Settle{ID: 1, Books: wire.Books{Journal: "j", Epoch: epoch, Seq: seq}})
 	list, end := k.events()
 	if end.Err != nil {
 		k.t.Fatal(end.Err.Err())
@@ -223,7 +223,7 @@ func TestStepOutlivesItsLink(t *testing.T) {
 		_ = k.c.Close()
 		k = talk(t, w, group)
 	}
-	k.say(wire.TSettle, wire.Settle{ID: 1, Journal: "j"})
+	k.say(wire.TSettle, wire.Settle{ID: 1, Books: wire.Books{Journal: "j"}})
 	close(m.hold)
 	list, _ := k.events()
 	if got := names(list); got != "1:begin:a 2:done:a 3:begin:slow 4:done:slow " {

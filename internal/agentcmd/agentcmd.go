@@ -23,7 +23,7 @@ import (
 
 // Program is what the command needs to know of the program that it is part of.
 type Program struct {
-	Kinds   *steps.Registry
+	Kinds   func() *steps.Registry // asked by a worker only
 	Version func() string
 	Digest  func() (string, error) // SHA-256 of the program's file, hex
 }
@@ -50,6 +50,17 @@ func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errO
 	return wire.ExitFailed
 }
 
+// collect sets the garbage collector for a program that sits beside other people's. A front copies bytes and makes no garbage to speak of. A worker that
+// looks at a machine and finds nothing to do should not collect once; one that works keeps its memory small.
+func collect(worker bool) {
+	if worker {
+		debug.SetGCPercent(100)
+		return
+	}
+	debug.SetGCPercent(-1)
+	debug.SetMemoryLimit(16 << 20)
+}
+
 func (p Program) run(ctx context.Context, worker bool, root string, idle time.Duration, in io.Reader, out, errOut io.Writer) error {
 	if root == "" {
 		var err error
@@ -57,8 +68,7 @@ func (p Program) run(ctx context.Context, worker bool, root string, idle time.Du
 			return err
 		}
 	}
-	// it sits beside other people's programs and has little to do: memory counts for more than the collector's time
-	debug.SetGCPercent(25)
+	collect(worker)
 	path, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("cannot find the agent's own program: %w", err)
@@ -67,20 +77,17 @@ func (p Program) run(ctx context.Context, worker bool, root string, idle time.Du
 	if !worker {
 		return h.Front(ctx, in, out)
 	}
-	// it is read while the front finds its way here
+	// asked only once the directory is known to be private
 	digest := sync.OnceValues(func() (string, error) {
-		d, err := p.Digest()
+		d, err := digestOf(root, path, p.Digest)
 		if err != nil {
 			err = fmt.Errorf("cannot read the agent's own program: %w", err)
 		}
 		return d, err
 	})
-	var reading sync.WaitGroup
-	defer reading.Wait()
-	reading.Go(func() { _, _ = digest() })
 	log := slog.New(slog.NewTextHandler(errOut, nil))
 	return h.Work(ctx, agent.Options{
-		Kinds: p.Kinds, Version: p.Version(), Digest: digest, Idle: idle, Log: log,
+		Kinds: p.Kinds(), Version: p.Version(), Digest: digest, Idle: idle, Log: log,
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
 			return local.Open(ctx, local.Options{Agent: true, Credentials: creds, Log: log})
 		},

@@ -4,6 +4,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"deploy/internal/agentcmd"
+	"deploy/steps"
 )
 
 // agentCmd is what a controller starts on a node. People have no use for it, so it is not listed.
@@ -14,7 +15,7 @@ func (a *App) agentCmd() *cobra.Command {
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			p := agentcmd.Program{Kinds: a.Registry, Version: a.Version, Digest: a.Digest}
+			p := agentcmd.Program{Kinds: func() *steps.Registry { return a.Registry }, Version: a.Version, Digest: a.Digest}
 			if code := p.Run(c.Context(), args, a.Stdin, a.Stdout, a.Stderr); code != 0 {
 				return &exitError{code: code}
 			}

@@ -21,7 +21,7 @@ import (
 )
 
 // dial opens an executor on a node for the engine: an agent beside it where one can be and the site lets it, else a session from here.
-func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error) {
+func (fl *fleet) dial(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
 	n, ok := fl.l.site.Node(name)
 	if !ok {
 		return nil, fmt.Errorf("cannot connect to %s: it is not in the inventory", name)
@@ -43,9 +43,9 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 		return nil, err
 	}
 	if fl.isWindows(n, conn) {
-		return fl.dialWindows(ctx, n, conn)
+		return fl.dialWindows(ctx, n, conn, b)
 	}
-	a, why, err := fl.agent(ctx, n, conn)
+	a, why, err := fl.agent(ctx, n, conn, b)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -61,11 +61,11 @@ func (fl *fleet) dial(ctx context.Context, name string) (engine.Executor, error)
 
 // dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start. Else a session comes first: it can tell whether
 // the machine can carry an agent, it places one, and it is the way to work where there is none.
-func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn) (engine.Executor, error) {
+func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (engine.Executor, error) {
 	why := fl.unwanted(n)
 	var undecided error
 	if why == "" && n.Transport == "ssh" {
-		a, err := remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true))
+		a, err := remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
 		switch {
 		case err == nil:
 			return a, nil
@@ -88,7 +88,7 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 	}
 	if why == "" {
 		var a *remote.Agent
-		if a, why, err = fl.agentOnWindows(ctx, n, conn, s); err != nil {
+		if a, why, err = fl.agentOnWindows(ctx, n, conn, s, b); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
 		if a != nil {
@@ -161,11 +161,11 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 }
 
 // agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
-func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn) (a *remote.Agent, why string, err error) {
+func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (a *remote.Agent, why string, err error) {
 	if why := fl.unwanted(n); why != "" {
 		return refused(n, why)
 	}
-	a, err = remote.Start(ctx, conn, fl.launch(n, false))
+	a, err = remote.Start(ctx, conn, fl.launch(n, false, b))
 	if errors.Is(err, remote.ErrCannotPlace) {
 		return refused(n, err.Error())
 	}
@@ -173,8 +173,8 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 }
 
 // agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
-func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session) (a *remote.Agent, why string, err error) {
-	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true))
+func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session, b engine.Books) (a *remote.Agent, why string, err error) {
+	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
 	if errors.Is(err, remote.ErrCannotPlace) {
 		return refused(n, err.Error())
 	}
@@ -209,8 +209,8 @@ func (fl *fleet) programs() *remote.Programs {
 }
 
 // launch says how an agent comes to a node.
-func (fl *fleet) launch(n inventory.Node, windows bool) remote.Launch {
-	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Log: fl.log}
+func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Books) remote.Launch {
+	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Books: b, Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"deploy/internal/hint"
@@ -242,7 +243,11 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 	if err != nil {
 		res.Error = r.o.Redact(err.Error())
 	}
-	if _, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res); jerr != nil && !errors.Is(err, ErrJournal) {
+	var leaving sync.WaitGroup
+	leaving.Go(r.close) // nothing is asked of a node any more, and the disk takes its time as well
+	_, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res)
+	leaving.Wait()
+	if jerr != nil && !errors.Is(err, ErrJournal) {
 		err = errors.Join(err, jerr)
 		how = HowFailed
 	}

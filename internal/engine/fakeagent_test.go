@@ -21,8 +21,8 @@ func (a fakeAgent) Mode() (string, string) { return "agent", "" }
 // record is what the agent on a node has written down.
 type record struct{ reports []Report }
 
-func (w *world) dialAgent(ctx context.Context, name string) (Executor, error) {
-	ex, err := w.dial(ctx, name)
+func (w *world) dialAgent(ctx context.Context, name string, b Books) (Executor, error) {
+	ex, err := w.dial(ctx, name, b)
 	if err != nil {
 		return nil, err
 	}

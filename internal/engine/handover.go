@@ -34,9 +34,7 @@ func (r *run) settle(ctx context.Context, name string) error {
 		if !ok || settled {
 			return nil
 		}
-		r.mu.Lock()
-		b := Books{Journal: r.state.ID(), Agent: r.state.Agents[name]}
-		r.mu.Unlock()
+		b := r.books(name)
 		var err error
 		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
 			err = w.Settle(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
@@ -49,6 +47,13 @@ func (r *run) settle(ctx context.Context, name string) error {
 		}
 		return err
 	})
+}
+
+// books are what the journal knows of the agent on a node.
+func (r *run) books(name string) Books {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Books{Journal: r.state.ID(), Agent: r.state.Agents[name]}
 }
 
 // heardLate writes down what an agent did while nobody listened.

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -112,17 +114,12 @@ func (r *run) drop(name string) {
 	}
 }
 
-// close closes every executor.
+// close closes every executor, all at the same time: each may take a round trip.
 func (r *run) close() {
 	r.mu.Lock()
-	names := make([]string, 0, len(r.links))
-	for n := range r.links {
-		names = append(names, n)
-	}
+	names := slices.Collect(maps.Keys(r.links))
 	r.mu.Unlock()
-	for _, n := range names {
-		r.drop(n)
-	}
+	r.lookers(names, r.drop)
 }
 
 // retry calls f until it works, at most once more than there are waits; seen says that the node answered before. Only a broken link is tried again: refused credentials

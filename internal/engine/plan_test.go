@@ -58,8 +58,8 @@ func TestPlan(t *testing.T) {
 func TestNotesOfConnections(t *testing.T) {
 	g := newRig(t, "p: a@n1+n2:old")
 	dial := g.o.Dial
-	g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
-		ex, err := dial(ctx, name)
+	g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+		ex, err := dial(ctx, name, b)
 		if name == "n2" && err == nil {
 			ex = noted{ex}
 		}

@@ -48,31 +48,41 @@ func (r *run) plan(ctx context.Context) (*Plan, error) {
 	return p, nil
 }
 
-// lookEverywhere reaches every node before the first check, so that a wrong address costs nothing but itself, then checks all.
+// lookEverywhere reaches every node and asks its checks, each node at its own pace. A node that cannot be reached costs nothing but itself: no check is
+// asked or waited for any more, while the others are still tried, so that all wrong addresses are told at once.
 func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[string][]steps.Task) ([]PlanNode, error) {
 	var mu sync.Mutex
 	errs := map[string]error{}
 	nodes := map[string]PlanNode{}
-	r.eachNode(names, func(name string) {
-		ex, err := r.open(ctx, name)
+	looking, vain := context.WithCancel(ctx)
+	defer vain()
+	failed := func(name string, err error) {
 		mu.Lock()
 		defer mu.Unlock()
+		errs[name] = fmt.Errorf("cannot look at %s: %w", name, err)
+	}
+	r.lookers(names, func(name string) {
+		ex, err := r.open(ctx, name)
 		if err != nil {
-			errs[name] = fmt.Errorf("cannot look at %s: %w", name, err)
+			vain()
+			failed(name, err)
 			return
 		}
 		mode, why := ex.Mode()
-		nodes[name] = PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
+		n := PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
+		if err = looking.Err(); err == nil {
+			err = r.check(looking, name, tasks[name])
+		}
+		switch {
+		case err != nil && looking.Err() != nil && ctx.Err() == nil: // another node's address is what has to be told
+		case err != nil:
+			failed(name, err)
+		default:
+			mu.Lock()
+			defer mu.Unlock()
+			nodes[name] = n
+		}
 	})
-	if len(errs) == 0 {
-		r.eachNode(names, func(name string) {
-			if err := r.check(ctx, name, tasks[name]); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs[name] = fmt.Errorf("cannot look at %s: %w", name, err)
-			}
-		})
-	}
 	var out []PlanNode
 	var all []error
 	for _, n := range names {

@@ -224,8 +224,16 @@ func (r *run) result(ctx context.Context) error {
 }
 
 // eachNode calls f for every node at the same time, at most Parallel of them, and waits for all.
-func (r *run) eachNode(nodes []string, f func(node string)) {
-	sem := make(chan struct{}, r.o.Parallel)
+func (r *run) eachNode(nodes []string, f func(node string)) { atOnce(r.o.Parallel, nodes, f) }
+
+// lookers is eachNode for what only connects, reads or leaves: that waits for the network, so many more can do it than should work.
+func (r *run) lookers(nodes []string, f func(node string)) {
+	const many = 64
+	atOnce(max(r.o.Parallel, many), nodes, f)
+}
+
+func atOnce(most int, nodes []string, f func(node string)) {
+	sem := make(chan struct{}, most)
 	var wg sync.WaitGroup
 	for _, n := range nodes {
 		sem <- struct{}{}

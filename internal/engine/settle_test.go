@@ -39,8 +39,8 @@ func TestSettling(t *testing.T) {
 				g := newRig(t, "p: a b")
 				g.real()
 				start := time.Now()
-				g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
-					ex, err := g.w.dial(ctx, name)
+				g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+					ex, err := g.w.dial(ctx, name, b)
 					return starting{ex, start.Add(tc.lasts)}, err
 				}
 				_, err := Apply(context.Background(), g.o, nil)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"deploy/internal/node"
+	"deploy/steps"
 )
 
 // real takes the fake clock out, so that the bubble's own clock counts.
@@ -77,8 +78,8 @@ func TestRebootDidNotHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a:reboot")
 		g.real()
-		g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
-			ex, err := g.w.dial(ctx, name)
+		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+			ex, err := g.w.dial(ctx, name, b)
 			return deaf{ex}, err
 		}
 		_, err := Apply(context.Background(), g.o, nil)
@@ -111,9 +112,9 @@ func TestClockIsNoRestart(t *testing.T) {
 		g := newRig(t, "p: a:reboot")
 		g.real()
 		boots := []string{"20260329003000.500000+060", "20260329013000.516000+120", "20260328233003.100000+000", "20260329014500.500000+120"}
-		dial := func(deafly bool) func(context.Context, string) (Executor, error) {
-			return func(ctx context.Context, name string) (Executor, error) {
-				ex, err := g.w.dial(ctx, name)
+		dial := func(deafly bool) func(context.Context, string, Books) (Executor, error) {
+			return func(ctx context.Context, name string, b Books) (Executor, error) {
+				ex, err := g.w.dial(ctx, name, b)
 				m := moments{ex, boots[0]}
 				if boots = boots[1:]; len(boots) == 0 {
 					boots = []string{m.boot}
@@ -143,13 +144,13 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		g := newRig(t, "p: a:reboot")
 		tries, refuse := 0, !after
-		g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
+		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
 			if refuse {
 				tries++
 				return nil, &node.LinkError{Node: name, Err: node.ErrAuth}
 			}
 			refuse = after
-			return g.w.dial(ctx, name)
+			return g.w.dial(ctx, name, b)
 		}
 		if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, node.ErrAuth) || tries != 1 {
 			t.Errorf("after a restart %v: %d tries, %v", after, tries, err)
@@ -167,9 +168,41 @@ func TestUnreachable(t *testing.T) {
 	if left := g.w.down["n1"]; left != 97 {
 		t.Errorf("n1 was tried %d times", 100-left)
 	}
-	if g.w.checks != 0 || len(g.m.entries) != 0 {
-		t.Errorf("something was looked at or written before all nodes were there: %d checks, %d entries", g.w.checks, len(g.m.entries))
+	if len(g.m.entries) != 0 {
+		t.Errorf("something was written before all nodes were there: %d entries", len(g.m.entries))
 	}
+}
+
+// TestUnreachableWaitsForNobody: a wrong address is told at once, however long the checks of the other nodes would take.
+func TestUnreachableWaitsForNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, "p: a@n1+n2")
+		g.real()
+		g.w.down["n1"] = 100
+		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+			ex, err := g.w.dial(ctx, name, b)
+			return patient{ex}, err
+		}
+		start := time.Now()
+		_, err := Apply(context.Background(), g.o, nil)
+		if want := "cannot look at n1: cannot reach n1: refused"; text(err) != want {
+			t.Errorf("got %v\nwant %s", err, want)
+		}
+		if took := time.Since(start); took > 5*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+// patient answers after an hour.
+type patient struct{ Executor }
+
+func (p patient) Check(ctx context.Context, list []steps.Step) []Checked {
+	select {
+	case <-time.After(time.Hour):
+	case <-ctx.Done():
+	}
+	return p.Executor.Check(ctx, list)
 }
 
 func TestStepTimeout(t *testing.T) {

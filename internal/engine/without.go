@@ -16,7 +16,7 @@ var errUnheard = errors.New("an agent was given work there, and has not told how
 // dial opens an executor. A run that acts refuses one that is no agent where an agent still owes its story: the agent may be at work, and what its record
 // says was there before each act is what rollback needs. Work from here would come in between.
 func (r *run) dial(ctx context.Context, name string) (Executor, error) {
-	ex, err := r.o.Dial(ctx, name)
+	ex, err := r.o.Dial(ctx, name, r.books(name))
 	if err != nil || !r.acting {
 		return ex, err
 	}

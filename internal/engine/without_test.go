@@ -15,11 +15,11 @@ func owing(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, "p: a b:lost c")
 	dials := 0
-	g.o.Dial = func(ctx context.Context, name string) (Executor, error) {
+	g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
 		if dials++; dials == 1 {
-			return g.w.dialAgent(ctx, name)
+			return g.w.dialAgent(ctx, name, b)
 		}
-		return g.w.dial(ctx, name)
+		return g.w.dial(ctx, name, b)
 	}
 	_, err := Apply(context.Background(), g.o, nil)
 	if !errors.Is(err, errUnheard) || !strings.Contains(hint.Of(err), "--forget-agent n1") {

@@ -306,7 +306,7 @@ func (s *Session) reap(r *remote) {
 	if pid == 0 || over {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	// dash wants the --, busybox refuses it
 	code := `send() { kill -s "$1" -- "-$2" || kill -s "$1" "-$2"; } 2>/dev/null; read -r line <"/proc/` + strconv.Itoa(pid) + `/stat" && set -- ${line##*) } && send TERM "$3" && ` +

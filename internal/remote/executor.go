@@ -171,9 +171,16 @@ func ended(f wire.Frame) (bool, error) {
 
 // Settle opens the agent's record and reports what the journal lacks.
 func (a *Agent) Settle(ctx context.Context, b engine.Books, report func(engine.Report) error) error {
+	if a.c.welcome.Even && b == a.c.o.Books {
+		return nil // its welcome said so
+	}
 	return a.c.ask(ctx, wire.TSettle, func(id uint64) any {
-		return wire.Settle{ID: id, Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq}
+		return wire.Settle{ID: id, Books: booksOf(b)}
 	}, func(f wire.Frame) (bool, error) { return a.told(f, report) })
+}
+
+func booksOf(b engine.Books) wire.Books {
+	return wire.Books{Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq}
 }
 
 // Work hands tasks over.

@@ -115,7 +115,9 @@ func newRig(t *testing.T, notes ...string) *rig {
 	g.store = openStore(t, t.TempDir())
 	g.o = engine.Options{
 		Program: g.program(notes...), Journal: g.store, Run: "", Who: "tester", Version: "test",
-		Dial: func(ctx context.Context, name string) (engine.Executor, error) { return g.dial(ctx, "tester") },
+		Dial: func(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
+			return g.dialWith(ctx, "tester", b)
+		},
 		Decode: func(_ string, data json.RawMessage) (steps.Step, error) {
 			n := &note{}
 			return n, json.Unmarshal(data, n)
@@ -158,12 +160,16 @@ func (g *rig) program(notes ...string) *steps.Program {
 }
 
 func (g *rig) dial(ctx context.Context, whom string) (*Agent, error) {
+	return g.dialWith(ctx, whom, engine.Books{})
+}
+
+func (g *rig) dialWith(ctx context.Context, whom string, b engine.Books) (*Agent, error) {
 	here, there, err := pipe()
 	if err != nil {
 		return nil, err
 	}
 	g.group.Go(func() { _ = g.w.Serve(there) })
-	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Tap: g.tap, Beat: 100 * time.Millisecond})
+	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Books: b, Tap: g.tap, Beat: 100 * time.Millisecond})
 }
 
 // pipe joins two ends by loopback: both sides of the talk write before they read, so a pipe without room would not do.
@@ -379,5 +385,30 @@ func TestReports(t *testing.T) {
 	}
 	if _, err := reportOf(wire.Event{What: "news"}); err == nil {
 		t.Error("news of an unknown kind were taken")
+	}
+}
+
+// A run that finds nothing to do asks one question. More would cost a round trip each on every node.
+func TestNoChangeIsOneQuestion(t *testing.T) {
+	g := newRig(t, "a", "b", "c")
+	if _, err := g.apply(); err != nil {
+		t.Fatal(err)
+	}
+	var mu sync.Mutex
+	said := ""
+	g.tap = func(sent bool, m wire.Type) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if sent {
+			said += m.String()
+		}
+		return nil
+	}
+	sum, err := g.apply()
+	if err != nil || sum.Counts.NoOp != 3 {
+		t.Fatalf("%+v, %v", sum, err)
+	}
+	if want := wire.THello.String() + wire.TCheck.String() + wire.TBye.String(); said != want {
+		t.Errorf("said %s, want %s", said, want)
 	}
 }

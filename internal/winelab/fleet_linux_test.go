@@ -159,11 +159,11 @@ func (l *link) Close() error {
 }
 
 // dial starts the placed agent over SSH and joins it.
-func (c *crew) dial(ctx context.Context, name string) (engine.Executor, error) {
-	return c.join(ctx, name, controller)
+func (c *crew) dial(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
+	return c.join(ctx, name, controller, b)
 }
 
-func (c *crew) join(ctx context.Context, name, who string) (engine.Executor, error) {
+func (c *crew) join(ctx context.Context, name, who string, b engine.Books) (engine.Executor, error) {
 	c.mu.Lock()
 	c.dials++
 	c.mu.Unlock()
@@ -174,7 +174,7 @@ func (c *crew) join(ctx context.Context, name, who string) (engine.Executor, err
 		return nil, err
 	}
 	go func() { _, _ = io.Copy(io.Discard, p.Stderr()) }()
-	return remote.Attach(ctx, &link{Process: p, conn: conn}, "over ssh", remote.Options{Node: name, Who: who, Site: "fleet",
+	return remote.Attach(ctx, &link{Process: p, conn: conn}, "over ssh", remote.Options{Node: name, Who: who, Site: "fleet", Books: b,
 		Digest: func(remote.Platform) string { return c.digest }})
 }
 
@@ -341,14 +341,14 @@ func TestTierWineFleet(t *testing.T) {
 func TestTierWineAgentHolds(t *testing.T) {
 	Tier(t)
 	c := newCrew(t, 1)
-	first, err := c.dial(t.Context(), "WINNODE1")
+	first, err := c.dial(t.Context(), "WINNODE1", engine.Books{})
 	must(t, err)
 	defer func() { _ = first.Close() }()
 	if f := first.Facts(); f.OS != "windows" || !strings.EqualFold(f.Computer, "WINNODE1") || f.Release != node.WS2019 {
 		t.Errorf("%+v", f)
 	}
 	var busy *remote.BusyError
-	if second, err := c.join(t.Context(), "WINNODE1", "somebody else"); !errors.As(err, &busy) || busy.Who != controller {
+	if second, err := c.join(t.Context(), "WINNODE1", "somebody else", engine.Books{}); !errors.As(err, &busy) || busy.Who != controller {
 		t.Errorf("%v", err)
 		if second != nil {
 			_ = second.Close()

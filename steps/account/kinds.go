@@ -23,10 +23,12 @@ func Kinds() []steps.Kind {
 }
 
 // name is what useradd(8) and groupadd(8) take everywhere.
-var nameForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]{0,30}\$?$`)
+var nameForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]*\$?$`)
+
+func isName(s string) bool { return len(s) <= 32 && nameForm.MatchString(s) }
 
 func checkName(key, name string) error {
-	if !nameForm.MatchString(name) {
+	if !isName(name) {
 		return steps.FieldErr(key, "%q is not a name that Linux takes: small letters, digits, - and _, a letter first, 32 at most", name)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (s *User) Validate() error {
 		}
 	}
 	for i, g := range s.Groups {
-		if !nameForm.MatchString(g) {
+		if !isName(g) {
 			return &steps.FieldError{Path: []string{"groups", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not the name of a group", g)}
 		}
 	}

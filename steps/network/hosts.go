@@ -51,7 +51,10 @@ func hostsKind() steps.Kind {
 // Kind names the step.
 func (s *Hosts) Kind() string { return "network.hosts" }
 
-var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]{0,252}[A-Za-z0-9_])?$`)
+// Its length is asked apart: a counted repeat is compiled one by one, at every start of an agent.
+var hostForm = regexp.MustCompile(`^[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$`)
+
+const longestHost = 254
 
 // Validate looks at the data.
 func (s *Hosts) Validate() error {
@@ -67,7 +70,7 @@ func (s *Hosts) Validate() error {
 		}
 		for j, n := range e.Names {
 			at := append(at, "names", fmt.Sprintf("[%d]", j))
-			if !hostForm.MatchString(n) {
+			if len(n) > longestHost || !hostForm.MatchString(n) {
 				return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%q is not a host name", n)}
 			}
 			key := strings.ToLower(n) + family(ip)

@@ -21,7 +21,8 @@
 //
 // Work hands over a row of tasks. The agent looks, writes the intent to its spool, acts, looks again, and tells each as an Event. Events of acts carry numbers
 // that grow by one (per spool); the controller acknowledges them once they are in its journal, and before it hands anything over it says in Settle up to
-// which number it has them, so that nothing is lost and nothing is told twice.
+// which number it has them, so that nothing is lost and nothing is told twice. It may say so in Hello already: where Welcome answers Even, Settle has
+// nothing to ask, which saves the round trip in the run that changes nothing.
 package wire
 
 import "time"

@@ -49,6 +49,14 @@ type Hello struct {
 	Who         string                `json:"who"` // user@host and the process, which tells controllers apart; named to others while it holds the agent
 	Site        string                `json:"site"`
 	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
+	Books       Books                 `json:"books"`       // no journal: nothing is asked
+}
+
+// Books are what the controller's journal knows of the agent's record.
+type Books struct {
+	Journal string `json:"journal"` // identity of the site's journal: only its own past is told to it
+	Epoch   string `json:"epoch"`   // of the record that Seq is about; "" knows none
+	Seq     int64  `json:"seq"`     // events up to this one are in the journal
 }
 
 // Credential travels inside the transport's encryption and is kept in memory only.
@@ -63,6 +71,7 @@ type Welcome struct {
 	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
 	Facts   node.Facts `json:"facts"`
 	Doing   string     `json:"doing"`           // the task under way for an earlier link, or ""
+	Even    bool       `json:"even"`            // the agent is at rest and the journal of Hello lacks nothing of its record: no Settle is needed
 	Err     *Error     `json:"error,omitempty"` // why no step can be done here
 }
 
@@ -138,7 +147,7 @@ type Ended struct {
 	Err  *Error `json:"error,omitempty"`
 }
 
-// Work hands over a row of tasks of one phase. A Settle must have come before it.
+// Work hands over a row of tasks of one phase. A Settle must have come before it, unless Welcome was Even.
 type Work struct {
 	ID    uint64 `json:"id"`
 	Run   string `json:"run"` // of the controller; the events carry it
@@ -155,10 +164,8 @@ type Task struct {
 
 // Settle opens the record of one journal, and asks for every event that the journal does not have, once the agent is at rest.
 type Settle struct {
-	ID      uint64 `json:"id"`
-	Journal string `json:"journal"` // identity of the site's journal: only its own past is told to it
-	Epoch   string `json:"epoch"`   // of the record that Seq is about; "" knows none
-	Seq     int64  `json:"seq"`     // events up to this one are in the journal
+	ID    uint64 `json:"id"`
+	Books Books  `json:"books"`
 }
 
 // What an event says.

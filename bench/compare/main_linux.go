@@ -2,8 +2,10 @@
 // of them cost: time, processor, memory, bytes and TCP segments; and what reaching the nodes alone costs.
 //
 //	bench/run [-quick | -full] [-nodes 1,10] [-steps 40] [-delays 0,10ms] [-tools deploy,pipelining]
+//	bench/run winrm [-nodes 1,10] [-steps 10,40] [-delays 0,10ms]
 //
-// The nodes are real ones in namespaces of this machine (see internal/nodelab): it needs root. Nothing leaves the machine. docs/performance.md holds
+// The nodes are real ones in namespaces of this machine (see internal/nodelab): it needs root. Nothing leaves the machine.
+// With the word winrm they are the lab's emulated Windows machines, which deploy and Ansible look at over WinRM. docs/performance.md holds
 // its output.
 package main
 
@@ -27,6 +29,9 @@ func main() {
 	nodelab.Child()
 	if len(os.Args) > 1 && os.Args[1] == floorWord {
 		os.Exit(floorMain(os.Args[2:]))
+	}
+	if len(os.Args) > 1 && os.Args[1] == winrmWord {
+		os.Exit(winrmMain(os.Args[2:]))
 	}
 	os.Exit(run())
 }

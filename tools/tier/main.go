@@ -88,7 +88,7 @@ func tiers() []tier {
 			test("-run", "^TestTierLabAgent", "-parallel", "5", "-timeout", "60m", "./cmd/deploy/..."),
 		}},
 		{name: "clients", what: "WinRM clients and NTLM that are not ours (python3-winrm, ansible, gss-ntlmssp)", checks: []check{
-			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/..."),
+			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/...", "./bench/compare/..."),
 		}},
 		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
 			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),

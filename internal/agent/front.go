@@ -88,6 +88,9 @@ func (h Host) reach(ctx context.Context) (net.Conn, error) {
 			spawned = time.Now()
 		}
 	}
+	if err := roomFor(h.Root); err != nil {
+		return nil, err
+	}
 	if text := h.logTail(); text != "" {
 		last = fmt.Errorf("%w: %s", last, text)
 	}
@@ -128,9 +131,13 @@ func readLine(r io.Reader) (string, error) {
 }
 
 func (h Host) spawn() error {
+	// here it can still be told why, and nothing has begun
+	if err := roomFor(h.Root); err != nil {
+		return err
+	}
 	log, err := os.OpenFile(filepath.Join(h.Root, "agent.log"), os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
 	if err != nil {
-		return fmt.Errorf("cannot start the agent's worker: %w", err)
+		return onDisk(h.Root, fmt.Errorf("cannot start the agent's worker: %w", err))
 	}
 	defer func() { _ = log.Close() }()
 	if err := h.Spawn(h.Program, h.Root, log); err != nil {
@@ -232,7 +239,7 @@ func (h Host) letIn(w *Worker, c net.Conn) bool {
 		_ = c.Close()
 		return false
 	}
-	if program != h.Program && w.idle(0) {
+	if program != h.Program && w.soonIdle() {
 		_, _ = io.WriteString(c, leaving+"\n")
 		_ = c.Close()
 		w.sayLeave()
@@ -244,6 +251,20 @@ func (h Host) letIn(w *Worker, c net.Conn) bool {
 	}
 	_ = c.SetDeadline(time.Time{})
 	return true
+}
+
+// soonIdle is idle(0), for a controller that has just gone and not been let go of yet as well.
+func (w *Worker) soonIdle() bool {
+	const patience, pause = 500 * time.Millisecond, 10 * time.Millisecond
+	for tries := patience / pause; ; tries-- {
+		if w.idle(0) {
+			return true
+		}
+		if tries == 0 {
+			return false
+		}
+		time.Sleep(pause)
+	}
 }
 
 // closeWrite tells the other side that nothing more comes.

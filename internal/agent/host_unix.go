@@ -29,7 +29,7 @@ func listen(root string) (net.Listener, error) {
 // private makes the directory if it is missing, and refuses one that somebody else owns or may write to: its lock and its socket would be theirs.
 func private(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("cannot make the agent's directory: %w", err)
+		return onDisk(dir, fmt.Errorf("cannot make the agent's directory: %w", err))
 	}
 	fi, err := os.Lstat(dir)
 	if err != nil {
@@ -56,6 +56,12 @@ func Root() (string, error) {
 	}
 	return filepath.Join(home, ".local", "state", "deploy", "agent"), nil
 }
+
+func diskFull(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT)
+}
+
+func diskReadOnly(err error) bool { return errors.Is(err, syscall.EROFS) }
 
 // Spawn starts a worker in a session of its own, so that the end of a login does not end it.
 func Spawn(program, root string, log *os.File) error {

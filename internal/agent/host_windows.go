@@ -129,6 +129,12 @@ func Root() (string, error) {
 	return filepath.Join(base, "deploy", "agent"), nil
 }
 
+func diskFull(err error) bool {
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
+}
+
+func diskReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
+
 // Spawn starts a worker outside of the login's job, whose end would end it. Where breaking away is refused it is started inside.
 func Spawn(program, root string, log *os.File) error {
 	start := func(flags uint32) error {

@@ -24,7 +24,7 @@ func private(dir string) error {
 	attributes := &windows.SecurityAttributes{SecurityDescriptor: sd}
 	attributes.Length = uint32(unsafe.Sizeof(*attributes))
 	if err := makeDirs(dir, attributes); err != nil {
-		return fmt.Errorf("cannot make the agent's directory: %w", err)
+		return onDisk(dir, fmt.Errorf("cannot make the agent's directory: %w", err))
 	}
 	for _, d := range []string{filepath.Dir(dir), dir} {
 		if err := ours(d); err != nil {

@@ -51,7 +51,7 @@ func openSpool(dir, site, journal string) (*spool, error) {
 		if s.file != nil {
 			_ = s.file.Close()
 		}
-		return nil, fmt.Errorf("cannot open the agent's record %s: %w", s.path, err)
+		return nil, onDisk(dir, fmt.Errorf("cannot open the agent's record %s: %w", s.path, err))
 	}
 	var err error
 	if s.file, err = os.OpenFile(s.path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
@@ -148,7 +148,7 @@ func (s *spool) add(e wire.Event, sync bool) (wire.Event, error) {
 		err = s.file.Sync()
 	}
 	if err != nil {
-		return e, fmt.Errorf("cannot write to the agent's record %s: %w", s.path, err)
+		return e, onDisk(filepath.Dir(s.path), fmt.Errorf("cannot write to the agent's record %s: %w", s.path, err))
 	}
 	s.events = append(s.events, body)
 	return e, nil

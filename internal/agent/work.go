@@ -220,7 +220,7 @@ func (a *attachment) row(f wire.Frame) error {
 		on, err := a.task(q.Run, t)
 		if err != nil {
 			// the record cannot be written: what is not written down is not done
-			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(hint.Wrap(err, "make room on that disk of the node, then run again"))})
+			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(err)})
 			return nil
 		}
 		left--

@@ -28,7 +28,7 @@ type Program struct {
 	Digest  func() (string, error) // SHA-256 of the program's file, hex
 }
 
-// Run carries out `deploy agent ARGS` and returns the exit code: 0, 2 for arguments that it does not know, wire.ExitFailed for everything else. Without flags it
+// Run carries out `deploy agent ARGS` and returns the exit code: 0, 2 for arguments that it does not know, wire.ExitNoDisk where no record can be kept, wire.ExitFailed for everything else. Without flags it
 // joins its streams to the machine's worker.
 func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("deploy agent", flag.ContinueOnError)
@@ -47,6 +47,9 @@ func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errO
 		return 0 // two fronts came at the same time, and the other one's worker was faster
 	}
 	fmt.Fprintln(errOut, "error: "+err.Error())
+	if errors.Is(err, agent.ErrNoDisk) {
+		return wire.ExitNoDisk
+	}
 	return wire.ExitFailed
 }
 

@@ -62,7 +62,7 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Books) (engine.
 // dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start. Else a session comes first: it can tell whether
 // the machine can carry an agent, it places one, and it is the way to work where there is none.
 func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (engine.Executor, error) {
-	why := fl.unwanted(n)
+	why, toDo := fl.unwanted(n), ""
 	var undecided error
 	if why == "" && n.Transport == "ssh" {
 		a, err := remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
@@ -72,13 +72,13 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 		case errors.Is(err, remote.ErrUndecided):
 			undecided = err
 		case errors.Is(err, remote.ErrCannotPlace):
-			why = err.Error()
+			why, toDo = err.Error(), hint.Of(err)
 		default:
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
 	if why != "" {
-		if _, _, err := refused(n, why); err != nil {
+		if _, _, err := refused(n, why, toDo); err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
@@ -163,11 +163,11 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 // agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
 func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (a *remote.Agent, why string, err error) {
 	if why := fl.unwanted(n); why != "" {
-		return refused(n, why)
+		return refused(n, why, "")
 	}
 	a, err = remote.Start(ctx, conn, fl.launch(n, false, b))
 	if errors.Is(err, remote.ErrCannotPlace) {
-		return refused(n, err.Error())
+		return refused(n, err.Error(), hint.Of(err))
 	}
 	return a, "", err
 }
@@ -176,7 +176,7 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session, b engine.Books) (a *remote.Agent, why string, err error) {
 	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
 	if errors.Is(err, remote.ErrCannotPlace) {
-		return refused(n, err.Error())
+		return refused(n, err.Error(), hint.Of(err))
 	}
 	return a, "", err
 }
@@ -192,10 +192,15 @@ func (fl *fleet) unwanted(n inventory.Node) string {
 	return ""
 }
 
-// refused is the answer where there is no agent: a reason for the plan, or an error where the site wants one always.
-func refused(n inventory.Node, why string) (*remote.Agent, string, error) {
+// refused is the answer where there is no agent: a reason for the plan, or an error where the site wants one always. toDo is what a
+// person can do about the reason.
+func refused(n inventory.Node, why, toDo string) (*remote.Agent, string, error) {
 	if n.Agent == "always" {
-		return nil, "", hint.Wrap(fmt.Errorf("cannot work on %s: the site wants an agent there, and %s", n.Name, why), "write agent: auto to let steps run from here")
+		what := "write agent: auto to let steps run from here"
+		if toDo != "" {
+			what = toDo + "; or " + what
+		}
+		return nil, "", hint.Wrap(fmt.Errorf("cannot work on %s: the site wants an agent there, and %s", n.Name, why), what)
 	}
 	return nil, why, nil
 }

@@ -52,7 +52,7 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 			return a, err
 		}
 		if placed {
-			return nil, fmt.Errorf("cannot place the agent on %s: it was placed and is not there: %w", l.Node, ErrCannotPlace)
+			return nil, hint.Wrap(fmt.Errorf("cannot place the agent on %s: it was placed, and cannot be run there: %w", l.Node, ErrCannotPlace), mayRun)
 		}
 		if err := l.place(ctx, conn, missing); err != nil {
 			return nil, err
@@ -190,9 +190,20 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said, node.ErrAuth),
 			"sudo must let this user run programs as root, without a password or with the credential's own")
 	case code == 126 || code == 127:
-		return fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace)
+		return hint.Wrap(fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace), mayRun)
+	case code == wire.ExitNoDisk:
+		return l.noDisk(said)
 	}
 	return fmt.Errorf("cannot start the agent on %s: it ended with code %d: %s: %w", l.Node, code, said, err.err)
+}
+
+// mayRun is for people whose machine has the program and does not start it.
+const mayRun = "programs must be allowed to run from the home directory of the user (the option noexec of its file system forbids it), and be built for that machine"
+
+// noDisk is the error of an agent that found no place to write down what it does.
+func (l Launch) noDisk(said string) error {
+	return hint.Wrap(fmt.Errorf("cannot start the agent on %s: %s: %w", l.Node, strings.TrimPrefix(said, "error: "), ErrCannotPlace),
+		"make room on that disk of "+l.Node+", or make it writable again: the agent does nothing that it cannot write down")
 }
 
 // stream is a process as a Stream.

@@ -37,7 +37,7 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 		return err
 	case code > 0:
 		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace),
-			"is there room in the home directory of the user, and may programs run there?")
+			"make room in the home directory of the user on "+l.Node+", and see that it is writable")
 	case err == nil:
 		l.Log.Debug("the agent's program was sent", "node", l.Node)
 	}

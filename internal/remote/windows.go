@@ -108,7 +108,7 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 		return "", cannotPlace("the agent's path on %s would be %s, which not every shell reads alike", l.Node, path)
 	}
 	if _, err := s.Do(ctx, node.MakeDir{Path: dir + `\bin`}); err != nil {
-		return "", err
+		return "", noRoom(err)
 	}
 	for _, d := range []string{dir, dir + `\bin`} {
 		if err := own(ctx, s, d, privateDir); err != nil {
@@ -133,7 +133,7 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 	}
 	defer func() { _ = file.Close() }()
 	if err := s.Write(ctx, path, file, node.WriteOptions{}); err != nil {
-		return "", hint.Wrap(err, "is there room on that disk?")
+		return "", noRoom(err)
 	}
 	if err := own(ctx, s, path, privateFile); err != nil {
 		return "", err
@@ -145,6 +145,21 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 		return "", errors.New("what arrived is not what was sent")
 	}
 	return path, nil
+}
+
+// noRoom makes of a disk that takes nothing a machine that can carry no agent. The codes are those of Win32, bare or in an HRESULT: 112 and 39 of a full disk, 19 of
+// one that is write-protected, 1295 of a quota. Source: System Error Codes, Microsoft Learn
+func noRoom(err error) error {
+	var code *node.CodeError
+	if !errors.As(err, &code) {
+		return err
+	}
+	const win32 = 0x80070000
+	todo := map[int64]string{112: "make room on that disk", 39: "make room on that disk", 1295: "make room on that disk", 19: "that disk is write-protected: make it writable"}[code.Code&^win32]
+	if todo == "" {
+		return err
+	}
+	return hint.Wrap(fmt.Errorf("%w: %w", err, ErrCannotPlace), todo)
 }
 
 // commonData is the directory for data of programs that belong to no user.

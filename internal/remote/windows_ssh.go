@@ -110,6 +110,9 @@ func (l Launch) startLine(ctx context.Context, conn transport.Conn, line string)
 		if err != nil {
 			return nil, 0, err
 		}
+		if code == wire.ExitNoDisk {
+			return nil, code, l.noDisk(said)
+		}
 		if code == wire.ExitFailed {
 			return nil, code, fmt.Errorf("cannot start the agent on %s: %s", l.Node, said)
 		}

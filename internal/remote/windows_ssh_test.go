@@ -22,6 +22,7 @@ import (
 
 	"deploy/internal/agent"
 	"deploy/internal/agent/wire"
+	"deploy/internal/hint"
 	"deploy/internal/local"
 	"deploy/internal/node"
 	"deploy/internal/secret"
@@ -334,6 +335,7 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 		"home is not writable":        {traits{locked: true}, all, ErrUndecided, "over SFTP", 2},
 		"the machine does not run it": {traits{refuses: 216}, all, ErrUndecided, "exit code 216", 3},
 		"the agent fails":             {traits{fails: true}, all, nil, "the disk is made of cheese", 3},
+		"its disk takes nothing":      {traits{refuses: wire.ExitNoDisk}, all, ErrCannotPlace, "cannot start the agent on n1: ", 3},
 		"no administrator":            {traits{plain: true}, all, ErrCannotPlace, "administrator", 3},
 		"another program at work":     {traits{digest: "00"}, all, nil, "another version of the agent", 3},
 	} {
@@ -370,6 +372,19 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 				t.Error("a password was printed")
 			}
 		})
+	}
+}
+
+func TestNoRoomOnWindows(t *testing.T) {
+	for code, want := range map[int64]string{0x80070070: "make room", 112: "make room", 0x80070027: "make room", 0x8007050F: "make room", 0x80070013: "that disk is write-protected",
+		0x80070005: "", 5: "", 0x80041003: ""} {
+		err := noRoom(fmt.Errorf("cannot write: %w", &node.CodeError{Op: "file.put", Code: code}))
+		if errors.Is(err, ErrCannotPlace) != (want != "") || !strings.HasPrefix(hint.Of(err), want) {
+			t.Errorf("%#x: %v, hint %q", code, err, hint.Of(err))
+		}
+	}
+	if err := errors.New("other"); noRoom(err) != err {
+		t.Error("an error without a code was changed")
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"deploy/internal/nodelab"
 )
 
-// atOnce is how many nodes are worked on at the same time by every tool that lets itself be told; deploy's own default.
+// atOnce is how many nodes are worked on at the same time by every tool that lets itself be told; as many as deploy reads from.
 const atOnce = 64
 
 // job is one desired state on some nodes, and where a tool may keep its files.

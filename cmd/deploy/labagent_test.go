@@ -17,7 +17,7 @@ func agentBench(t *testing.T, edits ...func(string) string) *bench {
 // withoutAgent takes away what placing an agent leaves on a machine.
 func withoutAgent(state any) any {
 	// over WinRM and over SSH; the machines have no profile of their own
-	places := []string{`c:\programdata\deploy`, `c:\users\administrator`}
+	places := []string{`c:\windows\deploy`, `c:\users\administrator`}
 	top, _ := state.(map[string]any)
 	list, _ := top["machines"].(map[string]any)
 	for _, m := range list {
@@ -59,12 +59,35 @@ func TestTierLabAgent(t *testing.T) {
 	same(t, "a plan changed the machines", bare, withoutAgent(machines(t, l)))
 	b.must(0, "apply", "--lab", "--auto-approve", b.site)
 	same(t, "the machines", done, withoutAgent(machines(t, l)))
+	before := len(asked(l))
 	if again := b.must(0, "apply", "--lab", "--auto-approve", b.site); !strings.Contains(again.out, "no changes") {
 		t.Errorf("the second run does not say that it changed nothing:\n%s", tail(again.out))
+	}
+	// the agents are there and are found by a command line: no machine starts PowerShell for a look
+	starts := 0
+	for _, h := range asked(l)[before:] {
+		if strings.Contains(strings.ToLower(h), "powershell") {
+			t.Errorf("the second run began with PowerShell: %s", h)
+		}
+		if strings.Contains(h, " agent") {
+			starts++
+		}
+	}
+	if starts != 2 {
+		t.Errorf("%d agents were started, want 2: %q", starts, asked(l)[before:])
 	}
 	same(t, "the second run changed the machines", done, withoutAgent(machines(t, l)))
 	b.must(0, "rollback", "--lab", "--auto-approve", b.site)
 	same(t, "the rollback left something", bare, withoutAgent(machines(t, l)))
+}
+
+// asked is what was asked of the lab's machines so far, in order.
+func asked(l *lab.Lab) []string {
+	var out []string
+	for _, h := range l.History() {
+		out = append(out, h.Machine+": "+h.What)
+	}
+	return out
 }
 
 // The plan says where steps run and why.

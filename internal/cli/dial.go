@@ -59,13 +59,13 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Books) (engine.
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
 }
 
-// dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start. Else a session comes first: it can tell whether
-// the machine can carry an agent, it places one, and it is the way to work where there is none.
+// dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start, and over WinRM none where the journal knows that an
+// agent was there. Else a session comes first: it can tell whether the machine can carry an agent, it places one, and it is the way to work where there is none.
 func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (engine.Executor, error) {
 	why, toDo := fl.unwanted(n), ""
 	var undecided error
-	if why == "" && n.Transport == "ssh" {
-		a, err := remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
+	if why == "" && (n.Transport == "ssh" || b.Agent.Epoch != "") {
+		a, err := fl.quickOnWindows(ctx, n, conn, b)
 		switch {
 		case err == nil:
 			return a, nil
@@ -96,6 +96,14 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 		}
 	}
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
+}
+
+// quickOnWindows starts an agent by the connection alone.
+func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (*remote.Agent, error) {
+	if n.Transport == "ssh" {
+		return remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
+	}
+	return remote.StartPlacedOnWindows(ctx, conn, n.Transport, fl.launch(n, true, b))
 }
 
 // session opens a session on a node.

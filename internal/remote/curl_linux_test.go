@@ -146,14 +146,14 @@ func (w *windowsLab) start() []string {
 	defer w.lab.World().Unlock()
 	var files []string
 	for path, f := range w.lab.World().Machine("n1").Files {
-		if strings.HasPrefix(path, `c:\programdata\deploy\bin\`) {
+		if strings.HasPrefix(path, `c:\windows\deploy\`) {
 			files = append(files, path)
 			if f.SDDL != privateFile {
 				t.Errorf("%s has the list %q", path, f.SDDL)
 			}
 		}
 	}
-	if want := `c:\programdata\deploy\bin\` + w.prog.Name(); len(files) != 1 || files[0] != want {
+	if want := `c:\windows\deploy\` + w.prog.Name(); len(files) != 1 || files[0] != want {
 		t.Errorf("in the directory are %q, want %s", files, want)
 	}
 	return notes

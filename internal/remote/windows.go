@@ -96,24 +96,47 @@ const (
 // machine and in every language.
 const administrators = "*S-1-5-32-544"
 
+// machineDir is where StartOnWindows places programs, below Windows' own directory: nobody but an administrator can make anything there, so what lies there may be
+// started without a look at it. Its name has no blank and cmd.exe finds it by a variable.
+const machineDir = `deploy`
+
+// StartPlacedOnWindows starts the agent that an earlier StartOnWindows placed, and joins it, without the session that placing needs: PowerShell takes a second or more to
+// start. It is for a transport whose command lines are cmd.exe's, which WinRM's are. conn stays the caller's until it has succeeded; then the Agent closes it. ErrUndecided
+// asks for StartOnWindows.
+func StartPlacedOnWindows(ctx context.Context, conn transport.Conn, over string, l Launch) (*Agent, error) {
+	l.defaults()
+	prog, err := l.windowsProgram("amd64")
+	if err != nil {
+		return nil, err
+	}
+	if prog == nil {
+		return nil, ErrUndecided
+	}
+	l.Digest = func(Platform) string { return prog.Digest }
+	a, _, err := l.startLine(ctx, conn, over, `%SystemRoot%\`+machineDir+`\`+prog.Name()+" agent")
+	if errors.Is(err, errNoStart) {
+		err = fmt.Errorf("%w: %w", ErrUndecided, err)
+	}
+	return a, err
+}
+
 // settle makes the machine have the program under a name of its own, in a directory that only administrators may write to, and returns its path.
 func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, error) {
-	base, err := commonData(ctx, s)
+	base, err := systemRoot(ctx, s)
 	if err != nil {
 		return "", err
 	}
-	dir := base + `\deploy`
-	path := dir + `\bin\` + prog.Name()
+	dir := base + `\` + machineDir
+	path := dir + `\` + prog.Name()
 	if !plainPath(path) {
 		return "", cannotPlace("the agent's path on %s would be %s, which not every shell reads alike", l.Node, path)
 	}
-	if _, err := s.Do(ctx, node.MakeDir{Path: dir + `\bin`}); err != nil {
+	if _, err := s.Do(ctx, node.MakeDir{Path: dir}); err != nil {
 		return "", noRoom(err)
 	}
-	for _, d := range []string{dir, dir + `\bin`} {
-		if err := own(ctx, s, d, privateDir); err != nil {
-			return "", err
-		}
+	// what is made there is its maker's, and with it a program's that runs as the same user without the administrators' rights
+	if err := own(ctx, s, dir, privateDir); err != nil {
+		return "", err
 	}
 	have, err := digest(ctx, s, path)
 	if err != nil {
@@ -162,19 +185,19 @@ func noRoom(err error) error {
 	return hint.Wrap(fmt.Errorf("%w: %w", err, ErrCannotPlace), todo)
 }
 
-// commonData is the directory for data of programs that belong to no user.
-func commonData(ctx context.Context, s node.Session) (string, error) {
-	const key = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Explorer\Shell Folders`
+// systemRoot is Windows' own directory, as the variable SystemRoot has it.
+func systemRoot(ctx context.Context, s node.Session) (string, error) {
+	const key = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`
 	rows, err := s.Query(ctx, node.Registry{Key: key})
 	if err != nil {
 		return "", err
 	}
 	for _, r := range rows {
-		if strings.EqualFold(r.String("name"), "Common AppData") && r.String("data") != "" {
+		if strings.EqualFold(r.String("name"), "SystemRoot") && r.String("data") != "" {
 			return strings.TrimRight(r.String("data"), `\`), nil
 		}
 	}
-	return "", errors.New("the registry does not say where programs keep their data")
+	return "", errors.New("the registry does not say where Windows lies")
 }
 
 // plainPath says that cmd.exe, PowerShell and CreateProcess read a path alike without quotes.

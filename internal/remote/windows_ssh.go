@@ -16,8 +16,8 @@ import (
 	"deploy/transport"
 )
 
-// ErrUndecided: SSH alone did not bring an agent to a Windows machine, nor tell that there can be none. What wraps it says why.
-var ErrUndecided = errors.New("SSH alone brings no agent there")
+// ErrUndecided: the transport alone did not bring an agent to a Windows machine, nor tell that there can be none. What wraps it says why.
+var ErrUndecided = errors.New("a connection alone brings no agent there")
 
 // homeDir is where programs are placed over SFTP, below the home directory of the user who logs on. That is closed to other users, as %ProgramData% is not: what lies there
 // can be started without a look at it, since nobody but this user and the administrators can have put it there.
@@ -89,14 +89,14 @@ const shellNotFound = 127
 func (l Launch) startAtHome(ctx context.Context, conn transport.Conn, prog *Program) (*Agent, error) {
 	l.Digest = func(Platform) string { return prog.Digest }
 	path := homeDir + "/" + prog.Name()
-	a, code, err := l.startLine(ctx, conn, strings.ReplaceAll(path, "/", `\`)+" agent")
+	a, code, err := l.startLine(ctx, conn, "ssh", strings.ReplaceAll(path, "/", `\`)+" agent")
 	if errors.Is(err, errNoStart) && code == shellNotFound {
-		a, _, err = l.startLine(ctx, conn, path+" agent")
+		a, _, err = l.startLine(ctx, conn, "ssh", path+" agent")
 	}
 	return a, err
 }
 
-func (l Launch) startLine(ctx context.Context, conn transport.Conn, line string) (a *Agent, code int, err error) {
+func (l Launch) startLine(ctx context.Context, conn transport.Conn, over, line string) (a *Agent, code int, err error) {
 	proc, err := conn.Start(ctx, line)
 	if err != nil {
 		return nil, 0, fmt.Errorf("cannot start the agent on %s: %w", l.Node, err)
@@ -122,7 +122,7 @@ func (l Launch) startLine(ctx context.Context, conn transport.Conn, line string)
 	case !c.welcome.Facts.Privileged:
 		return nil, 0, errors.Join(cannotPlace("the agent needs a user who is an administrator on %s", l.Node), c.leave(true))
 	}
-	return &Agent{c: c, why: "over ssh", after: conn.Close}, 0, nil
+	return &Agent{c: c, why: "over " + over, after: conn.Close}, 0, nil
 }
 
 // whatMachine asks cmd.exe for the release and the architecture. Each shell hands the text in quotes on as it stands. One of Unix' kind may make paths of what begins

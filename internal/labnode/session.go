@@ -132,7 +132,7 @@ func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error)
 	}
 	objects, err := s.o.Serve(ctx, r.Verb, args)
 	if err != nil {
-		return nil, refusal(r, err)
+		return nil, s.refusal(r, err)
 	}
 	rows := make([]node.Row, 0, len(objects))
 	for _, o := range objects {
@@ -169,21 +169,6 @@ func overWire(m map[string]any) (map[string]any, error) {
 	return out, nil
 }
 
-// refused is the machine's refusal, and which of package node's answers it is.
-type refused struct {
-	code *node.CodeError
-	kind error
-}
-
-func (r *refused) Error() string { return r.code.Error() }
-
-func (r *refused) Unwrap() []error {
-	if r.kind == nil {
-		return []error{r.code}
-	}
-	return []error{r.kind, r.code}
-}
-
 // WMI codes that mean that something is not there. Source: WbemErrorEnum.
 const (
 	wbemNotFound         = 0x80041002
@@ -192,21 +177,22 @@ const (
 	wbemInvalidQuery     = 0x80041017
 )
 
-func refusal(r node.Request, err error) error {
+// refusal makes of what the emulated machine answered one of package node's answers.
+func (s *Session) refusal(r node.Request, err error) error {
 	var f *machine.Fail
 	if !errors.As(err, &f) {
 		return err
 	}
-	out := &refused{code: &node.CodeError{Op: r.Verb, Code: int64(uint32(f.Code)), ID: f.ID, Category: f.Category, Text: f.Text}}
-	switch code := out.code.Code; {
+	out := &node.Refusal{Node: s.o.Machine.Name, Code: &node.CodeError{Op: r.Verb, Code: int64(uint32(f.Code)), ID: f.ID, Category: f.Category, Text: f.Text}}
+	switch code := out.Code.Code; {
 	case f.ID == resident.IDNotFound, r.Verb == "cmdlet" && f.Category == "ObjectNotFound" && !strings.HasPrefix(f.ID, "CommandNotFoundException"):
-		out.kind = node.ErrNotFound
+		out.Kind = node.ErrNotFound
 	case f.ID == resident.IDUnsupported, strings.HasPrefix(f.ID, "NamedParameterNotFound"), strings.HasPrefix(f.ID, "CommandNotFoundException"):
-		out.kind = node.ErrUnsupported
+		out.Kind = node.ErrUnsupported
 	case strings.HasPrefix(r.Verb, "wmi.") && code == wbemNotFound:
-		out.kind = node.ErrNotFound
+		out.Kind = node.ErrNotFound
 	case strings.HasPrefix(r.Verb, "wmi.") && (code == wbemInvalidNamespace || code == wbemInvalidClass || code == wbemInvalidQuery):
-		out.kind = node.ErrUnsupported
+		out.Kind = node.ErrUnsupported
 	}
 	return out
 }

@@ -66,14 +66,19 @@ func Code(err error) (int64, bool) {
 	return 0, false
 }
 
-// Refusal is what a machine answered, with its name, and which of this package's answers it is: errors.As finds the CodeError in it, errors.Is the kind.
+// Refusal is what a machine answered, with its name where whoever asked knows it, and which of this package's answers it is: errors.As finds the CodeError in it, errors.Is the kind.
 type Refusal struct {
 	Node string
 	Code *CodeError
 	Kind error // nil, ErrNotFound or ErrUnsupported
 }
 
-func (r *Refusal) Error() string { return r.Node + ": " + r.Code.Error() }
+func (r *Refusal) Error() string {
+	if r.Node == "" {
+		return r.Code.Error()
+	}
+	return r.Node + ": " + r.Code.Error()
+}
 
 // Unwrap gives the code and, where there is one, the kind.
 func (r *Refusal) Unwrap() []error {

@@ -11,32 +11,17 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// refusal is what the machine answered, and which of package node's answers it is. errors.As finds the CodeError in it, errors.Is the kind.
-type refusal struct {
-	code *node.CodeError
-	kind error // nil, or one of node's sentinels
-}
-
-func (r *refusal) Error() string { return r.code.Error() }
-
-func (r *refusal) Unwrap() []error {
-	if r.kind == nil {
-		return []error{r.code}
-	}
-	return []error{r.kind, r.code}
-}
-
 func absent(op, format string, args ...any) error {
-	return &refusal{kind: node.ErrNotFound, code: &node.CodeError{Op: op, Code: int64(windows.ERROR_FILE_NOT_FOUND), ID: resident.IDNotFound, Text: fmt.Sprintf(format, args...)}}
+	return &node.Refusal{Kind: node.ErrNotFound, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_FILE_NOT_FOUND), ID: resident.IDNotFound, Text: fmt.Sprintf(format, args...)}}
 }
 
 func unsupported(op, format string, args ...any) error {
-	return &refusal{kind: node.ErrUnsupported, code: &node.CodeError{Op: op, Code: int64(windows.ERROR_NOT_SUPPORTED), ID: resident.IDUnsupported, Text: fmt.Sprintf(format, args...)}}
+	return &node.Refusal{Kind: node.ErrUnsupported, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_NOT_SUPPORTED), ID: resident.IDUnsupported, Text: fmt.Sprintf(format, args...)}}
 }
 
 // refused is a refusal of our own, with the id that the resident script gives it.
 func refused(op, id string, code syscall.Errno, format string, args ...any) error {
-	return &refusal{code: &node.CodeError{Op: op, Code: int64(code), ID: id, Text: fmt.Sprintf(format, args...)}}
+	return &node.Refusal{Code: &node.CodeError{Op: op, Code: int64(code), ID: id, Text: fmt.Sprintf(format, args...)}}
 }
 
 // HResult is HRESULT_FROM_WIN32.
@@ -53,7 +38,7 @@ func failed(op string, err error) error {
 	if !errors.As(err, &e) {
 		return fmt.Errorf("%s failed: %w", op, err)
 	}
-	return &refusal{code: &node.CodeError{Op: op, Code: HResult(e), Text: e.Error()}}
+	return &node.Refusal{Code: &node.CodeError{Op: op, Code: HResult(e), Text: e.Error()}}
 }
 
 // isMissing knows the two numbers that say that a path or key is not there.
@@ -72,5 +57,5 @@ func refusedCode(op, id string, err error) error {
 
 // refusedNumber is a refusal of which no more than the number is told.
 func refusedNumber(op string, code int64) error {
-	return &refusal{code: &node.CodeError{Op: op, Code: code}}
+	return &node.Refusal{Code: &node.CodeError{Op: op, Code: code}}
 }

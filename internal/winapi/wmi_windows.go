@@ -40,12 +40,12 @@ func wmiError(op string, err error) error {
 	if !errors.As(err, &s) {
 		return err
 	}
-	r := &refusal{code: &node.CodeError{Op: op, Code: int64(s)}}
+	r := &node.Refusal{Code: &node.CodeError{Op: op, Code: int64(s)}}
 	switch uint32(s) {
 	case wbemNotFound:
-		r.kind, r.code.ID = node.ErrNotFound, resident.IDNotFound
+		r.Kind, r.Code.ID = node.ErrNotFound, resident.IDNotFound
 	case wbemInvalidNamespace, wbemInvalidClass, wbemInvalidQuery:
-		r.kind, r.code.ID = node.ErrUnsupported, resident.IDUnsupported
+		r.Kind, r.Code.ID = node.ErrUnsupported, resident.IDUnsupported
 	}
 	return r
 }

@@ -28,6 +28,7 @@ import (
 	"deploy/internal/secret"
 	"deploy/inventory"
 	"deploy/transport"
+	"deploy/transport/ssh"
 	"deploy/transport/winrm"
 )
 
@@ -43,6 +44,7 @@ type windowsLab struct {
 	answer   http.HandlerFunc
 	trusted  *x509.CertPool // by the machine
 	fetch    Fetch
+	ssh      bool // the way to the machine
 }
 
 const labPassword = "Sommer-2026!"
@@ -111,29 +113,49 @@ func (w *windowsLab) requests() string {
 	return strings.Join(w.asked, " ")
 }
 
+func (w *windowsLab) dial(d transport.Dialer, address string, to transport.Target) transport.Conn {
+	w.t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	to.Port, _ = strconv.Atoi(port)
+	to.Node, to.Address, to.User, to.Password, to.Timeout = "n1", host, `CONTOSO\deploy`, secret.New(labPassword), 30*time.Second
+	conn, err := d.Dial(w.t.Context(), to)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return conn
+}
+
 // start connects, starts the agent and leaves again; it returns what was told. The machine must have the program and no other file in its place.
 func (w *windowsLab) start() []string {
 	t := w.t
 	t.Helper()
+	l := Launch{Options: Options{Node: "n1", Who: "tester"}, Programs: w.programs, Fetch: w.fetch}
 	e := w.lab.Endpoints()["n1"]
-	host, port, err := net.SplitHostPort(e.HTTPS)
-	if err != nil {
-		t.Fatal(err)
-	}
-	n, _ := strconv.Atoi(port)
-	conn, err := winrm.New(winrm.Options{}).Dial(t.Context(), transport.Target{Node: "n1", Transport: "winrm", Address: host, Port: n, User: `CONTOSO\deploy`,
-		Password: secret.New(labPassword), Timeout: 30 * time.Second, WinRM: transport.WinRM{HTTPS: true, Auth: "ntlm", CACert: e.CA}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := direct.Open(t.Context(), conn, direct.Options{Node: "n1"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := conn.Stats().Sent
-	a, err := StartOnWindows(t.Context(), conn, s, "winrm", Launch{Options: Options{Node: "n1", Who: "tester"}, Programs: w.programs, Fetch: w.fetch})
-	if err != nil {
-		t.Fatal(err)
+	var conn transport.Conn
+	var a *Agent
+	var before int64
+	if w.ssh {
+		d := ssh.New(ssh.Options{})
+		defer func() { _ = d.Close() }()
+		conn = w.dial(d, e.SSH, transport.Target{SSH: transport.SSH{Fingerprints: []string{e.HostKey}}})
+		before = conn.Stats().Sent
+		var err error
+		if a, err = StartOnWindowsOverSSH(t.Context(), conn, l); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		conn = w.dial(winrm.New(winrm.Options{}), e.HTTPS, transport.Target{WinRM: transport.WinRM{HTTPS: true, Auth: "ntlm", CACert: e.CA}})
+		s, err := direct.Open(t.Context(), conn, direct.Options{Node: "n1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = conn.Stats().Sent
+		if a, err = StartOnWindows(t.Context(), conn, s, "winrm", l); err != nil {
+			t.Fatal(err)
+		}
 	}
 	notes := a.Notes()
 	if sent := conn.Stats().Sent - before; notes == nil && sent > 100_000 {
@@ -144,16 +166,17 @@ func (w *windowsLab) start() []string {
 	}
 	w.lab.World().Lock()
 	defer w.lab.World().Unlock()
+	place := map[bool]string{true: `c:\users\deploy\appdata\local\deploy\bin\`, false: `c:\windows\deploy\`}[w.ssh]
 	var files []string
 	for path, f := range w.lab.World().Machine("n1").Files {
-		if strings.HasPrefix(path, `c:\windows\deploy\`) {
+		if strings.HasPrefix(path, place) {
 			files = append(files, path)
-			if f.SDDL != privateFile {
+			if !w.ssh && f.SDDL != privateFile {
 				t.Errorf("%s has the list %q", path, f.SDDL)
 			}
 		}
 	}
-	if want := `c:\windows\deploy\` + w.prog.Name(); len(files) != 1 || files[0] != want {
+	if want := place + w.prog.Name(); len(files) != 1 || files[0] != want {
 		t.Errorf("in the directory are %q, want %s", files, want)
 	}
 	return notes
@@ -205,27 +228,33 @@ func TestFetchOnWindows(t *testing.T) {
 			w.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		}, note: sent + "curl ended with code 28: "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWindowsLab(t, map[bool]string{true: "2019", false: c.release}[c.release == ""])
-			if c.change != nil {
-				c.change(w)
-			}
-			notes := strings.Join(w.start(), "\n")
-			want := strings.ReplaceAll(c.note, "URL", w.fetch.From+w.prog.MirrorName())
-			if !strings.Contains(notes, want) || want == "" && notes != "" || strings.Contains(notes, "\n") {
-				t.Errorf("it told %q, want %q", notes, want)
-			}
-			if asked := w.requests(); (asked == "") != c.unasked || asked != "" && asked != "/deploy/"+w.prog.MirrorName() {
-				t.Errorf("the mirror was asked for %q", asked)
-			}
-			if c.note != "" {
-				return
-			}
-			// what is there is not asked for again
-			if notes, asked := w.start(), w.requests(); notes != nil || asked != "" {
-				t.Errorf("the second time: %q, asked for %q", notes, asked)
-			}
-		})
+		for _, way := range []string{"winrm", "ssh"} {
+			t.Run(name+" over "+way, func(t *testing.T) {
+				t.Parallel()
+				w := newWindowsLab(t, map[bool]string{true: "2019", false: c.release}[c.release == ""])
+				w.ssh = way == "ssh"
+				if c.change != nil {
+					c.change(w)
+				}
+				notes := strings.Join(w.start(), "\n")
+				want := strings.ReplaceAll(c.note, "URL", w.fetch.From+w.prog.MirrorName())
+				if w.ssh { // whose exit code it is, SSH does not tell
+					want = strings.ReplaceAll(want, "curl ended with code", "exit code")
+				}
+				if !strings.Contains(notes, want) || want == "" && notes != "" || strings.Contains(notes, "\n") {
+					t.Errorf("it told %q, want %q", notes, want)
+				}
+				if asked := w.requests(); (asked == "") != c.unasked || asked != "" && asked != "/deploy/"+w.prog.MirrorName() {
+					t.Errorf("the mirror was asked for %q", asked)
+				}
+				if c.note != "" {
+					return
+				}
+				// what is there is not asked for again
+				if notes, asked := w.start(), w.requests(); notes != nil || asked != "" {
+					t.Errorf("the second time: %q, asked for %q", notes, asked)
+				}
+			})
+		}
 	}
 }

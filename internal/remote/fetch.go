@@ -68,8 +68,8 @@ const (
 // fetch lets a Linux node get the program. ok says that it is in place; else l.tell has been told why not, and err is set only when nothing more can be
 // done over this connection.
 func (l Launch) fetch(ctx context.Context, conn transport.Conn, prog *Program) (ok bool, err error) {
+	l.Fetch.defaults()
 	f := l.Fetch
-	f.defaults()
 	url := f.From + prog.MirrorName()
 	// the bound of a file's size, in units of 512 bytes, is for a server that never stops. Source: POSIX, ulimit
 	script := prog.intoPlace(fmt.Sprintf("ulimit -f %d 2>/dev/null || :; c=0; ", prog.Size/512+2048) +
@@ -78,29 +78,41 @@ func (l Launch) fetch(ctx context.Context, conn transport.Conn, prog *Program) (
 		`else echo "it has neither curl nor wget" >&2; exit ` + fmt.Sprint(exitNone) + `; fi; ` +
 		`[ $c = 0 ] || { echo "$w ended with code $c: $e" >&2; exit ` + fmt.Sprint(exitNone) + `; }; ` +
 		`gzip -dc < "$t.gz" > "$t" || exit ` + fmt.Sprint(exitAlien) + `; `)
-	// the node keeps its own time; this is for one that does not
-	bound, cancel := context.WithTimeout(ctx, f.Most+30*time.Second)
-	defer cancel()
-	code, said, err := l.runScript(bound, conn, script, nil)
-	var link *node.LinkError
+	end, ok, err := l.bounded(ctx, conn, script, url)
 	switch {
-	case ctx.Err() != nil:
-		return false, fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
-	case errors.As(err, &link):
+	case !ok:
 		return false, err
-	case err == nil && code == 0:
+	case end.code == 0:
 		l.Log.Debug("the agent's program was fetched", "node", l.Node, "from", url)
 		return true, nil
-	case err == nil && code == exitAlien:
+	case end.code == exitAlien:
 		l.tell(alien(url))
-	case bound.Err() != nil:
-		l.tell(unfetched(url, "the node did not come to an end with it"))
-	case err != nil:
-		l.tell(unfetched(url, err.Error()))
 	default:
-		l.tell(unfetched(url, said))
+		l.tell(unfetched(url, end.said))
 	}
 	return false, nil
+}
+
+// bounded runs a command line that fetches from url. ok says that it came to its end; else l.tell has been told why not, and err is set only when nothing
+// more can be done over this connection. The node keeps its own time; the bound here is for one that does not.
+func (l Launch) bounded(ctx context.Context, conn transport.Conn, line, url string) (end ending, ok bool, err error) {
+	bound, cancel := context.WithTimeout(ctx, l.Fetch.Most+30*time.Second)
+	defer cancel()
+	end, err = l.runScript(bound, conn, line, nil)
+	var link *node.LinkError
+	switch {
+	case err == nil:
+		return end, true, nil
+	case ctx.Err() != nil:
+		return end, false, fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
+	case errors.As(err, &link):
+		return end, false, err
+	case bound.Err() != nil:
+		l.tell(unfetched(url, "the node did not come to an end with it"))
+	default:
+		l.tell(unfetched(url, err.Error()))
+	}
+	return end, false, nil
 }
 
 // alien is the note about something that lies where the program should.

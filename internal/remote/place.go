@@ -28,15 +28,15 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 			return err
 		}
 	}
-	code, said, err := l.runScript(ctx, conn, prog.intoPlace(`gzip -dc > "$t"; `), prog.Packed)
+	end, err := l.runScript(ctx, conn, prog.intoPlace(`gzip -dc > "$t"; `), prog.Packed)
 	var link *node.LinkError
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
 	case errors.As(err, &link):
 		return err
-	case code > 0:
-		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace),
+	case end.code != 0:
+		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, end.code, end.said, ErrCannotPlace),
 			"make room in the home directory of the user on "+l.Node+", and see that it is writable")
 	case err == nil:
 		l.Log.Debug("the agent's program was sent", "node", l.Node)
@@ -53,12 +53,19 @@ func (p Program) intoPlace(get string) string {
 		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + p.Name() + ` -mtime +30 -delete 2>/dev/null || true'`
 }
 
-// runScript runs a command line of ours to its end, with what in writes as its input (nil: none). code is its exit code, and said what it printed as an
-// error; a code other than 0 stands alone, whatever became of the input.
-func (l Launch) runScript(ctx context.Context, conn transport.Conn, script string, in func(io.Writer) error) (code int, said string, err error) {
+// ending is how a command line of ours ended.
+type ending struct {
+	code    int
+	printed string // the beginning of its output
+	said    string // and of its errors, in one line
+}
+
+// runScript runs a command line of ours to its end, with what in writes as its input (nil: none). A code other than 0 stands alone, without an error,
+// whatever became of the input.
+func (l Launch) runScript(ctx context.Context, conn transport.Conn, script string, in func(io.Writer) error) (ending, error) {
 	proc, err := conn.Start(ctx, script)
 	if err != nil {
-		return 0, "", fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
+		return ending{}, fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
 	}
 	s := newStream(proc)
 	stop := context.AfterFunc(ctx, func() { _ = s.Close() })
@@ -68,17 +75,18 @@ func (l Launch) runScript(ctx context.Context, conn transport.Conn, script strin
 		err = errors.Join(in(packed), packed.Flush())
 	}
 	err = errors.Join(err, proc.Stdin().Close())
-	_, rerr := io.Copy(io.Discard, s.out)
+	printed, rerr := io.ReadAll(io.LimitReader(s.out, 64<<10))
+	_, more := io.Copy(io.Discard, s.out)
 	code, werr := proc.Wait()
 	_ = s.Close()
 	var link *node.LinkError
 	switch {
 	case ctx.Err() != nil:
-		return 0, "", ctx.Err()
+		return ending{}, ctx.Err()
 	case errors.As(werr, &link):
-		return 0, "", &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot place the agent: %w", link.Err)}
+		return ending{}, &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot place the agent: %w", link.Err)}
 	case werr == nil && code != 0:
-		return code, s.said(), nil
+		return ending{code, string(printed), s.said()}, nil
 	}
-	return 0, "", errors.Join(err, rerr, werr)
+	return ending{0, string(printed), s.said()}, errors.Join(err, rerr, more, werr)
 }

@@ -60,7 +60,7 @@ func StartOnWindowsOverSSH(ctx context.Context, conn transport.Conn, l Launch) (
 			return a, err
 		}
 	}
-	return l.placeAtHome(ctx, conn, prog)
+	return l.placeAtHome(ctx, conn, m, prog)
 }
 
 // emulates is the first build of Windows for ARM64 that runs programs for AMD64. Source: "How emulation works on Arm", Microsoft Learn
@@ -162,8 +162,10 @@ func (l Launch) look(ctx context.Context, conn transport.Conn) (node.Facts, erro
 	return f, nil
 }
 
-// placeAtHome puts the program into the user's home directory and starts it. One that does not start is taken away again.
-func (l Launch) placeAtHome(ctx context.Context, conn transport.Conn, prog *Program) (*Agent, error) {
+// placeAtHome puts the program into the user's home directory, fetched by the machine where the site lets it, and starts it. One that does not start is taken away again.
+func (l Launch) placeAtHome(ctx context.Context, conn transport.Conn, m node.Facts, prog *Program) (*Agent, error) {
+	var notes []string
+	l.tell = func(note string) { notes = append(notes, note) }
 	undecided := func(err error) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("cannot place the agent on %s: %w", l.Node, ctx.Err())
@@ -183,21 +185,31 @@ func (l Launch) placeAtHome(ctx context.Context, conn transport.Conn, prog *Prog
 	if err := files.MakeDir(ctx, dir); err != nil {
 		return nil, undecided(err)
 	}
-	program, err := prog.Open()
+	temp, path := prog.Name()+".deploy.tmp", dir+"/"+prog.Name()
+	fetched, err := l.fetchAtHome(ctx, conn, m, prog, homeDir+"/"+temp)
 	if err != nil {
-		return nil, fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
+		return nil, err
 	}
-	defer func() { _ = program.Close() }()
-	path := dir + "/" + prog.Name()
-	if err := files.Put(ctx, path, program, 0); err != nil {
-		return nil, undecided(err)
+	if !fetched {
+		program, err := prog.Open()
+		if err != nil {
+			return nil, fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)
+		}
+		defer func() { _ = program.Close() }()
+		err = files.Put(ctx, path, program, 0)
+		if l.Fetch.From != "" {
+			err = errors.Join(err, files.Remove(ctx, dir+"/"+temp))
+		}
+		if err != nil {
+			return nil, undecided(err)
+		}
 	}
 	a, err := l.startAtHome(ctx, conn, prog)
 	if errors.Is(err, errNoStart) {
 		return nil, undecided(errors.Join(err, files.Remove(ctx, path)))
 	}
-	if a != nil && l.Fetch.From != "" {
-		a.notes = []string{unfetched(l.Fetch.From+prog.MirrorName(), "Windows machines fetch it over WinRM alone")}
+	if a != nil {
+		a.notes = notes
 	}
 	return a, err
 }

@@ -10,7 +10,7 @@ func Base() *Behaviours {
 			"cmd.exe": cmdTool, "hostname.exe": hostnameTool, "whoami.exe": whoamiTool, "chcp.com": chcpTool, "ipconfig.exe": ipconfigTool,
 			"sc.exe": scTool, "net.exe": netTool, "net1.exe": netTool, "reg.exe": regTool, "netsh.exe": netshTool,
 			"diskpart.exe": diskpartTool, "format.com": formatTool, "servermanagercmd.exe": serverManagerTool,
-			"icacls.exe": icaclsTool, "cacls.exe": caclsTool, "schtasks.exe": schtasksTool, "shutdown.exe": shutdownTool, "wmic.exe": wmicTool, "curl.exe": curlTool,
+			"icacls.exe": icaclsTool, "cacls.exe": caclsTool, "schtasks.exe": schtasksTool, "shutdown.exe": shutdownTool, "wmic.exe": wmicTool, "curl.exe": curlTool, "certutil.exe": certutilTool,
 		},
 		Have: map[string]func(c *Ctx) bool{
 			"servermanagercmd.exe": between(node.WS2008, node.WS2008R2),

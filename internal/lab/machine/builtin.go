@@ -29,6 +29,8 @@ func (s *shell) builtin(name string) func(rest string) Result {
 		return s.rmdir
 	case "del", "erase":
 		return s.del
+	case "move":
+		return s.move
 	case "exit":
 		return func(rest string) Result {
 			s.exit = true
@@ -92,6 +94,21 @@ func split(rest string) (options string, names []string) {
 		}
 	}
 	return options, names
+}
+
+// move renames one file; with /y over another one.
+func (s *shell) move(rest string) Result {
+	options, names := split(rest)
+	if len(names) != 2 || options != "" && options != "/y" {
+		return s.syntax()
+	}
+	if Exists(s.c, names[1]) && options == "" {
+		return Result{Code: 1, Stderr: "deploy lab: move over a file would ask: give /y\r\n"}
+	}
+	if err := MoveFile(s.c, names[0], names[1]); err != nil {
+		return s.because(err)
+	}
+	return Result{Stdout: s.c.Pick([4]string{"        1 file(s) moved.", "        1 fichier(s) déplacé(s).", "        1 Datei(en) verschoben.", "        1 個のファイルを移動しました。"}) + "\r\n"}
 }
 
 func (s *shell) typ(rest string) Result {

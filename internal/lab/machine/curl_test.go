@@ -42,3 +42,39 @@ func TestCurl(t *testing.T) {
 		}
 	}
 }
+
+// A file is measured and renamed as a person would do it by hand.
+func TestHashAndMove(t *testing.T) {
+	c := newLab(t, node.WS2019, "de").node1()
+	const sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" // of "abc": FIPS 180-2, B.1
+	for i, step := range []struct {
+		line, out string
+		code      int
+	}{
+		{`cmd /c echo x>C:\Windows\Temp\old`, "", 0},
+		{`certutil -hashfile C:\Windows\Temp\new SHA256`, "0x80070002", -2147024894},
+		{`certutil -hashfile C:\Windows\Temp\abc SHA256`, "\r\n" + sum + "\r\n", 0},
+		{`certutil -hashfile C:\Windows\Temp\abc`, "", 2},
+		{`move C:\Windows\Temp\abc C:\Windows\Temp\old`, "", 1},
+		{`cmd.exe /d /c "move /y C:\Windows\Temp\abc C:\Windows\Temp\old"`, "1 Datei(en)", 0},
+		{`move /y C:\Windows\Temp\abc C:\Windows\Temp\old`, "", 1},
+		{`certutil -hashfile C:\Windows\Temp\old SHA256`, sum, 0},
+		{`move /y C:\Windows\Temp\old`, "", 255},
+	} {
+		if i == 0 {
+			if err := WriteFile(c, `C:\Windows\Temp\abc`, []byte("abc")); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if got := CommandLine(c, step.line, nil); got.Code != step.code || !strings.Contains(got.Stdout, step.out) {
+			t.Errorf("%s: %+v", step.line, got)
+		}
+	}
+	old := newLab(t, node.WS2008, "en").node1()
+	if err := WriteFile(old, `C:\Windows\Temp\abc`, []byte("abc")); err != nil {
+		t.Fatal(err)
+	}
+	if got := CommandLine(old, `certutil -hashfile C:\Windows\Temp\abc sha256`, nil); !strings.Contains(got.Stdout, "\r\nba 78 16 bf ") {
+		t.Errorf("%+v", got)
+	}
+}

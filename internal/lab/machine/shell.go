@@ -355,8 +355,13 @@ func (s *shell) nested(rest string, stdin []byte) Result {
 		return Result{Stdout: fmt.Sprintf("Microsoft Windows [Version %s]\r\n", s.c.M.Version)}
 	}
 	inner := strings.TrimSpace(rest[i+2:])
-	if len(inner) > 1 && inner[0] == '"' && inner[len(inner)-1] == '"' && (strings.Count(inner, `"`) != 2 || strings.ContainsAny(inner, "&|<>^") || strings.Contains(low[:i], "/s")) {
-		inner = inner[1 : len(inner)-1]
+	if len(inner) > 1 && inner[0] == '"' && inner[len(inner)-1] == '"' {
+		// quotes stay only around the name of a program with blanks in it. Source: cmd /?
+		between := inner[1 : len(inner)-1]
+		name := !strings.Contains(between, `"`) && !strings.ContainsAny(between, "&<>()@^|") && strings.ContainsAny(between, " \t") && s.c.Program(between) != nil
+		if !name || strings.Contains(low[:i], "/s") {
+			inner = between
+		}
 	}
 	n := *s.c
 	n.depth++

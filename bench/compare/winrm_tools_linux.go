@@ -23,7 +23,7 @@ type winrmCost struct {
 	turns       int64 // how often the client spoke again after the node had answered, over all connections
 }
 
-// applies makes a site of the cell's nodes as if they were real ones.
+// applies makes a site of the cell's nodes as if they were real ones. The journal is that of the run which made the values: it knows where agents are.
 func (w *winrmComparison) applies(x cell, dir, agent string) (started, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return started{}, err
@@ -42,7 +42,7 @@ func (w *winrmComparison) applies(x cell, dir, agent string) (started, error) {
 	}
 	site := filepath.Join(dir, "site.yaml")
 	err := errors.Join(os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600), os.WriteFile(site, []byte(b.String()), 0o600))
-	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(dir, "state"), site}, w.environment(dir, "DEPLOY_AGENTS="+w.lab.agents)}, err
+	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(w.dir, "state-"+agent), site}, w.environment(dir, "DEPLOY_AGENTS="+w.lab.agents)}, err
 }
 
 // ansible makes a playbook of one raw task for each value. raw sends its line as it stands, one process on the node, and is less than any module of

@@ -60,8 +60,8 @@ type ending struct {
 	said    string // and of its errors, in one line
 }
 
-// runScript runs a command line of ours to its end, with what in writes as its input (nil: none). A code other than 0 stands alone, without an error,
-// whatever became of the input.
+// runScript runs a command line of ours to its end, with what in writes as its input (nil: none). Its exit code stands alone, without an error: one that
+// ended before it was told that there is no more input has read what it wanted.
 func (l Launch) runScript(ctx context.Context, conn transport.Conn, script string, in func(io.Writer) error) (ending, error) {
 	proc, err := conn.Start(ctx, script)
 	if err != nil {
@@ -85,8 +85,8 @@ func (l Launch) runScript(ctx context.Context, conn transport.Conn, script strin
 		return ending{}, ctx.Err()
 	case errors.As(werr, &link):
 		return ending{}, &node.LinkError{Node: l.Node, Err: fmt.Errorf("cannot place the agent: %w", link.Err)}
-	case werr == nil && code != 0:
+	case werr == nil:
 		return ending{code, string(printed), s.said()}, nil
 	}
-	return ending{0, string(printed), s.said()}, errors.Join(err, rerr, more, werr)
+	return ending{}, errors.Join(err, rerr, more, werr)
 }

@@ -79,6 +79,16 @@ func TestTierLabAgent(t *testing.T) {
 	same(t, "the second run changed the machines", done, withoutAgent(machines(t, l)))
 	b.must(0, "rollback", "--lab", "--auto-approve", b.site)
 	same(t, "the rollback left something", bare, withoutAgent(machines(t, l)))
+	b.must(0, "clean", "--lab", b.site)
+	data, err := l.Show()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, word := range []string{`windows\\deploy`, `local\\deploy`} {
+		if strings.Contains(strings.ToLower(string(data)), word) {
+			t.Errorf("after clean something is left below %s", word)
+		}
+	}
 }
 
 // asked is what was asked of the lab's machines so far, in order.

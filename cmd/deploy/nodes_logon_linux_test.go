@@ -58,9 +58,50 @@ func TestTierNodesLogons(t *testing.T) {
 			if end := f.apply(t); end.Counts.Change != 0 {
 				t.Errorf("the second run: %+v", end.Counts)
 			}
+			cleaned(t, f, n)
 			f.rollback(t)
 			same(t, "after the rollback", bare, f.state(t))
 		})
+	}
+}
+
+// cleaned takes the agent off a node, in two tries: while something holds it nothing is touched.
+func cleaned(t *testing.T, f *fleet, n *nodelab.Node) {
+	t.Helper()
+	home := "/root"
+	if f.user != "" {
+		home = "/home/" + f.user
+	}
+	left := func() string {
+		t.Helper()
+		out, err := n.Exec(t.Context(), "sh", "-c", "ls -d /var/lib/deploy "+home+"/.cache/deploy "+home+"/.local/state/deploy 2>/dev/null || :")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out
+	}
+	before := left()
+	if strings.Count(before, "\n") < 1 {
+		t.Fatalf("an agent left only %q", before)
+	}
+	if _, err := n.Exec(t.Context(), "sh", "-c", "flock /var/lib/deploy/agent/lock sleep 600 >/dev/null 2>&1 & echo $! >/run/holder"); err != nil {
+		t.Fatal(err)
+	}
+	if r := f.must(t, 1, "clean"); !strings.Contains(r.errOut, "cannot remove the agent from "+n.Name+": an agent is at work there") {
+		t.Errorf("%s", r.errOut)
+	}
+	if now := left(); now != before {
+		t.Errorf("in spite of an agent at work %q is left of %q", now, before)
+	}
+	if _, err := n.Exec(t.Context(), "sh", "-c", "pkill -P $(cat /run/holder); kill $(cat /run/holder) 2>/dev/null; rm /run/holder"); err != nil {
+		t.Fatal(err)
+	}
+	f.must(t, 0, "clean")
+	if now := left(); now != "" {
+		t.Errorf("left: %s", now)
+	}
+	if again := f.must(t, 0, "clean"); !strings.Contains(again.out, n.Name+": agents and their records are removed") {
+		t.Errorf("where nothing is: %s", again.out)
 	}
 }
 

@@ -77,16 +77,20 @@ func (l Launch) starter() string {
 			fmt.Fprintf(&cases, "%s) p=$d/%s;; ", unameOf(p), prog.Name())
 		}
 	}
-	sudo := ""
+	return `/bin/sh -c 'd=` + directory + `; p=; m=$(uname -sm); case "$m" in ` + cases.String() +
+		`esac; if [ -n "$p" ] && [ -x "$p" ]; then exec ` + l.sudo() + `"$p" agent; fi; echo "` + missingWord + `$m"'`
+}
+
+// sudo is what stands before a command that root runs.
+func (l Launch) sudo() string {
 	switch {
 	case l.Sudo && !l.SudoPassword.IsZero():
 		// -k: a password that sudo remembers must not leave ours in the agent's ear; the agent passes over it all the same
-		sudo = `sudo -k -S -p "` + prompt + `" -- `
+		return `sudo -k -S -p "` + prompt + `" -- `
 	case l.Sudo:
-		sudo = "sudo -n -- "
+		return "sudo -n -- "
 	}
-	return `/bin/sh -c 'd=` + directory + `; p=; m=$(uname -sm); case "$m" in ` + cases.String() +
-		`esac; if [ -n "$p" ] && [ -x "$p" ]; then exec ` + sudo + `"$p" agent; fi; echo "` + missingWord + `$m"'`
+	return ""
 }
 
 // unameOf is a shell pattern for what uname says of a platform.

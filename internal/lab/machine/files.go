@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"deploy/internal/lab/model"
+
+	"deploy/internal/node"
 )
 
 // expand replaces the few environment variables that a machine here has.
@@ -33,6 +35,8 @@ func (c *Ctx) env(name string) (string, bool) {
 		return `C:\Windows`, true
 	case "systemdrive":
 		return `C:`, true
+	case "programdata":
+		return `C:\ProgramData`, c.AtLeast(node.WS2008)
 	case "programfiles":
 		return `C:\Program Files`, true
 	case "temp", "tmp":

@@ -1,0 +1,112 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/spf13/cobra"
+
+	"deploy/internal/engine"
+	"deploy/internal/hint"
+	"deploy/internal/journal"
+	"deploy/internal/remote"
+	"deploy/inventory"
+)
+
+func (a *App) cleanCmd() *cobra.Command {
+	var f siteFlags
+	var nodes []string
+	c := &cobra.Command{
+		Use:   "clean SITE",
+		Short: "Take the agents and their records off the machines",
+		Long: `Removes what this program leaves on the machines of a site so that the next run is quick: agents' programs, and the records of what they did.
+The journal keeps everything that the agents have told, so status, resume and rollback stay as they are. A machine whose agent still owes how its work
+ended is left alone.`,
+		Args: oneArg("a site file"),
+		RunE: func(c *cobra.Command, args []string) error { return a.clean(c.Context(), args[0], f, nodes) },
+	}
+	f.addLab(c.Flags())
+	f.addLabStart(c.Flags())
+	f.addState(c.Flags())
+	f.addDebug(c.Flags())
+	c.Flags().StringSliceVar(&nodes, "node", nil, "only these machines")
+	return c
+}
+
+func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string) (err error) {
+	l, err := a.load(path, f)
+	if err != nil {
+		return err
+	}
+	for _, name := range only {
+		if _, ok := l.site.Node(name); !ok {
+			return hint.Wrap(fmt.Errorf("there is no node %s in the inventory", name), "see its nodes in "+path)
+		}
+	}
+	// the lock of a run: nobody of this site is at work meanwhile
+	j, closeJournal, err := a.openJournal(l.place, engine.NewRunID(a.Now()))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeJournal()) }()
+	entries, err := j.Entries(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := journal.Fold(entries)
+	if err != nil {
+		return err
+	}
+	fl, err := a.fleet(ctx, l, f)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, fl.close()) }()
+	var list []inventory.Node
+	for _, n := range l.site.Nodes {
+		if len(only) == 0 || slices.Contains(only, n.Name) {
+			list = append(list, n)
+		}
+	}
+	errs := make([]error, len(list))
+	var all sync.WaitGroup
+	for i, n := range list {
+		all.Go(func() {
+			if st.Owing[n.Name] {
+				errs[i] = hint.Wrap(fmt.Errorf("cannot remove the agent from %s: it was given work and has not told how that ended", n.Name), "deploy resume hears it")
+				return
+			}
+			errs[i] = fl.clean(ctx, n)
+		})
+	}
+	all.Wait()
+	for i, n := range list {
+		switch {
+		case errs[i] != nil:
+		case n.Transport == "local":
+			fmt.Fprintln(a.Stdout, n.Name+": nothing is left there (transport: local has no agent)")
+		default:
+			fmt.Fprintln(a.Stdout, n.Name+": agents and their records are removed")
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// clean takes what agents left off one machine.
+func (fl *fleet) clean(ctx context.Context, n inventory.Node) (err error) {
+	if n.Transport == "local" {
+		return nil
+	}
+	conn, err := fl.conn(ctx, n)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	if fl.isWindows(n, conn) {
+		return remote.RemoveFromWindows(ctx, conn, fl.launch(n, true, engine.Books{}))
+	}
+	return remote.RemoveFromLinux(ctx, conn, fl.launch(n, false, engine.Books{}))
+}

@@ -184,12 +184,49 @@ func (a *attachment) undo(f wire.Frame) error {
 	ctx, cancel := a.limited(q.Limit)
 	defer cancel()
 	step, err := a.step(q.Step)
+	end := wire.Ended{ID: q.ID}
 	if err == nil {
 		a.w.setDoing("an undo")
-		err = perform.Undo(ctx, a.session, step, q.Before)
+		a.recordUndo(wire.EvUndoBegin, q, &end)
+		if err = perform.Undo(ctx, a.session, step, q.Before); err == nil {
+			a.recordUndo(wire.EvUndone, q, &end)
+		}
 	}
-	a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
+	end.Err = a.err(err)
+	a.tell(wire.TEnded, end)
 	return nil
+}
+
+// recordUndo writes down where an undo stands, if the journal has a record here. An act needs its intent on the disk first; an undo that only older copies of
+// the journal would miss does not: it may be what makes room on a full disk.
+func (a *attachment) recordUndo(what string, q wire.Undo, end *wire.Ended) {
+	s, err := a.recordIfAny()
+	if s == nil || err != nil || q.Task == "" {
+		if err != nil {
+			a.w.o.Log.Warn("an undo is not in the record", "task", q.Task, "why", err)
+		}
+		return
+	}
+	e := wire.Event{What: what, Task: q.Task, Phase: q.Phase, Run: q.Run, Time: a.w.o.Now(), Step: &q.Step, Act: q.Act}
+	if q.Epoch == s.head.Epoch {
+		e.Of = q.Of
+	}
+	if e, err = s.add(e, what == wire.EvUndoBegin); err != nil {
+		a.w.o.Log.Warn("an undo is not in the record", "task", q.Task, "why", err)
+		return
+	}
+	end.Epoch, end.Seq = s.head.Epoch, e.Seq
+}
+
+// recordIfAny is the record of the controller's journal, nil when it has none.
+func (a *attachment) recordIfAny() (*spool, error) {
+	b := a.hello.Books
+	if a.spool() == nil && b.Journal != "" && a.w.hasSpool(a.hello.Site, b.Journal) {
+		if _, err := a.lacks(b); err != nil {
+			return nil, err
+		}
+	}
+	return a.spool(), nil
 }
 
 // row works through tasks until one needs the controller.

@@ -45,6 +45,8 @@ func (r *run) notes(ex Executor) []string {
 // Worker is an Executor that can be handed a row of tasks: an agent beside the node, which keeps a record of its acts itself.
 type Worker interface {
 	Executor
+	// TakeBack is Undo with a record of it. at is the last event of the undo that the record has, also beside an error; zero for none.
+	TakeBack(ctx context.Context, u Undoing) (at journal.AgentRef, err error)
 	// Settle opens the agent's record for the journal, waits until what an earlier link had begun there is at its end, and reports what the
 	// journal does not have. It must come before Work.
 	Settle(ctx context.Context, b Books, report func(Report) error) error
@@ -58,6 +60,15 @@ type Worker interface {
 type Books struct {
 	Journal string // identity of the journal
 	Agent   journal.AgentRef
+}
+
+// Undoing is an act that is taken back.
+type Undoing struct {
+	Run         string
+	Task, Phase string
+	Step        steps.Step
+	Before      json.RawMessage
+	Act         journal.Act
 }
 
 // Row is what is handed over. Every task has its Timeout.
@@ -78,8 +89,11 @@ const (
 	RepReboot Reported = "reboot" // Outcome; done, and a restart is due before it counts
 	RepLost   Reported = "lost"   // Err: begun, and the agent was gone before it ended
 	RepHold   Reported = "hold"   // left to the engine
-	RepDoing  Reported = "doing"  // Text: the last line of what is waited for; nothing for the journal
-	RepPause  Reported = "pause"  // nothing further has come yet: what was reported must be on disk when report returns
+	// Of, Intent's kind and step: another copy of the journal has begun to take an act back, and has done so.
+	RepUndoBegin Reported = "undo-begin"
+	RepUndone    Reported = "undone"
+	RepDoing     Reported = "doing" // Text: the last line of what is waited for; nothing for the journal
+	RepPause     Reported = "pause" // nothing further has come yet: what was reported must be on disk when report returns
 )
 
 // Report is what an agent tells of a task.
@@ -89,12 +103,16 @@ type Report struct {
 	Run         string
 	Agent       journal.AgentRef // zero for what stands in no record
 	Intent      journal.Intent
+	Of          ActRef
 	Diff        steps.Diff
 	Outcome     steps.Outcome
 	Verb        string
 	Text        string
 	Err         error
 }
+
+// ActRef names an act in two ways, either of which may be zero: by the number of its begin in the agent's record, and in the journal that took it back.
+type ActRef struct{ Agent, Journal int64 }
 
 // Checked is the answer to one Check.
 type Checked = perform.Checked

@@ -67,6 +67,24 @@ func (a fakeAgent) Settle(_ context.Context, b Books, report func(Report) error)
 	return nil
 }
 
+func (a fakeAgent) TakeBack(ctx context.Context, u Undoing) (journal.AgentRef, error) {
+	rep := Report{What: RepUndoBegin, Task: u.Task, Phase: u.Phase, Run: u.Run, Intent: journal.Intent{Kind: u.Step.Kind(), Step: steps.MustJSON(u.Step)},
+		Of: ActRef{Agent: u.Act.Intent.Agent.Seq, Journal: u.Act.Seq}}
+	a.w.mu.Lock()
+	recorded := a.w.records[a.node] != nil
+	a.w.mu.Unlock()
+	if !recorded {
+		return journal.AgentRef{}, a.Undo(ctx, u.Step, u.Before)
+	}
+	at := a.add(rep).Agent
+	err := a.Undo(ctx, u.Step, u.Before)
+	if err == nil {
+		rep.What = RepUndone
+		at = a.add(rep).Agent
+	}
+	return at, err
+}
+
 func (a fakeAgent) Work(ctx context.Context, row Row, halt <-chan struct{}, tell func(Report) error) error {
 	// there is time to write after every word
 	report := func(r Report) error {

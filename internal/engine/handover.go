@@ -85,6 +85,8 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 		}
 		r.emit(event(EvLost, t).failed(rep.Err))
 		return nil
+	case RepUndoBegin, RepUndone:
+		return r.heardUndo(ctx, t, rep)
 	case RepFailed:
 		if ours {
 			err := r.failedAt(ctx, rep.Verb, t, rep.Err, rep.Agent)

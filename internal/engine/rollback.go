@@ -61,7 +61,8 @@ const (
 type standingAct struct {
 	act  journal.Act
 	task steps.Task
-	diff steps.Diff // as it stood in the intent, with Before
+	diff steps.Diff       // as it stood in the intent, with Before
+	at   journal.AgentRef // where the agent's record has its undo
 }
 
 // PlanRollback says what Rollback would do. It looks at no node.
@@ -282,7 +283,15 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 			return err
 		}
 		r.emit(event(EvUndoBegin, t))
-		err := r.bounded(ctx, t, "the undo of", func(ctx context.Context, ex Executor) error { return ex.Undo(ctx, t.Step, sa.diff.Before) })
+		err := r.bounded(ctx, t, "the undo of", func(ctx context.Context, ex Executor) error {
+			w, ok := ex.(Worker)
+			if !ok {
+				return ex.Undo(ctx, t.Step, sa.diff.Before)
+			}
+			var err error
+			sa.at, err = w.TakeBack(ctx, Undoing{Run: r.o.Run, Task: t.ID, Phase: t.Phase, Step: t.Step, Before: sa.diff.Before, Act: sa.act})
+			return err
+		})
 		r.acted(t.Node)
 		if errors.Is(err, steps.ErrRebootDue) {
 			if err = r.reboot(ctx, t, journal.AgentRef{}); err != nil {
@@ -348,7 +357,7 @@ func (r *run) restored(ctx context.Context, sa standingAct) (bool, error) {
 }
 
 func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
-	if _, err := r.note(ctx, journal.Undone, sa.task, journal.Note{Act: sa.act.Seq, Note: text}); err != nil {
+	if _, err := r.note(ctx, journal.Undone, sa.task, journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at}); err != nil {
 		return err
 	}
 	e := event(EvUndone, sa.task)
@@ -372,7 +381,7 @@ func (r *run) passed(ctx context.Context, sa standingAct, why string) error {
 
 func (r *run) undoFailed(ctx context.Context, sa standingAct, err error) error {
 	te := &TaskError{"undo", sa.task.ID, sa.task.Node, err}
-	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err)}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err), Agent: sa.at}); jerr != nil {
 		return errors.Join(te, jerr)
 	}
 	r.emit(event(EvUndoFailed, sa.task).failed(te))

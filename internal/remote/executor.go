@@ -152,6 +152,20 @@ func (a *Agent) Undo(ctx context.Context, s steps.Step, before json.RawMessage) 
 	return a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q }, ended))
 }
 
+// TakeBack is Undo, and lets the agent write it down beside what it did.
+func (a *Agent) TakeBack(ctx context.Context, u engine.Undoing) (at journal.AgentRef, err error) {
+	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(u.Step), Before: u.Before, Run: u.Run, Task: u.Task, Phase: u.Phase,
+		Epoch: u.Act.Intent.Agent.Epoch, Of: u.Act.Intent.Agent.Seq, Act: u.Act.Seq}
+	err = a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q }, func(f wire.Frame) (bool, error) {
+		var e wire.Ended
+		if f.Type == wire.TEnded && f.Decode(&e) == nil && e.Seq > 0 {
+			at = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
+		}
+		return ended(f)
+	}))
+	return at, err
+}
+
 // Restart asks the machine to restart.
 func (a *Agent) Restart(ctx context.Context, reason string) error {
 	return a.cut(ctx, a.c.ask(ctx, wire.TRestart, func(id uint64) any { return wire.Restart{ID: id, Reason: reason} }, ended))
@@ -288,12 +302,12 @@ func reportOf(e wire.Event) (engine.Report, error) {
 	}
 	what, ok := map[string]engine.Reported{
 		wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin, wire.EvDone: engine.RepDone, wire.EvFailed: engine.RepFailed,
-		wire.EvReboot: engine.RepReboot, wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold,
+		wire.EvUndoBegin: engine.RepUndoBegin, wire.EvUndone: engine.RepUndone, wire.EvReboot: engine.RepReboot, wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold,
 	}[e.What]
 	if !ok {
 		return r, errors.New("the agent told something of an unknown kind: " + e.What)
 	}
-	r.What = what
+	r.What, r.Of = what, engine.ActRef{Agent: e.Of, Journal: e.Act}
 	if e.Diff != nil {
 		if err := json.Unmarshal(e.Diff, &r.Diff); err != nil {
 			return r, err

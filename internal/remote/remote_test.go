@@ -95,6 +95,7 @@ func registry() *steps.Registry {
 type rig struct {
 	t     *testing.T
 	dir   string // where the notes are
+	root  string // the agent's
 	w     *agent.Worker
 	tap   func(sent bool, t wire.Type) error
 	group sync.WaitGroup
@@ -104,8 +105,8 @@ type rig struct {
 
 func newRig(t *testing.T, notes ...string) *rig {
 	t.Helper()
-	g := &rig{t: t, dir: t.TempDir()}
-	g.w = g.worker(t.TempDir())
+	g := &rig{t: t, dir: t.TempDir(), root: t.TempDir()}
+	g.w = g.worker(g.root)
 	t.Cleanup(func() {
 		g.group.Wait()
 		if err := g.w.Close(); err != nil {

@@ -126,12 +126,19 @@ type Applied struct {
 	Err     *Error        `json:"error,omitempty"`
 }
 
-// Undo takes one step back.
+// Undo takes one step back. Where the journal has a record there, its begin and its end become events of it: an older copy of the journal, which knows
+// the act and not this, must hear of both. The controller that asks is not told of them but by the answer, which names the last one.
 type Undo struct {
 	ID     uint64          `json:"id"`
 	Limit  time.Duration   `json:"limit"`
 	Step   Step            `json:"step"`
 	Before json.RawMessage `json:"before"`
+	Run    string          `json:"run"`
+	Task   string          `json:"task"`
+	Phase  string          `json:"phase"`
+	Epoch  string          `json:"epoch,omitempty"` // with Of: the act's begin, as the record has it
+	Of     int64           `json:"of,omitempty"`
+	Act    int64           `json:"act"` // number of the act's begin in the journal
 }
 
 // Restart asks the machine to restart.
@@ -140,11 +147,14 @@ type Restart struct {
 	Reason string `json:"reason"`
 }
 
-// Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not begun.
+// Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not begun. Epoch and Seq are the last event of an Undo that
+// stands in the record.
 type Ended struct {
-	ID   uint64 `json:"id"`
-	Left int    `json:"left,omitempty"`
-	Err  *Error `json:"error,omitempty"`
+	ID    uint64 `json:"id"`
+	Left  int    `json:"left,omitempty"`
+	Err   *Error `json:"error,omitempty"`
+	Epoch string `json:"epoch,omitempty"`
+	Seq   int64  `json:"seq,omitempty"`
 }
 
 // Work hands over a row of tasks of one phase. A Settle must have come before it, unless Welcome was Even.
@@ -170,13 +180,15 @@ type Settle struct {
 
 // What an event says.
 const (
-	EvBegin  = "begin"  // Intent; it stands in the spool and is about to be done
-	EvDone   = "done"   // Note, Warnings
-	EvFailed = "failed" // Verb, Err
-	EvReboot = "reboot" // Note, Warnings: done, and a restart is due before it counts
-	EvLost   = "lost"   // Err: it was begun, and the agent was gone before it ended
-	EvNoOp   = "no-op"  // not numbered: the check found nothing to do
-	EvHold   = "hold"   // not numbered: Diff or Err; the controller decides
+	EvBegin     = "begin"      // Intent; it stands in the spool and is about to be done
+	EvDone      = "done"       // Note, Warnings
+	EvFailed    = "failed"     // Verb, Err
+	EvReboot    = "reboot"     // Note, Warnings: done, and a restart is due before it counts
+	EvLost      = "lost"       // Err: it was begun, and the agent was gone before it ended
+	EvUndoBegin = "undo-begin" // Of or Act, Step: the act is about to be taken back
+	EvUndone    = "undone"     // Of or Act, Step
+	EvNoOp      = "no-op"      // not numbered: the check found nothing to do
+	EvHold      = "hold"       // not numbered: Diff or Err; the controller decides
 )
 
 // Event is what happened to a task. Seq is 0 where it is not numbered.
@@ -191,6 +203,8 @@ type Event struct {
 	Step     *Step           `json:"step,omitempty"`
 	Diff     json.RawMessage `json:"diff,omitempty"`
 	BootID   string          `json:"boot_id,omitempty"`
+	Of       int64           `json:"of,omitempty"`  // number of the begin of the act that is taken back; 0 when it is not in this record
+	Act      int64           `json:"act,omitempty"` // number of that begin in the journal that asked
 	Verb     string          `json:"verb,omitempty"`
 	Note     string          `json:"note,omitempty"`
 	Warnings []string        `json:"warnings,omitempty"`

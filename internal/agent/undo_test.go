@@ -1,0 +1,80 @@
+package agent
+
+import (
+	"errors"
+	"os"
+	"testing"
+
+	"deploy/internal/agent/wire"
+)
+
+func undoOf(task, epoch string, of, act int64) wire.Undo {
+	return wire.Undo{ID: 3, Step: wire.NewStep(&value{Name: task}), Run: "r2", Task: task, Phase: "p", Epoch: epoch, Of: of, Act: act}
+}
+
+// An undo stands in the record with what names its act; who asked hears its place there, and whoever comes with an older copy of the journal hears all of it.
+func TestUndoStandsInTheRecord(t *testing.T) {
+	_, w, group := newWorkerRig(t, nil)
+	k := talk(t, w, group)
+	k.hello("anna")
+	k.settle("", 0)
+	k.say(wire.TWork, work("a"))
+	list, _ := k.events()
+	epoch := list[0].Epoch
+	k.say(wire.TUndo, undoOf("a", epoch, 1, 7))
+	told, end := k.events()
+	if len(told) != 0 || end.Err != nil || end.Epoch != epoch || end.Seq != 4 {
+		t.Errorf("told %s, %+v", names(told), end)
+	}
+	if got := k.settle(epoch, 4); len(got) != 0 {
+		t.Errorf("told again: %s", names(got))
+	}
+	got := k.settle(epoch, 2)
+	if names(got) != "3:undo-begin:a 4:undone:a " {
+		t.Fatalf("an older copy hears %s", names(got))
+	}
+	for _, e := range got {
+		if e.Of != 1 || e.Act != 7 || e.Run != "r2" || e.Phase != "p" || e.Step == nil || e.Step.Kind != "value" {
+			t.Errorf("%+v", e)
+		}
+	}
+	// a number of another record names no act of this one
+	k.say(wire.TUndo, undoOf("a", "other", 1, 7))
+	k.events()
+	if got := k.settle(epoch, 5); names(got) != "6:undone:a " || got[0].Of != 0 || got[0].Act != 7 {
+		t.Errorf("of another record: %+v", got)
+	}
+}
+
+// A journal without a record here gets none for an undo.
+func TestUndoMakesNoRecord(t *testing.T) {
+	_, w, group := newWorkerRig(t, nil)
+	k := talk(t, w, group)
+	k.greet(wire.Books{Journal: "j"})
+	k.say(wire.TUndo, undoOf("a", "", 0, 7))
+	if _, end := k.events(); end.Err != nil || end.Seq != 0 {
+		t.Errorf("%+v", end)
+	}
+	if _, err := os.Stat(spoolPath(w.o.Root, "s", "j")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a record was made: %v", err)
+	}
+}
+
+// An undo may be what makes room on a full disk, so it is done though the record takes nothing.
+func TestUndoWithoutRoomForTheRecord(t *testing.T) {
+	_, w, group := newWorkerRig(t, nil)
+	k := talk(t, w, group)
+	k.hello("anna")
+	k.settle("", 0)
+	w.mu.Lock()
+	s := w.spools["j"]
+	w.mu.Unlock()
+	_ = s.file.Close()
+	k.say(wire.TUndo, undoOf("a", "", 0, 7))
+	if _, end := k.events(); end.Err != nil || end.Seq != 0 {
+		t.Errorf("%+v", end)
+	}
+	w.mu.Lock()
+	delete(w.spools, "j") // it is closed already
+	w.mu.Unlock()
+}

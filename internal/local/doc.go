@@ -11,7 +11,7 @@
 //	(s *Session) close() error            undoes open
 //	(s *Session) system(ctx, request)     every verb that is not about files, programs and jobs; ErrUnsupported for the others
 //	(s *Session) startJob, jobState, removeJob
-//	statOf(path, fs.FileInfo)             FileInfo with what the system knows of modes and owners
+//	(p *platform) statOf(fs.FileInfo)     FileInfo with what the system knows of modes and owners
 //	newTemp, dress, place                 how the temporary file of Write is made, gets mode and owner, and takes the target's name
 //	removable(path)                       refuses what must never be removed
 //	lookProgram, environment, family      finding a program, its environment, and ending it with all its children

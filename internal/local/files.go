@@ -25,7 +25,7 @@ func (s *Session) Stat(ctx context.Context, path string) (node.FileInfo, error) 
 	if err != nil {
 		return node.FileInfo{}, s.fail("file.stat "+path, err)
 	}
-	return statOf(path, fi), nil
+	return s.platform.statOf(fi), nil
 }
 
 // Open reads a file. A directory is refused here and not at the first Read.
@@ -62,8 +62,14 @@ func (s *Session) hash(path string) ([]node.Row, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
 	sum := sha256.New()
-	n, err := io.Copy(sum, f)
+	// io.Copy would take a large buffer for each of many small files
+	room := min(max(fi.Size()+1, 512), 64<<10)
+	n, err := io.CopyBuffer(sum, struct{ io.Reader }{f}, make([]byte, room))
 	if err != nil {
 		return nil, err
 	}

@@ -36,13 +36,14 @@ func isDiskFull(e syscall.Errno) bool { return e == syscall.ENOSPC || e == sysca
 // modeMask are the bits that chmod(2) sets.
 const modeMask = 0o7777
 
-func statOf(_ string, fi fs.FileInfo) node.FileInfo {
+func (p *platform) statOf(fi fs.FileInfo) node.FileInfo {
 	info := node.FileInfo{Size: fi.Size(), Dir: fi.IsDir(), Modified: fi.ModTime().UTC().Truncate(time.Second)}
 	if info.Dir {
 		info.Size = 0
 	}
 	if st, ok := fi.Sys().(*syscall.Stat_t); ok {
-		info.Mode, info.Owner, info.Group = st.Mode&modeMask, userName(st.Uid), groupName(st.Gid)
+		info.Mode = st.Mode & modeMask
+		info.Owner, info.Group = p.names.of(st.Uid, st.Gid)
 	}
 	return info
 }

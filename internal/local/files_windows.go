@@ -37,7 +37,7 @@ func isDiskFull(e syscall.Errno) bool {
 	return e == windows.ERROR_DISK_FULL || e == windows.ERROR_HANDLE_DISK_FULL
 }
 
-func statOf(_ string, fi fs.FileInfo) node.FileInfo {
+func (*platform) statOf(fi fs.FileInfo) node.FileInfo {
 	info := node.FileInfo{Size: fi.Size(), Dir: fi.IsDir(), Modified: fi.ModTime().UTC().Truncate(time.Second)}
 	if info.Dir {
 		info.Size = 0

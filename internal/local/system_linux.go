@@ -15,7 +15,8 @@ import (
 
 // platform is what a session keeps for Linux.
 type platform struct {
-	root string // where facts are read; "" is the root of the file system
+	root  string // where facts are read; "" is the root of the file system
+	names names
 }
 
 func (s *Session) open(context.Context) error {
@@ -30,7 +31,7 @@ func (s *Session) open(context.Context) error {
 func (s *Session) close() error { return nil }
 
 // raw reads what the machine says of itself. It starts no program.
-func (p platform) raw() (linux.Raw, error) {
+func (p *platform) raw() (linux.Raw, error) {
 	var raw linux.Raw
 	for _, file := range linux.ReleaseFiles() {
 		b, err := os.ReadFile(p.root + file)

@@ -121,6 +121,51 @@ func joined(c, s node.Row) Adapter {
 	return a
 }
 
+// physicalQuery asks which cards are hardware. The property came with Windows Vista.
+func physicalQuery() node.Query {
+	return node.WMI{Namespace: CIMv2, Class: "Win32_NetworkAdapter", Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}}
+}
+
+// PhysicalReads are the queries of Logical.
+func PhysicalReads(f node.Facts) []node.Query {
+	if !f.Release.AtLeast(node.WS2008) {
+		return nil
+	}
+	return []node.Query{physicalQuery()}
+}
+
+// PhysicalCalls declares PhysicalReads.
+func PhysicalCalls() []node.Call {
+	return []node.Call{{WMI: CIMv2 + ":Win32_NetworkAdapter", Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}, On: From(node.WS2008)}}
+}
+
+// Logical returns the connection names of the cards with that hardware address which a driver only pretends: a team, a switch's port. A team and its members may
+// share an address: then it is the team's. No card with that address is an error. Source: Win32_NetworkAdapter.PhysicalAdapter.
+func Logical(ctx context.Context, r node.Reader, mac string) ([]string, error) {
+	if release := r.Facts().Release; !release.AtLeast(node.WS2008) {
+		return nil, hint.Wrap(fmt.Errorf("cannot tell whether card %s is a team: Windows Server %s does not say which cards are hardware", mac, release), "look at the card's own program on the node")
+	}
+	cards, err := r.Query(ctx, physicalQuery())
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the network cards: %w", err)
+	}
+	var out []string
+	found := false
+	for _, c := range cards {
+		if !c.Has("NetConnectionID") || MAC(c.String("MACAddress")) != MAC(mac) {
+			continue
+		}
+		found = true
+		if c.Has("PhysicalAdapter") && !c.Bool("PhysicalAdapter") {
+			out = append(out, c.String("NetConnectionID"))
+		}
+	}
+	if !found {
+		return nil, fmt.Errorf("cannot find a network card with the address %s", mac)
+	}
+	return out, nil
+}
+
 // AdapterByMAC returns the one card with that hardware address. A team and its members may share one: then the card that has IP counts.
 func AdapterByMAC(ctx context.Context, r node.Reader, mac string) (Adapter, error) {
 	all, err := Adapters(ctx, r)

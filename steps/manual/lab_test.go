@@ -1,10 +1,12 @@
 package manual
 
 import (
+	"strings"
 	"testing"
 
 	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/steps"
 	"deploy/steps/look"
 )
 
@@ -26,6 +28,26 @@ func TestFeatureProbeInLab(t *testing.T) {
 		p := &Probe{Message: "m", Features: []string{"Failover-Clustering"}}
 		if d := check(t, p, s); len(d.Changes) != 1 {
 			t.Errorf("a machine as delivered has no clustering: %+v", d)
+		}
+	})
+}
+
+// In the lab a card is made a team; the rule SCC-27 warns of it and stops nothing.
+func TestTeamProbeInLab(t *testing.T) {
+	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+		s := b.Session(t, conformance.Node1)
+		b.World.Lock()
+		card := b.World.Machine(conformance.Node1).Adapters[1]
+		b.World.Unlock()
+		p := &Probe{Rule: "SCC-27", Message: "m", Severity: "should", Plain: []string{card.MAC}}
+		if d := check(t, p, s); d.Action != steps.NoOp || len(d.Warnings) != 0 {
+			t.Errorf("a machine as delivered has plain cards: %+v", d)
+		}
+		b.World.Lock()
+		card.Team = true
+		b.World.Unlock()
+		if d := check(t, p, s); d.Action != steps.NoOp || len(d.Warnings) != 1 || !strings.HasPrefix(d.Warnings[0], "SCC-27: m (network card "+card.Name) {
+			t.Errorf("a team: %+v", d)
 		}
 	})
 }

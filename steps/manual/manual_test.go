@@ -73,6 +73,9 @@ func TestTierConformanceProbe(t *testing.T) {
 	m.SetClass(`root\cimv2:Win32_LogicalDisk`, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS", "VolumeName": ""})
 	m.SetValue(`HKLM\SOFTWARE\X`, "V", "dword", int64(3))
 	m.SetFile(`C:\there`, nil)
+	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public", "PhysicalAdapter": true},
+		node.Row{"MACAddress": "00:15:5D:00:00:02", "NetConnectionID": "Private member", "PhysicalAdapter": true},
+		node.Row{"MACAddress": "00:15:5D:00:00:02", "NetConnectionID": "Private", "PhysicalAdapter": false}, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": nil, "PhysicalAdapter": false})
 	m.Cmdlets["get-windowsfeature"] = func(map[string]any) ([]node.Row, error) {
 		return []node.Row{{"Name": "Web-Server", "Installed": true}, {"Name": "DNS", "Installed": false}}, nil
 	}
@@ -102,6 +105,8 @@ func TestTierConformanceProbe(t *testing.T) {
 		"no file":          {map[string]any{"no_file": `C:\there`}, false},
 		"free letter":      {map[string]any{"free_letter": "E"}, true},
 		"taken letter":     {map[string]any{"free_letter": "c:"}, false},
+		"plain card":       {map[string]any{"plain_adapters": []any{"00-15-5d-00-00-01"}}, true},
+		"team":             {map[string]any{"plain_adapters": []any{"00-15-5d-00-00-01", "00-15-5d-00-00-02"}}, false},
 		"pending restart":  {map[string]any{"pending_reboot": "none"}, true},
 		"two, one broken":  {map[string]any{"arch": "amd64", "min_service_pack": 2}, false},
 		"two, both hold":   {map[string]any{"arch": "amd64", "min_service_pack": 1}, true},
@@ -219,5 +224,20 @@ func TestValidate(t *testing.T) {
 		if err := s.Validate(); !errors.As(err, &fe) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// A card that is not there, and a release that does not tell, are no plain cards.
+func TestPlainCardCannotBeTold(t *testing.T) {
+	m := nodetest.New(node.WS2008)
+	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public", "PhysicalAdapter": true})
+	if _, err := (&Probe{Message: "m", Plain: []string{"00:15:5D:00:00:09"}}).Check(t.Context(), m); err == nil {
+		t.Error("a card that is not there holds")
+	}
+	if _, err := (&Probe{Message: "m", Plain: []string{"00:15:5D:00:00:01"}}).Check(t.Context(), nodetest.New(node.WS2003)); err == nil || hint.Of(err) == "" {
+		t.Errorf("on 2003: %v", err)
+	}
+	if err := (&Probe{Message: "m", Severity: "must", Plain: []string{"x"}}).Validate(); err == nil {
+		t.Error("x is no hardware address")
 	}
 }

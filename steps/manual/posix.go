@@ -24,7 +24,7 @@ func (s *Probe) refuse(f node.Facts) error {
 		linux bool
 	}{
 		{"min_service_pack", s.ServicePack > 0, false}, {"features", len(s.Features) > 0, false}, {"registry", s.Registry != nil, false},
-		{"free_letter", s.FreeLetter != "", false}, {"min_adapters", s.Adapters > 0, false}, {"disks", len(s.Disks) > 0, false},
+		{"free_letter", s.FreeLetter != "", false}, {"min_adapters", s.Adapters > 0, false}, {"plain_adapters", len(s.Plain) > 0, false}, {"disks", len(s.Disks) > 0, false},
 		{"distros", len(s.Distros) > 0, true}, {"listens", s.Listens > 0, true},
 	} {
 		if x.named && f.OS != "" && x.linux != onLinux(f) {

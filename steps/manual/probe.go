@@ -33,6 +33,7 @@ type Probe struct {
 	FreeLetter    string   `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
 	Domain        string   `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
 	Adapters      int      `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
+	Plain         []string `json:"plain_adapters,omitempty" doc:"Windows from 2008 on: hardware addresses of network cards that are cards, and no team or other card that only a driver makes"`
 	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting"`
 	Disks         []string `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
 	Listens       int      `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
@@ -55,7 +56,7 @@ func probeKind() steps.Kind {
 		Undo:    "Nothing to undo.",
 		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + posix.Proof,
 		Sources: []string{"the rule catalogue", "proc(5): /proc/net/tcp", "os-release(5)"},
-		Calls: slices.Concat(look.FeatureCalls(), look.RebootCalls(), look.AdapterCalls(), storage.Calls(),
+		Calls: slices.Concat(look.FeatureCalls(), look.RebootCalls(), look.AdapterCalls(), look.PhysicalCalls(), storage.Calls(),
 			[]node.Call{look.ServiceCall(node.WindowsReleases()), look.UnitCall()}),
 		New:     func() steps.Step { return &Probe{Severity: "must"} },
 		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
@@ -81,6 +82,11 @@ func (s *Probe) Validate() error {
 	}
 	if len(s.asserts()) == 0 {
 		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or another one")
+	}
+	for i, mac := range s.Plain {
+		if look.MAC(mac) == "" {
+			return &steps.FieldError{Path: []string{"plain_adapters", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a hardware address", mac)}
+		}
 	}
 	return s.Registry.validate("registry")
 }
@@ -108,6 +114,9 @@ func (s *Probe) Reads(f node.Facts) []node.Query {
 	}
 	if s.Adapters > 0 {
 		out = append(out, look.AdapterReads(f)...)
+	}
+	if len(s.Plain) > 0 {
+		out = append(out, look.PhysicalReads(f)...)
 	}
 	if s.PendingReboot != "" {
 		out = append(out, look.RebootReads()...)
@@ -179,6 +188,7 @@ func (s *Probe) asserts() []assert {
 		}
 		return broken("network cards", len(list), s.Adapters)
 	})
+	add(len(s.Plain) > 0, s.plain)
 	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
 		reasons, _, err := look.PendingReboot(ctx, r)
 		if errors.Is(err, look.ErrNoRebootMark) {
@@ -253,6 +263,21 @@ func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, erro
 		return broken(attr+" start", strings.ToLower(svc.Start), s.Service.Start)
 	}
 	return nil, nil
+}
+
+func (s *Probe) plain(ctx context.Context, r node.Reader) (*steps.Change, error) {
+	var teams []string
+	for _, mac := range s.Plain {
+		names, err := look.Logical(ctx, r, mac)
+		if err != nil {
+			return nil, err
+		}
+		teams = append(teams, names...)
+	}
+	if len(teams) == 0 {
+		return nil, nil
+	}
+	return broken("network card "+strings.Join(teams, ", "), "made by a driver, as a team is", "hardware")
 }
 
 func (s *Probe) disks(ctx context.Context, r node.Reader) (*steps.Change, error) {

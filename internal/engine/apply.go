@@ -72,7 +72,7 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 		return nil, r.ended(HowFailed, err)
 	}
 	r.warn(plan)
-	if err := r.begin(ctx, nil); err != nil {
+	if err := r.begin(nil); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
 	for _, ph := range r.prog.Phases {
@@ -142,10 +142,12 @@ func Resume(ctx context.Context, o Options) (*Summary, error) {
 	return Rollback(ctx, o, *rb)
 }
 
-// begin writes that the run starts.
-func (r *run) begin(ctx context.Context, rb *RollbackOptions) error {
+// begin notes that the run starts. It is on disk before whatever comes next of the run: a run that does nothing is written down once, at its end.
+func (r *run) begin(rb *RollbackOptions) error {
 	p := r.o.Program
-	_, err := r.write(ctx, journal.Entry{Kind: journal.RunStart}, runStart{journal.RunInfo{
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.append(journal.Entry{Kind: journal.RunStart}, runStart{journal.RunInfo{
 		Command: r.o.Command, Who: r.o.Who, Version: r.o.Version,
 		SiteDigest: p.SiteDigest, Playbook: p.Playbook, PlaybookDigest: p.PlaybookDigest,
 	}, rb})

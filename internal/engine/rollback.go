@@ -108,7 +108,7 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	if _, err := r.standingActs(ro); err != nil {
 		return nil, r.ended(HowFailed, err) // before anything is written
 	}
-	if err := r.begin(ctx, &ro); err != nil {
+	if err := r.begin(&ro); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
 	if err := r.settleAll(ctx); err != nil {

@@ -2,10 +2,7 @@ package main
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,42 +53,12 @@ func undisturbed(t *testing.T, l *nodelab.Lab, playbook string) map[string]like 
 	return out
 }
 
-// everyOne counts from 1 on and plays each number on some node, until do says for one that there is no such thing any more.
-// A node on which it failed is made anew.
-func everyOne(t *testing.T, l *nodelab.Lab, do func(t *testing.T, n *nodelab.Node, k int) (there bool)) int {
-	t.Helper()
-	var next, last atomic.Int64
-	last.Store(most)
-	var wg sync.WaitGroup
-	for _, n := range l.Nodes() {
-		wg.Go(func() {
-			for {
-				k := next.Add(1)
-				if k >= last.Load() {
-					return
-				}
-				ok := t.Run(fmt.Sprint(k), func(t *testing.T) {
-					if !do(t, n, int(k)) {
-						for old := last.Load(); k < old && !last.CompareAndSwap(old, k); old = last.Load() {
-						}
-					}
-				})
-				if ok {
-					continue
-				}
-				if err := n.Reset(); err != nil {
-					t.Error(err)
-					return
-				}
-				if err := n.Wait(t.Context()); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
+// anew makes a node that something was left on as it was.
+func anew(t *testing.T, n *nodelab.Node) error {
+	if err := n.Reset(); err != nil {
+		return err
 	}
-	wg.Wait()
-	return int(last.Load()) - 1
+	return n.Wait(t.Context())
 }
 
 // The cable is cut at every message of a phase that has a step of every family, before it is sent or when it has come, and healed: the run goes
@@ -100,7 +67,7 @@ func TestTierNodesCutAtEveryMessage(t *testing.T) {
 	l := nodes(t, nodelab.Options{Systemd: 4})
 	book := families()
 	want := undisturbed(t, l, book.String())
-	count := everyOne(t, l, func(t *testing.T, n *nodelab.Node, k int) bool {
+	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *nodelab.Node, k int) bool {
 		f := quick(t, newFleet(t, l, book.String(), n))
 		healed := make(chan error, 1)
 		healed <- nil
@@ -136,14 +103,14 @@ func TestTierNodesKilledAfterEveryEntry(t *testing.T) {
 	l := nodes(t, nodelab.Options{Systemd: 4})
 	book := families()
 	want := undisturbed(t, l, book.String())
-	count := everyOne(t, l, func(t *testing.T, n *nodelab.Node, k int) bool {
+	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *nodelab.Node, k int) bool {
 		f := newFleet(t, l, book.String(), n)
 		r := f.run(t, []string{fmt.Sprintf("%s=%d", killAfter, k)}, "apply", "--auto-approve", f.site)
 		if !r.killed && r.code != 0 {
 			t.Fatalf("exit %d\n%s\n%s", r.code, tail(r.out), tail(r.errOut))
 		}
 		if r.killed && k%2 == 1 {
-			f = f.moved(t)
+			f.moved(t)
 		}
 		f.apply(t)
 		same(t, "the node", want[n.Name].applied, f.state(t))
@@ -155,19 +122,4 @@ func TestTierNodesKilledAfterEveryEntry(t *testing.T) {
 		t.Errorf("the run has only %d entries", count)
 	}
 	t.Logf("%d entries", count)
-}
-
-// moved carries the site with its journal to another directory, as to another controller.
-func (f *fleet) moved(t *testing.T) *fleet {
-	t.Helper()
-	g := *f
-	g.dir = filepath.Join(t.TempDir(), "elsewhere")
-	g.site = filepath.Join(g.dir, "site.yaml")
-	if err := os.CopyFS(g.dir, os.DirFS(f.dir)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.RemoveAll(filepath.Join(f.dir, ".deploy")); err != nil {
-		t.Fatal(err)
-	}
-	return &g
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"os"
 	"strings"
@@ -33,33 +32,6 @@ func restarting() *book {
 	k.step("sysctl", "key: net.ipv4.ip_forward, value: '1'")
 	k.step("file", `path: /etc/after, content: "text\n"`)
 	return k
-}
-
-// story is the journal without what differs between two runs: times, runs, boots, and what says only who did the work.
-func (f *fleet) story(t *testing.T) []string {
-	t.Helper()
-	var out []string
-	for line := range strings.Lines(f.must(t, 0, "history", "--json").out) {
-		var e struct {
-			Kind, Phase, Task, Node string
-			Data                    map[string]any
-		}
-		if err := json.Unmarshal([]byte(line), &e); err != nil {
-			t.Fatal(err)
-		}
-		if e.Kind == "handed" || e.Kind == "run-start" {
-			continue
-		}
-		for _, k := range []string{"boot_id", "agent", "act", "at", "run", "at_rest"} {
-			delete(e.Data, k)
-		}
-		data, err := json.Marshal(e.Data)
-		if err != nil {
-			t.Fatal(err)
-		}
-		out = append(out, strings.Join([]string{e.Kind, e.Phase, e.Task, e.Node, string(data)}, " "))
-	}
-	return out
 }
 
 // eventually waits for a condition that another process brings about.
@@ -253,7 +225,8 @@ func trouble(t *testing.T, l *nodelab.Lab, n *nodelab.Node, mode string) {
 			t.Errorf("exit %d", r.code)
 		}
 		ready(t)
-		settled(t, f.moved(t), again, result{code: 1})
+		f.moved(t)
+		settled(t, f, again, result{code: 1})
 		if got := n.Boots() - boots; got != 1 {
 			t.Errorf("the node was started %d times", got)
 		}

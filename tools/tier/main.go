@@ -105,7 +105,7 @@ func tiers() []tier {
 				"./internal/perform/...", "./internal/proctree/...", "./internal/remote/...", "./internal/resident/...", "./internal/winapi/...", "./internal/winargs/...",
 				"./steps/file/...", "./steps/jobs/...", "./steps/look/...", "./steps/manual/...", "./steps/packages/...", "./steps/registry/...", "./steps/service/...", "./transport/local/..."),
 			onWine("-run", "^TestTierWine", "./internal/winelab/..."),
-			test("-run", "^TestTierWine", "-timeout", "20m", "./internal/winelab/..."),
+			test("-run", "^TestTierWine", "-timeout", "30m", "./internal/winelab/...", "./cmd/deploy/..."),
 		}},
 		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
 			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/...", "./internal/psproof/..."),

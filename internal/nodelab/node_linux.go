@@ -311,8 +311,26 @@ func (n *Node) freeze(v string) error {
 // LinkDown cuts the node's cable to the public network. Connections stay open at both ends and hear nothing.
 func (n *Node) LinkDown() error { return n.link("down") }
 
-// LinkUp heals what LinkDown cut.
-func (n *Node) LinkUp() error { return n.link("up") }
+// LinkUp heals what LinkDown cut, and waits until a node that runs has noticed: its kernel marks the routes of a dead card for up to a second longer.
+func (n *Node) LinkUp() error {
+	if err := n.link("up"); err != nil {
+		return err
+	}
+	const patience, pause = 10 * time.Second, 20 * time.Millisecond
+	for began := time.Now(); ; time.Sleep(pause) {
+		pid, err := n.pid()
+		if err != nil {
+			return nil // it is off
+		}
+		out, err := exec.Command("nsenter", "-t", strconv.Itoa(pid), "-n", "ip", "route").CombinedOutput()
+		switch {
+		case err == nil && !strings.Contains(string(out), "linkdown"):
+			return nil
+		case time.Since(began) > patience:
+			return errors.Join(fmt.Errorf("node %s has not noticed its cable within %s: %s", n.Name, patience, out), err)
+		}
+	}
+}
 
 func (n *Node) link(state string) error {
 	return n.lab.do(func() error { return ip("link set " + n.card(0) + " " + state) })

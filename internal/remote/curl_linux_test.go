@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"crypto/tls"
@@ -42,7 +43,8 @@ type windowsLab struct {
 	mu       sync.Mutex
 	asked    []string // paths
 	answer   http.HandlerFunc
-	trusted  *x509.CertPool // by the machine
+	good     http.HandlerFunc // the answer with the program
+	trusted  *x509.CertPool   // by the machine
 	fetch    Fetch
 	ssh      bool // the way to the machine
 }
@@ -51,7 +53,7 @@ const labPassword = "Sommer-2026!"
 
 func newWindowsLab(t *testing.T, release string) *windowsLab {
 	t.Helper()
-	w := &windowsLab{t: t, trusted: x509.NewCertPool(), fetch: Fetch{From: "https://mirror.example/deploy/"}}
+	w := &windowsLab{t: t, trusted: x509.NewCertPool()}
 	content := []byte(strings.Repeat("this stands for the agent's program. ", 4000))
 	sum := sha256.Sum256(content)
 	digest := hex.EncodeToString(sum[:])
@@ -65,17 +67,17 @@ func newWindowsLab(t *testing.T, release string) *windowsLab {
 	if w.prog, err = w.programs.Find(p); err != nil {
 		t.Fatal(err)
 	}
-	w.answer = func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(content) }
+	w.good = func(rw http.ResponseWriter, _ *http.Request) { _, _ = rw.Write(content) }
 	w.mirror = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.mu.Lock()
 		w.asked = append(w.asked, r.URL.Path)
+		answer := w.answer
 		w.mu.Unlock()
-		w.answer(rw, r)
+		answer(rw, r)
 	}))
 	w.mirror.Config.ErrorLog = log.New(io.Discard, "", 0)
 	w.mirror.StartTLS()
 	t.Cleanup(w.mirror.Close)
-	w.trusted.AddCert(w.mirror.Certificate()) // which is good for *.example.com and for the names below
 	outside := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: w.trusted, ServerName: "example.com"},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			host, port, _ := net.SplitHostPort(addr)
@@ -103,6 +105,25 @@ func newWindowsLab(t *testing.T, release string) *windowsLab {
 		}
 	})
 	return w
+}
+
+// begin makes mirror and machine as they were at first, and then as a case wants them.
+func (w *windowsLab) begin(way string, change func(w *windowsLab)) {
+	w.lab.World().Lock()
+	for path := range w.lab.World().Machine("n1").Files {
+		if strings.HasPrefix(path, `c:\windows\deploy`) || strings.HasPrefix(path, `c:\users\deploy\`) {
+			delete(w.lab.World().Machine("n1").Files, path)
+		}
+	}
+	w.lab.World().Unlock()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.ssh, w.fetch, w.answer = way == "ssh", Fetch{From: "https://mirror.example/deploy/"}, w.good
+	*w.trusted = *x509.NewCertPool()
+	w.trusted.AddCert(w.mirror.Certificate()) // which is good for example.com
+	if change != nil {
+		change(w)
+	}
 }
 
 // requests are the paths that were asked for since it was called last.
@@ -184,7 +205,7 @@ func (w *windowsLab) start() []string {
 
 func TestFetchOnWindows(t *testing.T) {
 	const sent = "could not be fetched from URL and was sent from here: "
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		release string
 		change  func(w *windowsLab)
 		note    string // "" for none: it was fetched
@@ -227,34 +248,47 @@ func TestFetchOnWindows(t *testing.T) {
 			w.fetch.Most = time.Second
 			w.answer = func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 		}, note: sent + "curl ended with code 28: "},
-	} {
-		for _, way := range []string{"winrm", "ssh"} {
-			t.Run(name+" over "+way, func(t *testing.T) {
-				t.Parallel()
-				w := newWindowsLab(t, map[bool]string{true: "2019", false: c.release}[c.release == ""])
-				w.ssh = way == "ssh"
-				if c.change != nil {
-					c.change(w)
+	}
+	for _, release := range []string{"2016", "2019", "2022", "2025"} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			w := newWindowsLab(t, release)
+			for name, c := range cases {
+				if release != cmp.Or(c.release, "2019") {
+					continue
 				}
-				notes := strings.Join(w.start(), "\n")
-				want := strings.ReplaceAll(c.note, "URL", w.fetch.From+w.prog.MirrorName())
-				if w.ssh { // whose exit code it is, SSH does not tell
-					want = strings.ReplaceAll(want, "curl ended with code", "exit code")
+				for _, way := range []string{"winrm", "ssh"} {
+					t.Run(name+" over "+way, func(t *testing.T) {
+						w.t = t
+						w.begin(way, c.change)
+						w.play(c.note, c.unasked)
+					})
 				}
-				if !strings.Contains(notes, want) || want == "" && notes != "" || strings.Contains(notes, "\n") {
-					t.Errorf("it told %q, want %q", notes, want)
-				}
-				if asked := w.requests(); (asked == "") != c.unasked || asked != "" && asked != "/deploy/"+w.prog.MirrorName() {
-					t.Errorf("the mirror was asked for %q", asked)
-				}
-				if c.note != "" {
-					return
-				}
-				// what is there is not asked for again
-				if notes, asked := w.start(), w.requests(); notes != nil || asked != "" {
-					t.Errorf("the second time: %q, asked for %q", notes, asked)
-				}
-			})
-		}
+			}
+		})
+	}
+}
+
+// play starts the agent once and, where it was fetched, again; note is what must be told, "" for nothing.
+func (w *windowsLab) play(note string, unasked bool) {
+	t := w.t
+	t.Helper()
+	notes := strings.Join(w.start(), "\n")
+	want := strings.ReplaceAll(note, "URL", w.fetch.From+w.prog.MirrorName())
+	if w.ssh { // whose exit code it is, SSH does not tell
+		want = strings.ReplaceAll(want, "curl ended with code", "exit code")
+	}
+	if !strings.Contains(notes, want) || want == "" && notes != "" || strings.Contains(notes, "\n") {
+		t.Errorf("it told %q, want %q", notes, want)
+	}
+	if asked := w.requests(); (asked == "") != unasked || asked != "" && asked != "/deploy/"+w.prog.MirrorName() {
+		t.Errorf("the mirror was asked for %q", asked)
+	}
+	if note != "" {
+		return
+	}
+	// what is there is not asked for again
+	if notes, asked := w.start(), w.requests(); notes != nil || asked != "" {
+		t.Errorf("the second time: %q, asked for %q", notes, asked)
 	}
 }

@@ -83,7 +83,9 @@ func TestTierWineCutAtEveryMessage(t *testing.T) {
 
 // acts are a journal's entries without those that say only that a run came to a phase or to its end, which a second run says once more.
 func acts(story []string) []string {
-	return slices.DeleteFunc(slices.Clone(story), func(line string) bool { return strings.HasPrefix(line, "phase ") || strings.HasPrefix(line, "run-end ") })
+	return slices.DeleteFunc(slices.Clone(story), func(line string) bool {
+		return strings.HasPrefix(line, "phase ") || strings.HasPrefix(line, "run-end ")
+	})
 }
 
 // The program is killed after every journal entry of the phase and run again, in turn on the same state directory and on a copy of it after the first has gone.

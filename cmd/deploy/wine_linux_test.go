@@ -179,8 +179,8 @@ func wineState(t *testing.T, nodes ...*winelab.Node) map[string]map[string]strin
 	return out
 }
 
-// A site's work on eight Windows nodes behind OpenSSH, by the command line: plan, apply, the same again without a change, and back, after which the nodes are as they were. Nothing
-// of it can have used PowerShell: it fails there.
+// A site's work on eight Windows nodes behind OpenSSH, by the command line: plan, apply, the same again without a change, and back, after which the nodes are as they were; clean leaves
+// nothing of the agent. Nothing of it can have used PowerShell: it fails there.
 func TestTierWineFleet(t *testing.T) {
 	l := newWineLab(t, 8)
 	work := wineWork(false)
@@ -223,4 +223,23 @@ func TestTierWineFleet(t *testing.T) {
 	same(t, "a run without a change changed something", done, wineState(t, l.nodes...))
 	stage("rollback", 0, "rollback", "--auto-approve")
 	same(t, "the nodes are not as they were", start, wineState(t, l.nodes...))
+	own := winelab.StateOptions{Dirs: []string{"users/nobody/AppData/Local/deploy", "ProgramData/deploy"}}
+	left := func(n *winelab.Node) int {
+		s, err := n.State(t.Context(), own)
+		if err != nil {
+			t.Error(err)
+		}
+		return len(s)
+	}
+	for _, n := range l.nodes {
+		if left(n) < 3 { // the program, and the agent's directory with its record
+			t.Errorf("the agent of %s is not where it is looked for", n.Name)
+		}
+	}
+	stage("clean", 0, "clean")
+	for _, n := range l.nodes {
+		if left(n) > 0 {
+			t.Errorf("after clean something of the agent is left on %s", n.Name)
+		}
+	}
 }

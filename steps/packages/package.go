@@ -3,6 +3,7 @@ package packages
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -62,7 +63,7 @@ func kind() steps.Kind {
 		Summary: "Installs an MSI file or a setup program.",
 		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a value of your own. " +
 			"It runs the program when it is not, waits for its end and judges by the exit code. With as it runs as a job with that " +
-			"credential, which is what setups need that reach other machines. It is for Windows: packages of a Linux distribution, which have names and not files, are the kind packages.",
+			"credential, which is what setups need that reach other machines. A restart that was due before is told as a warning, and never restarted for. It is for Windows: packages of a Linux distribution, which have names and not files, are the kind packages.",
 		Undo:    "Runs the uninstall command, or msiexec /x for an .msi file with its product code. Without either the step is a point of no return.",
 		Proof:   "unit-tested on a scripted machine",
 		Sources: []string{"Windows Installer exit codes 0, 1605, 1618, 1641, 3010", "Uninstall registry key"},
@@ -167,21 +168,35 @@ func (s *Package) uninstall() []string {
 	return nil
 }
 
-// Apply runs the program.
+// Apply runs the program. Whether a restart is due because of it says its exit code alone; what was due before is somebody else's, and only told.
 func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+	due, _, err := look.PendingReboot(ctx, n)
+	var broken *node.LinkError
+	if errors.As(err, &broken) {
+		return steps.Outcome{}, err
+	}
+	before := strings.Join(due, ", ") // empty as well where it cannot be told: that is no reason not to install
 	code, text, err := s.run(ctx, n, s.install())
 	if err != nil {
 		return steps.Outcome{}, err
 	}
+	var out steps.Outcome
 	switch {
 	case code == codeDone, slices.Contains(s.Codes, code):
-		return steps.Outcome{}, nil
+		if before != "" {
+			out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it", n.Facts().Computer, before)}
+		}
+		return out, nil
 	case code == codeReboot, code == codeRebootStarted:
-		return steps.Outcome{Reboot: true}, nil
+		out.Reboot = true
+		return out, nil
 	}
 	err = fmt.Errorf("cannot install %s: %w", s.Path, &node.CodeError{Op: "setup", Code: int64(code), Text: text})
-	if code == codeOther {
+	switch {
+	case code == codeOther:
 		err = hint.Wrap(err, "another installation is running on the machine: wait for its end")
+	case before != "":
+		err = hint.Wrap(err, fmt.Sprintf("a restart of %s was due before (%s), which many setup programs refuse: restart the machine, then run again", n.Facts().Computer, before))
 	}
 	return steps.Outcome{}, err
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"deploy/internal/conformance"
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/nodetest"
 	"deploy/steps"
@@ -61,6 +62,26 @@ func TestExitCodes(t *testing.T) {
 	s := &Package{Path: `D:\tool.msi`, ProductCode: product, Codes: []int{1603}}
 	if _, err := s.Apply(t.Context(), machine(1603), steps.Diff{}); err != nil {
 		t.Errorf("a code that was declared good: %v", err)
+	}
+}
+
+// A restart that was due before is told, explains a setup that failed, and is never taken for one that this setup asks for.
+func TestRestartWasDueBefore(t *testing.T) {
+	for code, want := range map[int]struct {
+		reboot        bool
+		warning, hint string
+	}{
+		0:    {warning: "a restart of NODE1 was due before this (servicing); it is left to whoever asked for it"},
+		3010: {reboot: true},
+		1603: {hint: "a restart of NODE1 was due before (servicing), which many setup programs refuse: restart the machine, then run again"},
+		1618: {hint: "another installation is running on the machine: wait for its end"},
+	} {
+		m := machine(code)
+		m.SetKey(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
+		out, err := (&Package{Path: `D:\tool.msi`, ProductCode: product}).Apply(t.Context(), m, steps.Diff{})
+		if out.Reboot != want.reboot || strings.Join(out.Warnings, "; ") != want.warning || hint.Of(err) != want.hint {
+			t.Errorf("code %d: %+v, %v, hint %q", code, out, err, hint.Of(err))
+		}
 	}
 }
 

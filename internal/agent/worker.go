@@ -355,8 +355,10 @@ func (a *attachment) read() error {
 	}
 }
 
-// lives says that the controller says something within that time.
+// lives says that the controller says something within that time, and does not go right after it: when a cut cable is healed, the last words of one that was
+// killed meanwhile arrive, and its end behind them.
 func (a *attachment) lives(within time.Duration) bool {
+	const behind = time.Second
 	select {
 	case <-a.life: // of earlier
 	default:
@@ -365,11 +367,18 @@ func (a *attachment) lives(within time.Duration) bool {
 	defer late.Stop()
 	select {
 	case <-a.life:
-		return true
 	case <-a.gone:
+		return false
 	case <-late.C:
+		return false
 	}
-	return false
+	late.Reset(behind)
+	select {
+	case <-a.gone:
+		return false
+	case <-late.C:
+		return true
+	}
 }
 
 func (a *attachment) wake() {

@@ -292,6 +292,11 @@ func (s *Server) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.Chann
 			}
 			started, ok = true, true
 			p.Line = arg.Value
+			// before it runs: a command that ends at once would close the channel under the answer
+			if r.WantReply {
+				_ = r.Reply(true, nil)
+				r.WantReply = false
+			}
 			wg.Add(1)
 			go func() {
 				defer wg.Done()

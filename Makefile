@@ -35,9 +35,9 @@ bench:
 bench-compare: deps
 	./bench/run
 
-# A minute of every fuzz target; FUZZTIME=1h for the long way.
+# A minute of every fuzz target; FUZZTIME=1h for the long way, FUZZ=NAME for some of them (a pattern).
 fuzz:
-	@./scripts/fuzz $(FUZZTIME)
+	@./scripts/fuzz "$(FUZZTIME)" "$(FUZZ)"
 
 # The generated part of the documentation: the step and rule reference, the schemas.
 docs:

@@ -31,7 +31,7 @@ deps:
 bench:
 	go test -run '^$$' -bench . -benchmem ./bench/... ./internal/engine/...
 
-# The same files on real Linux nodes by this tool, Ansible and ssh: a quarter of an hour, as root. bench/run takes flags.
+# The same files on real Linux nodes by this tool, Ansible and ssh: half an hour, as root. bench/run takes flags.
 bench-compare: deps
 	./bench/run
 

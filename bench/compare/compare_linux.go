@@ -28,7 +28,7 @@ type cell struct {
 	tools        []string
 }
 
-// usual is what is measured when nothing is said: a quarter of an hour on two cores.
+// usual is what is measured when nothing is said: half an hour on two cores.
 func usual() []cell {
 	all := toolNames()
 	own := []string{"floor", "deploy"}

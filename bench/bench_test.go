@@ -15,11 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/direct"
 	"deploy/internal/engine"
 	"deploy/internal/journal"
 	"deploy/internal/lab"
 	"deploy/internal/secret"
+	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/playbooks"
 	"deploy/steps"
@@ -114,7 +114,7 @@ func (f *fleet) dial(ctx context.Context, name string, _ engine.Books) (engine.E
 	if err != nil {
 		return nil, err
 	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: name})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Node: name})
 	if err != nil {
 		return nil, err
 	}

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/direct"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session/powershell"
 	"deploy/transport"
 	"deploy/transport/winrm"
 )
@@ -56,7 +56,7 @@ func BenchmarkUpload(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := direct.Open(b.Context(), conn, direct.Options{Node: "n0"})
+			s, err := powershell.Open(b.Context(), conn, powershell.Options{Node: "n0"})
 			if err != nil {
 				b.Fatal(err)
 			}

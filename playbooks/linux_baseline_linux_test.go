@@ -13,24 +13,24 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 func TestMain(m *testing.M) {
-	nodelab.Child()
+	linuxnodes.Child()
 	os.Exit(m.Run())
 }
 
 // baseline is the example site with the addresses of two real nodes, and the program that runs it.
 type baseline struct {
-	lab     *nodelab.Lab
+	lab     *linuxnodes.Lab
 	program string
 	site    string
 }
 
 func newBaseline(t *testing.T) *baseline {
 	t.Helper()
-	b := &baseline{lab: nodelab.New(t, nodelab.Options{Systemd: 2})}
+	b := &baseline{lab: linuxnodes.New(t, linuxnodes.Options{Systemd: 2})}
 	dir := t.TempDir()
 	b.program, b.site = filepath.Join(dir, "deploy"), filepath.Join(dir, "site.yaml")
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, "deploy/cmd/deploy").CombinedOutput(); err != nil {
@@ -80,11 +80,11 @@ func (b *baseline) run(t *testing.T, want int, args ...string) string {
 	return out.String()
 }
 
-func (b *baseline) state(t *testing.T) []nodelab.State {
+func (b *baseline) state(t *testing.T) []linuxnodes.State {
 	t.Helper()
-	var out []nodelab.State
+	var out []linuxnodes.State
 	for _, n := range b.lab.Nodes() {
-		s, err := n.State(t.Context(), nodelab.StateOptions{Ignore: []string{
+		s, err := n.State(t.Context(), linuxnodes.StateOptions{Ignore: []string{
 			// the agent itself stays, so that the next run is quick and its record is not lost
 			"/root/.cache", "/root/.cache/*", "/var/lib/deploy", "/var/lib/deploy/*"}})
 		if err != nil {
@@ -97,7 +97,7 @@ func (b *baseline) state(t *testing.T) []nodelab.State {
 
 // TestTierNodesBaseline plays the example of the README on two real nodes: plan, apply, no change, rollback.
 func TestTierNodesBaseline(t *testing.T) {
-	nodelab.Tier(t, "nodes")
+	linuxnodes.Tier(t, "nodes")
 	b := newBaseline(t)
 	if err := b.lab.Wait(t.Context()); err != nil {
 		t.Fatal(err)

@@ -18,7 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // cell is one combination, and who is to try it.
@@ -75,7 +75,7 @@ type comparison struct {
 	deploy, agents string // the program to measure, and where its agents lie; "" builds them
 	keep           string
 
-	lab        *nodelab.Lab
+	lab        *linuxnodes.Lab
 	dir        string // short: sockets lie in it
 	key, known string // files for ssh
 	results    []result
@@ -103,7 +103,7 @@ func (c *comparison) run(ctx context.Context, cells []cell) error {
 	if err := c.build(ctx); err != nil {
 		return err
 	}
-	c.lab = nodelab.New(c.t, nodelab.Options{Plain: most, DiskMB: 64})
+	c.lab = linuxnodes.New(c.t, linuxnodes.Options{Plain: most, DiskMB: 64})
 	if err := c.lab.Wait(ctx); err != nil {
 		return err
 	}
@@ -184,7 +184,7 @@ func (c *comparison) papers() error {
 }
 
 // each does something with some nodes, eight at a time.
-func each(nodes []*nodelab.Node, f func(n *nodelab.Node) error) error {
+func each(nodes []*linuxnodes.Node, f func(n *linuxnodes.Node) error) error {
 	errs := make([]error, len(nodes))
 	turn := make(chan struct{}, 8)
 	var wg sync.WaitGroup
@@ -201,7 +201,7 @@ func each(nodes []*nodelab.Node, f func(n *nodelab.Node) error) error {
 
 // slow holds every frame back, half of the time each way.
 func (c *comparison) slow(ctx context.Context, d time.Duration) error {
-	return each(c.lab.Nodes(), func(n *nodelab.Node) error {
+	return each(c.lab.Nodes(), func(n *linuxnodes.Node) error {
 		if d == 0 {
 			n.Undelay()
 		} else if err := n.Delay(d/2, 0, 0); err != nil {
@@ -232,7 +232,7 @@ func (c *comparison) measure(ctx context.Context, x cell, t tool) (result, error
 		if t.cold {
 			wipe += "; rm -rf /root/.cache/deploy /var/lib/deploy"
 		}
-		if err := each(nodes, func(n *nodelab.Node) error { _, err := n.Exec(ctx, "sh", "-c", wipe); return err }); err != nil {
+		if err := each(nodes, func(n *linuxnodes.Node) error { _, err := n.Exec(ctx, "sh", "-c", wipe); return err }); err != nil {
 			return r, err
 		}
 		log := filepath.Join(dir, "output")
@@ -298,7 +298,7 @@ func median(runs []cost) *cost {
 }
 
 // look checks the files of all nodes, and returns a sign of their inodes and times.
-func look(ctx context.Context, nodes []*nodelab.Node, steps int) (string, error) {
+func look(ctx context.Context, nodes []*linuxnodes.Node, steps int) (string, error) {
 	h := sha256.New()
 	for i := range steps {
 		_, _ = io.WriteString(h, content(i)+"\n")
@@ -306,7 +306,7 @@ func look(ctx context.Context, nodes []*nodelab.Node, steps int) (string, error)
 	want := hex.EncodeToString(h.Sum(nil)) + "  -\n644 root\n"
 	signs := make([]string, len(nodes))
 	var mu sync.Mutex
-	err := each(nodes, func(n *nodelab.Node) error {
+	err := each(nodes, func(n *linuxnodes.Node) error {
 		got, err := n.Exec(ctx, "sh", "-c", "cd "+target+" && cat * | sha256sum && stat -c '%a %U' * | sort -u && stat -c '%n %i %Y %Z' * | sha256sum")
 		if err != nil {
 			return err

@@ -7,11 +7,11 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 func TestMain(m *testing.M) {
-	nodelab.Child()
+	linuxnodes.Child()
 	if len(os.Args) > 1 && os.Args[1] == floorWord {
 		os.Exit(floorMain(os.Args[2:]))
 	}
@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 
 // The harness measures what it says: every tool leaves the nodes as wished, a second run touches nothing, and the row has its values.
 func TestTierNodesCompare(t *testing.T) {
-	nodelab.Tier(t, "nodes")
+	linuxnodes.Tier(t, "nodes")
 	var out, notes bytes.Buffer
 	c := &comparison{t: t, out: &out, note: &notes, keep: t.TempDir()}
 	if err := c.run(t.Context(), []cell{{2, 2, 0, []string{"floor", "deploy", "placing", "pipelining", "master"}}, {1, 2, 20 * time.Millisecond, []string{"floor", "deploy"}}}); err != nil {

@@ -4,7 +4,7 @@
 //	bench/run [-quick | -full] [-nodes 1,10] [-steps 40] [-delays 0,10ms] [-tools deploy,pipelining]
 //	bench/run winrm [-nodes 1,10] [-steps 10,40] [-delays 0,10ms]
 //
-// The nodes are real ones in namespaces of this machine (see internal/nodelab): it needs root. Nothing leaves the machine.
+// The nodes are real ones in namespaces of this machine (see internal/testkit/linuxnodes): it needs root. Nothing leaves the machine.
 // With the word winrm they are the lab's emulated Windows machines, which deploy and Ansible look at over WinRM. docs/performance.md holds
 // its output.
 package main
@@ -22,11 +22,11 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 func main() {
-	nodelab.Child()
+	linuxnodes.Child()
 	if len(os.Args) > 1 && os.Args[1] == floorWord {
 		os.Exit(floorMain(os.Args[2:]))
 	}

@@ -15,7 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // cost is what one run of a tool took.
@@ -35,7 +35,7 @@ type cost struct {
 const limit = 20 * time.Minute
 
 // measured runs a program in the controller's place and counts what it costs. What it prints goes to log.
-func measured(ctx context.Context, l *nodelab.Lab, nodes []*nodelab.Node, argv, env []string, dir, log string) (cost, error) {
+func measured(ctx context.Context, l *linuxnodes.Lab, nodes []*linuxnodes.Node, argv, env []string, dir, log string) (cost, error) {
 	var c cost
 	// one that was killed once kills whatever is born into it (Linux 6.18), so each run has its own
 	group, err := l.Group(fmt.Sprintf("controller-%d", time.Now().UnixNano()))
@@ -118,7 +118,7 @@ func measured(ctx context.Context, l *nodelab.Lab, nodes []*nodelab.Node, argv, 
 }
 
 // atRest waits until no agent of an earlier run is left on the nodes: every run begins alike.
-func atRest(ctx context.Context, nodes []*nodelab.Node) error {
+func atRest(ctx context.Context, nodes []*linuxnodes.Node) error {
 	for _, n := range nodes {
 		for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
 			left := map[string]int64{}
@@ -156,7 +156,7 @@ type reading struct {
 }
 
 // readings asks the kernel: processor time of the groups, bytes of the controller's card, segments of its TCP.
-func readings(ctx context.Context, l *nodelab.Lab, groups []string) (reading, error) {
+func readings(ctx context.Context, l *linuxnodes.Lab, groups []string) (reading, error) {
 	var r reading
 	for _, g := range groups {
 		b, err := os.ReadFile(filepath.Join(g, "cpu.stat"))

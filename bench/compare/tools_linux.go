@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // atOnce is how many nodes are worked on at the same time by every tool that lets itself be told; as many as deploy reads from.
@@ -18,7 +18,7 @@ const atOnce = 64
 // job is one desired state on some nodes, and where a tool may keep its files.
 type job struct {
 	c     *comparison
-	nodes []*nodelab.Node
+	nodes []*linuxnodes.Node
 	steps int
 	dir   string
 }

@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // The comparison over WinRM measures what it says: both tools find the same values over the same way, and a slow link is slow.
 func TestTierClientsCompareWinRM(t *testing.T) {
-	nodelab.Tier(t, "clients")
+	linuxnodes.Tier(t, "clients")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
 	defer cancel()
 	var out, notes bytes.Buffer

@@ -8,7 +8,7 @@ import (
 	"fmt"
 	"os"
 
-	"deploy/internal/agentcmd"
+	"deploy/internal/agent/command"
 	"deploy/steps/all"
 )
 
@@ -17,6 +17,6 @@ func main() {
 		fmt.Fprintln(os.Stderr, "error: this is the agent of deploy; a controller starts it as: deploy agent")
 		os.Exit(2)
 	}
-	p := agentcmd.Program{Kinds: all.Kinds, Version: version, Digest: executableDigest}
+	p := command.Program{Kinds: all.Kinds, Version: version, Digest: executableDigest}
 	os.Exit(p.Run(context.Background(), os.Args[2:], os.Stdin, os.Stdout, os.Stderr))
 }

@@ -11,7 +11,7 @@ import (
 	"deploy/internal/engine"
 	"deploy/internal/journal"
 	"deploy/internal/lab"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 )
 
 // faultCase is one run with a fault, and what it must come to.
@@ -225,9 +225,9 @@ func (b *bench) truthful() {
 	if err := json.Unmarshal([]byte(r.out), &p); err != nil {
 		b.t.Fatal(err)
 	}
-	for _, task := range p.Tasks() {
-		if task.Last == journal.IsDone && task.Diff.Action != "no-op" {
-			b.t.Errorf("the journal calls %s done, and it needs: %s", task.ID, perform.Describe(task.Diff))
+	for _, pt := range p.Tasks() {
+		if pt.Last == journal.IsDone && pt.Diff.Action != "no-op" {
+			b.t.Errorf("the journal calls %s done, and it needs: %s", pt.ID, task.Describe(pt.Diff))
 		}
 	}
 }

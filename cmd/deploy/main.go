@@ -16,8 +16,8 @@ import (
 
 	"golang.org/x/term"
 
+	"deploy/internal/agent/client"
 	"deploy/internal/cli"
-	"deploy/internal/remote"
 	"deploy/steps/all"
 	"deploy/transport"
 	"deploy/transport/ssh"
@@ -75,8 +75,8 @@ func newApp() *cli.App {
 
 // programs are where the agents' programs lie: in $DEPLOY_AGENTS, beside this program in the folder agents, where a release puts them; and this program
 // itself is one for machines like this.
-func programs() *remote.Programs {
-	p := &remote.Programs{}
+func programs() *client.Programs {
+	p := &client.Programs{}
 	if dir := os.Getenv("DEPLOY_AGENTS"); dir != "" {
 		p.Dirs = append(p.Dirs, dir)
 	}

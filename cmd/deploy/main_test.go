@@ -11,7 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"deploy/internal/journal"
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // asProgram makes the test binary behave as the program itself, for tests that kill it.
@@ -21,7 +21,7 @@ const asProgram = "DEPLOY_TEST_AS_PROGRAM"
 const killAfter = "DEPLOY_TEST_KILL_AFTER"
 
 func TestMain(m *testing.M) {
-	nodelab.Child()
+	linuxnodes.Child()
 	if os.Getenv(asProgram) != "" {
 		os.Exit(runForTest())
 	}

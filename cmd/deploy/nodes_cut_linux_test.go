@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // lasting is how long a cable stays cut: longer than the sites of these tests need to notice, so that every cut is one and not a pause.
@@ -24,10 +24,10 @@ func quick(t *testing.T, f *fleet) *fleet {
 }
 
 // like is how a node is without and with the site's work.
-type like struct{ bare, applied map[string]nodelab.State }
+type like struct{ bare, applied map[string]linuxnodes.State }
 
 // undisturbed plays the site on every node alone, in peace, and back.
-func undisturbed(t *testing.T, l *nodelab.Lab, playbook string) map[string]like {
+func undisturbed(t *testing.T, l *linuxnodes.Lab, playbook string) map[string]like {
 	t.Helper()
 	out := map[string]like{}
 	var mu sync.Mutex
@@ -54,7 +54,7 @@ func undisturbed(t *testing.T, l *nodelab.Lab, playbook string) map[string]like 
 }
 
 // anew makes a node that something was left on as it was.
-func anew(t *testing.T, n *nodelab.Node) error {
+func anew(t *testing.T, n *linuxnodes.Node) error {
 	if err := n.Reset(); err != nil {
 		return err
 	}
@@ -64,10 +64,10 @@ func anew(t *testing.T, n *nodelab.Node) error {
 // The cable is cut at every message of a phase that has a step of every family, before it is sent or when it has come, and healed: the run goes
 // on by itself, and the node is as after a run that nobody disturbed; a rollback leaves nothing.
 func TestTierNodesCutAtEveryMessage(t *testing.T) {
-	l := nodes(t, nodelab.Options{Systemd: 4})
+	l := nodes(t, linuxnodes.Options{Systemd: 4})
 	book := families()
 	want := undisturbed(t, l, book.String())
-	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *nodelab.Node, k int) bool {
+	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *linuxnodes.Node, k int) bool {
 		f := quick(t, newFleet(t, l, book.String(), n))
 		healed := make(chan error, 1)
 		healed <- nil
@@ -100,10 +100,10 @@ func TestTierNodesCutAtEveryMessage(t *testing.T) {
 // The program is killed after every journal entry of the phase and run again, in turn on the same state directory and on a copy of it after the
 // first has gone.
 func TestTierNodesKilledAfterEveryEntry(t *testing.T) {
-	l := nodes(t, nodelab.Options{Systemd: 4})
+	l := nodes(t, linuxnodes.Options{Systemd: 4})
 	book := families()
 	want := undisturbed(t, l, book.String())
-	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *nodelab.Node, k int) bool {
+	count := everyOne(t, l.Nodes(), anew, func(t *testing.T, n *linuxnodes.Node, k int) bool {
 		f := newFleet(t, l, book.String(), n)
 		r := f.run(t, []string{fmt.Sprintf("%s=%d", killAfter, k)}, "apply", "--auto-approve", f.site)
 		if !r.killed && r.code != 0 {

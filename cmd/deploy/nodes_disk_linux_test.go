@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // inRun is work that needs no disk: what it makes lies in memory.
@@ -21,7 +21,7 @@ func inRun() *book {
 // A node whose disk takes nothing carries no agent: the steps run from here, and the plan says why; where the site wants an agent always, a person hears what to do. But
 // where an agent was at work already, nothing is done beside it.
 func TestTierNodesNoDisk(t *testing.T) {
-	l := nodes(t, nodelab.Options{Systemd: 1, DiskMB: 96})
+	l := nodes(t, linuxnodes.Options{Systemd: 1, DiskMB: 96})
 	n := l.Node(0)
 	site := func(t *testing.T, mode string) *fleet {
 		f := newFleet(t, l, inRun().String(), n)

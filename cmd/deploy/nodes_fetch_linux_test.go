@@ -26,8 +26,8 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
-	"deploy/internal/remote"
+	"deploy/internal/agent/client"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // mirror is an HTTPS server in the nodes' public network. It knows its guests by their addresses, and treats each as the test wants.
@@ -39,7 +39,7 @@ type mirror struct {
 	asked map[string][]string // paths by the guest's address
 }
 
-func newMirror(t *testing.T, l *nodelab.Lab, answer func(guest string, w http.ResponseWriter, r *http.Request)) *mirror {
+func newMirror(t *testing.T, l *linuxnodes.Lab, answer func(guest string, w http.ResponseWriter, r *http.Request)) *mirror {
 	t.Helper()
 	m := &mirror{asked: map[string][]string{}}
 	key := func() *ecdsa.PrivateKey {
@@ -97,7 +97,7 @@ func (m *mirror) requests() map[string][]string {
 // A site lets its nodes fetch the agent's program from a server near them. Real curl and wget do it where they are and where the server is good; in every
 // other case the program is sent, a person hears why, and nothing of the attempt stays on the node.
 func TestTierNodesFetch(t *testing.T) {
-	nodelab.Tier(t, "nodes")
+	linuxnodes.Tier(t, "nodes")
 	cases := []struct {
 		what   string
 		node   string // shell that changes the node first
@@ -119,8 +119,8 @@ func TestTierNodesFetch(t *testing.T) {
 		{what: "wget, elsewhere", node: "rm /usr/bin/curl", answer: "elsewhere", note: `wget ended with code 8: `},
 		{what: "curl, a proxy in the way", node: "echo 'https_proxy=http://192.0.2.1:1' >> /etc/environment; echo 'proxy = http://192.0.2.1:1' > /root/.curlrc", answer: "good"},
 	}
-	l := nodes(t, nodelab.Options{Plain: len(cases)})
-	prog, err := (&remote.Programs{Dirs: []string{filepath.Join(l.Dir(), "agents")}}).Find(remote.Platform{OS: "linux", Arch: runtime.GOARCH})
+	l := nodes(t, linuxnodes.Options{Plain: len(cases)})
+	prog, err := (&client.Programs{Dirs: []string{filepath.Join(l.Dir(), "agents")}}).Find(client.Platform{OS: "linux", Arch: runtime.GOARCH})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,11 +11,11 @@ import (
 	"sync"
 	"testing"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // buildAgent builds the program that is placed on nodes into a directory of the lab.
-func buildAgent(t *testing.T, l *nodelab.Lab) string {
+func buildAgent(t *testing.T, l *linuxnodes.Lab) string {
 	t.Helper()
 	dir := filepath.Join(l.Dir(), "agents")
 	cmd := exec.Command("go", "build", "-tags", "agentonly", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "deploy-agent-linux-"+runtime.GOARCH), ".")
@@ -29,22 +29,22 @@ func buildAgent(t *testing.T, l *nodelab.Lab) string {
 // fleet is a site of real nodes in a directory of its own.
 type fleet struct {
 	rig
-	lab      *nodelab.Lab
+	lab      *linuxnodes.Lab
 	playbook string
 	user     string         // "" is root
 	extra    map[int]string // what a node's entry has beside the usual, by its place in nodes
 	timeout  string         // to be connected
 	settings string         // of inventory.defaults
-	nodes    []*nodelab.Node
+	nodes    []*linuxnodes.Node
 }
 
 // newFleet writes a site of these nodes with a playbook of ours.
-func newFleet(t *testing.T, l *nodelab.Lab, playbook string, nodes ...*nodelab.Node) *fleet {
+func newFleet(t *testing.T, l *linuxnodes.Lab, playbook string, nodes ...*linuxnodes.Node) *fleet {
 	t.Helper()
 	dir := t.TempDir()
 	f := &fleet{lab: l, playbook: playbook, nodes: nodes, timeout: "20s", extra: map[int]string{}}
 	f.rig = rig{dir: dir, site: filepath.Join(dir, "site.yaml"), launch: l.Start,
-		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+filepath.Join(l.Dir(), "agents"), "DEPLOY_PASSWORD="+nodelab.OperatorPassword, "HOME="+dir)}
+		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+filepath.Join(l.Dir(), "agents"), "DEPLOY_PASSWORD="+linuxnodes.OperatorPassword, "HOME="+dir)}
 	f.write(t)
 	return f
 }
@@ -83,9 +83,9 @@ func (f *fleet) write(t *testing.T) {
 }
 
 // state is what the nodes are like, without what the agent keeps for itself.
-func (f *fleet) state(t *testing.T) map[string]nodelab.State {
+func (f *fleet) state(t *testing.T) map[string]linuxnodes.State {
 	t.Helper()
-	out := map[string]nodelab.State{}
+	out := map[string]linuxnodes.State{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, n := range f.nodes {
@@ -104,6 +104,6 @@ func (f *fleet) state(t *testing.T) map[string]nodelab.State {
 }
 
 // stateOptions leaves out where the agent lives and what packages and shells note for themselves.
-func stateOptions() nodelab.StateOptions {
-	return nodelab.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/root/.cache", "/root/.cache/*", "/home/*/.cache", "/home/*/.cache/*", "/var/lib/apt", "/var/lib/dpkg", "/root/.local", "/root/.local/*", "/home/*/.local", "/home/*/.local/*", "/home/*/.sudo_as_admin_successful"}}
+func stateOptions() linuxnodes.StateOptions {
+	return linuxnodes.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/root/.cache", "/root/.cache/*", "/home/*/.cache", "/home/*/.cache/*", "/var/lib/apt", "/var/lib/dpkg", "/root/.local", "/root/.local/*", "/home/*/.local", "/home/*/.local/*", "/home/*/.sudo_as_admin_successful"}}
 }

@@ -5,14 +5,14 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // nodes makes a lab for the tests of the program and waits for it.
-func nodes(t *testing.T, o nodelab.Options) *nodelab.Lab {
+func nodes(t *testing.T, o linuxnodes.Options) *linuxnodes.Lab {
 	t.Helper()
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, o)
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, o)
 	buildAgent(t, l) // while they start
 	if err := l.Wait(t.Context()); err != nil {
 		t.Fatal(err)
@@ -23,7 +23,7 @@ func nodes(t *testing.T, o nodelab.Options) *nodelab.Lab {
 // Forty steps on twenty nodes: apply, nothing to do, and back to what was there, by agents beside the nodes.
 func TestTierNodesTwenty(t *testing.T) {
 	start := time.Now()
-	l := nodes(t, nodelab.Options{Systemd: 4, Plain: 16})
+	l := nodes(t, linuxnodes.Options{Systemd: 4, Plain: 16})
 	t.Logf("twenty nodes after %s", time.Since(start))
 	f := newFleet(t, l, forty().String(), l.Nodes()...)
 	bare := f.state(t)

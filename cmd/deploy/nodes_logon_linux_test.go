@@ -9,7 +9,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // small is a playbook of a few quick steps.
@@ -24,7 +24,7 @@ func small() *book {
 
 // Every way to become root on a node: by the key itself, by sudo without and with a password, through another node.
 func TestTierNodesLogons(t *testing.T) {
-	l := nodes(t, nodelab.Options{Plain: 2})
+	l := nodes(t, linuxnodes.Options{Plain: 2})
 	n, hop := l.Node(0), l.Node(1)
 	bare := newFleet(t, l, small().String(), n).state(t)
 	known := filepath.Join(t.TempDir(), "known_hosts")
@@ -36,7 +36,7 @@ func TestTierNodesLogons(t *testing.T) {
 		t.Fatal(err)
 	}
 	through := fmt.Sprintf(", ssh: {fingerprints: ['%s'], keepalive: 500ms, proxy_jump: 'admin@%s', known_hosts: %s}", n.Fingerprint(), hop.Addr, known)
-	var want map[string]nodelab.State
+	var want map[string]linuxnodes.State
 	for _, tc := range []struct{ name, user, extra string }{
 		{"root", "", ""},
 		{"sudo without a password", "admin", ""},
@@ -66,7 +66,7 @@ func TestTierNodesLogons(t *testing.T) {
 }
 
 // cleaned takes the agent off a node, in two tries: while something holds it nothing is touched.
-func cleaned(t *testing.T, f *fleet, n *nodelab.Node) {
+func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	t.Helper()
 	home := "/root"
 	if f.user != "" {
@@ -107,7 +107,7 @@ func cleaned(t *testing.T, f *fleet, n *nodelab.Node) {
 
 // Who may not come in is told why and what to do, and nothing is done on the node.
 func TestTierNodesRefused(t *testing.T) {
-	l := nodes(t, nodelab.Options{Plain: 2})
+	l := nodes(t, linuxnodes.Options{Plain: 2})
 	n, other := l.Node(0), l.Node(1)
 	f := newFleet(t, l, small().String(), n)
 	bare := f.state(t)

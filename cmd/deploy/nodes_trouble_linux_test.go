@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // slow has a step in the middle that takes a while, between others.
@@ -58,7 +58,7 @@ func (f *fleet) inTheStep(t *testing.T, happens func() error) result {
 
 // Whatever happens to a node in the middle, by an agent and direct, it ends as one that nobody disturbed.
 func TestTierNodesTrouble(t *testing.T) {
-	l := nodes(t, nodelab.Options{Systemd: 2, DiskMB: 96})
+	l := nodes(t, linuxnodes.Options{Systemd: 2, DiskMB: 96})
 	for i, mode := range []string{"auto", "never"} {
 		t.Run(mode, func(t *testing.T) {
 			t.Parallel()
@@ -67,7 +67,7 @@ func TestTierNodesTrouble(t *testing.T) {
 	}
 }
 
-func trouble(t *testing.T, l *nodelab.Lab, n *nodelab.Node, mode string) {
+func trouble(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node, mode string) {
 	siteOf := func(t *testing.T, b *book, mode string) *fleet {
 		f := newFleet(t, l, b.String(), n)
 		f.settings = ", agent: " + mode

@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"deploy/internal/agent/wire"
-	"deploy/internal/nodelab"
+	"deploy/internal/testkit/linuxnodes"
 )
 
 // rig is a site in a directory of its own, and runs of the program on it.
@@ -61,7 +61,7 @@ func (p *program) wait(t *testing.T) result {
 	if err != nil && !errors.As(err, new(*exec.ExitError)) {
 		t.Fatal(err)
 	}
-	if strings.Contains(r.out+r.errOut, nodelab.OperatorPassword) {
+	if strings.Contains(r.out+r.errOut, linuxnodes.OperatorPassword) {
 		t.Error("a password was printed")
 	}
 	return r

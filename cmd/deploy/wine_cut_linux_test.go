@@ -8,7 +8,7 @@ import (
 	"sync"
 	"testing"
 
-	"deploy/internal/winelab"
+	"deploy/internal/testkit/winenodes"
 )
 
 // wineLike is what a node is like without and with the site's work, and what the journal says of it.
@@ -47,7 +47,7 @@ func wineUndisturbed(t *testing.T, l *wineLab, work *book) map[string]wineLike {
 }
 
 // lost gives a Windows node up that something was left on.
-func lost(*testing.T, *winelab.Node) error {
+func lost(*testing.T, *winenodes.Node) error {
 	return errors.New("nothing more is played on this node")
 }
 
@@ -57,7 +57,7 @@ func TestTierWineCutAtEveryMessage(t *testing.T) {
 	l := newWineLab(t, 2)
 	work := wineWork(true)
 	want := wineUndisturbed(t, l, work)
-	count := everyOne(t, l.nodes, lost, func(t *testing.T, n *winelab.Node, k int) bool {
+	count := everyOne(t, l.nodes, lost, func(t *testing.T, n *winenodes.Node, k int) bool {
 		f := l.site(t, work, n)
 		c := onMessage(t, func() {
 			if err := n.Cut(); err != nil {
@@ -93,7 +93,7 @@ func TestTierWineKilledAfterEveryEntry(t *testing.T) {
 	l := newWineLab(t, 2)
 	work := wineWork(true)
 	want := wineUndisturbed(t, l, work)
-	count := everyOne(t, l.nodes, lost, func(t *testing.T, n *winelab.Node, k int) bool {
+	count := everyOne(t, l.nodes, lost, func(t *testing.T, n *winenodes.Node, k int) bool {
 		f := l.site(t, work, n)
 		r := f.run(t, []string{fmt.Sprintf("%s=%d", killAfter, k)}, "apply", "--auto-approve", f.site)
 		if !r.killed && r.code != 0 {

@@ -16,8 +16,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"deploy/internal/remote"
-	"deploy/internal/winelab"
+	"deploy/internal/agent/client"
+	"deploy/internal/testkit/winenodes"
 	"deploy/transport"
 	"deploy/transport/ssh"
 )
@@ -41,7 +41,7 @@ func wineWork(families bool) *book {
 	do("xmlsetting", map[string]any{"file": `C:\site\app.config`, "element": "configuration/appSettings/add[@key='A']", "value": `E:\Queue & more`})
 	do("registry", map[string]any{"key": wineKey, "name": "Text", "data": "été"})
 	do("service", map[string]any{"name": wineService, "start": "auto", "state": "running"})
-	do("package", map[string]any{"path": winelab.ProductPath, "product_code": winelab.ProductCode})
+	do("package", map[string]any{"path": winenodes.ProductPath, "product_code": winenodes.ProductCode})
 	do("command", map[string]any{"check": []any{`C:\site\check.cmd`, `C:\site\mark, of it.txt`}, "apply": []any{`C:\site\make.cmd`, `C:\site\mark, of it.txt`},
 		"undo": []any{`C:\site\undo.cmd`, `C:\site\mark, of it.txt`}})
 	if families {
@@ -68,15 +68,15 @@ func wineBefore() map[string]string {
 
 // wineLab is nodes with an agent's program for them.
 type wineLab struct {
-	nodes  []*winelab.Node
+	nodes  []*winenodes.Node
 	key    string // file
 	agents string // directory
 }
 
 func newWineLab(t *testing.T, count int) *wineLab {
 	t.Helper()
-	winelab.Tier(t)
-	lab, err := winelab.Open(t.Context(), t.TempDir())
+	winenodes.Tier(t)
+	lab, err := winenodes.Open(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +91,7 @@ func newWineLab(t *testing.T, count int) *wineLab {
 		}
 	})
 	if err == nil {
-		err = lab.Build(t.Context(), "deploy/cmd/deploy", filepath.Join(l.agents, remote.Platform{OS: "windows", Arch: "amd64"}.FileName()), "-tags=agentonly")
+		err = lab.Build(t.Context(), "deploy/cmd/deploy", filepath.Join(l.agents, client.Platform{OS: "windows", Arch: "amd64"}.FileName()), "-tags=agentonly")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func newWineLab(t *testing.T, count int) *wineLab {
 }
 
 // furnish puts a node into the state before the work.
-func (l *wineLab) furnish(ctx context.Context, n *winelab.Node) (err error) {
+func (l *wineLab) furnish(ctx context.Context, n *winenodes.Node) (err error) {
 	d := ssh.New(ssh.Options{})
 	defer func() { err = errors.Join(err, d.Close()) }()
 	c, err := d.Dial(ctx, transport.Target{Node: n.Name, Transport: "ssh", Address: "127.0.0.1", Port: n.Port, User: "root",
@@ -139,7 +139,7 @@ func (l *wineLab) furnish(ctx context.Context, n *winelab.Node) (err error) {
 }
 
 // site writes a site of these nodes.
-func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winelab.Node) *rig {
+func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winenodes.Node) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	r := &rig{dir: dir, site: filepath.Join(dir, "site.yaml"), launch: (*exec.Cmd).Start,
@@ -157,10 +157,10 @@ func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winelab.Node) *ri
 }
 
 // wineState is what the work can have changed on nodes.
-func wineState(t *testing.T, nodes ...*winelab.Node) map[string]map[string]string {
+func wineState(t *testing.T, nodes ...*winenodes.Node) map[string]map[string]string {
 	t.Helper()
-	o := winelab.StateOptions{Dirs: []string{"site", "Program Files"}, Service: wineService, Keys: []string{wineKey, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`,
-		`HKLM\SYSTEM\CurrentControlSet\Services\` + wineService, winelab.ProductKey, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`}}
+	o := winenodes.StateOptions{Dirs: []string{"site", "Program Files"}, Service: wineService, Keys: []string{wineKey, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`,
+		`HKLM\SYSTEM\CurrentControlSet\Services\` + wineService, winenodes.ProductKey, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`}}
 	out := map[string]map[string]string{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -209,7 +209,7 @@ func TestTierWineFleet(t *testing.T) {
 	}
 	done := wineState(t, l.nodes...)
 	for name, s := range done {
-		if s[`/site/data/settings.txt`] != "line é\r\nnext 世\r\n" || !strings.Contains(s[winelab.ProductKey], "1.2.3") || !strings.Contains(s["service"], "RUNNING") ||
+		if s[`/site/data/settings.txt`] != "line é\r\nnext 世\r\n" || !strings.Contains(s[winenodes.ProductKey], "1.2.3") || !strings.Contains(s["service"], "RUNNING") ||
 			!strings.Contains(s[wineKey], "b c") || !strings.Contains(s["/site/app.config"], `E:\Queue &amp; more`) {
 			t.Errorf("%s after apply: %v", name, s)
 		}
@@ -223,8 +223,8 @@ func TestTierWineFleet(t *testing.T) {
 	same(t, "a run without a change changed something", done, wineState(t, l.nodes...))
 	stage("rollback", 0, "rollback", "--auto-approve")
 	same(t, "the nodes are not as they were", start, wineState(t, l.nodes...))
-	own := winelab.StateOptions{Dirs: []string{"users/nobody/AppData/Local/deploy", "ProgramData/deploy"}}
-	left := func(n *winelab.Node) int {
+	own := winenodes.StateOptions{Dirs: []string{"users/nobody/AppData/Local/deploy", "ProgramData/deploy"}}
+	left := func(n *winenodes.Node) int {
 		s, err := n.State(t.Context(), own)
 		if err != nil {
 			t.Error(err)

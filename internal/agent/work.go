@@ -10,7 +10,7 @@ import (
 	"deploy/internal/agent/wire"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -130,8 +130,8 @@ func (a *attachment) step(s wire.Step) (steps.Step, error) {
 }
 
 // watched lets the controller see the last line of what a job prints.
-func (a *attachment) watched(task string) node.Session {
-	return perform.Watched(a.session, func(line string) { a.tell(wire.TProgress, wire.Progress{Task: task, Text: a.redact.Redact(line)}) })
+func (a *attachment) watched(id string) node.Session {
+	return task.Watched(a.session, func(line string) { a.tell(wire.TProgress, wire.Progress{Task: id, Text: a.redact.Redact(line)}) })
 }
 
 func (a *attachment) check(f wire.Frame) error {
@@ -152,7 +152,7 @@ func (a *attachment) check(f wire.Frame) error {
 		}
 		list, at = append(list, step), append(at, i)
 	}
-	for j, c := range perform.Check(ctx, a.session, list) {
+	for j, c := range task.Check(ctx, a.session, list) {
 		answers[at[j]] = wire.Answer{Diff: c.Diff, Err: a.err(c.Err)}
 	}
 	a.tell(wire.TChecked, wire.Checked{ID: q.ID, Answers: answers})
@@ -170,7 +170,7 @@ func (a *attachment) apply(f wire.Frame) error {
 	var out steps.Outcome
 	if err == nil {
 		a.w.setDoing(q.Task)
-		out, err = perform.Apply(ctx, a.watched(q.Task), step, q.Diff)
+		out, err = task.Apply(ctx, a.watched(q.Task), step, q.Diff)
 	}
 	a.tell(wire.TApplied, wire.Applied{ID: q.ID, Outcome: out, Err: a.err(err)})
 	return nil
@@ -188,7 +188,7 @@ func (a *attachment) undo(f wire.Frame) error {
 	if err == nil {
 		a.w.setDoing("an undo")
 		a.recordUndo(wire.EvUndoBegin, q, &end)
-		if err = perform.Undo(ctx, a.session, step, q.Before); err == nil {
+		if err = task.Undo(ctx, a.session, step, q.Before); err == nil {
 			a.recordUndo(wire.EvUndone, q, &end)
 		}
 	}
@@ -290,7 +290,7 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 		return true, nil
 	}
 	e.Diff = steps.MustJSON(d)
-	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || perform.IsProof(d) || perform.NoReturn(step, d) != "" {
+	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || task.IsProof(d) || task.NoReturn(step, d) != "" {
 		live(wire.EvHold)
 		return false, nil
 	}
@@ -328,14 +328,14 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 func (a *attachment) look(t wire.Task, step steps.Step) (steps.Diff, error) {
 	ctx, cancel := a.limited(t.Limit)
 	defer cancel()
-	c := perform.Check(ctx, a.session, []steps.Step{step})[0]
+	c := task.Check(ctx, a.session, []steps.Step{step})[0]
 	return c.Diff, c.Err
 }
 
 // act does what is missing and looks again. verb is what failed.
 func (a *attachment) act(t wire.Task, step steps.Step, d steps.Diff) (steps.Outcome, string, error) {
 	ctx, cancel := a.limited(t.Limit)
-	out, err := perform.Apply(ctx, a.watched(t.ID), step, d)
+	out, err := task.Apply(ctx, a.watched(t.ID), step, d)
 	late := ctx.Err()
 	cancel()
 	if err != nil {
@@ -352,7 +352,7 @@ func (a *attachment) act(t wire.Task, step steps.Step, d steps.Diff) (steps.Outc
 	case err != nil:
 		return out, "check", err
 	case again.Action != steps.NoOp:
-		return out, "apply", fmt.Errorf("it %w: %s", perform.ErrDidNotHold, perform.Describe(again))
+		return out, "apply", fmt.Errorf("it %w: %s", task.ErrDidNotHold, task.Describe(again))
 	}
 	return out, "", nil
 }

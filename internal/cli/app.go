@@ -16,11 +16,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deploy/internal/agent/client"
 	"deploy/internal/agent/wire"
 	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/journal"
-	"deploy/internal/remote"
 	"deploy/internal/secret"
 	"deploy/steps"
 	"deploy/transport"
@@ -39,7 +39,7 @@ const (
 type App struct {
 	Registry *steps.Registry
 	Dialers  map[string]transport.Dialer // by transport
-	Programs *remote.Programs            // the agents' programs; nil has none
+	Programs *client.Programs            // the agents' programs; nil has none
 	// Tap lets a test stand in the links to agents; see remote.Options.
 	Tap     func(node string) func(sent bool, t wire.Type) error
 	Digest  func() (string, error) // SHA-256 of the program's file, hex

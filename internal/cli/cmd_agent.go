@@ -3,7 +3,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
-	"deploy/internal/agentcmd"
+	"deploy/internal/agent/command"
 	"deploy/steps"
 )
 
@@ -15,7 +15,7 @@ func (a *App) agentCmd() *cobra.Command {
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			p := agentcmd.Program{Kinds: func() *steps.Registry { return a.Registry }, Version: a.Version, Digest: a.Digest}
+			p := command.Program{Kinds: func() *steps.Registry { return a.Registry }, Version: a.Version, Digest: a.Digest}
 			if code := p.Run(c.Context(), args, a.Stdin, a.Stdout, a.Stderr); code != 0 {
 				return &exitError{code: code}
 			}

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"deploy/internal/agent/client"
 	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/journal"
-	"deploy/internal/remote"
 	"deploy/inventory"
 )
 
@@ -106,7 +106,7 @@ func (fl *fleet) clean(ctx context.Context, n inventory.Node) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if fl.isWindows(n, conn) {
-		return remote.RemoveFromWindows(ctx, conn, fl.launch(n, true, engine.Books{}))
+		return client.RemoveFromWindows(ctx, conn, fl.launch(n, true, engine.Books{}))
 	}
-	return remote.RemoveFromLinux(ctx, conn, fl.launch(n, false, engine.Books{}))
+	return client.RemoveFromLinux(ctx, conn, fl.launch(n, false, engine.Books{}))
 }

@@ -9,13 +9,13 @@ import (
 	"strings"
 	"sync"
 
-	"deploy/internal/direct"
+	"deploy/internal/agent/client"
 	"deploy/internal/engine"
 	"deploy/internal/hint"
-	"deploy/internal/local"
 	"deploy/internal/node"
-	"deploy/internal/posix"
-	"deploy/internal/remote"
+	"deploy/internal/session/local"
+	"deploy/internal/session/powershell"
+	"deploy/internal/session/shell"
 	"deploy/inventory"
 	"deploy/transport"
 )
@@ -69,9 +69,9 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 		switch {
 		case err == nil:
 			return a, nil
-		case errors.Is(err, remote.ErrUndecided):
+		case errors.Is(err, client.ErrUndecided):
 			undecided = err
-		case errors.Is(err, remote.ErrCannotPlace):
+		case errors.Is(err, client.ErrCannotPlace):
 			why, toDo = err.Error(), hint.Of(err)
 		default:
 			return nil, errors.Join(err, conn.Close())
@@ -82,12 +82,12 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
 	if err != nil {
 		return nil, errors.Join(undecided, err, conn.Close())
 	}
 	if why == "" {
-		var a *remote.Agent
+		var a *client.Agent
 		if a, why, err = fl.agentOnWindows(ctx, n, conn, s, b); err != nil {
 			return nil, errors.Join(err, s.Close())
 		}
@@ -99,11 +99,11 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 }
 
 // quickOnWindows starts an agent by the connection alone.
-func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (*remote.Agent, error) {
+func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (*client.Agent, error) {
 	if n.Transport == "ssh" {
-		return remote.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
+		return client.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
 	}
-	return remote.StartPlacedOnWindows(ctx, conn, n.Transport, fl.launch(n, true, b))
+	return client.StartPlacedOnWindows(ctx, conn, n.Transport, fl.launch(n, true, b))
 }
 
 // session opens a session on a node.
@@ -155,13 +155,13 @@ func (fl *fleet) isWindows(n inventory.Node, conn transport.Conn) bool {
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
 	if !fl.isWindows(n, conn) {
-		s, err := posix.Open(ctx, conn, posix.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
+		s, err := shell.Open(ctx, conn, shell.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 		return s, nil
 	}
-	s, err := direct.Open(ctx, conn, direct.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
@@ -169,21 +169,21 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 }
 
 // agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
-func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (a *remote.Agent, why string, err error) {
+func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (a *client.Agent, why string, err error) {
 	if why := fl.unwanted(n); why != "" {
 		return refused(n, why, "")
 	}
-	a, err = remote.Start(ctx, conn, fl.launch(n, false, b))
-	if errors.Is(err, remote.ErrCannotPlace) {
+	a, err = client.Start(ctx, conn, fl.launch(n, false, b))
+	if errors.Is(err, client.ErrCannotPlace) {
 		return refused(n, err.Error(), hint.Of(err))
 	}
 	return a, "", err
 }
 
 // agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
-func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *direct.Session, b engine.Books) (a *remote.Agent, why string, err error) {
-	a, err = remote.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
-	if errors.Is(err, remote.ErrCannotPlace) {
+func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *powershell.Session, b engine.Books) (a *client.Agent, why string, err error) {
+	a, err = client.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
+	if errors.Is(err, client.ErrCannotPlace) {
 		return refused(n, err.Error(), hint.Of(err))
 	}
 	return a, "", err
@@ -202,7 +202,7 @@ func (fl *fleet) unwanted(n inventory.Node) string {
 
 // refused is the answer where there is no agent: a reason for the plan, or an error where the site wants one always. toDo is what a
 // person can do about the reason.
-func refused(n inventory.Node, why, toDo string) (*remote.Agent, string, error) {
+func refused(n inventory.Node, why, toDo string) (*client.Agent, string, error) {
 	if n.Agent == "always" {
 		what := "write agent: auto to let steps run from here"
 		if toDo != "" {
@@ -214,7 +214,7 @@ func refused(n inventory.Node, why, toDo string) (*remote.Agent, string, error) 
 }
 
 // programs are the agents' programs for the site's nodes.
-func (fl *fleet) programs() *remote.Programs {
+func (fl *fleet) programs() *client.Programs {
 	if fl.endpoints != nil {
 		return labPrograms(fl.l.labDir())
 	}
@@ -222,14 +222,14 @@ func (fl *fleet) programs() *remote.Programs {
 }
 
 // launch says how an agent comes to a node.
-func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Books) remote.Launch {
-	o := remote.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Books: b, Log: fl.log}
+func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Books) client.Launch {
+	o := client.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Books: b, Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}
-	fetch := remote.Fetch{From: fl.l.site.Fetch}
+	fetch := client.Fetch{From: fl.l.site.Fetch}
 	if fl.endpoints != nil {
 		fetch.From = "" // nothing lies there for the lab's machines
 	}
-	return remote.Launch{Options: o, Fetch: fetch, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
+	return client.Launch{Options: o, Fetch: fetch, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
 }

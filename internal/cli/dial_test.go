@@ -13,8 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"deploy/internal/agent/client"
 	"deploy/internal/node"
-	"deploy/internal/remote"
 	"deploy/steps/all"
 	"deploy/transport"
 )
@@ -65,7 +65,7 @@ func (p ended) Kill(context.Context) error { return nil }
 // What is tried on a Windows machine over SSH, in which order, and what is told when all of it fails.
 func TestDialWindowsOverSSH(t *testing.T) {
 	agents := t.TempDir()
-	program := remote.Platform{OS: "windows", Arch: "amd64"}.FileName()
+	program := client.Platform{OS: "windows", Arch: "amd64"}.FileName()
 	if err := os.WriteFile(filepath.Join(agents, program), []byte("a program"), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +92,7 @@ func TestDialWindowsOverSSH(t *testing.T) {
 			}
 			b := &bareWindows{version: c.version}
 			var out, errOut bytes.Buffer
-			a := &App{Registry: all.Kinds(), Dialers: map[string]transport.Dialer{"ssh": b}, Programs: &remote.Programs{Dirs: []string{agents}}, Version: func() string { return "test" },
+			a := &App{Registry: all.Kinds(), Dialers: map[string]transport.Dialer{"ssh": b}, Programs: &client.Programs{Dirs: []string{agents}}, Version: func() string { return "test" },
 				Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errOut, Now: time.Now, Exit: func(int) {},
 				Env: func(name string) string { return map[string]string{"PW": "Correct-Horse"}[name] }, Terminal: func() (int, bool) { return 0, false }}
 			if code := a.Run(t.Context(), []string{"plan", site}); code != ExitError {

@@ -12,18 +12,18 @@ import (
 	"path/filepath"
 
 	"deploy/internal/agent"
+	"deploy/internal/agent/client"
 	"deploy/internal/lab"
 	"deploy/internal/node"
-	"deploy/internal/remote"
 )
 
 // labPrograms is where the agent's program for the lab's machines lies.
-func labPrograms(dir string) *remote.Programs {
-	return &remote.Programs{Dirs: []string{filepath.Join(dir, "programs")}}
+func labPrograms(dir string) *client.Programs {
+	return &client.Programs{Dirs: []string{filepath.Join(dir, "programs")}}
 }
 
 // labPlatform is what all of the lab's machines are.
-func labPlatform() remote.Platform { return remote.Platform{OS: "windows", Arch: "amd64"} }
+func labPlatform() client.Platform { return client.Platform{OS: "windows", Arch: "amd64"} }
 
 // LabAgent is the agent for the machines of a lab in dir. No emulated machine runs a real program, so what is placed there is a file that stands for one,
 // different for every build; what a machine runs when it is started is the agent of this process.

@@ -6,7 +6,7 @@ import (
 	"sync/atomic"
 
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -26,12 +26,12 @@ func (d *direct) Facts() node.Facts { return d.s.Facts() }
 func (d *direct) Mode() (string, string) { return d.s.Mode(), d.why }
 
 func (d *direct) Check(ctx context.Context, list []steps.Step) []Checked {
-	return perform.Check(ctx, d.s, list)
+	return task.Check(ctx, d.s, list)
 }
 
 func (d *direct) Apply(ctx context.Context, s steps.Step, diff steps.Diff) (steps.Outcome, error) {
 	defer d.doing.Store("")
-	return perform.Apply(ctx, perform.Watched(d.s, func(line string) { d.doing.Store(line) }), s, diff)
+	return task.Apply(ctx, task.Watched(d.s, func(line string) { d.doing.Store(line) }), s, diff)
 }
 
 // Doing is the last line of what the act under way prints, or "".
@@ -41,7 +41,7 @@ func (d *direct) Doing() string {
 }
 
 func (d *direct) Undo(ctx context.Context, s steps.Step, before json.RawMessage) error {
-	return perform.Undo(ctx, d.s, s, before)
+	return task.Undo(ctx, d.s, s, before)
 }
 
 func (d *direct) Restart(ctx context.Context, reason string) error {

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -75,7 +75,7 @@ func TestDirect(t *testing.T) {
 	if got[0].Err != nil || got[2].Err != nil || got[0].Diff.Action != steps.NoOp {
 		t.Errorf("the answers are %+v", got)
 	}
-	var pe *perform.PanicError
+	var pe *task.PanicError
 	if !errors.As(got[1].Err, &pe) || pe.Error() != "the step final panicked when asked to check: oh" || !strings.Contains(pe.Stack, "direct_test") {
 		t.Errorf("a panic came as %v", got[1].Err)
 	}

@@ -6,7 +6,7 @@ import (
 
 	"deploy/internal/journal"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -115,4 +115,4 @@ type Report struct {
 type ActRef struct{ Agent, Journal int64 }
 
 // Checked is the answer to one Check.
-type Checked = perform.Checked
+type Checked = task.Checked

@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/journal"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -116,7 +116,7 @@ func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report fu
 	case c.Err == nil && c.Diff.Action == steps.NoOp:
 		rep.What = RepNoOp
 		return true, report(rep)
-	case c.Err != nil || perform.IsProof(c.Diff) || perform.NoReturn(t.Step, c.Diff) != "":
+	case c.Err != nil || task.IsProof(c.Diff) || task.NoReturn(t.Step, c.Diff) != "":
 		rep.What, rep.Diff, rep.Err = RepHold, c.Diff, c.Err
 		return false, report(rep)
 	}
@@ -151,7 +151,7 @@ func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report fu
 	default:
 		rep.What = RepDone
 		if c := a.Check(ctx, []steps.Step{t.Step})[0]; c.Diff.Action != steps.NoOp {
-			rep.What, rep.Verb, rep.Err = RepFailed, "apply", fmt.Errorf("it %w: %s", perform.ErrDidNotHold, perform.Describe(c.Diff))
+			rep.What, rep.Verb, rep.Err = RepFailed, "apply", fmt.Errorf("it %w: %s", task.ErrDidNotHold, task.Describe(c.Diff))
 		}
 	}
 	rep = a.add(rep)

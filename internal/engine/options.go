@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"deploy/internal/journal"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -29,11 +29,11 @@ var (
 	// ErrStale: a saved plan no longer holds. The error is a *StaleError.
 	ErrStale = errors.New("the plan no longer holds")
 	// ErrNoReturn: rollback stands before a step that cannot be undone.
-	ErrNoReturn = perform.ErrNoReturn
+	ErrNoReturn = task.ErrNoReturn
 	// ErrDeclined: a person did not agree to a point of no return.
 	ErrDeclined = errors.New("not agreed to")
 	// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or the same of an Undo.
-	ErrDidNotHold = perform.ErrDidNotHold
+	ErrDidNotHold = task.ErrDidNotHold
 )
 
 // Options are all that the engine needs. Program, Journal and Dial are required (MakePlan does without a Journal); Decode only for

@@ -8,7 +8,7 @@ import (
 
 	"deploy/internal/journal"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -145,7 +145,7 @@ func (p *Plan) add(t steps.Task, pt PlanTask) {
 	if d.Action == steps.NoOp {
 		return
 	}
-	if why := perform.NoReturn(t.Step, d); why != "" {
+	if why := task.NoReturn(t.Step, d); why != "" {
 		note(&p.NoReturn, why)
 	}
 	if pt.Gate != nil {

@@ -9,7 +9,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -142,7 +142,7 @@ func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskSta
 	if k := r.lookOf(t.ID); k.err != nil {
 		return r.failed(ctx, "check", t, k.err)
 	} else if k.diff.Action != steps.NoOp {
-		return r.failed(ctx, "apply", t, fmt.Errorf("after the restart it %w: %s", ErrDidNotHold, perform.Describe(k.diff)))
+		return r.failed(ctx, "apply", t, fmt.Errorf("after the restart it %w: %s", ErrDidNotHold, task.Describe(k.diff)))
 	}
 	return nil
 }

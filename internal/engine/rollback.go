@@ -10,7 +10,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -214,7 +214,7 @@ func (sa standingAct) verdict(leave []string) (do, why string) {
 	if sa.diff.Effects.NothingToUndo {
 		return DoPass, "it changed nothing that needs undoing"
 	}
-	why = perform.NoReturn(sa.task.Step, sa.diff)
+	why = task.NoReturn(sa.task.Step, sa.diff)
 	if why == "" {
 		return DoUndo, ""
 	}

@@ -10,7 +10,7 @@ import (
 	"strings"
 
 	"deploy/internal/hint"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -115,9 +115,9 @@ func (p *Plan) movedTo(now *Plan) []string {
 		delete(old, t.ID)
 		switch {
 		case !ok:
-			moved = append(moved, fmt.Sprintf("%s is new: %s", t.ID, perform.Describe(t.Diff)))
+			moved = append(moved, fmt.Sprintf("%s is new: %s", t.ID, task.Describe(t.Diff)))
 		case !bytes.Equal(steps.MustJSON(was.Diff), steps.MustJSON(t.Diff)):
-			from, to := perform.Describe(was.Diff), perform.Describe(t.Diff)
+			from, to := task.Describe(was.Diff), task.Describe(t.Diff)
 			if from == to {
 				moved = append(moved, fmt.Sprintf("%s: %s, but from another state than the plan found", t.ID, to))
 				continue

@@ -8,7 +8,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -291,8 +291,8 @@ func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.O
 	if k.err != nil {
 		return r.failed(ctx, "check", t, k.err)
 	}
-	if k.diff.Action != steps.NoOp && !perform.IsProof(k.diff) {
-		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, perform.Describe(k.diff)))
+	if k.diff.Action != steps.NoOp && !task.IsProof(k.diff) {
+		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, task.Describe(k.diff)))
 	}
 	n := journal.Note{Note: r.o.Redact(out.Note)}
 	for _, w := range out.Warnings {
@@ -303,7 +303,7 @@ func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.O
 
 // recalled says that the proof was given, and that nothing which runs before it was changed since.
 func (r *run) recalled(t steps.Task, d steps.Diff) bool {
-	if !perform.IsProof(d) {
+	if !task.IsProof(d) {
 		return false
 	}
 	r.mu.Lock()
@@ -383,7 +383,7 @@ var errHalted = errors.New("the run has ended")
 
 // approve asks before a point of no return. What was begun before was agreed to then.
 func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
-	why := perform.NoReturn(t.Step, d)
+	why := task.NoReturn(t.Step, d)
 	if why == "" {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 
 	"deploy/internal/lab/front"
 	"deploy/internal/lab/machine"
-	"deploy/internal/labnode"
+	"deploy/internal/lab/session"
 	"deploy/internal/node"
 )
 
@@ -112,14 +112,14 @@ func (h *host) agent(logon front.Process) (Worker, error) {
 
 // session is what the steps of an agent see: the machine itself, with all that the lab plays around a request.
 func (h *host) session(ctx context.Context, logon front.Process, creds map[string]node.Credential) (node.Session, error) {
-	o := labnode.Options{World: h.lab.world, Machine: h.m, Behaviours: h.lab.b, User: logon.User, Network: logon.Network, Credentials: map[string]labnode.Credential{},
+	o := session.Options{World: h.lab.world, Machine: h.m, Behaviours: h.lab.b, User: logon.User, Network: logon.Network, Credentials: map[string]session.Credential{},
 		Serve: func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error) {
 			return h.serve(ctx, logon, verb, args)
 		}}
 	for name, c := range creds {
-		o.Credentials[name] = labnode.Credential{User: c.User, Password: c.Password.Reveal()}
+		o.Credentials[name] = session.Credential{User: c.User, Password: c.Password.Reveal()}
 	}
-	return labnode.New(ctx, o)
+	return session.New(ctx, o)
 }
 
 // endAgent ends the machine's agent with the machine. The caller may hold the world's lock, which the step under way may want.

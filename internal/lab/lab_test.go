@@ -21,8 +21,8 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/lab/machine"
-	"deploy/internal/resident"
 	"deploy/internal/secret"
+	"deploy/internal/session/powershell/protocol"
 	"deploy/inventory"
 )
 
@@ -83,7 +83,7 @@ func dial(t *testing.T, e Endpoint, auth ...ssh.AuthMethod) (*ssh.Client, error)
 type talk struct {
 	t      *testing.T
 	in     io.Writer
-	frames *resident.Reader
+	frames *protocol.Reader
 	id     int64
 }
 
@@ -101,14 +101,14 @@ func (l *Lab) talk(t *testing.T, machine string) *talk {
 	}
 	in, _ := s.StdinPipe()
 	out, _ := s.StdoutPipe()
-	if err := s.Start(resident.CommandLine()); err != nil {
+	if err := s.Start(protocol.CommandLine()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := in.Write(resident.Preamble(nonce)); err != nil {
+	if _, err := in.Write(protocol.Preamble(nonce)); err != nil {
 		t.Fatal(err)
 	}
-	k := &talk{t: t, in: in, frames: resident.NewReader(bufio.NewReader(out), nonce)}
-	if f, err := k.frames.Next(); err != nil || f.Kind != resident.KindHello {
+	k := &talk{t: t, in: in, frames: protocol.NewReader(bufio.NewReader(out), nonce)}
+	if f, err := k.frames.Next(); err != nil || f.Kind != protocol.KindHello {
 		t.Fatalf("no hello: %+v %v", f, err)
 	}
 	return k
@@ -116,7 +116,7 @@ func (l *Lab) talk(t *testing.T, machine string) *talk {
 
 func (k *talk) send(verb string, args map[string]any) error {
 	k.id++
-	b, err := resident.AppendFrame(nil, nonce, resident.Frame{ID: k.id, Kind: resident.KindRequest, Value: map[string]any{"verb": verb, "args": args}})
+	b, err := protocol.AppendFrame(nil, nonce, protocol.Frame{ID: k.id, Kind: protocol.KindRequest, Value: map[string]any{"verb": verb, "args": args}})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -135,13 +135,13 @@ func (k *talk) try(verb string, args map[string]any) (rows []map[string]any, fai
 			return nil, nil, err
 		}
 		switch f.Kind {
-		case resident.KindRows:
+		case protocol.KindRows:
 			for _, r := range f.Value.([]any) {
 				rows = append(rows, r.(map[string]any))
 			}
-		case resident.KindDone:
+		case protocol.KindDone:
 			return rows, nil, nil
-		case resident.KindError:
+		case protocol.KindError:
 			return rows, f.Value.(map[string]any), nil
 		}
 	}
@@ -172,7 +172,7 @@ func TestResidentOverSSH(t *testing.T) {
 		t.Errorf("reg.get: %v", rows)
 	}
 	_, failure, err := k.try("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Nothing`})
-	if err != nil || failure["id"] != resident.IDNotFound {
+	if err != nil || failure["id"] != protocol.IDNotFound {
 		t.Errorf("a missing key: %v %v", failure, err)
 	}
 	// a repeat after a lost answer is dropped
@@ -254,7 +254,7 @@ func TestStateStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := startLab(t, cfg)
-	if _, failure, _ := third.talk(t, "n1").try("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Test`}); failure["id"] != resident.IDNotFound {
+	if _, failure, _ := third.talk(t, "n1").try("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Test`}); failure["id"] != protocol.IDNotFound {
 		t.Errorf("after a reset: %v", failure)
 	}
 }

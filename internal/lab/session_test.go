@@ -13,9 +13,9 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"deploy/internal/direct"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/transport"
 	"deploy/transport/ssh"
@@ -52,14 +52,14 @@ func target(t testing.TB, e Endpoint, way string) (transport.Dialer, transport.T
 	return winrm.New(winrm.Options{}), to
 }
 
-func open(t testing.TB, ctx context.Context, e Endpoint, way string) (*direct.Session, transport.Conn, error) {
+func open(t testing.TB, ctx context.Context, e Endpoint, way string) (*powershell.Session, transport.Conn, error) {
 	t.Helper()
 	d, to := target(t, e, way)
 	c, err := d.Dial(ctx, to)
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := direct.Open(ctx, c, direct.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}})
+	s, err := powershell.Open(ctx, c, powershell.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}})
 	return s, c, err
 }
 

@@ -10,7 +10,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Group is a local group, or none of that name.
@@ -35,10 +35,10 @@ func groupKind() steps.Kind {
 		Doc: "Looks by getent, and works by groupadd, groupmod and groupdel. Members are the business of the user kind. " +
 			"Changing the number of a group does not change the files that carry the old one. The primary group of a user cannot be removed.",
 		Undo:    "Removes the group that was made, or puts number and members back.",
-		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"getent(1)", "groupadd(8)", "groupmod(8)", "groupdel(8)", "gpasswd(1)"},
-		Calls: append(posix.Calls("getent(1)", "getent"),
-			posix.Calls("groupadd(8), groupmod(8), groupdel(8), gpasswd(1)", "groupadd", "groupmod", "groupdel", "gpasswd")...),
+		Calls: append(linux.Calls("getent(1)", "getent"),
+			linux.Calls("groupadd(8), groupmod(8), groupdel(8), gpasswd(1)", "groupadd", "groupmod", "groupdel", "gpasswd")...),
 		New:     func() steps.Step { return &Group{} },
 		Example: "name: web\ngid: 1500\n",
 	}
@@ -77,7 +77,7 @@ func findGroup(ctx context.Context, r node.Reader, name string) (groupFound, err
 
 // Check compares what is declared.
 func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "group"); err != nil {
+	if err := linux.Only(r, "group"); err != nil {
 		return steps.Diff{}, err
 	}
 	g, err := findGroup(ctx, r, s.Name)
@@ -131,7 +131,7 @@ func makeGroup(ctx context.Context, n node.Node, name string, gid *int, system b
 	if gid != nil {
 		argv = append(argv, "--gid", strconv.Itoa(*gid))
 	}
-	if err := posix.Do(ctx, n, nil, append(argv, name)...); err != nil {
+	if err := linux.Do(ctx, n, nil, append(argv, name)...); err != nil {
 		return explain(fmt.Errorf("cannot make group %s: %w", name, err))
 	}
 	return nil
@@ -141,7 +141,7 @@ func renumber(ctx context.Context, n node.Node, name string, from, to int) error
 	if from == to {
 		return nil
 	}
-	if err := posix.Do(ctx, n, nil, "groupmod", "--gid", strconv.Itoa(to), name); err != nil {
+	if err := linux.Do(ctx, n, nil, "groupmod", "--gid", strconv.Itoa(to), name); err != nil {
 		return explain(fmt.Errorf("cannot change the number of group %s: %w", name, err))
 	}
 	return nil
@@ -151,7 +151,7 @@ func removeGroup(ctx context.Context, n node.Node, name string, now groupFound) 
 	if !now.Found {
 		return nil
 	}
-	if err := posix.Do(ctx, n, nil, "groupdel", name); err != nil {
+	if err := linux.Do(ctx, n, nil, "groupdel", name); err != nil {
 		return explain(fmt.Errorf("cannot remove group %s: %w", name, err))
 	}
 	return nil
@@ -176,7 +176,7 @@ func (s *Group) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	if err := makeGroup(ctx, n, s.Name, &b.GID, false); err != nil || len(b.Members) == 0 {
 		return err
 	}
-	if err := posix.Do(ctx, n, nil, "gpasswd", "--members", strings.Join(b.Members, ","), s.Name); err != nil {
+	if err := linux.Do(ctx, n, nil, "gpasswd", "--members", strings.Join(b.Members, ","), s.Name); err != nil {
 		return fmt.Errorf("cannot put the members of group %s back: %w", s.Name, err)
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Kinds lists the kinds of this family.
@@ -36,11 +36,11 @@ func checkName(key, name string) error {
 
 // entry reads one line of a table by name or number; found is false when there is none.
 func entry(ctx context.Context, r node.Reader, table, key string, fields int) (parts []string, found bool, err error) {
-	a, err := posix.Ask(ctx, r, "getent", table, key)
+	a, err := linux.Ask(ctx, r, "getent", table, key)
 	if err != nil {
 		return nil, false, err
 	}
-	if a.Code == posix.GetentNone {
+	if a.Code == linux.GetentNone {
 		return nil, false, nil
 	}
 	line, _, _ := strings.Cut(a.Stdout, "\n")

@@ -11,7 +11,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // User is a local account, or none of that name.
@@ -54,10 +54,10 @@ func userKind() steps.Kind {
 			"Removing an account leaves its home unless delete_home is set.",
 		Undo: "Removes the account that was made, with its home only while that holds nothing but what came from /etc/skel; or puts the recorded number, groups, home, shell and comment back. " +
 			"An account that was removed comes back without its password.",
-		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"getent(1)", "id(1)", "useradd(8)", "usermod(8)", "userdel(8)"},
-		Calls: append(posix.Calls("getent(1), id(1)", "getent", "id"),
-			posix.Calls("useradd(8), usermod(8), userdel(8), groupadd(8)", "useradd", "usermod", "userdel", "groupadd")...),
+		Calls: append(linux.Calls("getent(1), id(1)", "getent", "id"),
+			linux.Calls("useradd(8), usermod(8), userdel(8), groupadd(8)", "useradd", "usermod", "userdel", "groupadd")...),
 		New:     func() steps.Step { return &User{} },
 		Example: "name: ops\nuid: 1500\ngroups: [adm]\nshell: /bin/bash\n",
 	}
@@ -125,7 +125,7 @@ func findUser(ctx context.Context, r node.Reader, name string) (userFound, error
 	if err != nil {
 		return userFound{}, err
 	}
-	a, err := posix.Ask(ctx, r, "id", "-Gn", name) // the primary group comes first
+	a, err := linux.Ask(ctx, r, "id", "-Gn", name) // the primary group comes first
 	if err != nil {
 		return userFound{}, err
 	}
@@ -187,7 +187,7 @@ func differences(now, want userFound) (out []steps.Change) {
 
 // Check compares what is declared.
 func (s *User) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "user"); err != nil {
+	if err := linux.Only(r, "user"); err != nil {
 		return steps.Diff{}, err
 	}
 	now, err := findUser(ctx, r, s.Name)
@@ -289,7 +289,7 @@ func (s *User) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 	if s.Comment != nil {
 		argv = append(argv, "--comment", *s.Comment)
 	}
-	if err := posix.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
+	if err := linux.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
 		return steps.Outcome{}, explain(fmt.Errorf("cannot make user %s: %w", s.Name, err))
 	}
 	return steps.Outcome{}, nil
@@ -306,7 +306,7 @@ func (s *User) delete(ctx context.Context, n node.Node) error {
 	} else {
 		good = []int{mailLess}
 	}
-	if err := posix.Do(ctx, n, good, append(argv, s.Name)...); err != nil {
+	if err := linux.Do(ctx, n, good, append(argv, s.Name)...); err != nil {
 		return explain(fmt.Errorf("cannot remove user %s: %w", s.Name, err))
 	}
 	return nil
@@ -322,7 +322,7 @@ func (s *User) change(ctx context.Context, n node.Node, now, want userFound) err
 	if len(argv) == 1 {
 		return nil
 	}
-	if err := posix.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
+	if err := linux.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
 		return explain(fmt.Errorf("cannot change user %s: %w", s.Name, err))
 	}
 	return nil
@@ -358,7 +358,7 @@ func (s *User) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	if len(b.Groups) > 0 {
 		argv = append(argv, "--groups", strings.Join(b.Groups, ","))
 	}
-	if err := posix.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
+	if err := linux.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
 		return explain(fmt.Errorf("cannot bring user %s back: %w", s.Name, err))
 	}
 	return nil
@@ -398,7 +398,7 @@ func (s *User) declared(now, b userFound) userFound {
 // if userdel has taken that along though it was there before.
 func (s *User) unmake(ctx context.Context, n node.Node, b userFound, there bool) error {
 	if there {
-		if err := posix.Do(ctx, n, []int{mailLess}, "userdel", s.Name); err != nil {
+		if err := linux.Do(ctx, n, []int{mailLess}, "userdel", s.Name); err != nil {
 			return explain(fmt.Errorf("cannot remove user %s: %w", s.Name, err))
 		}
 	}

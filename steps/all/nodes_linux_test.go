@@ -9,18 +9,18 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"deploy/internal/conformance"
-	"deploy/internal/local"
 	"deploy/internal/node"
-	"deploy/internal/nodelab"
-	"deploy/internal/posix"
+	"deploy/internal/session/local"
+	"deploy/internal/session/shell"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/linuxnodes"
 	"deploy/steps"
 	"deploy/transport"
 	"deploy/transport/ssh"
 )
 
 func TestMain(m *testing.M) {
-	nodelab.Child()
+	linuxnodes.Child()
 	os.Exit(m.Run())
 }
 
@@ -116,8 +116,8 @@ func TestTierNodesKinds(t *testing.T) {
 		}
 		t.Fatalf("no case %q", name)
 	}
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, nodelab.Options{Systemd: 1})
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, linuxnodes.Options{Systemd: 1})
 	n := l.Node(0)
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
@@ -172,9 +172,9 @@ func TestTierNodesKinds(t *testing.T) {
 	}
 }
 
-func state(ctx context.Context, t *testing.T, n *nodelab.Node) nodelab.State {
+func state(ctx context.Context, t *testing.T, n *linuxnodes.Node) linuxnodes.State {
 	t.Helper()
-	s, err := n.State(ctx, nodelab.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/var/lib/apt", "/var/lib/dpkg"}})
+	s, err := n.State(ctx, linuxnodes.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/var/lib/apt", "/var/lib/dpkg"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +182,7 @@ func state(ctx context.Context, t *testing.T, n *nodelab.Node) nodelab.State {
 }
 
 // logon opens a session without an agent, over SSH.
-func logon(t *testing.T, l *nodelab.Lab, n *nodelab.Node) node.Session {
+func logon(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node) node.Session {
 	t.Helper()
 	d := ssh.New(ssh.Options{Home: t.TempDir(), Net: l.DialContext})
 	t.Cleanup(func() { _ = d.Close() })
@@ -191,7 +191,7 @@ func logon(t *testing.T, l *nodelab.Lab, n *nodelab.Node) node.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := posix.Open(t.Context(), c, posix.Options{Node: n.Name})
+	s, err := shell.Open(t.Context(), c, shell.Options{Node: n.Name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -211,8 +211,8 @@ func play(t *testing.T, c played, s node.Session) {
 // TestTierNodesRestartMark installs packages on a real Debian whose dpkg asks for a restart after each transaction, and on one where somebody else
 // had asked before.
 func TestTierNodesRestartMark(t *testing.T) {
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, nodelab.Options{Systemd: 1})
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, linuxnodes.Options{Systemd: 1})
 	n := l.Node(0)
 	if err := n.Wait(t.Context()); err != nil {
 		t.Fatal(err)

@@ -12,7 +12,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Kinds lists the kinds of this family.
@@ -38,7 +38,7 @@ const proof = "lab-proven; names checked against recorded tables where there are
 // createTag is the tag of a cluster that exists.
 const createTag = "cluster"
 
-func from2008() []node.Release { return look.From(node.WS2008) }
+func from2008() []node.Release { return inspect.From(node.WS2008) }
 
 func calls(lists ...[]node.Call) []node.Call { return slices.Concat(lists...) }
 

@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
 )

@@ -4,13 +4,13 @@ import (
 	"fmt"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/lab/failover"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
 	"deploy/steps/feature"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 	"deploy/steps/network"
 	"deploy/steps/storage"
 )
@@ -88,7 +88,7 @@ func join() map[string]any {
 
 // The whole story of a cluster, each kind checked, applied, checked, undone and applied again, on every release that the kinds claim.
 func TestTierConformanceInLab(t *testing.T) {
-	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+	conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
 		s := bench(t, b)
 		rel := s.Facts().Release
 		for _, c := range []struct {
@@ -181,7 +181,7 @@ func TestTierConformanceInLab2003(t *testing.T) {
 
 func connection(t *testing.T, s node.Session, mac string) string {
 	t.Helper()
-	a, err := look.AdapterByMAC(t.Context(), s, mac)
+	a, err := inspect.AdapterByMAC(t.Context(), s, mac)
 	if err != nil {
 		t.Fatal(err)
 	}

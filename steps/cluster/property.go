@@ -10,7 +10,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Property sets common properties of the cluster itself.
@@ -50,8 +50,8 @@ var propertyLimits = map[string]limits{
 func propertyKind() steps.Kind {
 	var reads []node.Call
 	for name, l := range propertyLimits {
-		reads = append(reads, node.Call{Property: name, Of: "Cluster Common Properties", On: look.From(l.since)},
-			node.Call{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{name}, On: look.From(l.since)})
+		reads = append(reads, node.Call{Property: name, Of: "Cluster Common Properties", On: inspect.From(l.since)},
+			node.Call{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{name}, On: inspect.From(l.since)})
 	}
 	sort.Slice(reads, func(i, j int) bool { return reads[i].Property+reads[i].WMI < reads[j].Property+reads[j].WMI })
 	return steps.Kind{

@@ -13,7 +13,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Validation runs the cluster's own configuration tests and keeps the report.
@@ -83,7 +83,7 @@ func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 	d := steps.Diff{Action: steps.Run, Via: clus.Module, Changes: []steps.Change{{Attr: "report", From: nil, To: s.path(".xml")}}}
 	b := validationBefore{}
 	for _, ext := range []string{".xml", ".htm", ".mht"} {
-		there, err := look.Exists(ctx, r, s.path(ext))
+		there, err := inspect.Exists(ctx, r, s.path(ext))
 		if err != nil {
 			return steps.Diff{}, err
 		}

@@ -3,9 +3,9 @@ package dns
 import (
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/lab/model"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 )
 
 func TestTierConformanceInLab(t *testing.T) {

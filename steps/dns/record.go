@@ -13,7 +13,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Record is the set of DNS records of one name and type in a zone of the DNS server that the step runs on.
@@ -54,7 +54,7 @@ var (
 )
 
 func recordKind() steps.Kind {
-	old, newer := look.Between(node.WS2003, node.WS2008R2), look.From(node.WS2012)
+	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	aType := namespace + ":" + class
 	const source = "DNS WMI provider, MicrosoftDNS_AType class"
 	return steps.Kind{

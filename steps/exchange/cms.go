@@ -11,7 +11,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // CMS is a clustered mailbox server on shared storage. It runs on the node that shall be active first.
@@ -213,7 +213,7 @@ const (
 )
 
 func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
-	if _, found, err := look.RegistryValue(ctx, n, madeKey(s.Name), foldersName); err != nil || found {
+	if _, found, err := inspect.RegistryValue(ctx, n, madeKey(s.Name), foldersName); err != nil || found {
 		return err // an earlier try was the first to come
 	}
 	folders, err := missingFolders(ctx, n, s.DataPath)
@@ -229,7 +229,7 @@ func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
 
 // dropFolders removes the data folder if it was made with the server, and the folders around it that are empty then.
 func dropFolders(ctx context.Context, n node.Node, name string) error {
-	v, found, err := look.RegistryValue(ctx, n, madeKey(name), foldersName)
+	v, found, err := inspect.RegistryValue(ctx, n, madeKey(name), foldersName)
 	if err != nil || !found {
 		return err
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/nodetest"
 )
 
 func TestMissingFolders(t *testing.T) {

@@ -4,10 +4,10 @@ import (
 	"fmt"
 	"testing"
 
-	"deploy/internal/conformance"
 	labexchange "deploy/internal/lab/exchange"
 	"deploy/internal/lab/failover"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 	"deploy/steps"
 	"deploy/steps/cluster"
 	"deploy/steps/feature"

@@ -13,7 +13,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Move proves that a clustered mailbox server runs on every node: it moves it to each and back to its owner.
@@ -80,7 +80,7 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	stamp, found, err := look.RegistryValue(ctx, r, s.key(), stampName)
+	stamp, found, err := inspect.RegistryValue(ctx, r, s.key(), stampName)
 	if err != nil {
 		return steps.Diff{}, err
 	}

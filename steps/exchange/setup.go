@@ -13,7 +13,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Where setup leaves its traces.
@@ -52,7 +52,7 @@ func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...st
 
 // setupHint tells what a person can do about a setup that failed.
 func setupHint(ctx context.Context, r node.Reader) string {
-	if reasons, _, err := look.PendingReboot(ctx, r); err == nil && len(reasons) > 0 {
+	if reasons, _, err := inspect.PendingReboot(ctx, r); err == nil && len(reasons) > 0 {
 		return "a restart of " + r.Facts().Computer + " is due (" + strings.Join(reasons, ", ") + "), and setup does not work before it: restart the machine, then run again"
 	}
 	return "read " + setupLog + " on the node, mend what it says, and run again: setup goes on where it stopped"

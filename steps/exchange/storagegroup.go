@@ -11,7 +11,7 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // StorageGroup verifies that a clustered mailbox server has its storage group and databases, mounted, on shared disks. It changes nothing.
@@ -47,7 +47,7 @@ func (s *StorageGroup) Reads(f node.Facts) []node.Query {
 // Validate looks at the data.
 func (s *StorageGroup) Validate() error {
 	for i, l := range s.Letters {
-		if look.Letter(l) == "" {
+		if inspect.Letter(l) == "" {
 			return &steps.FieldError{Path: []string{"letters", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is no drive letter", l)}
 		}
 	}
@@ -101,7 +101,7 @@ func (s *StorageGroup) Check(ctx context.Context, r node.Reader) (steps.Diff, er
 }
 
 func (s *StorageGroup) shared(group, what, path string) error {
-	if slices.ContainsFunc(s.Letters, func(l string) bool { return look.Letter(l) == letter(path) }) {
+	if slices.ContainsFunc(s.Letters, func(l string) bool { return inspect.Letter(l) == letter(path) }) {
 		return nil
 	}
 	return hint.Wrap(fmt.Errorf("cannot go on with storage group %s\\%s: its %s stand at %q, which is on no shared disk of the server", s.Server, group, what, path),

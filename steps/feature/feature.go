@@ -11,7 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Feature installs Windows roles, role services and features by their ids.
@@ -29,7 +29,7 @@ type before struct {
 const limit = 45 * time.Minute
 
 func kind() steps.Kind {
-	newer := look.From(node.WS2012)
+	newer := inspect.From(node.WS2012)
 	return steps.Kind{
 		Name:    "feature",
 		Summary: "Installs Windows roles, role services and features by their ids.",
@@ -39,7 +39,7 @@ func kind() steps.Kind {
 		Undo:    "Removes those of the named features that were not there before. What Windows had installed along with them stays.",
 		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
 		Sources: []string{"ServerManagerCmd exit codes 0, 1003, 3010", "ServerManager module: Add-WindowsFeature, Install-WindowsFeature"},
-		Calls: append(look.FeatureCalls(),
+		Calls: append(inspect.FeatureCalls(),
 			node.Call{Cmdlet: "Add-WindowsFeature", Params: []string{"Name"}, Props: results, On: []node.Release{node.WS2008R2}},
 			node.Call{Cmdlet: "Remove-WindowsFeature", Params: []string{"Name"}, Props: results, On: []node.Release{node.WS2008R2}},
 			node.Call{Cmdlet: "Install-WindowsFeature", Params: []string{"Name", "Source", "Confirm"}, Props: results, On: newer},
@@ -67,7 +67,7 @@ func (s *Feature) Validate() error {
 }
 
 // Reads names what Check will ask.
-func (s *Feature) Reads(f node.Facts) []node.Query { return look.FeatureReads(f) }
+func (s *Feature) Reads(f node.Facts) []node.Query { return inspect.FeatureReads(f) }
 
 // Check tells which of the features are missing.
 func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
@@ -90,7 +90,7 @@ func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 
 // split reads all features and parts the names into installed ones, in lower case, and missing ones. An id that the machine does not know is an error.
 func (s *Feature) split(ctx context.Context, r node.Reader) (all map[string]bool, have, missing []string, err error) {
-	all, err = look.Features(ctx, r)
+	all, err = inspect.Features(ctx, r)
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -169,7 +169,7 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 	wished = append(wished, s.brought()...)
 	due := false
 	for _, name := range wished {
-		now, err := look.Features(ctx, n) // removing one may take others along
+		now, err := inspect.Features(ctx, n) // removing one may take others along
 		if err != nil {
 			return err
 		}
@@ -184,7 +184,7 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		due = due || reboot
 	}
 	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so the machine is asked as well
-	_, pending, err := look.RegistryKey(ctx, n, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
+	_, pending, err := inspect.RegistryKey(ctx, n, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
 	if err != nil {
 		return err
 	}

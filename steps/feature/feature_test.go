@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // server is a French 2008 whose ServerManagerCmd answers with the codes given, in turn; then with 0.
@@ -91,7 +91,7 @@ func TestCannotTell(t *testing.T) {
 		},
 	} {
 		m.Programs["servermanagercmd.exe"] = f
-		if all, err := look.Features(t.Context(), m); err == nil {
+		if all, err := inspect.Features(t.Context(), m); err == nil {
 			t.Errorf("%s: %v", name, all)
 		}
 	}

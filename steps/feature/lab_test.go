@@ -3,9 +3,9 @@ package feature
 import (
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/internal/testkit/conformance"
+	"deploy/steps/inspect"
 )
 
 func TestTierConformanceInLab(t *testing.T) {
@@ -15,7 +15,7 @@ func TestTierConformanceInLab(t *testing.T) {
 		"tools":   {"names": []any{"RSAT-ADDS"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+			conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
 				if name != "cluster" && b.World.Locale != "en" {
 					return // one case in every language is enough: these are slow
 				}

@@ -9,7 +9,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Directory is a directory with access rights.
@@ -41,8 +41,8 @@ func directoryKind() steps.Kind {
 			"no entry is taken away. On Windows the owner is not looked at. On Linux parents that are made get the mode 0755.",
 		Undo: "Puts the recorded access list, or mode, owner and group, back. A directory that the step made is removed if it is empty, and so are the parents that it made; " +
 			"one that holds anything is left.",
-		Proof:   proof + "; " + posix.Proof,
-		Calls:   posix.Calls("getent(1)", "getent"),
+		Proof:   proof + "; " + linux.Proof,
+		Calls:   linux.Calls("getent(1)", "getent"),
 		Sources: []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
 		New:     func() steps.Step { return &Directory{} },
 		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - {sid: SY, rights: full}\n",

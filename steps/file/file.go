@@ -15,7 +15,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // File is a file with given content, or no file.
@@ -44,9 +44,9 @@ func fileKind() steps.Kind {
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
 			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps those that are not declared. It provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
-		Proof:   proof + "; " + posix.Proof,
+		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"chmod(2)", "getent(1)"},
-		Calls:   posix.Calls("getent(1)", "getent"),
+		Calls:   linux.Calls("getent(1)", "getent"),
 		New:     func() steps.Step { return &File{} },
 		Example: "path: C:\\deploy\\answer.txt\ncontent: |\n  [General]\n  Quiet=1\ncrlf: true\n",
 	}

@@ -5,9 +5,9 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 

@@ -3,8 +3,8 @@ package file
 import (
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 	"deploy/steps"
 )
 

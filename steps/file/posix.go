@@ -11,7 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Access is who may do what with a file or directory on Linux.
@@ -114,7 +114,7 @@ func nameOf(ctx context.Context, r node.Reader, table, who string) (string, erro
 	if _, err := strconv.ParseUint(who, 10, 32); err != nil {
 		return who, nil
 	}
-	a, err := posix.Ask(ctx, r, "getent", table, who)
+	a, err := linux.Ask(ctx, r, "getent", table, who)
 	if err != nil {
 		return "", err
 	}
@@ -122,7 +122,7 @@ func nameOf(ctx context.Context, r node.Reader, table, who string) (string, erro
 	case 0:
 		name, _, _ := strings.Cut(a.Stdout, ":")
 		return name, nil
-	case posix.GetentNone:
+	case linux.GetentNone:
 		return who, nil
 	}
 	return "", fmt.Errorf("cannot tell the name of %s number %s: %w", table, who, a.Failed("getent"))

@@ -5,14 +5,14 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 
-func linux() *nodetest.Machine {
+func linuxMachine() *nodetest.Machine {
 	m := nodetest.NewLinux()
 	m.SetFile("/etc/a", []byte("a"))
 	m.Own("/etc/a", 0o640, "root", "adm")
@@ -48,7 +48,7 @@ func TestTierConformanceLinuxAgainstScript(t *testing.T) {
 		"template, mode only": {templateKind(), map[string]any{"path": "/etc/a", "text": "{{ .values.a }}", "values": map[string]any{"a": "a"}, "owner": "www"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := linux()
+			m := linuxMachine()
 			before := *m.Files["/etc/a"]
 			conformance.Run(t, conformance.Case{Kind: c.kind, With: c.with, Open: func(*testing.T) node.Session { return m }})
 			if after := m.Files["/etc/a"]; after.Mode != before.Mode || after.Owner != before.Owner || after.Group != before.Group || string(after.Data) != "a" {
@@ -61,18 +61,18 @@ func TestTierConformanceLinuxAgainstScript(t *testing.T) {
 // A number that has a name is the same owner.
 func TestOwnerByNumber(t *testing.T) {
 	a := "a"
-	d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "0"}}).Check(t.Context(), linux())
+	d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "0"}}).Check(t.Context(), linuxMachine())
 	if err != nil || d.Action != steps.NoOp {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "77"}}).Check(t.Context(), linux()); err == nil {
+	if d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "77"}}).Check(t.Context(), linuxMachine()); err == nil {
 		t.Errorf("getent could not tell, and the answer is %+v", d)
 	}
 }
 
 // What is not declared stays: a file that is replaced keeps its owner.
 func TestReplacedFileKeepsItsOwner(t *testing.T) {
-	m, b := linux(), "b"
+	m, b := linuxMachine(), "b"
 	s := &File{Path: "/etc/a", Content: &b, Access: Access{Mode: "0644"}}
 	d, err := s.Check(t.Context(), m)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestTemplateText(t *testing.T) {
 			t.Errorf("%s: %v", text, err)
 			continue
 		}
-		f, err := step.(*Template).file(linux().F)
+		f, err := step.(*Template).file(linuxMachine().F)
 		if err != nil || *f.Content != want {
 			t.Errorf("%s: %v, %v", text, f, err)
 		}
@@ -149,7 +149,7 @@ func TestTemplateThatCannotBeFilledIn(t *testing.T) {
 		if err := s.Validate(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if d, err := s.Check(t.Context(), linux()); err == nil || hint.Of(err) == "" {
+		if d, err := s.Check(t.Context(), linuxMachine()); err == nil || hint.Of(err) == "" {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}

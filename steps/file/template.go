@@ -13,7 +13,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Template is a file whose text is filled in with facts of the node and with given values.
@@ -37,9 +37,9 @@ func templateKind() steps.Kind {
 			"Beside the language's own functions there are join (LIST SEPARATOR), lower and upper; none reads anything. A name that is not there is an error: " +
 			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then handled as by the file kind, and provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
-		Proof:   proof + "; " + posix.Proof,
+		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"text/template, Go documentation", "os-release(5)"},
-		Calls:   posix.Calls("getent(1)", "getent"),
+		Calls:   linux.Calls("getent(1)", "getent"),
 		New:     func() steps.Step { return &Template{} },
 		Example: "path: /etc/motd\ntext: |\n  {{ .node.hostname }} runs {{ .node.distro }} {{ .node.version }}.\n  {{- range .values.notes }}\n  {{ . }}\n  {{- end }}\nvalues:\n  notes: [Changes are made by deploy.]\nmode: '0644'\n",
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/nodetest"
 )
 
 func TestRun(t *testing.T) {

@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Kinds lists the kinds of this family.
@@ -37,10 +37,10 @@ func (v *Value) validate(key string) error {
 // holds says whether the value is as wished, and what was found, for people.
 func (v *Value) holds(ctx context.Context, r node.Reader) (ok bool, found string, err error) {
 	if v.Name == "" && v.Data == "" {
-		_, there, err := look.RegistryKey(ctx, r, v.Key)
+		_, there, err := inspect.RegistryKey(ctx, r, v.Key)
 		return there != v.Absent, thereWord(there), err
 	}
-	val, there, err := look.RegistryValue(ctx, r, v.Key, v.Name)
+	val, there, err := inspect.RegistryValue(ctx, r, v.Key, v.Name)
 	if err != nil {
 		return false, "", err
 	}

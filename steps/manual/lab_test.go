@@ -4,10 +4,10 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 func TestTierConformanceProbeInLab(t *testing.T) {
@@ -23,7 +23,7 @@ func TestTierConformanceProbeInLab(t *testing.T) {
 }
 
 func TestFeatureProbeInLab(t *testing.T) {
-	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+	conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		p := &Probe{Message: "m", Features: []string{"Failover-Clustering"}}
 		if d := check(t, p, s); len(d.Changes) != 1 {
@@ -34,7 +34,7 @@ func TestFeatureProbeInLab(t *testing.T) {
 
 // In the lab a card is made a team; the rule SCC-27 warns of it and stops nothing.
 func TestTeamProbeInLab(t *testing.T) {
-	conformance.InLab(t, look.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
+	conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		b.World.Lock()
 		card := b.World.Machine(conformance.Node1).Adapters[1]

@@ -6,10 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 

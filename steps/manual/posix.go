@@ -10,8 +10,8 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
-	"deploy/steps/posix"
+	"deploy/steps/inspect"
+	"deploy/steps/linux"
 )
 
 func onLinux(f node.Facts) bool { return f.OS == "linux" }
@@ -36,7 +36,7 @@ func (s *Probe) refuse(f node.Facts) error {
 
 // unit is the service assertion on systemd.
 func (s *Probe) unit(ctx context.Context, r node.Reader) (*steps.Change, error) {
-	u, found, err := look.Units(ctx, r, s.Service.Name)
+	u, found, err := inspect.Units(ctx, r, s.Service.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ const listening = "0A"
 func (s *Probe) listens(ctx context.Context, r node.Reader) (*steps.Change, error) {
 	tables := 0
 	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		text, found, err := posix.Read(ctx, r, table)
+		text, found, err := linux.Read(ctx, r, table)
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +71,7 @@ func (s *Probe) listens(ctx context.Context, r node.Reader) (*steps.Change, erro
 			continue // a kernel without IPv6 has one table
 		}
 		tables++
-		for _, line := range posix.Lines(text) {
+		for _, line := range linux.Lines(text) {
 			f := strings.Fields(line)
 			if len(f) < 4 || f[3] != listening {
 				continue

@@ -4,12 +4,12 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 func debian() *nodetest.Machine {
@@ -62,7 +62,7 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 		})
 	}
 	m := debian()
-	m.SetFile(look.RebootMark, nil)
+	m.SetFile(inspect.RebootMark, nil)
 	if d := check(t, &Probe{Message: "m", PendingReboot: "none"}, m); d.Action != steps.Run {
 		t.Errorf("a restart is due: %+v", d)
 	}

@@ -10,8 +10,8 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
-	"deploy/steps/posix"
+	"deploy/steps/inspect"
+	"deploy/steps/linux"
 	"deploy/steps/storage"
 )
 
@@ -54,10 +54,10 @@ func probeKind() steps.Kind {
 		Doc: "Everything that is named must hold. When it does not, a probe of severity must shows it in the plan and stops the run when its " +
 			"turn comes; one of severity should only warns. A plan shows a broken probe without failing, since an earlier step may still repair it.",
 		Undo:    "Nothing to undo.",
-		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + linux.Proof,
 		Sources: []string{"the rule catalogue", "proc(5): /proc/net/tcp", "os-release(5)"},
-		Calls: slices.Concat(look.FeatureCalls(), look.RebootCalls(), look.AdapterCalls(), look.PhysicalCalls(), storage.Calls(),
-			[]node.Call{look.ServiceCall(node.WindowsReleases()), look.UnitCall()}),
+		Calls: slices.Concat(inspect.FeatureCalls(), inspect.RebootCalls(), inspect.AdapterCalls(), inspect.PhysicalCalls(), storage.Calls(),
+			[]node.Call{inspect.ServiceCall(node.WindowsReleases()), inspect.UnitCall()}),
 		New:     func() steps.Step { return &Probe{Severity: "must"} },
 		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
 	}
@@ -74,7 +74,7 @@ func (s *Probe) Validate() error {
 			return &steps.FieldError{Path: []string{"releases", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a release", r)}
 		}
 	}
-	if s.FreeLetter != "" && look.Letter(s.FreeLetter) == "" {
+	if s.FreeLetter != "" && inspect.Letter(s.FreeLetter) == "" {
 		return steps.FieldErr("free_letter", "%q is not a drive letter", s.FreeLetter)
 	}
 	if s.Listens < 0 || s.Listens > 65535 {
@@ -84,7 +84,7 @@ func (s *Probe) Validate() error {
 		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or another one")
 	}
 	for i, mac := range s.Plain {
-		if look.MAC(mac) == "" {
+		if inspect.MAC(mac) == "" {
 			return &steps.FieldError{Path: []string{"plain_adapters", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a hardware address", mac)}
 		}
 	}
@@ -96,30 +96,30 @@ func (s *Probe) Reads(f node.Facts) []node.Query {
 	var out []node.Query
 	if onLinux(f) {
 		if s.Service != nil && f.Init == "systemd" && s.refuse(f) == nil {
-			out = append(out, look.UnitQuery(s.Service.Name))
+			out = append(out, inspect.UnitQuery(s.Service.Name))
 		}
 		return out
 	}
 	if len(s.Features) > 0 {
-		out = append(out, look.FeatureReads(f)...)
+		out = append(out, inspect.FeatureReads(f)...)
 	}
 	if s.Service != nil {
-		out = append(out, look.ServiceQuery(s.Service.Name))
+		out = append(out, inspect.ServiceQuery(s.Service.Name))
 	}
 	if s.Registry != nil {
 		out = append(out, node.Registry{Key: s.Registry.Key})
 	}
 	if s.FreeLetter != "" {
-		out = append(out, look.LettersQuery())
+		out = append(out, inspect.LettersQuery())
 	}
 	if s.Adapters > 0 {
-		out = append(out, look.AdapterReads(f)...)
+		out = append(out, inspect.AdapterReads(f)...)
 	}
 	if len(s.Plain) > 0 {
-		out = append(out, look.PhysicalReads(f)...)
+		out = append(out, inspect.PhysicalReads(f)...)
 	}
 	if s.PendingReboot != "" {
-		out = append(out, look.RebootReads()...)
+		out = append(out, inspect.RebootReads()...)
 	}
 	if len(s.Disks) > 0 {
 		out = append(out, storage.Reads(f)...)
@@ -175,14 +175,14 @@ func (s *Probe) asserts() []assert {
 	add(s.File != "", exists(s.File, true))
 	add(s.NoFile != "", exists(s.NoFile, false))
 	add(s.FreeLetter != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		used, err := look.Letters(ctx, r)
-		if err != nil || !used[look.Letter(s.FreeLetter)] {
+		used, err := inspect.Letters(ctx, r)
+		if err != nil || !used[inspect.Letter(s.FreeLetter)] {
 			return nil, err
 		}
-		return broken("letter "+look.Letter(s.FreeLetter), "in use", "free")
+		return broken("letter "+inspect.Letter(s.FreeLetter), "in use", "free")
 	})
 	add(s.Adapters > 0, func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		list, err := look.Adapters(ctx, r)
+		list, err := inspect.Adapters(ctx, r)
 		if err != nil || len(list) >= s.Adapters {
 			return nil, err
 		}
@@ -190,8 +190,8 @@ func (s *Probe) asserts() []assert {
 	})
 	add(len(s.Plain) > 0, s.plain)
 	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		reasons, _, err := look.PendingReboot(ctx, r)
-		if errors.Is(err, look.ErrNoRebootMark) {
+		reasons, _, err := inspect.PendingReboot(ctx, r)
+		if errors.Is(err, inspect.ErrNoRebootMark) {
 			return nil, hint.Wrap(err, "install what tells it (dnf-utils), or use a command step with the distribution's own tool")
 		}
 		if err != nil || len(reasons) == 0 {
@@ -205,7 +205,7 @@ func (s *Probe) asserts() []assert {
 
 func exists(path string, wish bool) assert {
 	return func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		there, err := look.Exists(ctx, r, path)
+		there, err := inspect.Exists(ctx, r, path)
 		if err != nil || there == wish {
 			return nil, err
 		}
@@ -225,7 +225,7 @@ func (s *Probe) release(_ context.Context, r node.Reader) (*steps.Change, error)
 }
 
 func (s *Probe) features(ctx context.Context, r node.Reader) (*steps.Change, error) {
-	all, err := look.Features(ctx, r)
+	all, err := inspect.Features(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -245,7 +245,7 @@ func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, erro
 	if onLinux(r.Facts()) {
 		return s.unit(ctx, r)
 	}
-	svc, found, err := look.Services(ctx, r, s.Service.Name)
+	svc, found, err := inspect.Services(ctx, r, s.Service.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -268,7 +268,7 @@ func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, erro
 func (s *Probe) plain(ctx context.Context, r node.Reader) (*steps.Change, error) {
 	var teams []string
 	for _, mac := range s.Plain {
-		names, err := look.Logical(ctx, r, mac)
+		names, err := inspect.Logical(ctx, r, mac)
 		if err != nil {
 			return nil, err
 		}

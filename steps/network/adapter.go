@@ -9,7 +9,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Adapter gives a network card its connection name.
@@ -32,7 +32,7 @@ func adapterKind() steps.Kind {
 		Undo:    "Renames the connection back.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapter", "netsh interface set interface"},
-		Calls: append(look.AdapterCalls(),
+		Calls: append(inspect.AdapterCalls(),
 			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(), Source: "netsh interface set interface name= newname=, Windows Server command reference"}),
 		New:     func() steps.Step { return &Adapter{} },
 		Example: "mac: 00:15:5D:00:01:01\nname: Public\n",
@@ -52,18 +52,18 @@ func (s *Adapter) Validate() error {
 }
 
 // Reads names what Check will ask.
-func (s *Adapter) Reads(f node.Facts) []node.Query { return look.AdapterReads(f) }
+func (s *Adapter) Reads(f node.Facts) []node.Query { return inspect.AdapterReads(f) }
 
 // Check compares the card's connection name.
 func (s *Adapter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err := onlyWindows(r, "network.adapter"); err != nil {
 		return steps.Diff{}, err
 	}
-	all, err := look.Adapters(ctx, r)
+	all, err := inspect.Adapters(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	a, err := look.ByMAC(all, s.MAC)
+	a, err := inspect.ByMAC(all, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -86,7 +86,7 @@ func (s *Adapter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 
 // Apply renames the connection.
 func (s *Adapter) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	a, err := look.AdapterByMAC(ctx, n, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, n, s.MAC)
 	if err != nil {
 		return steps.Outcome{}, err
 	}

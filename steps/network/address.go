@@ -10,7 +10,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Address gives a network card its static addresses, or DHCP.
@@ -40,7 +40,7 @@ func addressKind() steps.Kind {
 		Undo:    "Puts the recorded addresses, gateways and DHCP back.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapterConfiguration: EnableStatic, EnableDHCP, SetGateways", "netsh interface ip set address"},
-		Calls: append(look.AdapterCalls(),
+		Calls: append(inspect.AdapterCalls(),
 			node.Call{WMI: config, Method: "EnableStatic", Args: []string{"IPAddress", "SubnetMask"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
 			node.Call{WMI: config, Method: "SetGateways", Args: []string{"DefaultIPGateway"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
 			node.Call{WMI: config, Method: "EnableDHCP", Props: []string{"SettingID"}, On: node.WindowsReleases()},
@@ -90,14 +90,14 @@ func (s *Address) Validate() error {
 }
 
 // Reads names what Check will ask.
-func (s *Address) Reads(f node.Facts) []node.Query { return look.AdapterReads(f) }
+func (s *Address) Reads(f node.Facts) []node.Query { return inspect.AdapterReads(f) }
 
 // Check compares DHCP, the set of IPv4 addresses, and the gateway when one is declared.
 func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err := onlyWindows(r, "network.address"); err != nil {
 		return steps.Diff{}, err
 	}
-	a, err := look.AdapterByMAC(ctx, r, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -142,7 +142,7 @@ func (s *Address) same(ctx context.Context, r node.Reader, have []string) (bool,
 			return false, nil
 		}
 	}
-	return look.ClusterMember(ctx, r)
+	return inspect.ClusterMember(ctx, r)
 }
 
 func (s *Address) gateways() (want []string, declared bool) {
@@ -157,7 +157,7 @@ func (s *Address) gateways() (want []string, declared bool) {
 
 // Apply sets the addresses, then the gateway.
 func (s *Address) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	a, err := look.AdapterByMAC(ctx, n, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, n, s.MAC)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -195,7 +195,7 @@ func (s *Address) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 }
 
 // setAddress brings card a to the wish with as few changes as can be.
-func setAddress(ctx context.Context, n node.Node, a look.Adapter, dhcp bool, addresses, gateways []string) (reboot bool, err error) {
+func setAddress(ctx context.Context, n node.Node, a inspect.Adapter, dhcp bool, addresses, gateways []string) (reboot bool, err error) {
 	if dhcp {
 		return call(ctx, n, a.GUID, "EnableDHCP", nil)
 	}
@@ -206,7 +206,7 @@ func setAddress(ctx context.Context, n node.Node, a look.Adapter, dhcp bool, add
 			if err != nil {
 				return false, fmt.Errorf("cannot read address %q: %w", text, err)
 			}
-			ips, masks = append(ips, p.Addr().String()), append(masks, look.Mask(p.Bits()))
+			ips, masks = append(ips, p.Addr().String()), append(masks, inspect.Mask(p.Bits()))
 		}
 		if reboot, err = call(ctx, n, a.GUID, "EnableStatic", map[string]any{"IPAddress": ips, "SubnetMask": masks}); err != nil {
 			return reboot, err
@@ -225,13 +225,13 @@ func setAddress(ctx context.Context, n node.Node, a look.Adapter, dhcp bool, add
 }
 
 // clearGateway takes the gateways off by setting the first address anew with gateway=none.
-func clearGateway(ctx context.Context, n node.Node, a look.Adapter, addresses []string) error {
+func clearGateway(ctx context.Context, n node.Node, a inspect.Adapter, addresses []string) error {
 	p, err := netip.ParsePrefix(addresses[0])
 	if err != nil {
 		return fmt.Errorf("cannot read address %q: %w", addresses[0], err)
 	}
 	res, err := n.Run(ctx, node.Cmd{Argv: []string{"netsh.exe", "interface", "ip", "set", "address", "name=" + a.Name, "source=static",
-		"addr=" + p.Addr().String(), "mask=" + look.Mask(p.Bits()), "gateway=none"}})
+		"addr=" + p.Addr().String(), "mask=" + inspect.Mask(p.Bits()), "gateway=none"}})
 	if err != nil {
 		return fmt.Errorf("cannot clear the gateway of card %s: %w", a.Name, err)
 	}
@@ -249,7 +249,7 @@ func clearGateway(ctx context.Context, n node.Node, a look.Adapter, addresses []
 		if err != nil {
 			return fmt.Errorf("cannot read address %q: %w", text, err)
 		}
-		ips, masks = append(ips, p.Addr().String()), append(masks, look.Mask(p.Bits()))
+		ips, masks = append(ips, p.Addr().String()), append(masks, inspect.Mask(p.Bits()))
 	}
 	_, err = call(ctx, n, a.GUID, "EnableStatic", map[string]any{"IPAddress": ips, "SubnetMask": masks})
 	return err

@@ -10,7 +10,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Binding puts network cards in order: the first is asked before the second, and so on.
@@ -39,7 +39,7 @@ type metric struct {
 }
 
 func bindingKind() steps.Kind {
-	newer := look.From(node.WS2016)
+	newer := inspect.From(node.WS2016)
 	return steps.Kind{
 		Name:    "network.binding",
 		Summary: "Puts network cards in order, the public one before the private one.",
@@ -49,7 +49,7 @@ func bindingKind() steps.Kind {
 		Undo:    "Puts the recorded order, or the recorded metrics, back.",
 		Proof:   proof,
 		Sources: []string{`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Linkage`, "Set-NetIPInterface"},
-		Calls: append(look.AdapterCalls(),
+		Calls: append(inspect.AdapterCalls(),
 			node.Call{Cmdlet: "Get-NetIPInterface", Params: []string{"AddressFamily"}, Props: []string{"InterfaceIndex", "InterfaceMetric", "AutomaticMetric"}, On: newer},
 			node.Call{Cmdlet: "Set-NetIPInterface", Params: []string{"InterfaceIndex", "AddressFamily", "InterfaceMetric", "AutomaticMetric", "Confirm"}, On: newer}),
 		New:     func() steps.Step { return &Binding{} },
@@ -68,7 +68,7 @@ func (s *Binding) Validate() error {
 	seen := map[string]bool{}
 	for i, m := range s.Order {
 		at := []string{"order", fmt.Sprintf("[%d]", i)}
-		norm := look.MAC(m)
+		norm := inspect.MAC(m)
 		if norm == "" {
 			return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%q is not a hardware address", m)}
 		}
@@ -90,20 +90,20 @@ func metricQuery() node.Query {
 // Reads names what Check will ask.
 func (s *Binding) Reads(f node.Facts) []node.Query {
 	if byMetric(f) {
-		return append(look.AdapterReads(f), metricQuery())
+		return append(inspect.AdapterReads(f), metricQuery())
 	}
-	return append(look.AdapterReads(f), node.Registry{Key: linkage})
+	return append(inspect.AdapterReads(f), node.Registry{Key: linkage})
 }
 
 // cards returns the wished cards in the wished order.
-func (s *Binding) cards(ctx context.Context, r node.Reader) ([]look.Adapter, error) {
-	all, err := look.Adapters(ctx, r)
+func (s *Binding) cards(ctx context.Context, r node.Reader) ([]inspect.Adapter, error) {
+	all, err := inspect.Adapters(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	var out []look.Adapter
+	var out []inspect.Adapter
 	for _, m := range s.Order {
-		a, err := look.ByMAC(all, m)
+		a, err := inspect.ByMAC(all, m)
 		if err != nil {
 			return nil, err
 		}
@@ -134,7 +134,7 @@ func (s *Binding) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}
 	var found []string
 	for _, entry := range bind {
-		if a, ok := look.ByGUID(cards, guidOf(entry)); ok {
+		if a, ok := inspect.ByGUID(cards, guidOf(entry)); ok {
 			found = append(found, a.Name)
 		}
 	}
@@ -152,7 +152,7 @@ func (s *Binding) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}, nil
 }
 
-func checkMetrics(ctx context.Context, r node.Reader, cards []look.Adapter, names []string) (steps.Diff, error) {
+func checkMetrics(ctx context.Context, r node.Reader, cards []inspect.Adapter, names []string) (steps.Diff, error) {
 	metrics, err := readMetrics(ctx, r, cards)
 	if err != nil {
 		return steps.Diff{}, err
@@ -205,12 +205,12 @@ func (s *Binding) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 		return err
 	}
 	if len(b.Metrics) > 0 {
-		all, err := look.Adapters(ctx, n)
+		all, err := inspect.Adapters(ctx, n)
 		if err != nil {
 			return err
 		}
 		for _, m := range b.Metrics {
-			if a, ok := look.ByGUID(all, m.GUID); ok {
+			if a, ok := inspect.ByGUID(all, m.GUID); ok {
 				m.Interface = a.Interface
 			}
 			if err := setMetric(ctx, n, m); err != nil {
@@ -234,7 +234,7 @@ func guidOf(entry string) string {
 }
 
 func readBind(ctx context.Context, r node.Reader) ([]string, error) {
-	v, found, err := look.RegistryValue(ctx, r, linkage, "Bind")
+	v, found, err := inspect.RegistryValue(ctx, r, linkage, "Bind")
 	if err != nil {
 		return nil, err
 	}
@@ -276,7 +276,7 @@ func reorder(ctx context.Context, n node.Node, guids []string) (bool, error) {
 	return true, nil
 }
 
-func readMetrics(ctx context.Context, r node.Reader, cards []look.Adapter) ([]metric, error) {
+func readMetrics(ctx context.Context, r node.Reader, cards []inspect.Adapter) ([]metric, error) {
 	rows, err := r.Query(ctx, metricQuery())
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the interface metrics: %w", err)

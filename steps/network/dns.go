@@ -10,7 +10,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // DNS sets a card's DNS servers and whether it registers its address.
@@ -36,10 +36,10 @@ func dnsKind() steps.Kind {
 		Undo:    "Puts the recorded servers and registration back; servers that came from DHCP are taken from DHCP again.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapterConfiguration: SetDNSServerSearchOrder, SetDynamicDNSRegistration"},
-		Calls: append(look.AdapterCalls(),
+		Calls: append(inspect.AdapterCalls(),
 			node.Call{WMI: config, Method: "SetDNSServerSearchOrder", Args: []string{"DNSServerSearchOrder"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
-			node.Call{WMI: config, Method: "SetDynamicDNSRegistration", Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"}, On: look.Between(node.WS2003, node.WS2008R2)},
-			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress", "UseSuffixWhenRegistering", "Confirm"}, On: look.From(node.WS2012)}),
+			node.Call{WMI: config, Method: "SetDynamicDNSRegistration", Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"}, On: inspect.Between(node.WS2003, node.WS2008R2)},
+			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress", "UseSuffixWhenRegistering", "Confirm"}, On: inspect.From(node.WS2012)}),
 		New:     func() steps.Step { return &DNS{} },
 		Example: "mac: 00:15:5D:00:01:02\nservers: []\nregister: false\n",
 	}
@@ -62,14 +62,14 @@ func (s *DNS) Validate() error {
 }
 
 // Reads names what Check will ask.
-func (s *DNS) Reads(f node.Facts) []node.Query { return look.AdapterReads(f) }
+func (s *DNS) Reads(f node.Facts) []node.Query { return inspect.AdapterReads(f) }
 
 // Check compares what is declared.
 func (s *DNS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err := onlyWindows(r, "network.dns"); err != nil {
 		return steps.Diff{}, err
 	}
-	a, err := look.AdapterByMAC(ctx, r, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -90,7 +90,7 @@ func (s *DNS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}, nil
 }
 
-func (s *DNS) changes(a look.Adapter) (changes []steps.Change) {
+func (s *DNS) changes(a inspect.Adapter) (changes []steps.Change) {
 	if s.Servers != nil && !slices.Equal(a.DNS, s.Servers) {
 		changes = append(changes, steps.Change{Attr: "servers", From: strings.Join(a.DNS, ", "), To: strings.Join(s.Servers, ", ")})
 	}
@@ -102,11 +102,11 @@ func (s *DNS) changes(a look.Adapter) (changes []steps.Change) {
 
 // staticServers returns the servers that were set by hand, or nil when they come from DHCP. WMI shows both alike; on a DHCP
 // card the value NameServer tells. Source: Tcpip\Parameters\Interfaces registry entries (NameServer, DhcpNameServer).
-func staticServers(ctx context.Context, r node.Reader, a look.Adapter) ([]string, error) {
+func staticServers(ctx context.Context, r node.Reader, a inspect.Adapter) ([]string, error) {
 	if !a.DHCP {
 		return append([]string{}, a.DNS...), nil
 	}
-	v, found, err := look.RegistryValue(ctx, r, `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+a.GUID, "NameServer")
+	v, found, err := inspect.RegistryValue(ctx, r, `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+a.GUID, "NameServer")
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func staticServers(ctx context.Context, r node.Reader, a look.Adapter) ([]string
 
 // Apply sets what differs.
 func (s *DNS) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	a, err := look.AdapterByMAC(ctx, n, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, n, s.MAC)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -177,7 +177,7 @@ func setServers(ctx context.Context, n node.Node, guid string, servers []string)
 }
 
 // setRegistration uses the module DnsClient where there is one: later recordings of the WMI method lack its second argument.
-func setRegistration(ctx context.Context, n node.Node, a look.Adapter, full, domain bool) (bool, error) {
+func setRegistration(ctx context.Context, n node.Node, a inspect.Adapter, full, domain bool) (bool, error) {
 	if !n.Facts().Release.AtLeast(node.WS2012) {
 		return call(ctx, n, a.GUID, "SetDynamicDNSRegistration", map[string]any{"FullDNSRegistrationEnabled": full, "DomainDNSRegistrationEnabled": domain})
 	}

@@ -12,7 +12,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Hosts are names in /etc/hosts.
@@ -41,7 +41,7 @@ func hostsKind() steps.Kind {
 		Doc: "Every name stands for its address: it is added to the address's line, or to a new line at the end, and taken off the lines of other addresses of the same family. " +
 			"Other names, comments and the order of lines stay.",
 		Undo:    "Writes the recorded file back when nobody has changed it since; otherwise it takes back its own change alone.",
-		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"hosts(5)"},
 		New:     func() steps.Step { return &Hosts{} },
 		Example: "entries:\n  - {address: 192.0.2.11, names: [web1.example.com, web1]}\n  - {address: 192.0.2.12, names: [web2.example.com, web2]}\n",
@@ -125,7 +125,7 @@ func sameName(a, b string) bool { return strings.EqualFold(a, b) }
 
 // edit brings the text to the wish. Lines that need no change stay byte for byte.
 func (s *Hosts) edit(text string) string {
-	lines := posix.Lines(text)
+	lines := linux.Lines(text)
 	for _, e := range s.Entries {
 		ip, err := netip.ParseAddr(e.Address)
 		if err != nil {
@@ -135,7 +135,7 @@ func (s *Hosts) edit(text string) string {
 			lines = s.place(lines, ip, name)
 		}
 	}
-	out := posix.Text(lines)
+	out := linux.Text(lines)
 	if strings.TrimSuffix(out, "\n") == strings.TrimSuffix(text, "\n") {
 		return text
 	}
@@ -189,10 +189,10 @@ func (s *Hosts) place(lines []string, ip netip.Addr, name string) []string {
 
 // Check tells which names do not stand where they shall.
 func (s *Hosts) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "network.hosts"); err != nil {
+	if err := linux.Only(r, "network.hosts"); err != nil {
 		return steps.Diff{}, err
 	}
-	text, found, err := posix.Read(ctx, r, hostsFile)
+	text, found, err := linux.Read(ctx, r, hostsFile)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -215,11 +215,11 @@ func (s *Hosts) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 
 // Apply edits the file.
 func (s *Hosts) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	text, _, err := posix.Read(ctx, n, hostsFile)
+	text, _, err := linux.Read(ctx, n, hostsFile)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
-	return steps.Outcome{}, posix.Write(ctx, n, hostsFile, s.edit(text))
+	return steps.Outcome{}, linux.Write(ctx, n, hostsFile, s.edit(text))
 }
 
 // Undo takes the change back.
@@ -228,18 +228,18 @@ func (s *Hosts) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	if err := decode(before, &b); err != nil {
 		return err
 	}
-	now, found, err := posix.Read(ctx, n, hostsFile)
+	now, found, err := linux.Read(ctx, n, hostsFile)
 	if err != nil {
 		return err
 	}
-	back := posix.TakeBack(b.Text, s.edit(b.Text), now)
+	back := linux.TakeBack(b.Text, s.edit(b.Text), now)
 	switch {
 	case !b.Found && back == "":
-		return posix.Remove(ctx, n, hostsFile)
+		return linux.Remove(ctx, n, hostsFile)
 	case found && back == now:
 		return nil
 	}
-	return posix.Write(ctx, n, hostsFile, back)
+	return linux.Write(ctx, n, hostsFile, back)
 }
 
 // onlyWindows refuses the kinds that set a card through Windows.

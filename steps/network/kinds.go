@@ -10,7 +10,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Kinds lists the kinds of this family.
@@ -25,12 +25,12 @@ func Kinds() []steps.Kind {
 	}
 }
 
-const config = look.CIMv2 + ":Win32_NetworkAdapterConfiguration"
+const config = inspect.CIMv2 + ":Win32_NetworkAdapterConfiguration"
 
 const proof = "unit-tested on a scripted machine; played in the lab for every release; names checked against recorded tables"
 
 func checkMAC(key, mac string) error {
-	if look.MAC(mac) == "" {
+	if inspect.MAC(mac) == "" {
 		return steps.FieldErr(key, "%q is not a hardware address like 00:15:5D:00:00:01", mac)
 	}
 	return nil
@@ -39,7 +39,7 @@ func checkMAC(key, mac string) error {
 // call calls a method of one card's configuration. It returns whether a restart is due, which is what return value 1 means.
 // Source: Win32_NetworkAdapterConfiguration, method return values.
 func call(ctx context.Context, n node.Node, guid, method string, args map[string]any) (reboot bool, err error) {
-	rows, err := n.Do(ctx, node.WMICall{Namespace: look.CIMv2, Class: "Win32_NetworkAdapterConfiguration",
+	rows, err := n.Do(ctx, node.WMICall{Namespace: inspect.CIMv2, Class: "Win32_NetworkAdapterConfiguration",
 		Where: map[string]any{"SettingID": guid}, Method: method, Args: args})
 	if err != nil {
 		return false, fmt.Errorf("cannot call %s on card %s: %w", method, guid, err)
@@ -74,7 +74,7 @@ func codeHint(code int64) string {
 }
 
 // needIP refuses a card whose IP settings cannot be read or set through WMI.
-func needIP(a look.Adapter) error {
+func needIP(a inspect.Adapter) error {
 	if a.IPEnabled {
 		return nil
 	}
@@ -83,14 +83,14 @@ func needIP(a look.Adapter) error {
 }
 
 // cardForUndo finds the card that a step changed.
-func cardForUndo(ctx context.Context, n node.Node, guid string) (look.Adapter, error) {
-	all, err := look.Adapters(ctx, n)
+func cardForUndo(ctx context.Context, n node.Node, guid string) (inspect.Adapter, error) {
+	all, err := inspect.Adapters(ctx, n)
 	if err != nil {
-		return look.Adapter{}, err
+		return inspect.Adapter{}, err
 	}
-	a, ok := look.ByGUID(all, guid)
+	a, ok := inspect.ByGUID(all, guid)
 	if !ok {
-		return look.Adapter{}, fmt.Errorf("cannot find card %s, which the step had changed", guid)
+		return inspect.Adapter{}, fmt.Errorf("cannot find card %s, which the step had changed", guid)
 	}
 	return a, nil
 }

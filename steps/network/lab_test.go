@@ -4,8 +4,8 @@ import (
 	"slices"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 	"deploy/steps"
 )
 

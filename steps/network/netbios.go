@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Netbios sets NetBIOS over TCP/IP of a card.
@@ -34,7 +34,7 @@ func netbiosKind() steps.Kind {
 		Undo:    "Puts the recorded option back.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapterConfiguration: SetTcpipNetbios", `HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces`},
-		Calls: append(look.AdapterCalls(),
+		Calls: append(inspect.AdapterCalls(),
 			node.Call{WMI: config, Method: "SetTcpipNetbios", Args: []string{"TcpipNetbiosOptions"}, Props: []string{"SettingID"}, On: node.WindowsReleases()}),
 		New:     func() steps.Step { return &Netbios{} },
 		Example: "mac: 00:15:5D:00:01:02\nmode: disabled\n",
@@ -48,14 +48,14 @@ func (s *Netbios) Kind() string { return "network.netbios" }
 func (s *Netbios) Validate() error { return checkMAC("mac", s.MAC) }
 
 // Reads names what Check will ask.
-func (s *Netbios) Reads(f node.Facts) []node.Query { return look.AdapterReads(f) }
+func (s *Netbios) Reads(f node.Facts) []node.Query { return inspect.AdapterReads(f) }
 
 // Check compares the option.
 func (s *Netbios) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err := onlyWindows(r, "network.netbios"); err != nil {
 		return steps.Diff{}, err
 	}
-	a, err := look.AdapterByMAC(ctx, r, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, r, s.MAC)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -81,7 +81,7 @@ func (s *Netbios) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 
 // Apply sets the option.
 func (s *Netbios) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	a, err := look.AdapterByMAC(ctx, n, s.MAC)
+	a, err := inspect.AdapterByMAC(ctx, n, s.MAC)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -122,11 +122,11 @@ func netbtKey(guid string) string {
 }
 
 // option reads the option of a card; where WMI has none, because TCP/IP is not enabled, the registry does and no value means 0.
-func option(ctx context.Context, r node.Reader, a look.Adapter) (netbiosBefore, error) {
+func option(ctx context.Context, r node.Reader, a inspect.Adapter) (netbiosBefore, error) {
 	if a.IPEnabled && a.HasNetbios {
 		return netbiosBefore{GUID: a.GUID, Option: a.Netbios}, nil
 	}
-	v, found, err := look.RegistryValue(ctx, r, netbtKey(a.GUID), "NetbiosOptions")
+	v, found, err := inspect.RegistryValue(ctx, r, netbtKey(a.GUID), "NetbiosOptions")
 	if err != nil {
 		return netbiosBefore{}, err
 	}
@@ -137,7 +137,7 @@ func option(ctx context.Context, r node.Reader, a look.Adapter) (netbiosBefore, 
 	return netbiosBefore{GUID: a.GUID, Option: n, Absent: !found}, nil
 }
 
-func setOption(ctx context.Context, n node.Node, a look.Adapter, value int64) (reboot bool, err error) {
+func setOption(ctx context.Context, n node.Node, a inspect.Adapter, value int64) (reboot bool, err error) {
 	if a.IPEnabled {
 		return call(ctx, n, a.GUID, "SetTcpipNetbios", map[string]any{"TcpipNetbiosOptions": value})
 	}

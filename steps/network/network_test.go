@@ -6,12 +6,12 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 const (
@@ -142,7 +142,7 @@ func TestCardIsFoundByAddressNotByName(t *testing.T) {
 	conf := m.Classes[strings.ToLower(settings)]
 	m.SetClass(settings, append(conf, node.Row{"Index": int64(9), "MACAddress": pub, "SettingID": "{T}", "IPEnabled": false, "DHCPEnabled": false, "IPAddress": nil, "IPSubnet": nil,
 		"DefaultIPGateway": nil, "DNSServerSearchOrder": nil, "FullDNSRegistrationEnabled": nil, "DomainDNSRegistrationEnabled": nil, "TcpipNetbiosOptions": nil})...)
-	a, err := look.AdapterByMAC(t.Context(), m, pub)
+	a, err := inspect.AdapterByMAC(t.Context(), m, pub)
 	if err != nil || a.Index != 7 {
 		t.Errorf("found %+v, %v", a, err)
 	}
@@ -260,11 +260,11 @@ func TestValidate(t *testing.T) {
 
 func TestMasks(t *testing.T) {
 	for mask, bits := range map[string]int{"255.255.255.0": 24, "0.0.0.0": 0, "255.255.255.255": 32, "255.255.252.0": 22} {
-		if got, ok := look.MaskBits(mask); !ok || got != bits || look.Mask(bits) != mask {
-			t.Errorf("%s: %d %t, back %s", mask, got, ok, look.Mask(bits))
+		if got, ok := inspect.MaskBits(mask); !ok || got != bits || inspect.Mask(bits) != mask {
+			t.Errorf("%s: %d %t, back %s", mask, got, ok, inspect.Mask(bits))
 		}
 	}
-	if _, ok := look.MaskBits("255.0.255.0"); ok {
+	if _, ok := inspect.MaskBits("255.0.255.0"); ok {
 		t.Error("a mask with a hole was taken")
 	}
 }

@@ -6,14 +6,14 @@ import (
 	"testing"
 
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // A restart that the installation asks for is the step's; one that was due before is somebody else's.
 func TestRestartAfterPackages(t *testing.T) {
 	marks := func(d *debian, names string) {
-		d.m.SetFile(look.RebootMark, nil)
-		d.m.SetFile(look.RebootPackages, []byte(names))
+		d.m.SetFile(inspect.RebootMark, nil)
+		d.m.SetFile(inspect.RebootPackages, []byte(names))
 	}
 	for name, c := range map[string]struct {
 		restart   string

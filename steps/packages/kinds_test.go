@@ -3,7 +3,7 @@ package packages
 import (
 	"testing"
 
-	"deploy/internal/conformance"
+	"deploy/internal/testkit/conformance"
 )
 
 func TestDocumented(t *testing.T) { conformance.Documented(t, Kinds()) }

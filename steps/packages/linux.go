@@ -12,9 +12,9 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/jobs"
-	"deploy/steps/look"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Packages are packages of a Linux distribution that are installed together, or none of them.
@@ -90,8 +90,8 @@ func linuxKind() steps.Kind {
 		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
 		Sources: []string{"dpkg-query(1)", "apt-get(8)", "apt.conf(5): DPkg::Lock::Timeout", "rpm(8)", "dnf(8)",
 			"needrestart: NEEDRESTART_MODE", "update-notifier: /run/reboot-required and its .pkgs", "needs-restarting(1)"},
-		Calls: append(posix.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
-			append(posix.Calls("env(1): starts apt-get with DEBIAN_FRONTEND", "env"), look.RebootCalls()...)...),
+		Calls: append(linux.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
+			append(linux.Calls("env(1): starts apt-get with DEBIAN_FRONTEND", "env"), inspect.RebootCalls()...)...),
 		New:     func() steps.Step { return &Packages{} },
 		Example: "names: [chrony, rsyslog]\n",
 	}
@@ -171,7 +171,7 @@ func (s *Packages) read(ctx context.Context, r node.Reader) (manager, []installe
 		return nil, nil, err
 	}
 	argv := m.list().(node.Tool).Argv
-	a, err := posix.Ask(ctx, r, argv...)
+	a, err := linux.Ask(ctx, r, argv...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -223,7 +223,7 @@ func (s *Packages) todo(m manager, have []installed) (names []string, changes []
 
 // Check compares the declared packages with those that are installed.
 func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "packages"); err != nil {
+	if err := linux.Only(r, "packages"); err != nil {
 		return steps.Diff{}, err
 	}
 	if len(s.Names) == 0 {
@@ -292,7 +292,7 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	if len(names) == 0 {
 		return steps.Outcome{}, nil
 	}
-	due, unknown := look.RestartDue(ctx, n)
+	due, unknown := inspect.RestartDue(ctx, n)
 	var broken *node.LinkError
 	if errors.As(unknown, &broken) {
 		return steps.Outcome{}, unknown
@@ -301,7 +301,7 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 		return steps.Outcome{}, err
 	}
 	switch {
-	case errors.Is(unknown, look.ErrNoRebootMark):
+	case errors.Is(unknown, inspect.ErrNoRebootMark):
 		return steps.Outcome{}, nil
 	case unknown != nil: // that is no reason not to install
 		return steps.Outcome{Warnings: []string{unknown.Error()}}, nil
@@ -310,9 +310,9 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 }
 
 // restart tells what follows when the installation has left a restart due. What was due before is not this step's.
-func (s *Packages) restart(ctx context.Context, r node.Reader, before look.Due) (out steps.Outcome, err error) {
+func (s *Packages) restart(ctx context.Context, r node.Reader, before inspect.Due) (out steps.Outcome, err error) {
 	name := r.Facts().Computer
-	now, err := look.RestartDue(ctx, r)
+	now, err := inspect.RestartDue(ctx, r)
 	var broken *node.LinkError
 	switch fresh := now.Since(before); {
 	case errors.As(err, &broken):

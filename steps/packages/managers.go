@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"deploy/internal/node"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // apt is the package manager of Debian and its kin.
@@ -20,7 +20,7 @@ func (apt) list() node.Query {
 // parse keeps what is installed. Of the status, the second letter tells: i is installed, c only configuration files, n nothing; any other
 // is a package half on its way, which has to be brought to its end and so does not count. Source: dpkg-query(1), dpkg(1).
 func (apt) parse(stdout string) (out []installed) {
-	for _, line := range posix.Lines(stdout) {
+	for _, line := range linux.Lines(stdout) {
 		f := strings.Split(line, "\t")
 		if len(f) == 4 && len(f[0]) >= 2 && f[0][1] == 'i' {
 			out = append(out, installed{f[1], f[2], f[3]})
@@ -43,7 +43,7 @@ func (apt) foresee(ctx context.Context, r node.Reader, t transaction) (come, gon
 	case sweep:
 		argv = append(argv, "--auto-remove", "remove")
 	}
-	a, err := posix.Ask(ctx, r, append(argv, t.Names...)...)
+	a, err := linux.Ask(ctx, r, append(argv, t.Names...)...)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -53,7 +53,7 @@ func (apt) foresee(ctx context.Context, r node.Reader, t transaction) (come, gon
 	if a.Code != 0 {
 		return nil, nil, false, fmt.Errorf("cannot simulate the installation: %w", a.Failed("apt-get -s"))
 	}
-	for _, line := range posix.Lines(a.Stdout) {
+	for _, line := range linux.Lines(a.Stdout) {
 		f := strings.Fields(line)
 		if len(f) < 2 {
 			continue
@@ -123,7 +123,7 @@ func (dnf) list() node.Query {
 }
 
 func (dnf) parse(stdout string) (out []installed) {
-	for _, line := range posix.Lines(stdout) {
+	for _, line := range linux.Lines(stdout) {
 		if f := strings.Split(line, "\t"); len(f) == 3 && f[0] != "gpg-pubkey" {
 			out = append(out, installed{f[0], f[1], f[2]})
 		}

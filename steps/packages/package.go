@@ -14,8 +14,8 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/jobs"
-	"deploy/steps/look"
 )
 
 // Package runs an MSI file or a setup program and knows by the registry whether it is installed.
@@ -130,7 +130,7 @@ func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 
 func (s *Package) installed(ctx context.Context, r node.Reader) (bool, error) {
 	for _, key := range s.keys() {
-		values, found, err := look.RegistryKey(ctx, r, key)
+		values, found, err := inspect.RegistryKey(ctx, r, key)
 		if err != nil {
 			return false, err
 		}
@@ -170,7 +170,7 @@ func (s *Package) uninstall() []string {
 
 // Apply runs the program. Whether a restart is due because of it says its exit code alone; what was due before is somebody else's, and only told.
 func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	due, _, err := look.PendingReboot(ctx, n)
+	due, _, err := inspect.PendingReboot(ctx, n)
 	var broken *node.LinkError
 	if errors.As(err, &broken) {
 		return steps.Outcome{}, err

@@ -11,7 +11,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Registry is one registry value, there or not there.
@@ -181,11 +181,11 @@ func (s *Registry) Reads(node.Facts) []node.Query { return []node.Query{node.Reg
 
 // Check compares the value.
 func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	values, there, err := look.RegistryKey(ctx, r, s.Key)
+	values, there, err := inspect.RegistryKey(ctx, r, s.Key)
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	v, found := look.Value{}, false
+	v, found := inspect.Value{}, false
 	for _, x := range values {
 		if strings.EqualFold(x.Name, s.Name) {
 			v, found = x, true
@@ -250,7 +250,7 @@ func (s *Registry) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	}
 	found := ""
 	if s.Type == "" { // only then does what is there decide
-		v, _, err := look.RegistryValue(ctx, n, s.Key, s.Name)
+		v, _, err := inspect.RegistryValue(ctx, n, s.Key, s.Name)
 		if err != nil {
 			return steps.Outcome{}, err
 		}
@@ -313,7 +313,7 @@ func parent(key string) string {
 func topmostMissing(ctx context.Context, r node.Reader, key string) (string, error) {
 	missing := key
 	for key = parent(key); strings.Contains(key, `\`); key = parent(key) {
-		_, found, err := look.RegistryKey(ctx, r, key)
+		_, found, err := inspect.RegistryKey(ctx, r, key)
 		if err != nil {
 			return "", err
 		}
@@ -327,7 +327,7 @@ func topmostMissing(ctx context.Context, r node.Reader, key string) (string, err
 
 // isEmpty says that a key has neither values nor subkeys. A key that is gone is not empty: there is nothing to remove.
 func isEmpty(ctx context.Context, r node.Reader, key string) (bool, error) {
-	values, found, err := look.RegistryKey(ctx, r, key)
+	values, found, err := inspect.RegistryKey(ctx, r, key)
 	if err != nil || !found || len(values) > 0 {
 		return false, err
 	}

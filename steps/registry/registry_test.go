@@ -4,9 +4,9 @@ import (
 	"errors"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 

@@ -3,8 +3,8 @@ package service
 import (
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 )
 
 func TestTierConformanceInLab(t *testing.T) {

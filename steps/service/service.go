@@ -10,8 +10,8 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
-	"deploy/steps/posix"
+	"deploy/steps/inspect"
+	"deploy/steps/linux"
 )
 
 // Service sets how a service of Windows, or a unit of systemd, starts and whether it runs.
@@ -44,15 +44,15 @@ func kind() steps.Kind {
 			"only masking keeps other units and people from starting it. A static unit counts as manual and cannot be auto; a generated one has no start type; " +
 			"a oneshot that does not remain cannot be kept running. When a unit's file has changed, systemd reads its units anew first.",
 		Undo:    "Puts the recorded start type and state back, of those that the step had declared.",
-		Proof:   "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against recorded tables; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against recorded tables; " + linux.Proof,
 		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`, "systemctl(1)", "org.freedesktop.systemd1(5)"},
 		Calls: []node.Call{
-			look.UnitCall(),
-			look.ServiceCall(all),
-			{WMI: look.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "ChangeStartMode", Args: []string{"StartMode"}, On: all},
-			{WMI: look.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StartService", On: all},
-			{WMI: look.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StopService", On: all},
-			{Tool: "sc.exe", On: look.From(node.WS2008), Source: "sc config start= delayed-auto, Windows Server command reference"},
+			inspect.UnitCall(),
+			inspect.ServiceCall(all),
+			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "ChangeStartMode", Args: []string{"StartMode"}, On: all},
+			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StartService", On: all},
+			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StopService", On: all},
+			{Tool: "sc.exe", On: inspect.From(node.WS2008), Source: "sc config start= delayed-auto, Windows Server command reference"},
 		},
 		New:     func() steps.Step { return &Service{} },
 		Example: "name: MSExchangeIS\nstart: manual\n",
@@ -81,9 +81,9 @@ func (s *Service) Reads(f node.Facts) []node.Query {
 		if f.Init != "systemd" {
 			return nil
 		}
-		return []node.Query{look.UnitQuery(s.Name)}
+		return []node.Query{inspect.UnitQuery(s.Name)}
 	}
-	reads := []node.Query{look.ServiceQuery(s.Name)}
+	reads := []node.Query{inspect.ServiceQuery(s.Name)}
 	if s.Start != "" {
 		reads = append(reads, node.Registry{Key: s.key()})
 	}
@@ -133,7 +133,7 @@ func stateWord(running bool) string {
 // read tells how the service stands. A service between two states counts as the state that it is on its way to, so that a
 // second look after a wait is honest; Apply waits for the end of the way.
 func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
-	svc, found, err := look.Services(ctx, r, s.Name)
+	svc, found, err := inspect.Services(ctx, r, s.Name)
 	if err != nil {
 		return before{}, err
 	}
@@ -146,7 +146,7 @@ func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 	b := before{Start: strings.ToLower(svc.Start), Running: strings.EqualFold(svc.State, "Running") || strings.EqualFold(svc.State, "Start Pending")}
 	if s.Start != "" {
 		// Win32_Service.DelayedAutoStart came with Windows Server 2016; the registry value with 2008.
-		v, found, err := look.RegistryValue(ctx, r, s.key(), "DelayedAutostart")
+		v, found, err := inspect.RegistryValue(ctx, r, s.key(), "DelayedAutostart")
 		if err != nil {
 			return before{}, err
 		}
@@ -270,8 +270,8 @@ func (s *Service) control(ctx context.Context, n node.Node, method string, runni
 			"the system's event log tells why")
 	}
 	want := map[bool]string{true: "Running", false: "Stopped"}[running]
-	return look.Wait(ctx, "service "+s.Name+" to be "+stateWord(running), settle, func(ctx context.Context) (bool, error) {
-		svc, found, err := look.Services(ctx, n, s.Name)
+	return inspect.Wait(ctx, "service "+s.Name+" to be "+stateWord(running), settle, func(ctx context.Context) (bool, error) {
+		svc, found, err := inspect.Services(ctx, n, s.Name)
 		if err == nil && !found {
 			err = fmt.Errorf("cannot find service %s any more", s.Name)
 		}
@@ -280,7 +280,7 @@ func (s *Service) control(ctx context.Context, n node.Node, method string, runni
 }
 
 func (s *Service) call(ctx context.Context, n node.Node, method string, args map[string]any) (int64, error) {
-	rows, err := n.Do(ctx, node.WMICall{Namespace: look.CIMv2, Class: "Win32_Service", Where: map[string]any{"Name": s.Name}, Method: method, Args: args})
+	rows, err := n.Do(ctx, node.WMICall{Namespace: inspect.CIMv2, Class: "Win32_Service", Where: map[string]any{"Name": s.Name}, Method: method, Args: args})
 	if err != nil {
 		return 0, fmt.Errorf("cannot call %s of service %s: %w", method, s.Name, err)
 	}

@@ -10,8 +10,8 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
-	"deploy/steps/posix"
+	"deploy/steps/inspect"
+	"deploy/steps/linux"
 )
 
 // unitBefore is what was found of a unit of systemd.
@@ -24,8 +24,8 @@ type unitBefore struct {
 func onLinux(r node.Reader) bool { return r.Facts().OS == "linux" }
 
 // unit reads the unit and refuses what cannot be wished of it.
-func (s *Service) unit(ctx context.Context, r node.Reader) (look.Unit, error) {
-	u, found, err := look.Units(ctx, r, s.Name)
+func (s *Service) unit(ctx context.Context, r node.Reader) (inspect.Unit, error) {
+	u, found, err := inspect.Units(ctx, r, s.Name)
 	if err != nil {
 		return u, err
 	}
@@ -33,7 +33,7 @@ func (s *Service) unit(ctx context.Context, r node.Reader) (look.Unit, error) {
 		if s.Until != "" {
 			return u, steps.Until(s.Until, "it makes service "+s.Name)
 		}
-		return u, hint.Wrap(fmt.Errorf("cannot find service %s", look.UnitName(s.Name)), "is the package that brings it installed? `systemctl list-unit-files` shows what there is")
+		return u, hint.Wrap(fmt.Errorf("cannot find service %s", inspect.UnitName(s.Name)), "is the package that brings it installed? `systemctl list-unit-files` shows what there is")
 	}
 	if u.Load != "loaded" && u.Load != "masked" {
 		return u, hint.Wrap(fmt.Errorf("cannot use service %s: systemd could not load it (%s)", u.ID, u.Load), "`systemctl status` on the node tells why")
@@ -42,10 +42,10 @@ func (s *Service) unit(ctx context.Context, r node.Reader) (look.Unit, error) {
 }
 
 // refuse names the wishes that systemd cannot fulfil for this unit.
-func (s *Service) refuse(u look.Unit) error {
+func (s *Service) refuse(u inspect.Unit) error {
 	switch {
-	case s.Start != "" && u.ID != look.UnitName(s.Name):
-		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: that is an alias of %s, and may go with it", look.UnitName(s.Name), u.ID), "name "+u.ID)
+	case s.Start != "" && u.ID != inspect.UnitName(s.Name):
+		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: that is an alias of %s, and may go with it", inspect.UnitName(s.Name), u.ID), "name "+u.ID)
 	case s.Start == "delayed":
 		return hint.Wrap(fmt.Errorf("cannot start service %s delayed: systemd has no delayed start", u.ID), "use start: auto; a timer unit starts something later")
 	case s.Start == "auto" && (u.File == "static" || u.File == "indirect"):
@@ -105,7 +105,7 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 	if err := json.Unmarshal(recorded, &b); err != nil {
 		return fmt.Errorf("cannot read the recorded state: %w", err)
 	}
-	u, found, err := look.Units(ctx, n, s.Name)
+	u, found, err := inspect.Units(ctx, n, s.Name)
 	if err != nil {
 		return err
 	}
@@ -137,9 +137,9 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 }
 
 // bringUnit stops before it masks, and unmasks before it starts.
-func (s *Service) bringUnit(ctx context.Context, n node.Node, u look.Unit, file string, running bool) error {
+func (s *Service) bringUnit(ctx context.Context, n node.Node, u inspect.Unit, file string, running bool) error {
 	if u.Reload {
-		if err := posix.Do(ctx, n, nil, "systemctl", "daemon-reload"); err != nil {
+		if err := linux.Do(ctx, n, nil, "systemctl", "daemon-reload"); err != nil {
 			return fmt.Errorf("cannot make systemd read its units anew: %w", err)
 		}
 	}
@@ -158,9 +158,9 @@ func (s *Service) bringUnit(ctx context.Context, n node.Node, u look.Unit, file 
 }
 
 // setFile brings the unit file from one state to another. Behind a mask stands the state that the unit had before it was masked.
-func (s *Service) setFile(ctx context.Context, n node.Node, u look.Unit, want string) error {
+func (s *Service) setFile(ctx context.Context, n node.Node, u inspect.Unit, want string) error {
 	systemctl := func(args ...string) error {
-		if err := posix.Do(ctx, n, nil, append([]string{"systemctl", "--no-ask-password"}, args...)...); err != nil {
+		if err := linux.Do(ctx, n, nil, append([]string{"systemctl", "--no-ask-password"}, args...)...); err != nil {
 			return fmt.Errorf("cannot %s service %s: %w", args[0], u.ID, err)
 		}
 		return nil
@@ -176,7 +176,7 @@ func (s *Service) setFile(ctx context.Context, n node.Node, u look.Unit, want st
 		if err := systemctl(append(runtime, "--", u.ID)...); err != nil {
 			return err
 		}
-		now, found, err := look.Units(ctx, n, u.ID)
+		now, found, err := inspect.Units(ctx, n, u.ID)
 		if err != nil {
 			return err
 		}
@@ -220,15 +220,15 @@ func (s *Service) controlUnit(ctx context.Context, n node.Node, id, verb string)
 	start := verb == "start"
 	if start {
 		// a unit that failed too often is refused until its count is taken back; that there is nothing to take back is no error
-		if err := posix.Do(ctx, n, []int{1}, "systemctl", "reset-failed", "--", id); err != nil {
+		if err := linux.Do(ctx, n, []int{1}, "systemctl", "reset-failed", "--", id); err != nil {
 			return fmt.Errorf("cannot %s service %s: %w", verb, id, err)
 		}
 	}
-	if err := posix.Do(ctx, n, nil, "systemctl", "--no-ask-password", verb, "--", id); err != nil {
+	if err := linux.Do(ctx, n, nil, "systemctl", "--no-ask-password", verb, "--", id); err != nil {
 		return hint.Wrap(fmt.Errorf("cannot %s service %s: %w", verb, id, err), "`systemctl status` and `journalctl -u` on the node tell why")
 	}
-	return look.Wait(ctx, "service "+id+" to be "+stateWord(start), settle, func(ctx context.Context) (bool, error) {
-		u, found, err := look.Units(ctx, n, id)
+	return inspect.Wait(ctx, "service "+id+" to be "+stateWord(start), settle, func(ctx context.Context) (bool, error) {
+		u, found, err := inspect.Units(ctx, n, id)
 		switch {
 		case err != nil:
 			return false, err

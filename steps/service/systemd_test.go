@@ -7,10 +7,10 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 
@@ -98,7 +98,7 @@ func (s *systemd) run(argv []string) node.Result {
 	return node.Result{}
 }
 
-func linux(u *unit) (*nodetest.Machine, *systemd) {
+func linuxMachine(u *unit) (*nodetest.Machine, *systemd) {
 	m := nodetest.NewLinux()
 	s := &systemd{units: map[string]*unit{"chrony.service": u}}
 	m.Programs["systemctl"] = s.run
@@ -131,7 +131,7 @@ func TestTierConformanceSystemdAgainstScript(t *testing.T) {
 		"start alone":             {map[string]any{"name": "chrony", "start": "manual"}, running("enabled")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m, _ := linux(c.unit)
+			m, _ := linuxMachine(c.unit)
 			start := *c.unit
 			conformance.Run(t, conformance.Case{Kind: kind(), With: c.with, Open: func(*testing.T) node.Session { return m }})
 			if c.unit.file != start.file || (strings.HasPrefix(start.file, "masked") && c.unit.under != start.under) {
@@ -147,7 +147,7 @@ func TestSystemdStates(t *testing.T) {
 		{"activating", "auto-restart"}: false, {"failed", "failed"}: false, {"inactive", "dead"}: false, {"deactivating", "stop"}: false} {
 		u := stopped("enabled")
 		u.active, u.sub = state[0], state[1]
-		m, s := linux(u)
+		m, s := linuxMachine(u)
 		s.looks = -10
 		d, err := (&Service{Name: "chrony", State: "running"}).Check(t.Context(), m)
 		if err != nil || (d.Action == steps.NoOp) != running {
@@ -175,7 +175,7 @@ func TestSystemdRefuses(t *testing.T) {
 		"no such unit":            {&Service{Name: "nothing", State: "running"}, stopped("")},
 		"running though disabled": {&Service{Name: "chrony", State: "running"}, nil},
 	} {
-		m, _ := linux(c.unit)
+		m, _ := linuxMachine(c.unit)
 		if c.unit == nil {
 			m.F.Init = ""
 		}
@@ -185,7 +185,7 @@ func TestSystemdRefuses(t *testing.T) {
 		}
 	}
 	var until *steps.UntilError
-	m, _ := linux(stopped(""))
+	m, _ := linuxMachine(stopped(""))
 	if _, err := (&Service{Name: "later", State: "running", Until: "packages"}).Check(t.Context(), m); !errors.As(err, &until) {
 		t.Errorf("error %v", err)
 	}
@@ -194,7 +194,7 @@ func TestSystemdRefuses(t *testing.T) {
 func TestSystemdStartThatFails(t *testing.T) {
 	u := stopped("enabled")
 	u.fails, u.reload = true, true
-	m, s := linux(u)
+	m, s := linuxMachine(u)
 	_, err := (&Service{Name: "chrony", State: "running"}).Apply(t.Context(), m, steps.Diff{})
 	if err == nil || hint.Of(err) == "" {
 		t.Errorf("error %v", err)
@@ -207,7 +207,7 @@ func TestSystemdStartThatFails(t *testing.T) {
 // What systemctl cannot tell is not "absent".
 func TestSystemdThatCannotTell(t *testing.T) {
 	for name, res := range map[string]node.Result{"code": {Code: 1, Stderr: []byte("Failed to connect to bus")}, "nothing": {}} {
-		m, _ := linux(stopped("enabled"))
+		m, _ := linuxMachine(stopped("enabled"))
 		m.Programs["systemctl"] = func([]string) node.Result { return res }
 		var until *steps.UntilError
 		if d, err := (&Service{Name: "chrony", State: "running", Until: "x"}).Check(t.Context(), m); err == nil || errors.As(err, &until) {
@@ -217,7 +217,7 @@ func TestSystemdThatCannotTell(t *testing.T) {
 }
 
 func TestSystemdUndoOfWhatIsGone(t *testing.T) {
-	m, s := linux(stopped("enabled"))
+	m, s := linuxMachine(stopped("enabled"))
 	delete(s.units, "chrony.service")
 	if err := (&Service{Name: "chrony", State: "running"}).Undo(t.Context(), m, steps.MustJSON(unitBefore{File: "enabled", Running: true})); err != nil {
 		t.Error(err)

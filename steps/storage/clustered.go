@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 const (
@@ -19,7 +19,7 @@ var clusterProps = []string{"Signature", "GptGuid"}
 
 // clusterCalls declares what clustered asks for.
 func clusterCalls() []node.Call {
-	return []node.Call{{WMI: clusterNS + ":" + clusterDisk, Props: clusterProps, On: look.Between(node.WS2008, node.WS2008R2)}}
+	return []node.Call{{WMI: clusterNS + ":" + clusterDisk, Props: clusterProps, On: inspect.Between(node.WS2008, node.WS2008R2)}}
 }
 
 // clustered says whether a running failover cluster owns the disk. A node that does not hold the reservation sees nothing of
@@ -28,7 +28,7 @@ func clustered(ctx context.Context, r node.Reader, d disk) (bool, error) {
 	if modern(r.Facts()) {
 		return d.Clustered, nil
 	}
-	member, err := look.ClusterMember(ctx, r)
+	member, err := inspect.ClusterMember(ctx, r)
 	if err != nil || !member {
 		return false, err
 	}
@@ -58,7 +58,7 @@ func clustered2003(ctx context.Context, r node.Reader, d disk) (bool, error) {
 		return false, fmt.Errorf("cannot tell whether disk %s is the cluster's: %w", d.Serial, err)
 	}
 	for _, k := range keys {
-		v, found, err := look.RegistryValue(ctx, r, resources+`\`+strings.TrimSpace(k.String("name"))+`\Parameters`, "Signature")
+		v, found, err := inspect.RegistryValue(ctx, r, resources+`\`+strings.TrimSpace(k.String("name"))+`\Parameters`, "Signature")
 		if err != nil {
 			return false, err
 		}

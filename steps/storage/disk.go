@@ -9,7 +9,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Disk makes a shared disk usable on one node.
@@ -26,7 +26,7 @@ type diskBefore struct {
 }
 
 func diskKind() steps.Kind {
-	old, newer := look.Between(node.WS2003, node.WS2008R2), look.From(node.WS2012)
+	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	return steps.Kind{
 		Name:    "storage.disk",
 		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and initialised.",

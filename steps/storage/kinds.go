@@ -5,7 +5,7 @@ package storage
 import (
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Kinds lists the kinds of this family.
@@ -33,15 +33,15 @@ func via(f node.Facts) string {
 
 // readCalls declares what reading the disks asks for.
 func readCalls() []node.Call {
-	old, vista, newer := look.Between(node.WS2003, node.WS2008R2), look.Between(node.WS2008, node.WS2008R2), look.From(node.WS2012)
+	old, vista, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.Between(node.WS2008, node.WS2008R2), inspect.From(node.WS2012)
 	return []node.Call{
-		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: driveProps, On: old},
-		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: vista},
-		{WMI: look.CIMv2 + ":Win32_PhysicalMedia", Props: mediaProps, On: []node.Release{node.WS2003},
+		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: driveProps, On: old},
+		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: vista},
+		{WMI: inspect.CIMv2 + ":Win32_PhysicalMedia", Props: mediaProps, On: []node.Release{node.WS2003},
 			Source: "Win32_PhysicalMedia class, Windows documentation: minimum supported server Windows Server 2003"},
-		{WMI: look.CIMv2 + ":Win32_DiskPartition", Props: partitionProps, On: old},
-		{WMI: look.CIMv2 + ":Win32_LogicalDiskToPartition", Props: mapProps, On: old},
-		look.LettersCall(node.WindowsReleases()),
+		{WMI: inspect.CIMv2 + ":Win32_DiskPartition", Props: partitionProps, On: old},
+		{WMI: inspect.CIMv2 + ":Win32_LogicalDiskToPartition", Props: mapProps, On: old},
+		inspect.LettersCall(node.WindowsReleases()),
 		{Cmdlet: "Get-Disk", Props: diskSelect, On: newer},
 		{Cmdlet: "Get-Partition", Params: []string{"DiskNumber", "PartitionNumber"}, Props: append([]string{"IsReadOnly"}, partitionSelect...), On: newer},
 		{Cmdlet: "Get-Volume", Props: volumeSelect, On: newer},

@@ -3,8 +3,8 @@ package storage
 import (
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/node"
+	"deploy/internal/testkit/conformance"
 )
 
 func open(b *conformance.Bench, name string) func(t *testing.T) node.Session {

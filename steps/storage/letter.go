@@ -7,7 +7,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Letter makes sure that a drive letter is free or is the disk's own on a node, so that all nodes can agree on it.
@@ -36,14 +36,14 @@ func (s *Letter) Kind() string { return "storage.letter" }
 
 // Validate looks at the data.
 func (s *Letter) Validate() error {
-	if look.Letter(s.Letter) == "" {
+	if inspect.Letter(s.Letter) == "" {
 		return steps.FieldErr("letter", "%q is not a drive letter", s.Letter)
 	}
 	return nil
 }
 
 // Reads names what Check will ask.
-func (s *Letter) Reads(f node.Facts) []node.Query { return append(reads(f), look.LettersQuery()) }
+func (s *Letter) Reads(f node.Facts) []node.Query { return append(reads(f), inspect.LettersQuery()) }
 
 // Check answers no-op or an error.
 func (s *Letter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
@@ -51,11 +51,11 @@ func (s *Letter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	used, err := look.Letters(ctx, r)
+	used, err := inspect.Letters(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	letter := look.Letter(s.Letter)
+	letter := inspect.Letter(s.Letter)
 	if !used[letter] {
 		return steps.NoChange(), nil
 	}

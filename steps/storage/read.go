@@ -8,7 +8,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // disk is one disk as the machine sees it.
@@ -70,7 +70,7 @@ var (
 )
 
 func cimv2(class string, props []string) node.Query {
-	return node.WMI{Namespace: look.CIMv2, Class: class, Props: props}
+	return node.WMI{Namespace: inspect.CIMv2, Class: class, Props: props}
 }
 
 func cmdlet(name string, selected []string) node.Query {
@@ -84,11 +84,11 @@ func reads(f node.Facts) []node.Query {
 	}
 	if f.Release.AtLeast(node.WS2008) {
 		return []node.Query{cimv2("Win32_DiskDrive", append(append([]string{}, driveProps...), "SerialNumber")),
-			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps), look.LettersQuery()}
+			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps), inspect.LettersQuery()}
 	}
 	// Win32_DiskDrive.SerialNumber came with Windows Vista; 2003 has the number in Win32_PhysicalMedia.
 	return []node.Query{cimv2("Win32_DiskDrive", driveProps), cimv2("Win32_DiskPartition", partitionProps),
-		cimv2("Win32_LogicalDiskToPartition", mapProps), look.LettersQuery(), cimv2("Win32_PhysicalMedia", mediaProps)}
+		cimv2("Win32_LogicalDiskToPartition", mapProps), inspect.LettersQuery(), cimv2("Win32_PhysicalMedia", mediaProps)}
 }
 
 // find returns the disk with a serial number; numbers are compared without case and outer blanks.
@@ -188,7 +188,7 @@ func letterOf(row node.Row, name string) string {
 	if n := row.Int(name); n >= 'A' && n <= 'z' {
 		text = string(rune(n))
 	}
-	return look.Letter(strings.Trim(text, "\x00"))
+	return inspect.Letter(strings.Trim(text, "\x00"))
 }
 
 func fsOf(s string) string {
@@ -234,11 +234,11 @@ func fromWMI(drives, partitions, letters, logical, media []node.Row) []disk {
 			x := part{Number: p.Int("Index") + 1, SizeMB: p.Int("Size") / mb}
 			for _, l := range letters {
 				if strings.EqualFold(deviceOf(l.String("Antecedent")), p.String("DeviceID")) {
-					x.Letter = look.Letter(deviceOf(l.String("Dependent")))
+					x.Letter = inspect.Letter(deviceOf(l.String("Dependent")))
 				}
 			}
 			for _, l := range logical {
-				if x.Letter != "" && look.Letter(l.String("DeviceID")) == x.Letter {
+				if x.Letter != "" && inspect.Letter(l.String("DeviceID")) == x.Letter {
 					x.FS, x.Label = fsOf(l.String("FileSystem")), l.String("VolumeName")
 				}
 			}

@@ -11,7 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Volume makes the one NTFS volume of an empty shared disk.
@@ -33,7 +33,7 @@ const slackMB = 8
 const formatLimit = 10 * time.Minute
 
 func volumeKind() steps.Kind {
-	old, newer := look.Between(node.WS2003, node.WS2008R2), look.From(node.WS2012)
+	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	return steps.Kind{
 		Name:    "storage.volume",
 		Summary: "Makes one NTFS volume with a letter and a label on an empty shared disk.",
@@ -59,7 +59,7 @@ func (s *Volume) Kind() string { return "storage.volume" }
 
 // Validate looks at the data.
 func (s *Volume) Validate() error {
-	if l := look.Letter(s.Letter); l == "" || l <= "C:" {
+	if l := inspect.Letter(s.Letter); l == "" || l <= "C:" {
 		return steps.FieldErr("letter", "%q is not a drive letter from D to Z", s.Letter)
 	}
 	if len(s.Label) > 32 {
@@ -77,7 +77,7 @@ func (s *Volume) Validate() error {
 }
 
 // Reads names what Check will ask.
-func (s *Volume) Reads(f node.Facts) []node.Query { return append(reads(f), look.LettersQuery()) }
+func (s *Volume) Reads(f node.Facts) []node.Query { return append(reads(f), inspect.LettersQuery()) }
 
 // Check tells whether the volume is there, or whether the disk is empty.
 func (s *Volume) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
@@ -85,11 +85,11 @@ func (s *Volume) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	used, err := look.Letters(ctx, r)
+	used, err := inspect.Letters(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	letter := look.Letter(s.Letter)
+	letter := inspect.Letter(s.Letter)
 	if len(d.Parts) > 0 {
 		if err := s.judge(d); err != nil {
 			return steps.Diff{}, err
@@ -130,8 +130,8 @@ func (s *Volume) judge(d disk) error {
 		wrong = append(wrong, "there must be one partition")
 	}
 	p := d.Parts[0]
-	if p.Letter != look.Letter(s.Letter) {
-		wrong = append(wrong, "the letter must be "+look.Letter(s.Letter))
+	if p.Letter != inspect.Letter(s.Letter) {
+		wrong = append(wrong, "the letter must be "+inspect.Letter(s.Letter))
 	}
 	if !strings.EqualFold(p.FS, "NTFS") {
 		wrong = append(wrong, "the file system must be NTFS")
@@ -165,7 +165,7 @@ func (s *Volume) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 }
 
 func (s *Volume) applyModule(ctx context.Context, n node.Node, d disk) error {
-	bare := strings.TrimSuffix(look.Letter(s.Letter), ":")
+	bare := strings.TrimSuffix(inspect.Letter(s.Letter), ":")
 	params := map[string]any{"DiskNumber": d.Number, "DriveLetter": bare}
 	if s.Size > 0 {
 		params["Size"] = int64(s.Size) * mb
@@ -180,7 +180,7 @@ func (s *Volume) applyModule(ctx context.Context, n node.Node, d disk) error {
 		return fmt.Errorf("cannot partition disk %s: %d partitions came back", s.Serial, len(rows))
 	}
 	// a new partition is read-only for a moment
-	err = look.Wait(ctx, "the new partition to be writable", time.Minute, func(ctx context.Context) (bool, error) {
+	err = inspect.Wait(ctx, "the new partition to be writable", time.Minute, func(ctx context.Context) (bool, error) {
 		now, err := n.Query(ctx, node.Cmdlet{Name: "Get-Partition", Load: module, Select: []string{"IsReadOnly"},
 			Params: map[string]any{"DiskNumber": d.Number, "PartitionNumber": rows[0].Int("PartitionNumber")}})
 		if errors.Is(err, node.ErrNotFound) {
@@ -196,7 +196,7 @@ func (s *Volume) applyModule(ctx context.Context, n node.Node, d disk) error {
 		format["NewFileSystemLabel"] = s.Label
 	}
 	if _, err := n.Do(ctx, node.CmdletCall{Name: "Format-Volume", Load: module, Params: format}); err != nil {
-		return fmt.Errorf("cannot format %s: %w", look.Letter(s.Letter), err)
+		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter), err)
 	}
 	return nil
 }
@@ -214,7 +214,7 @@ func (s *Volume) applyDiskpart(ctx context.Context, n node.Node, d disk) error {
 	if len(d.Parts) > 0 {
 		return s.judge(d)
 	}
-	bare := strings.TrimSuffix(look.Letter(s.Letter), ":")
+	bare := strings.TrimSuffix(inspect.Letter(s.Letter), ":")
 	create := "create partition primary"
 	if s.Size > 0 {
 		create += fmt.Sprintf(" size=%d", s.Size)
@@ -230,16 +230,16 @@ func (s *Volume) applyDiskpart(ctx context.Context, n node.Node, d disk) error {
 	if err := diskpart(ctx, n, lines); err != nil {
 		return err
 	}
-	argv := []string{"format.com", look.Letter(s.Letter), "/fs:ntfs", "/q", "/y"}
+	argv := []string{"format.com", inspect.Letter(s.Letter), "/fs:ntfs", "/q", "/y"}
 	if s.Label != "" {
 		argv = append(argv, "/v:"+s.Label)
 	}
 	res, err := n.Run(ctx, node.Cmd{Argv: argv, Timeout: formatLimit})
 	if err != nil {
-		return fmt.Errorf("cannot format %s: %w", look.Letter(s.Letter), err)
+		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter), err)
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("cannot format %s: %w", look.Letter(s.Letter), &node.CodeError{Op: "format", Code: int64(res.Code)})
+		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter), &node.CodeError{Op: "format", Code: int64(res.Code)})
 	}
 	return nil
 }
@@ -279,7 +279,7 @@ func (s *Volume) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 
 // nothingOn refuses a volume that holds anything, or whose content cannot be seen.
 func (s *Volume) nothingOn(ctx context.Context, n node.Node, p part) error {
-	if p.Letter != look.Letter(s.Letter) {
+	if p.Letter != inspect.Letter(s.Letter) {
 		return fmt.Errorf("cannot delete the volume of disk %s: it is %s, not what the step made", s.Serial, p)
 	}
 	rows, err := n.Query(ctx, node.Dir{Path: p.Letter + `\`})

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // fstab's fields write blank, tab, line end and backslash as octal numbers. Source: fstab(5), getmntent(3).
@@ -28,7 +28,7 @@ func fields(line string) []string {
 }
 
 func lineOf(text, path string) any {
-	for _, line := range posix.Lines(text) {
+	for _, line := range linux.Lines(text) {
 		if f := fields(line); f != nil && f[1] == path {
 			return line
 		}
@@ -40,7 +40,7 @@ func lineOf(text, path string) any {
 func (s *Mount) edit(text string) string {
 	var out []string
 	found, changed := false, false
-	for _, line := range posix.Lines(text) {
+	for _, line := range linux.Lines(text) {
 		f := fields(line)
 		switch {
 		case f == nil || f[1] != s.Path || f[2] == "swap":
@@ -59,7 +59,7 @@ func (s *Mount) edit(text string) string {
 	if !changed {
 		return text
 	}
-	return posix.Text(out)
+	return linux.Text(out)
 }
 
 func (s *Mount) fits(f []string) bool {

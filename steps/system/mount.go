@@ -11,7 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Mount is a file system at a place of the directory tree: its line in /etc/fstab and whether it is mounted.
@@ -49,9 +49,9 @@ func mountKind() steps.Kind {
 			"with this type and source, and with those declared options that the kernel shows (ro, noatime, size= and the like). Options that differ are changed by a remount. " +
 			"Something else that is mounted there is an error and is never taken away. Swap is not handled.",
 		Undo:    "Puts the recorded line back, and the recorded state: unmounts what it had mounted, mounts again what it had unmounted. Directories that it made are removed while they are empty.",
-		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"fstab(5)", "mount(8)", "umount(8)", "findmnt(8)"},
-		Calls:   append(posix.Calls("findmnt(8)", "findmnt"), posix.Calls("mount(8), umount(8), systemctl(1)", "mount", "umount", "systemctl")...),
+		Calls:   append(linux.Calls("findmnt(8)", "findmnt"), linux.Calls("mount(8), umount(8), systemctl(1)", "mount", "umount", "systemctl")...),
 		New:     func() steps.Step { return &Mount{State: "mounted"} },
 		Example: "path: /srv/scratch\nsource: tmpfs\ntype: tmpfs\noptions: [size=64m, nosuid, nodev]\n",
 	}
@@ -102,7 +102,7 @@ func (s *Mount) Reads(f node.Facts) []node.Query {
 
 // now asks the kernel what is mounted at the path; nil means nothing.
 func (s *Mount) now(ctx context.Context, r node.Reader) (*mounted, error) {
-	a, err := posix.Ask(ctx, r, s.look()...)
+	a, err := linux.Ask(ctx, r, s.look()...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +133,7 @@ func (s *Mount) same(ctx context.Context, r node.Reader, m *mounted) error {
 	if m.Source == s.Source {
 		return nil
 	}
-	a, askErr := posix.Ask(ctx, r, "findmnt", "--json", "--kernel", "--source", s.Source, "--mountpoint", s.Path, "--output", "TARGET")
+	a, askErr := linux.Ask(ctx, r, "findmnt", "--json", "--kernel", "--source", s.Source, "--mountpoint", s.Path, "--output", "TARGET")
 	switch {
 	case askErr != nil:
 		return askErr
@@ -147,14 +147,14 @@ func (s *Mount) same(ctx context.Context, r node.Reader, m *mounted) error {
 
 // Check compares the line and the mount.
 func (s *Mount) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "mount"); err != nil {
+	if err := linux.Only(r, "mount"); err != nil {
 		return steps.Diff{}, err
 	}
 	m, err := s.now(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	text, had, err := posix.Read(ctx, r, fstabFile)
+	text, had, err := linux.Read(ctx, r, fstabFile)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -213,7 +213,7 @@ func (s *Mount) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Out
 			return steps.Outcome{}, err
 		}
 	}
-	text, _, err := posix.Read(ctx, n, fstabFile)
+	text, _, err := linux.Read(ctx, n, fstabFile)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -243,27 +243,27 @@ func writeFstab(ctx context.Context, n node.Node, old, text string) error {
 	if text == old {
 		return nil
 	}
-	if err := posix.Write(ctx, n, fstabFile, text); err != nil {
+	if err := linux.Write(ctx, n, fstabFile, text); err != nil {
 		return err
 	}
 	if n.Facts().Init != "systemd" {
 		return nil
 	}
-	if err := posix.Do(ctx, n, nil, "systemctl", "daemon-reload"); err != nil {
+	if err := linux.Do(ctx, n, nil, "systemctl", "daemon-reload"); err != nil {
 		return fmt.Errorf("cannot make systemd read %s: %w", fstabFile, err)
 	}
 	return nil
 }
 
 func mount(ctx context.Context, n node.Node, path string, argv ...string) error {
-	if err := posix.Do(ctx, n, nil, argv...); err != nil {
+	if err := linux.Do(ctx, n, nil, argv...); err != nil {
 		return hint.Wrap(fmt.Errorf("cannot mount %s: %w", path, err), "is the source there, and does the kernel know the type and the options?")
 	}
 	return nil
 }
 
 func unmount(ctx context.Context, n node.Node, path string) error {
-	if err := posix.Do(ctx, n, nil, "umount", path); err != nil {
+	if err := linux.Do(ctx, n, nil, "umount", path); err != nil {
 		return hint.Wrap(fmt.Errorf("cannot unmount %s: %w", path, err), "something uses it: `fuser -vm` on the node shows what")
 	}
 	return nil
@@ -285,13 +285,13 @@ func (s *Mount) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 		}
 		m = nil
 	}
-	text, _, err := posix.Read(ctx, n, fstabFile)
+	text, _, err := linux.Read(ctx, n, fstabFile)
 	if err != nil {
 		return err
 	}
-	back := posix.TakeBack(b.Fstab, s.edit(b.Fstab), text)
+	back := linux.TakeBack(b.Fstab, s.edit(b.Fstab), text)
 	if !b.Had && back == "" {
-		err = posix.Remove(ctx, n, fstabFile)
+		err = linux.Remove(ctx, n, fstabFile)
 	} else {
 		err = writeFstab(ctx, n, text, back)
 	}
@@ -326,7 +326,7 @@ func unmake(ctx context.Context, n node.Node, path, made string) error {
 		if len(rows) > 0 {
 			return nil
 		}
-		if err := posix.Remove(ctx, n, p); err != nil {
+		if err := linux.Remove(ctx, n, p); err != nil {
 			return err
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/posix"
+	"deploy/steps/linux"
 )
 
 // Sysctl is one setting of the kernel, now and after every start.
@@ -38,9 +38,9 @@ func sysctlKind() steps.Kind {
 			"Only that file is looked at: one that is read later (a higher number, or /etc/sysctl.conf) and names the same key wins at the next start. " +
 			"In a container the kernel is shared: there only the settings of its own network can be set.",
 		Undo:    "Writes the recorded value back, and the file's previous content, or removes it.",
-		Proof:   "unit-tested on a scripted machine; " + posix.Proof,
+		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"sysctl(8)", "sysctl.d(5)"},
-		Calls:   posix.Calls("sysctl(8)", "sysctl"),
+		Calls:   linux.Calls("sysctl(8)", "sysctl"),
 		New:     func() steps.Step { return &Sysctl{} },
 		Example: "key: net.ipv4.ip_forward\nvalue: '1'\n",
 	}
@@ -95,7 +95,7 @@ func parts(value string) string { return strings.Join(strings.Fields(value), " "
 
 // running reads the value that the kernel has now.
 func (s *Sysctl) running(ctx context.Context, r node.Reader) (string, error) {
-	a, err := posix.Ask(ctx, r, "sysctl", "-n", s.Key)
+	a, err := linux.Ask(ctx, r, "sysctl", "-n", s.Key)
 	if err != nil {
 		return "", err
 	}
@@ -110,7 +110,7 @@ func (s *Sysctl) running(ctx context.Context, r node.Reader) (string, error) {
 
 // Check compares the running value and the file.
 func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if err := posix.Only(r, "sysctl"); err != nil {
+	if err := linux.Only(r, "sysctl"); err != nil {
 		return steps.Diff{}, err
 	}
 	now, err := s.running(ctx, r)
@@ -133,7 +133,7 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			changes = append(changes, steps.Change{Attr: s.file(), From: "another content", To: s.Value})
 		}
 		if len(changes) > 0 {
-			if b.Text, b.Found, err = posix.Read(ctx, r, s.file()); err != nil {
+			if b.Text, b.Found, err = linux.Read(ctx, r, s.file()); err != nil {
 				return steps.Diff{}, err
 			}
 		}
@@ -152,7 +152,7 @@ func (s *Sysctl) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 	if _, err := n.Do(ctx, node.MakeDir{Path: sysctlDir}); err != nil {
 		return steps.Outcome{}, fmt.Errorf("cannot make %s: %w", sysctlDir, err)
 	}
-	return steps.Outcome{}, posix.Write(ctx, n, s.file(), s.text())
+	return steps.Outcome{}, linux.Write(ctx, n, s.file(), s.text())
 }
 
 func (s *Sysctl) set(ctx context.Context, n node.Node, value string) error {
@@ -160,7 +160,7 @@ func (s *Sysctl) set(ctx context.Context, n node.Node, value string) error {
 	if err != nil || now == parts(value) {
 		return err
 	}
-	if err := posix.Do(ctx, n, nil, "sysctl", "-q", "-w", s.Key+"="+value); err != nil {
+	if err := linux.Do(ctx, n, nil, "sysctl", "-q", "-w", s.Key+"="+value); err != nil {
 		return hint.Wrap(fmt.Errorf("cannot set %s: %w", s.Key, err), "the kernel may not take this value, or the machine is a container that may not change it")
 	}
 	return nil
@@ -176,7 +176,7 @@ func (s *Sysctl) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		return err
 	}
 	if !b.Found {
-		return posix.Remove(ctx, n, s.file())
+		return linux.Remove(ctx, n, s.file())
 	}
-	return posix.Write(ctx, n, s.file(), b.Text)
+	return linux.Write(ctx, n, s.file(), b.Text)
 }

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"deploy/internal/conformance"
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/conformance"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 
@@ -19,8 +19,8 @@ func TestDocumented(t *testing.T) { conformance.Documented(t, Kinds()) }
 
 const oldFstab = "# static file systems\nUUID=1 /\text4 errors=remount-ro 0 1\n/dev/sdb1 /data xfs defaults,noatime 0 2"
 
-// linux is a machine with settings and mounts.
-type linux struct {
+// linuxMachine is a machine with settings and mounts.
+type linuxMachine struct {
 	*nodetest.Machine
 	settings map[string]string
 	mounts   map[string]*mounted
@@ -28,8 +28,8 @@ type linux struct {
 	ask      *node.Result // what findmnt answers instead
 }
 
-func machine() *linux {
-	l := &linux{Machine: nodetest.NewLinux(), settings: map[string]string{"net.ipv4.tcp_rmem": "4096\t131072\t6291456"},
+func machine() *linuxMachine {
+	l := &linuxMachine{Machine: nodetest.NewLinux(), settings: map[string]string{"net.ipv4.tcp_rmem": "4096\t131072\t6291456"},
 		mounts: map[string]*mounted{"/data": {"/dev/sdb1", "xfs", "rw,attr2,noatime"}}}
 	l.SetFile(fstabFile, []byte(oldFstab))
 	l.SetDir("/data")
@@ -99,10 +99,10 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, c := range map[string]struct {
 		kind  steps.Kind
 		with  map[string]any
-		start func(l *linux)
+		start func(l *linuxMachine)
 	}{
 		"setting": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "4096 87380 6291456"}, nil},
-		"setting with a file of ours": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "1 2 3"}, func(l *linux) {
+		"setting with a file of ours": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "1 2 3"}, func(l *linuxMachine) {
 			l.SetFile("/etc/sysctl.d/60-deploy-net.ipv4.tcp_rmem.conf", []byte("old"))
 		}},
 		"file alone":        {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "4096 131072  6291456"}, nil},
@@ -111,12 +111,12 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 		"other options":     {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "options": []any{"ro", "noatime"}, "pass": 2}, nil},
 		"other source":      {mountKind(), map[string]any{"path": "/data", "source": "UUID=2", "type": "xfs"}, nil},
 		"not there":         {mountKind(), map[string]any{"path": "/data", "state": "absent"}, nil},
-		"without its line":  {mountKind(), map[string]any{"path": "/other", "state": "absent"}, func(l *linux) { l.mounts["/other"] = &mounted{"tmpfs", "tmpfs", "rw"} }},
-		"line of a mount":   {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs"}, func(l *linux) { l.SetFile(fstabFile, []byte("# none\n")) }},
-		"no fstab":          {mountKind(), map[string]any{"path": "/x", "source": "tmpfs", "type": "tmpfs"}, func(l *linux) { delete(l.Files, fstabFile) }},
-		"size of a tmpfs":   {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"size=64m"}}, func(l *linux) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "rw,size=1024k"} }},
-		"writable, was not": {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"rw", "exec"}}, func(l *linux) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "ro,noexec"} }},
-		"two lines for one": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "pass": 2}, func(l *linux) { l.SetFile(fstabFile, []byte(oldFstab+"\n/dev/sdc /data ext4 ro 0 0\n")) }},
+		"without its line":  {mountKind(), map[string]any{"path": "/other", "state": "absent"}, func(l *linuxMachine) { l.mounts["/other"] = &mounted{"tmpfs", "tmpfs", "rw"} }},
+		"line of a mount":   {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs"}, func(l *linuxMachine) { l.SetFile(fstabFile, []byte("# none\n")) }},
+		"no fstab":          {mountKind(), map[string]any{"path": "/x", "source": "tmpfs", "type": "tmpfs"}, func(l *linuxMachine) { delete(l.Files, fstabFile) }},
+		"size of a tmpfs":   {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"size=64m"}}, func(l *linuxMachine) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "rw,size=1024k"} }},
+		"writable, was not": {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"rw", "exec"}}, func(l *linuxMachine) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "ro,noexec"} }},
+		"two lines for one": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "pass": 2}, func(l *linuxMachine) { l.SetFile(fstabFile, []byte(oldFstab+"\n/dev/sdc /data ext4 ro 0 0\n")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := machine()

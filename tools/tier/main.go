@@ -80,7 +80,7 @@ func tiers() []tier {
 			test("-race", "-short", "-skip", "^TestTier", "-timeout", "30m", "./..."),
 		}},
 		{name: "names", what: "every cmdlet, parameter, class, property and method that a step uses, against recorded tables", checks: []check{
-			test("-run", "^TestTierNames", "-timeout", "10m", "./internal/names/..."),
+			test("-run", "^TestTierNames", "-timeout", "10m", "./internal/testkit/names/..."),
 		}},
 		{name: "lab", what: "whole runs of the program against the lab, with kills, faults and rollbacks", checks: []check{
 			test("-run", "^TestTierLab", "-skip", "^TestTierLabAgent", "-timeout", "60m", "./cmd/deploy/..."),
@@ -91,27 +91,27 @@ func tiers() []tier {
 			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/...", "./bench/compare/..."),
 		}},
 		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
-			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/nodelab/...", "./internal/posix/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),
+			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/testkit/linuxnodes/...", "./internal/session/shell/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),
 		}},
 		{name: "conformance", what: "every kind of step through check, act, check, undo, check, directly and by an agent, with equal journals and machines", shared: "DEPLOY_CONFORMANCE", checks: []check{
 			test("-run", "^TestTierConformance", "-timeout", "40m", "./steps/..."),
-			test("-run", "^TestTierConformance", "-timeout", "1m", "./internal/conformance/..."),
+			test("-run", "^TestTierConformance", "-timeout", "1m", "./internal/testkit/conformance/..."),
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
-			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/posix/..."),
+			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/session/shell/..."),
 		}},
 		{name: "wine", what: "the Windows build on an independent Windows API (Wine 10): unit tests, kinds, a fleet of nodes behind OpenSSH", checks: []check{
-			onWine("-skip", "^TestTier", "./internal/agent/...", "./internal/agentcmd/...", "./internal/direct/...", "./internal/local/...", "./internal/node/...",
-				"./internal/perform/...", "./internal/proctree/...", "./internal/remote/...", "./internal/resident/...", "./internal/winapi/...", "./internal/winargs/...",
-				"./steps/file/...", "./steps/jobs/...", "./steps/look/...", "./steps/manual/...", "./steps/packages/...", "./steps/registry/...", "./steps/service/...", "./transport/local/..."),
-			onWine("-run", "^TestTierWine", "./internal/winelab/..."),
-			test("-run", "^TestTierWine", "-timeout", "30m", "./internal/winelab/...", "./cmd/deploy/..."),
+			onWine("-skip", "^TestTier", "./internal/agent/...", "./internal/agent/command/...", "./internal/session/powershell/...", "./internal/session/local/...", "./internal/node/...",
+				"./internal/task/...", "./internal/proctree/...", "./internal/agent/client/...", "./internal/session/powershell/protocol/...", "./internal/session/local/winapi/...", "./internal/winargs/...",
+				"./steps/file/...", "./steps/jobs/...", "./steps/inspect/...", "./steps/manual/...", "./steps/packages/...", "./steps/registry/...", "./steps/service/...", "./transport/local/..."),
+			onWine("-run", "^TestTierWine", "./internal/testkit/winenodes/..."),
+			test("-run", "^TestTierWine", "-timeout", "30m", "./internal/testkit/winenodes/...", "./cmd/deploy/..."),
 		}},
 		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
-			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/pslint/...", "./internal/resident/...", "./internal/psproof/..."),
+			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/testkit/pslint/...", "./internal/session/powershell/protocol/...", "./internal/testkit/psproof/..."),
 		}},
 		{name: "powershell", what: "the resident script in a real pwsh, against recording stubs", maySkip: "there is no pwsh here; make powershell-proof builds a test for a machine that has one", checks: []check{
-			test("-run", "^TestTierPowershell", "-timeout", "20m", "./internal/psproof/..."),
+			test("-run", "^TestTierPowershell", "-timeout", "20m", "./internal/testkit/psproof/..."),
 		}},
 	}
 }

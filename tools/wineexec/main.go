@@ -2,7 +2,7 @@
 
 // Command wineexec runs a test binary that was built for Windows under Wine:
 //
-//	GOOS=windows go test -exec "env GOOS=linux go run deploy/tools/wineexec" ./internal/winapi
+//	GOOS=windows go test -exec "env GOOS=linux go run deploy/tools/wineexec" ./internal/session/local/winapi
 //
 // It needs root. Each run has a prefix of its own; see package winelab.
 package main
@@ -18,7 +18,7 @@ import (
 	"strings"
 	"syscall"
 
-	"deploy/internal/winelab"
+	"deploy/internal/testkit/winenodes"
 )
 
 func main() {
@@ -41,7 +41,7 @@ func run(args []string) (code int, err error) {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	lab, err := winelab.Open(ctx, dir)
+	lab, err := winenodes.Open(ctx, dir)
 	if err != nil {
 		return 0, err
 	}

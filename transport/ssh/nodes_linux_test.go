@@ -14,13 +14,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"deploy/internal/node"
-	"deploy/internal/nodelab"
 	"deploy/internal/secret"
+	"deploy/internal/testkit/linuxnodes"
 	"deploy/transport"
 )
 
 // nodeTarget reaches a node as root with its key, its host key known by fingerprint.
-func nodeTarget(l *nodelab.Lab, n *nodelab.Node) transport.Target {
+func nodeTarget(l *linuxnodes.Lab, n *linuxnodes.Node) transport.Target {
 	return transport.Target{Node: n.Name, Transport: "ssh", Address: n.Addr, Port: 22, User: "root", Timeout: time.Minute,
 		SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()}, KeepAlive: 500 * time.Millisecond}}
 }
@@ -39,8 +39,8 @@ func output(ctx context.Context, c transport.Conn, line string) (string, int, er
 }
 
 func TestTierNodesLogon(t *testing.T) {
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, nodelab.Options{Plain: 3})
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, linuxnodes.Options{Plain: 3})
 	if err := l.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -71,11 +71,11 @@ func TestTierNodesLogon(t *testing.T) {
 	}{
 		{"root with the key", as("root", nil), nil},
 		{"admin with the key", as("admin", nil), nil},
-		{"operator with the password", as("operator", password(nodelab.OperatorPassword)), nil},
+		{"operator with the password", as("operator", password(linuxnodes.OperatorPassword)), nil},
 		{"host key in known_hosts", as("root", func(t *transport.Target) { t.SSH.Fingerprints, t.SSH.KnownHosts = nil, []string{known} }), nil},
 		{"wrong key", as("root", func(t *transport.Target) { t.SSH.KeyFiles = []string{l.StrangerKey()} }), node.ErrAuth},
 		{"wrong password", as("operator", password("nonsense")), node.ErrAuth},
-		{"root with a password", as("root", password(nodelab.OperatorPassword)), node.ErrAuth},
+		{"root with a password", as("root", password(linuxnodes.OperatorPassword)), node.ErrAuth},
 		{"no such account", as("nobody-here", nil), node.ErrAuth},
 		{"another node's host key", as("root", func(t *transport.Target) { t.SSH.Fingerprints = []string{l.Node(1).Fingerprint()} }), node.ErrHostKey},
 	} {
@@ -145,7 +145,7 @@ func TestTierNodesLogon(t *testing.T) {
 		}
 		target.SSH.KnownHosts = []string{known}
 		// the end of either is noticed, and both come back
-		for _, dies := range []*nodelab.Node{hop, far} {
+		for _, dies := range []*linuxnodes.Node{hop, far} {
 			c, err := d.Dial(t.Context(), target)
 			if err != nil {
 				t.Fatal(err)
@@ -173,8 +173,8 @@ func TestTierNodesLogon(t *testing.T) {
 }
 
 func TestTierNodesBrokenLinks(t *testing.T) {
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, nodelab.Options{Systemd: 1})
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, linuxnodes.Options{Systemd: 1})
 	n := l.Node(0)
 	if err := n.Wait(t.Context()); err != nil {
 		t.Fatal(err)
@@ -264,8 +264,8 @@ func TestTierNodesBrokenLinks(t *testing.T) {
 }
 
 func TestTierNodesFiles(t *testing.T) {
-	nodelab.Tier(t, "nodes")
-	l := nodelab.New(t, nodelab.Options{Plain: 1, DiskMB: 64})
+	linuxnodes.Tier(t, "nodes")
+	l := linuxnodes.New(t, linuxnodes.Options{Plain: 1, DiskMB: 64})
 	n := l.Node(0)
 	if err := n.WaitSSH(t.Context()); err != nil {
 		t.Fatal(err)

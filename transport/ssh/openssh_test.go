@@ -19,7 +19,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"deploy/internal/node"
-	"deploy/internal/sshdtest"
+	"deploy/internal/testkit/sshdtest"
 	"deploy/transport"
 )
 

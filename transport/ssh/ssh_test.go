@@ -15,13 +15,13 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"deploy/internal/node"
-	"deploy/internal/nodelab"
 	"deploy/internal/secret"
+	"deploy/internal/testkit/linuxnodes"
 	"deploy/transport"
 )
 
 func TestMain(m *testing.M) {
-	nodelab.Child()
+	linuxnodes.Child()
 	goleak.VerifyTestMain(m)
 }
 

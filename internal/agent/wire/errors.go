@@ -6,7 +6,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/internal/perform"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -41,7 +41,7 @@ type Until struct {
 func sentinels() map[string]error {
 	return map[string]error{
 		"not-found": node.ErrNotFound, "auth": node.ErrAuth, "host-key": node.ErrHostKey, "unsupported": node.ErrUnsupported,
-		"reboot-due": steps.ErrRebootDue, "no-return": perform.ErrNoReturn,
+		"reboot-due": steps.ErrRebootDue, "no-return": task.ErrNoReturn,
 		"deadline": context.DeadlineExceeded, "cancelled": context.Canceled,
 	}
 }

@@ -9,7 +9,7 @@ import (
 
 	"deploy/internal/lab/machine"
 	"deploy/internal/node"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 func TestModuleOnlyWhereItIs(t *testing.T) {
@@ -54,7 +54,7 @@ func TestParametersByRelease(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008R2, nodes: 1})
 	l.form()
 	_, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum", map[string]any{"NoWitness": true})
-	if _, id := failCode(err); id != resident.IDUnsupported {
+	if _, id := failCode(err); id != protocol.IDUnsupported {
 		t.Errorf("-NoWitness on 2008 R2: %v", err)
 	}
 }

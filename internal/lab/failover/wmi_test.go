@@ -9,7 +9,7 @@ import (
 
 	"deploy/internal/lab/machine"
 	"deploy/internal/node"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 type recordedClass struct {
@@ -104,7 +104,7 @@ func TestWMIReads(t *testing.T) {
 	}
 	// 2008 has no OwnerGroup
 	_, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource", "props": []any{"OwnerGroup"}})
-	if _, id := failCode(err); id != resident.IDUnsupported {
+	if _, id := failCode(err); id != protocol.IDUnsupported {
 		t.Errorf("OwnerGroup on 2008: %v", err)
 	}
 	rows, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource", "props": []any{"Name", "Type", "State", "PrivateProperties"}, "where": map[string]any{"Name": "cluster ip address"}})
@@ -134,8 +134,8 @@ func TestNamespaceOnlyWithTheFeature(t *testing.T) {
 	delete(l.w.Machine("NODE1").Features, "Failover-Clustering")
 	if _, err := l.serve(l.at("NODE1"), "wmi.get", args); err == nil {
 		t.Error("a machine without the feature lists nodes")
-	} else if _, id := failCode(err); id != resident.IDUnsupported {
-		t.Errorf("id %s, want %s", id, resident.IDUnsupported)
+	} else if _, id := failCode(err); id != protocol.IDUnsupported {
+		t.Errorf("id %s, want %s", id, protocol.IDUnsupported)
 	}
 	old := newLab(t, labSpec{release: node.WS2003, nodes: 1})
 	old.form()

@@ -14,7 +14,7 @@ import (
 	"go.uber.org/goleak"
 
 	"deploy/internal/lab/machine"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -100,19 +100,19 @@ func TestCodePages(t *testing.T) {
 }
 
 // served plays a resident session over pipes and returns what came out.
-func served(t *testing.T, preamble []byte, requests []resident.Frame, h Host) (frames []resident.Frame, errOut string, code int) {
+func served(t *testing.T, preamble []byte, requests []protocol.Frame, h Host) (frames []protocol.Frame, errOut string, code int) {
 	t.Helper()
 	in := bytes.Clone(preamble)
 	for _, f := range requests {
 		var err error
-		if in, err = resident.AppendFrame(in, "n", f); err != nil {
+		if in, err = protocol.AppendFrame(in, "n", f); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var out, e bytes.Buffer
 	h.PowerShell = "2.0"
-	code = Run(t.Context(), Process{Line: resident.CommandLine(), Stdin: bytes.NewReader(in), Stdout: &out, Stderr: &e}, h)
-	r := resident.NewReader(&out, "n")
+	code = Run(t.Context(), Process{Line: protocol.CommandLine(), Stdin: bytes.NewReader(in), Stdout: &out, Stderr: &e}, h)
+	r := protocol.NewReader(&out, "n")
 	for {
 		f, err := r.Next()
 		if err == io.EOF {
@@ -141,11 +141,11 @@ func TestResident(t *testing.T) {
 		}
 		return nil, nil
 	}}
-	ask := func(id int64, verb string) resident.Frame {
-		return resident.Frame{ID: id, Kind: resident.KindRequest, Value: map[string]any{"verb": verb, "args": map[string]any{}}}
+	ask := func(id int64, verb string) protocol.Frame {
+		return protocol.Frame{ID: id, Kind: protocol.KindRequest, Value: map[string]any{"verb": verb, "args": map[string]any{}}}
 	}
-	frames, errOut, code := served(t, resident.Preamble("n"), []resident.Frame{ask(1, "many"), ask(1, "repeat"), ask(2, "fail"), ask(4, "none"), ask(3, "late"),
-		{ID: 5, Kind: resident.KindLeave}, ask(6, "after the end")}, h)
+	frames, errOut, code := served(t, protocol.Preamble("n"), []protocol.Frame{ask(1, "many"), ask(1, "repeat"), ask(2, "fail"), ask(4, "none"), ask(3, "late"),
+		{ID: 5, Kind: protocol.KindLeave}, ask(6, "after the end")}, h)
 	if code != 0 || errOut != "" || strings.Join(asked, " ") != "many fail none" {
 		t.Fatalf("%d %q, asked %v", code, errOut, asked)
 	}
@@ -153,7 +153,7 @@ func TestResident(t *testing.T) {
 	rows := 0
 	for _, f := range frames {
 		kinds = append(kinds, f.Kind)
-		if f.Kind == resident.KindRows {
+		if f.Kind == protocol.KindRows {
 			for _, r := range f.Value.([]any) {
 				row := r.(map[string]any)
 				if row["n"] != int64(rows) || row["e"] != int64(4) || row["l"].([]any)[0] != int64(1) {
@@ -183,7 +183,7 @@ func TestOtherScript(t *testing.T) {
 	if code != 1 || len(frames) != 0 || !strings.Contains(errOut, "deploy.lab.OtherScript") {
 		t.Errorf("%d %v %q", code, frames, errOut)
 	}
-	if _, _, code = served(t, resident.Preamble("n")[:100], nil, serve); code != 3 {
+	if _, _, code = served(t, protocol.Preamble("n")[:100], nil, serve); code != 3 {
 		t.Errorf("input cut short: %d", code)
 	}
 	if _, errOut, code = served(t, []byte("!!!\n.\nn\n"), nil, serve); code != 1 || errOut == "" {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"unicode/utf16"
 
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 // psCommand is a powershell.exe command line taken apart.
@@ -127,7 +127,7 @@ func runPowerShell(ctx context.Context, p Process, h Host, cmd psCommand) int {
 	if cmd.Err != nil {
 		return complain(p, cmd.Err.Error(), "deploy.lab.CommandLine")
 	}
-	if cmd.Encoded && resident.IsBootstrap(p.Line) {
+	if cmd.Encoded && protocol.IsBootstrap(p.Line) {
 		return serveResident(ctx, p, h)
 	}
 	if strings.TrimSpace(cmd.Script) == "-" {

@@ -9,7 +9,7 @@ import (
 	"io"
 
 	"deploy/internal/lab/machine"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 // rowsPerFrame is how many rows one R frame carries at most.
@@ -21,7 +21,7 @@ const processID = 4242
 // serveResident is the far end of package resident's talk.
 func serveResident(ctx context.Context, p Process, h Host) int {
 	in := bufio.NewReaderSize(p.Stdin, 64<<10)
-	script, nonce, err := resident.ReadPreamble(in)
+	script, nonce, err := protocol.ReadPreamble(in)
 	if err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
 			return 3 // what the bootstrap does at the end of its input
@@ -29,14 +29,14 @@ func serveResident(ctx context.Context, p Process, h Host) int {
 		return complain(p, err.Error(), "deploy.lab.Preamble")
 	}
 	sum := sha256.Sum256([]byte(script))
-	if hex.EncodeToString(sum[:]) != resident.ScriptSHA256() {
+	if hex.EncodeToString(sum[:]) != protocol.ScriptSHA256() {
 		return complain(p, "the script that was sent is not the one that this lab emulates; both sides must be the same build of deploy", "deploy.lab.OtherScript")
 	}
 	s := talk{p: p, nonce: nonce}
-	if !s.send(resident.Frame{Kind: resident.KindHello, Value: map[string]any{"protocol": resident.Protocol, "process": processID}}) {
+	if !s.send(protocol.Frame{Kind: protocol.KindHello, Value: map[string]any{"protocol": protocol.Protocol, "process": processID}}) {
 		return exitKilled
 	}
-	frames := resident.NewReader(in, nonce)
+	frames := protocol.NewReader(in, nonce)
 	last := int64(0)
 	for {
 		f, err := frames.Next()
@@ -45,9 +45,9 @@ func serveResident(ctx context.Context, p Process, h Host) int {
 			return 0
 		case err != nil:
 			return complain(p, err.Error(), "deploy.lab.Frame")
-		case f.Kind == resident.KindLeave:
+		case f.Kind == protocol.KindLeave:
 			return 0
-		case f.Kind != resident.KindRequest || f.ID <= last:
+		case f.Kind != protocol.KindRequest || f.ID <= last:
 			continue // a repeat after a lost answer: what it asks may have been done
 		}
 		last = f.ID
@@ -64,13 +64,13 @@ type talk struct {
 }
 
 // send writes frames in one go. It says whether somebody still listens.
-func (t talk) send(frames ...resident.Frame) bool {
+func (t talk) send(frames ...protocol.Frame) bool {
 	var buf []byte
 	for _, f := range frames {
 		var err error
-		if buf, err = resident.AppendFrame(append(buf, '\n'), t.nonce, f); err != nil {
+		if buf, err = protocol.AppendFrame(append(buf, '\n'), t.nonce, f); err != nil {
 			// a value that the codec does not know is a mistake in a machine: say it where it is seen
-			buf, _ = resident.AppendFrame(buf, t.nonce, resident.Frame{ID: f.ID, Kind: resident.KindError, Value: failure(err)})
+			buf, _ = protocol.AppendFrame(buf, t.nonce, protocol.Frame{ID: f.ID, Kind: protocol.KindError, Value: failure(err)})
 			break
 		}
 	}
@@ -79,7 +79,7 @@ func (t talk) send(frames ...resident.Frame) bool {
 }
 
 // answer carries out one request.
-func (t talk) answer(ctx context.Context, h Host, f resident.Frame) bool {
+func (t talk) answer(ctx context.Context, h Host, f protocol.Frame) bool {
 	q, _ := f.Value.(map[string]any)
 	verb, _ := q["verb"].(string)
 	args, _ := q["args"].(map[string]any)
@@ -88,19 +88,19 @@ func (t talk) answer(ctx context.Context, h Host, f resident.Frame) bool {
 		return false
 	}
 	if err != nil {
-		return t.send(resident.Frame{ID: f.ID, Kind: resident.KindError, Value: failure(err)})
+		return t.send(protocol.Frame{ID: f.ID, Kind: protocol.KindError, Value: failure(err)})
 	}
-	var out []resident.Frame
+	var out []protocol.Frame
 	for len(rows) > 0 {
 		n := min(len(rows), rowsPerFrame)
 		list := make([]any, n)
 		for i, r := range rows[:n] {
 			list[i] = plainMap(r)
 		}
-		out = append(out, resident.Frame{ID: f.ID, Kind: resident.KindRows, Value: list})
+		out = append(out, protocol.Frame{ID: f.ID, Kind: protocol.KindRows, Value: list})
 		rows = rows[n:]
 	}
-	return t.send(append(out, resident.Frame{ID: f.ID, Kind: resident.KindDone})...)
+	return t.send(append(out, protocol.Frame{ID: f.ID, Kind: protocol.KindDone})...)
 }
 
 // failure is the payload of an E frame.

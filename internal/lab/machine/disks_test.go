@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/lab/model"
 	"deploy/internal/node"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 func numberOf(t *testing.T, c *Ctx, serial string) int {
@@ -115,7 +115,7 @@ func TestDiskpartOf2003(t *testing.T) {
 	if len(rows) != 1 || rows[0]["Tag"] != fmt.Sprintf(`\\.\PHYSICALDRIVE%d`, n) {
 		t.Errorf("media %v", rows)
 	}
-	refusal(t, c, "wmi.get", wmi("Win32_DiskDrive", []string{"SerialNumber"}, nil), resident.IDUnsupported, 0x80041017)
+	refusal(t, c, "wmi.get", wmi("Win32_DiskDrive", []string{"SerialNumber"}, nil), protocol.IDUnsupported, 0x80041017)
 }
 
 func TestDiskClasses(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 
 	"deploy/internal/lab/model"
 	"deploy/internal/node"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 func state(t *testing.T, c *Ctx, id string) (phase string, code int64, output string) {
@@ -42,7 +42,7 @@ func TestJobs(t *testing.T) {
 		t.Errorf("job %s %d %q, second hop %t", phase, code, out, hop)
 	}
 	serve(t, c, "job.remove", map[string]any{"id": "a"})
-	refusal(t, c, "job.state", map[string]any{"id": "a"}, resident.IDNotFound, 2)
+	refusal(t, c, "job.state", map[string]any{"id": "a"}, protocol.IDNotFound, 2)
 
 	serve(t, c, "job.start", map[string]any{"id": "gone", "argv": []any{"nothing.exe"}})
 	serve(t, c, "job.start", map[string]any{"id": "slow", "argv": []any{"probe.exe"}, "limit": int64(30)})

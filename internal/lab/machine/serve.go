@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"deploy/internal/lab/model"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 // Serve carries out one verb of package resident. The caller holds the world's lock. Every error is a *Fail.
@@ -45,12 +45,12 @@ func asResident(f *Fail) *Fail {
 	switch {
 	case f.Code == wbemInvalidNamespace, f.Code == wbemInvalidClass, f.Code == wbemInvalidQuery,
 		strings.HasPrefix(f.ID, "NamedParameterNotFound"):
-		out.ID = resident.IDUnsupported
+		out.ID = protocol.IDUnsupported
 	case f.ID == "CommandNotFoundException", strings.HasPrefix(f.ID, "Modules_ModuleNotFound"), strings.HasPrefix(f.ID, "AddPSSnapInRead"):
 		// the resident process looks before it calls, so these never reach PowerShell
-		out.ID, out.Code, out.Category, out.Type = resident.IDUnsupported, errNotSupported, "", ""
+		out.ID, out.Code, out.Category, out.Type = protocol.IDUnsupported, errNotSupported, "", ""
 	case f.Code == wbemNotFound:
-		out.ID = resident.IDNotFound
+		out.ID = protocol.IDNotFound
 	}
 	return &out
 }
@@ -193,9 +193,9 @@ func (c *Ctx) Spawn(work func(c *Ctx)) {
 }
 
 func unsupported(format string, a ...any) *Fail {
-	return &Fail{Code: 50, ID: resident.IDUnsupported, Category: "NotImplemented", Text: fmt.Sprintf(format, a...)}
+	return &Fail{Code: 50, ID: protocol.IDUnsupported, Category: "NotImplemented", Text: fmt.Sprintf(format, a...)}
 }
 
 func notFound(code int64, text string) *Fail {
-	return &Fail{Code: code, ID: resident.IDNotFound, Category: "ObjectNotFound", Text: text}
+	return &Fail{Code: code, ID: protocol.IDNotFound, Category: "ObjectNotFound", Text: text}
 }

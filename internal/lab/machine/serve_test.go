@@ -9,36 +9,36 @@ import (
 
 	"deploy/internal/lab/model"
 	"deploy/internal/node"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 // What the machine does not have is refused with the ids and codes that the resident process gives it.
 func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, locale := range []string{"en", "fr", "de", "ja"} {
 		c := newLab(t, node.WS2008R2, locale).node1()
-		refusal(t, c, "no.verb", nil, resident.IDUnsupported, 50)
-		refusal(t, c, "wmi.get", map[string]any{"ns": `root\nothing`, "class": "X"}, resident.IDUnsupported, 0x8004100E)
-		refusal(t, c, "wmi.get", wmi("Win32_Nothing", nil, nil), resident.IDUnsupported, 0x80041010)
-		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Nothing"}, nil), resident.IDUnsupported, 0x80041017)
-		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Name"}, map[string]any{"Nothing": "x"}), resident.IDUnsupported, 0x80041017)
-		refusal(t, c, "wmi.call", call("Win32_Service", "Nothing", map[string]any{"Name": "Dhcp"}, nil), resident.IDUnsupported, 50)
-		refusal(t, c, "wmi.call", call("Win32_Service", "ChangeStartMode", map[string]any{"Name": "Dhcp"}, map[string]any{"Mode": "Manual"}), resident.IDUnsupported, 50)
-		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"Name": "nobody"}, nil), resident.IDNotFound, 0x80041002)
+		refusal(t, c, "no.verb", nil, protocol.IDUnsupported, 50)
+		refusal(t, c, "wmi.get", map[string]any{"ns": `root\nothing`, "class": "X"}, protocol.IDUnsupported, 0x8004100E)
+		refusal(t, c, "wmi.get", wmi("Win32_Nothing", nil, nil), protocol.IDUnsupported, 0x80041010)
+		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Nothing"}, nil), protocol.IDUnsupported, 0x80041017)
+		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Name"}, map[string]any{"Nothing": "x"}), protocol.IDUnsupported, 0x80041017)
+		refusal(t, c, "wmi.call", call("Win32_Service", "Nothing", map[string]any{"Name": "Dhcp"}, nil), protocol.IDUnsupported, 50)
+		refusal(t, c, "wmi.call", call("Win32_Service", "ChangeStartMode", map[string]any{"Name": "Dhcp"}, map[string]any{"Mode": "Manual"}), protocol.IDUnsupported, 50)
+		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"Name": "nobody"}, nil), protocol.IDNotFound, 0x80041002)
 		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"State": "Running"}, nil), "deploy.Ambiguous", 87)
 		refusal(t, c, "wmi.set", map[string]any{"ns": `root\cimv2`, "class": "Win32_Service", "where": map[string]any{"Name": "Dhcp"}, "set": map[string]any{"State": "x"}}, "GetWMIManagementException", 0x8004100C)
-		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Nothing", nil), resident.IDUnsupported, 50)
-		refusal(t, c, "cmdlet", cmdletArgs("Storage", "Get-Disk", nil), resident.IDUnsupported, 50)
-		refusal(t, c, "cmdlet", cmdletArgs("snapin:Nothing", "Get-Service", nil), resident.IDUnsupported, 50)
-		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Service", map[string]any{"Nothing": 1}), resident.IDUnsupported, corSystem)
-		refusal(t, c, "run", map[string]any{"argv": []any{"nvspbind.exe", "/o"}}, resident.IDUnsupported, 50)
-		refusal(t, c, "reg.get", map[string]any{"key": `HKLM\SOFTWARE\Nothing`}, resident.IDNotFound, 2)
-		refusal(t, c, "reg.get", map[string]any{"key": `HKCU\Software`}, resident.IDUnsupported, 50)
+		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Nothing", nil), protocol.IDUnsupported, 50)
+		refusal(t, c, "cmdlet", cmdletArgs("Storage", "Get-Disk", nil), protocol.IDUnsupported, 50)
+		refusal(t, c, "cmdlet", cmdletArgs("snapin:Nothing", "Get-Service", nil), protocol.IDUnsupported, 50)
+		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Service", map[string]any{"Nothing": 1}), protocol.IDUnsupported, corSystem)
+		refusal(t, c, "run", map[string]any{"argv": []any{"nvspbind.exe", "/o"}}, protocol.IDUnsupported, 50)
+		refusal(t, c, "reg.get", map[string]any{"key": `HKLM\SOFTWARE\Nothing`}, protocol.IDNotFound, 2)
+		refusal(t, c, "reg.get", map[string]any{"key": `HKCU\Software`}, protocol.IDUnsupported, 50)
 		refusal(t, c, "reg.delkey", map[string]any{"key": `HKLM\SOFTWARE`}, "deploy.Refused", 5)
-		refusal(t, c, "file.stat", map[string]any{"path": `C:\nothing\here`}, resident.IDNotFound, 2)
+		refusal(t, c, "file.stat", map[string]any{"path": `C:\nothing\here`}, protocol.IDNotFound, 2)
 		refusal(t, c, "file.put", map[string]any{"path": `C:\nothing\here`, "offset": int64(0), "data": []byte("x")}, "", 0x80070003)
 		refusal(t, c, "file.remove", map[string]any{"path": `C:\`, "tree": true}, "deploy.Refused", 5)
 		refusal(t, c, "dir.list", map[string]any{"path": `D:\Media\Exchange\setup.com`}, "deploy.NotDirectory", 267)
-		refusal(t, c, "job.state", map[string]any{"id": "none"}, resident.IDNotFound, 2)
+		refusal(t, c, "job.state", map[string]any{"id": "none"}, protocol.IDNotFound, 2)
 		if _, err := RunCmdlet(c, "Get-Nothing", "", nil); c.AsFail(err).ID != "CommandNotFoundException" {
 			t.Errorf("a PowerShell of its own answers %v", err)
 		}
@@ -85,7 +85,7 @@ func TestAnswersCanTravel(t *testing.T) {
 		}
 		rows = append(rows, serve(t, c, "reg.get", map[string]any{"key": tcpipLinkage})...)
 		for _, r := range rows {
-			if _, err := resident.Encode(map[string]any(r)); err != nil {
+			if _, err := protocol.Encode(map[string]any(r)); err != nil {
 				t.Errorf("%s: %v in %v", release, err, r)
 			}
 		}
@@ -105,7 +105,7 @@ func TestRegistry(t *testing.T) {
 	}
 	serve(t, c, "reg.del", map[string]any{"key": key, "name": "absent"})
 	serve(t, c, "reg.delkey", map[string]any{"key": key})
-	refusal(t, c, "reg.get", map[string]any{"key": key + `\Sub`}, resident.IDNotFound, 2)
+	refusal(t, c, "reg.get", map[string]any{"key": key + `\Sub`}, protocol.IDNotFound, 2)
 	if rows := serve(t, c, "reg.keys", map[string]any{"key": `HKLM\SOFTWARE\Contoso`}); len(rows) != 0 {
 		t.Errorf("the parent went with its child: %v", rows)
 	}
@@ -161,7 +161,7 @@ func TestFiles(t *testing.T) {
 	makeVolume(t, c, "E1", "E:")
 	serve(t, c, "dir.make", map[string]any{"path": `E:\Mail`})
 	o := l.on("mbx01-node2")
-	refusal(t, o, "file.stat", map[string]any{"path": `M:\Mail`}, resident.IDNotFound, 2)
+	refusal(t, o, "file.stat", map[string]any{"path": `M:\Mail`}, protocol.IDNotFound, 2)
 	for _, d := range Disks(o) {
 		if d.Disk.Serial == "E1" {
 			d.See.Offline = false

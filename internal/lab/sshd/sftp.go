@@ -18,7 +18,7 @@ import (
 
 	"deploy/internal/lab/front"
 	"deploy/internal/lab/machine"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 // maxFile bounds what one SFTP upload may hold in memory.
@@ -68,7 +68,7 @@ func status(err error) error {
 		return nil
 	case !errors.As(err, &f):
 		return err
-	case f.ID == resident.IDNotFound:
+	case f.ID == protocol.IDNotFound:
 		return os.ErrNotExist
 	}
 	switch f.Code & 0xFFFF {

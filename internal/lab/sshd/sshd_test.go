@@ -23,7 +23,7 @@ import (
 
 	"deploy/internal/lab/front"
 	"deploy/internal/lab/machine"
-	"deploy/internal/resident"
+	"deploy/internal/session/powershell/protocol"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -39,7 +39,7 @@ func (d *disk) serve(_ context.Context, _ front.Process, verb string, args map[s
 	defer d.mu.Unlock()
 	p, _ := args["path"].(string)
 	data, there := d.files[p]
-	absent := &machine.Fail{Code: 0x80070002, ID: resident.IDNotFound}
+	absent := &machine.Fail{Code: 0x80070002, ID: protocol.IDNotFound}
 	switch verb {
 	case "file.stat":
 		if !there {

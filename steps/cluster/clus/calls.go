@@ -2,15 +2,15 @@ package clus
 
 import (
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Releases on which each way is used.
-func from2008() []node.Release   { return look.From(node.WS2008) }
-func from2008R2() []node.Release { return look.From(node.WS2008R2) }
-func from2012() []node.Release   { return look.From(node.WS2012) }
-func to2008R2() []node.Release   { return look.Between(node.WS2008, node.WS2008R2) }
-func to2008() []node.Release     { return look.Between(node.WS2003, node.WS2008) }
+func from2008() []node.Release   { return inspect.From(node.WS2008) }
+func from2008R2() []node.Release { return inspect.From(node.WS2008R2) }
+func from2012() []node.Release   { return inspect.From(node.WS2012) }
+func to2008R2() []node.Release   { return inspect.Between(node.WS2008, node.WS2008R2) }
+func to2008() []node.Release     { return inspect.Between(node.WS2003, node.WS2008) }
 
 func wmi(class string, on []node.Release, props ...string) node.Call {
 	return node.Call{WMI: Namespace + ":" + class, Props: props, On: on}
@@ -30,7 +30,7 @@ func selecting(c node.Call, props ...string) node.Call {
 // ReadCalls declares what every View asks.
 func ReadCalls() []node.Call {
 	return []node.Call{
-		look.ServiceCall(node.WindowsReleases()),
+		inspect.ServiceCall(node.WindowsReleases()),
 		wmi("MSCluster_Node", from2008(), "Name", "State"),
 		wmi("MSCluster_ResourceGroup", from2008(), "Name", "Id", "State"),
 		wmi("MSCluster_ResourceGroup", from2012(), "OwnerNode", "GroupType"),
@@ -67,9 +67,9 @@ func OwnerCalls() []node.Call {
 // DiskCalls declares FindDisk.
 func DiskCalls() []node.Call {
 	return []node.Call{
-		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"Index", "Signature"}, On: look.Between(node.WS2003, node.WS2008R2)},
-		{WMI: look.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: to2008R2()},
-		{WMI: look.CIMv2 + ":Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}, On: []node.Release{node.WS2003}},
+		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"Index", "Signature"}, On: inspect.Between(node.WS2003, node.WS2008R2)},
+		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: to2008R2()},
+		{WMI: inspect.CIMv2 + ":Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}, On: []node.Release{node.WS2003}},
 		{Cmdlet: "Get-Disk", Props: []string{"Number", "SerialNumber", "Signature", "Guid"}, On: from2012(), Source: "Storage module"},
 	}
 }

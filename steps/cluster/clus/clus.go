@@ -14,7 +14,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Namespace is the WMI namespace of the cluster provider.
@@ -119,7 +119,7 @@ func Tag(computer string) string { return "cluster/member:" + strings.ToLower(sh
 // is an error: the cluster may be there.
 // Source: ClusSvc is disabled until the node joins a cluster, and starts automatically from then on.
 func Formed(ctx context.Context, r node.Reader) (bool, error) {
-	svc, found, err := look.Services(ctx, r, "ClusSvc")
+	svc, found, err := inspect.Services(ctx, r, "ClusSvc")
 	if err != nil {
 		return false, err
 	}

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"deploy/internal/node"
-	"deploy/internal/nodetest"
+	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
 )
 

@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // Disk is a disk as one node sees it. Signature is that of an MBR disk, GUID that of a GPT disk.
@@ -56,7 +56,7 @@ func disks(ctx context.Context, r node.Reader) ([]Disk, error) {
 	if rel == node.WS2003 {
 		// Win32_DiskDrive has no serial number before 2008; Win32_PhysicalMedia has, by a tag that ends in the disk number.
 		props = props[:2]
-		rows, err := r.Query(ctx, node.WMI{Namespace: look.CIMv2, Class: "Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}})
+		rows, err := r.Query(ctx, node.WMI{Namespace: inspect.CIMv2, Class: "Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}})
 		if err != nil {
 			return nil, err
 		}
@@ -67,7 +67,7 @@ func disks(ctx context.Context, r node.Reader) ([]Disk, error) {
 			}
 		}
 	}
-	rows, err := r.Query(ctx, node.WMI{Namespace: look.CIMv2, Class: "Win32_DiskDrive", Props: props})
+	rows, err := r.Query(ctx, node.WMI{Namespace: inspect.CIMv2, Class: "Win32_DiskDrive", Props: props})
 	for _, row := range rows {
 		s := row.String("SerialNumber")
 		if rel == node.WS2003 {

@@ -7,7 +7,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
-	"deploy/steps/look"
+	"deploy/steps/inspect"
 )
 
 // wmiView reads root\MSCluster. plain: groups and resources name their owner themselves (2012 and later); before that the
@@ -72,7 +72,7 @@ const (
 // Reads are the queries of a Check that opens a View and surely reads these parts. On a node without a cluster those about the
 // cluster come back as errors that nobody asks for.
 func Reads(f node.Facts, parts ...Part) []node.Query {
-	out := []node.Query{look.ServiceQuery("ClusSvc")}
+	out := []node.Query{inspect.ServiceQuery("ClusSvc")}
 	if !f.Release.AtLeast(node.WS2008) {
 		return out
 	}

@@ -1,0 +1,31 @@
+package shell
+
+import (
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/internal/session/linux"
+)
+
+func (s *Session) refuse(op, id string, code int64, text string) error {
+	return s.refusalOf(&node.CodeError{Op: op, Code: code, ID: id, Text: text})
+}
+
+func (s *Session) refusalOf(c *node.CodeError) error {
+	r := &node.Refusal{Node: s.opts.Node, Code: c}
+	switch {
+	case c.ID == linux.IDUnsupported:
+		r.Kind = node.ErrUnsupported
+	case c.ID == linux.IDNotFound, c.ID == "" && (c.Code == linux.ENOENT || c.Code == linux.ENOTDIR):
+		r.Kind, c.ID = node.ErrNotFound, linux.IDNotFound // a path below something that is no directory is not there either
+	case c.Code == linux.ENOSPC, c.Code == linux.EDQUOT:
+		return hint.Wrap(r, "make room on that disk of "+s.opts.Node+", then run again")
+	}
+	return r
+}
+
+func first(argv []string) string {
+	if len(argv) == 0 {
+		return ""
+	}
+	return argv[0]
+}

@@ -100,7 +100,7 @@ func startOn(tb testing.TB, release string, nodes, count int, latency time.Durat
 	return &fleet{tb: tb, program: program, at: l.Endpoints(), dir: tb.TempDir()}
 }
 
-func (f *fleet) dial(ctx context.Context, name string, _ engine.Books) (engine.Executor, error) {
+func (f *fleet) dial(ctx context.Context, name string, _ engine.Position) (engine.Executor, error) {
 	host, port, err := net.SplitHostPort(f.at[name].HTTP)
 	if err != nil {
 		return nil, err
@@ -162,7 +162,7 @@ func BenchmarkPhase(b *testing.B) {
 						}
 					}
 					f.requests()
-					e, err := f.dial(b.Context(), "n0", engine.Books{})
+					e, err := f.dial(b.Context(), "n0", engine.Position{})
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -47,9 +47,9 @@ type Prefetcher interface {
 // is unknown in a plan when an earlier step that has changes provides that tag, and an error otherwise.
 type Provider interface{ Provides() []string }
 
-// Foreseer tells what doing a step will mean for the service while its Check can only say "unknown until": a plan must show a
+// EffectsPreviewer tells what doing a step will mean for the service while its Check can only say "unknown until": a plan must show a
 // failover or a point of no return before the first change, not when its turn comes.
-type Foreseer interface{ Foresee() Effects }
+type EffectsPreviewer interface{ PreviewEffects() Effects }
 
 // Gated steps are done, or confirmed, by a person. The engine shows Gate, waits for a sign-off, then checks again.
 type Gated interface{ Gate() Gate }

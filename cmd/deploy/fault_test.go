@@ -168,8 +168,8 @@ func (c faultCase) play(t *testing.T, want any) {
 	switch run := st.LastRun(); {
 	case c.failed == "":
 		for id, task := range st.Tasks {
-			if task.Word != journal.IsDone && task.Word != journal.IsNoOp {
-				t.Errorf("the run ended well, and %s is %s", id, task.Word)
+			if task.Status != journal.StatusDone && task.Status != journal.StatusUnchanged {
+				t.Errorf("the run ended well, and %s is %s", id, task.Status)
 			}
 		}
 	case c.failed == "nothing":
@@ -200,7 +200,7 @@ func (c faultCase) play(t *testing.T, want any) {
 func (c faultCase) blames(t *testing.T, st *journal.State, seen string) {
 	t.Helper()
 	for id, task := range st.Tasks {
-		if task.Word != journal.HasFailed {
+		if task.Status != journal.StatusFailed {
 			continue
 		}
 		if !strings.HasPrefix(id, c.failed) {
@@ -226,7 +226,7 @@ func (b *bench) truthful() {
 		b.t.Fatal(err)
 	}
 	for _, pt := range p.Tasks() {
-		if pt.Last == journal.IsDone && pt.Diff.Action != "no-op" {
+		if pt.Last == journal.StatusDone && pt.Diff.Action != "no-op" {
 			b.t.Errorf("the journal calls %s done, and it needs: %s", pt.ID, task.Describe(pt.Diff))
 		}
 	}

@@ -1,4 +1,4 @@
-// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a record of its acts (the spool), does the
+// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a record of its acts (the record), does the
 // tasks that a controller hands over, and outlives the link to it. A front is what a transport starts: it joins the transport's streams to the worker, and starts
 // one where there is none. So a session that ends takes nothing with it.
 //
@@ -21,7 +21,7 @@ type Options struct {
 	Kinds *steps.Registry
 	// Session opens the session that steps see. It is called for every controller that comes, with its credentials.
 	Session func(ctx context.Context, credentials map[string]node.Credential) (node.Session, error)
-	Root    string // private directory: lock, socket, spools
+	Root    string // private directory: lock, socket, records
 	Version string
 	Digest  func() (string, error) // SHA-256 of the program, hex; asked once for each controller, and may take a moment
 	Now     func() time.Time

@@ -46,7 +46,7 @@ func TestKill(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	k.say(wire.TWork, work("a", "slow", "c"))
 	if a, s := <-m.began, <-m.began; a != "a" || s != "slow" {
 		t.Fatalf("%s, %s", a, s)
@@ -85,7 +85,7 @@ func TestKill(t *testing.T) {
 	})
 	next := talk(t, again, group)
 	next.hello("anna")
-	if got := names(next.settle("", 0)); got != "1:begin:a 2:done:a 3:begin:slow 4:lost:slow " {
+	if got := names(next.sync("", 0)); got != "1:begin:a 2:done:a 3:begin:slow 4:lost:slow " {
 		t.Errorf("told: %s", got)
 	}
 }

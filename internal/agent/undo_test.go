@@ -17,7 +17,7 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 	_, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	k.say(wire.TWork, work("a"))
 	list, _ := k.events()
 	epoch := list[0].Epoch
@@ -26,10 +26,10 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 	if len(told) != 0 || end.Err != nil || end.Epoch != epoch || end.Seq != 4 {
 		t.Errorf("told %s, %+v", names(told), end)
 	}
-	if got := k.settle(epoch, 4); len(got) != 0 {
+	if got := k.sync(epoch, 4); len(got) != 0 {
 		t.Errorf("told again: %s", names(got))
 	}
-	got := k.settle(epoch, 2)
+	got := k.sync(epoch, 2)
 	if names(got) != "3:undo-begin:a 4:undone:a " {
 		t.Fatalf("an older copy hears %s", names(got))
 	}
@@ -41,7 +41,7 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 	// a number of another record names no act of this one
 	k.say(wire.TUndo, undoOf("a", "other", 1, 7))
 	k.events()
-	if got := k.settle(epoch, 5); names(got) != "6:undone:a " || got[0].Of != 0 || got[0].Act != 7 {
+	if got := k.sync(epoch, 5); names(got) != "6:undone:a " || got[0].Of != 0 || got[0].Act != 7 {
 		t.Errorf("of another record: %+v", got)
 	}
 }
@@ -50,12 +50,12 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 func TestUndoMakesNoRecord(t *testing.T) {
 	_, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
-	k.greet(wire.Books{Journal: "j"})
+	k.greet(wire.Position{Journal: "j"})
 	k.say(wire.TUndo, undoOf("a", "", 0, 7))
 	if _, end := k.events(); end.Err != nil || end.Seq != 0 {
 		t.Errorf("%+v", end)
 	}
-	if _, err := os.Stat(spoolPath(w.o.Root, "s", "j")); !errors.Is(err, os.ErrNotExist) {
+	if _, err := os.Stat(recordPath(w.o.Root, "s", "j")); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a record was made: %v", err)
 	}
 }
@@ -65,9 +65,9 @@ func TestUndoWithoutRoomForTheRecord(t *testing.T) {
 	_, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	w.mu.Lock()
-	s := w.spools["j"]
+	s := w.records["j"]
 	w.mu.Unlock()
 	_ = s.file.Close()
 	k.say(wire.TUndo, undoOf("a", "", 0, 7))
@@ -75,6 +75,6 @@ func TestUndoWithoutRoomForTheRecord(t *testing.T) {
 		t.Errorf("%+v", end)
 	}
 	w.mu.Lock()
-	delete(w.spools, "j") // it is closed already
+	delete(w.records, "j") // it is closed already
 	w.mu.Unlock()
 }

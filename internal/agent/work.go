@@ -47,21 +47,21 @@ func (a *attachment) do(f wire.Frame) error {
 		}
 		_, err := a.session.Do(a.w.ctx, node.Restart{Reason: q.Reason})
 		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
-	case wire.TSettle:
-		return a.settle(f)
+	case wire.TSync:
+		return a.sync(f)
 	case wire.TWork:
 		return a.row(f)
 	}
 	return nil
 }
 
-// settle opens the record of a journal and tells what the journal lacks.
-func (a *attachment) settle(f wire.Frame) error {
-	var q wire.Settle
+// sync opens the record of a journal and tells what the journal lacks.
+func (a *attachment) sync(f wire.Frame) error {
+	var q wire.Sync
 	if err := f.Decode(&q); err != nil {
 		return err
 	}
-	list, err := a.lacks(q.Books)
+	list, err := a.lacks(q.Position)
 	for _, e := range list {
 		a.tell(wire.TEvent, e)
 	}
@@ -70,8 +70,8 @@ func (a *attachment) settle(f wire.Frame) error {
 }
 
 // lacks opens the record of a journal and returns what the journal does not have of it.
-func (a *attachment) lacks(b wire.Books) ([]wire.Event, error) {
-	s, err := a.w.spool(a.hello.Site, b.Journal)
+func (a *attachment) lacks(b wire.Position) ([]wire.Event, error) {
+	s, err := a.w.journalRecord(a.hello.Site, b.Journal)
 	if err != nil {
 		return nil, err
 	}
@@ -86,10 +86,10 @@ func (a *attachment) lacks(b wire.Books) ([]wire.Event, error) {
 	return s.after(b.Epoch, b.Seq)
 }
 
-// isEven says that nothing is under way, and that the journal that the controller named lacks nothing. Of a journal that was never here no record is
+// isUpToDate says that nothing is under way, and that the journal that the controller named lacks nothing. Of a journal that was never here no record is
 // made for that: whoever only looks leaves nothing behind.
-func (a *attachment) isEven() bool {
-	b := a.hello.Books
+func (a *attachment) isUpToDate() bool {
+	b := a.hello.Position
 	if b.Journal == "" {
 		return false
 	}
@@ -99,7 +99,7 @@ func (a *attachment) isEven() bool {
 	default:
 		return false // something that an earlier link had begun
 	}
-	if !a.w.hasSpool(a.hello.Site, b.Journal) {
+	if !a.w.hasRecord(a.hello.Site, b.Journal) {
 		return true
 	}
 	list, err := a.lacks(b)
@@ -219,14 +219,14 @@ func (a *attachment) recordUndo(what string, q wire.Undo, end *wire.Ended) {
 }
 
 // recordIfAny is the record of the controller's journal, nil when it has none.
-func (a *attachment) recordIfAny() (*spool, error) {
-	b := a.hello.Books
-	if a.spool() == nil && b.Journal != "" && a.w.hasSpool(a.hello.Site, b.Journal) {
+func (a *attachment) recordIfAny() (*record, error) {
+	b := a.hello.Position
+	if a.journalRecord() == nil && b.Journal != "" && a.w.hasRecord(a.hello.Site, b.Journal) {
 		if _, err := a.lacks(b); err != nil {
 			return nil, err
 		}
 	}
-	return a.spool(), nil
+	return a.journalRecord(), nil
 }
 
 // row works through tasks until one needs the controller.
@@ -239,10 +239,10 @@ func (a *attachment) row(f wire.Frame) error {
 	a.halted = false
 	a.mu.Unlock()
 	left := len(q.Tasks)
-	if a.spool() == nil {
+	if a.journalRecord() == nil {
 		err := errors.New("work came before its record was opened")
-		if a.even {
-			_, err = a.lacks(a.hello.Books)
+		if a.upToDate {
+			_, err = a.lacks(a.hello.Position)
 		}
 		if err != nil {
 			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(err)})
@@ -296,9 +296,9 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 	}
 	note := func(e wire.Event, sync bool) error {
 		e.Time, e.Run = a.w.o.Now(), run
-		e, err := a.spool().add(e, sync)
+		e, err := a.journalRecord().add(e, sync)
 		if err == nil {
-			e.Epoch = a.spool().head.Epoch
+			e.Epoch = a.journalRecord().head.Epoch
 			a.tell(wire.TEvent, e)
 		}
 		return err

@@ -26,20 +26,20 @@ type Worker struct {
 	hands chan struct{} // one token: whoever has it may look and act
 	group sync.WaitGroup
 
-	mu     sync.Mutex
-	holder *attachment
-	last   time.Time         // when the last controller went
-	spools map[string]*spool // by journal
-	doing  string            // the task under way
-	leave  chan struct{}     // closed when a controller said that the agent shall end
-	left   bool
-	killed bool
+	mu      sync.Mutex
+	holder  *attachment
+	last    time.Time          // when the last controller went
+	records map[string]*record // by journal
+	doing   string             // the task under way
+	leave   chan struct{}      // closed when a controller said that the agent shall end
+	left    bool
+	killed  bool
 }
 
 // NewWorker makes a worker. Steps run until ctx ends.
 func NewWorker(ctx context.Context, o Options) *Worker {
 	o.defaults()
-	w := &Worker{o: o, hands: make(chan struct{}, 1), spools: map[string]*spool{}, leave: make(chan struct{}), last: o.Now()}
+	w := &Worker{o: o, hands: make(chan struct{}, 1), records: map[string]*record{}, leave: make(chan struct{}), last: o.Now()}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	w.hands <- struct{}{}
 	return w
@@ -55,10 +55,10 @@ func (w *Worker) Kill() {
 	if w.holder != nil {
 		w.holder.end()
 	}
-	for _, s := range w.spools {
+	for _, s := range w.records {
 		_ = s.close()
 	}
-	w.spools = map[string]*spool{}
+	w.records = map[string]*record{}
 }
 
 // Close waits for the step under way and closes the records. No controller may be served any more.
@@ -68,10 +68,10 @@ func (w *Worker) Close() error {
 	defer w.mu.Unlock()
 	w.stop()
 	var errs []error
-	for _, s := range w.spools {
+	for _, s := range w.records {
 		errs = append(errs, s.close())
 	}
-	w.spools = map[string]*spool{}
+	w.records = map[string]*record{}
 	return errors.Join(errs...)
 }
 
@@ -178,17 +178,17 @@ func (w *Worker) sayLeave() {
 	}
 }
 
-// spool returns the record of a journal. An act that has no end there was cut off with an earlier worker, since this one has done none yet.
-func (w *Worker) spool(site, journal string) (*spool, error) {
+// record returns the record of a journal. An act that has no end there was cut off with an earlier worker, since this one has done none yet.
+func (w *Worker) journalRecord(site, journal string) (*record, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if s := w.spools[journal]; s != nil {
+	if s := w.records[journal]; s != nil {
 		return s, nil
 	}
 	if w.killed {
 		return nil, errKilled
 	}
-	s, err := openSpool(w.o.Root, site, journal)
+	s, err := openRecord(w.o.Root, site, journal)
 	if err != nil {
 		return nil, err
 	}
@@ -204,16 +204,16 @@ func (w *Worker) spool(site, journal string) (*spool, error) {
 			return nil, errors.Join(err, s.close())
 		}
 	}
-	w.spools[journal] = s
+	w.records[journal] = s
 	return s, nil
 }
 
-// hasSpool says that there is a record of a journal.
-func (w *Worker) hasSpool(site, journal string) bool {
+// hasRecord says that there is a record of a journal.
+func (w *Worker) hasRecord(site, journal string) bool {
 	w.mu.Lock()
-	open := w.spools[journal] != nil
+	open := w.records[journal] != nil
 	w.mu.Unlock()
-	_, err := os.Stat(spoolPath(w.o.Root, site, journal))
+	_, err := os.Stat(recordPath(w.o.Root, site, journal))
 	return open || !errors.Is(err, fs.ErrNotExist)
 }
 
@@ -234,14 +234,14 @@ func (w *Worker) doingNow() string {
 
 // attachment is one controller on one link.
 type attachment struct {
-	w       *Worker
-	stream  Stream
-	conn    *wire.Conn
-	hello   wire.Hello
-	since   time.Time
-	session node.Session
-	redact  secret.Redactor
-	even    bool // Welcome said so
+	w        *Worker
+	stream   Stream
+	conn     *wire.Conn
+	hello    wire.Hello
+	since    time.Time
+	session  node.Session
+	redact   secret.Redactor
+	upToDate bool // Welcome said so
 
 	gone  chan struct{} // closed when the link is over
 	once  sync.Once
@@ -251,10 +251,10 @@ type attachment struct {
 
 	mu     sync.Mutex
 	halted bool
-	record *spool // opened by Settle, by a Hello that names a journal with a record, or by the first Work
+	record *record // opened by Sync, by a Hello that names a journal with a record, or by the first Work
 }
 
-func (a *attachment) spool() *spool {
+func (a *attachment) journalRecord() *record {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.record
@@ -280,8 +280,8 @@ func (a *attachment) serve() error {
 		return errors.Join(err, a.conn.Write(wire.TWelcome, welcome))
 	}
 	welcome.Facts = a.session.Facts()
-	a.even = a.isEven()
-	welcome.Even = a.even
+	a.upToDate = a.isUpToDate()
+	welcome.UpToDate = a.upToDate
 	if err := a.conn.Write(wire.TWelcome, welcome); err != nil {
 		return errors.Join(err, a.session.Close())
 	}
@@ -327,8 +327,8 @@ func (a *attachment) read() error {
 			a.wake()
 		case wire.TAck:
 			var ack wire.Ack
-			if err = f.Decode(&ack); err == nil && a.spool() != nil {
-				err = a.spool().ack(ack.Seq)
+			if err = f.Decode(&ack); err == nil && a.journalRecord() != nil {
+				err = a.journalRecord().ack(ack.Seq)
 				a.wake()
 			}
 		case wire.TBye:
@@ -340,7 +340,7 @@ func (a *attachment) read() error {
 				a.w.sayLeave()
 			}
 			return nil
-		case wire.TCheck, wire.TApply, wire.TUndo, wire.TRestart, wire.TWork, wire.TSettle:
+		case wire.TCheck, wire.TApply, wire.TUndo, wire.TRestart, wire.TWork, wire.TSync:
 			select {
 			case a.queue <- f:
 			default:
@@ -397,7 +397,7 @@ func (a *attachment) mayBegin() bool {
 		if halted || a.isGone() {
 			return false
 		}
-		if a.spool().unheard() < a.w.o.Ahead {
+		if a.journalRecord().unheard() < a.w.o.Ahead {
 			return true
 		}
 		select {
@@ -417,7 +417,7 @@ func (a *attachment) isGone() bool {
 	}
 }
 
-// tell sends to the controller; when the link is over nobody listens, and the spool has what counts.
+// tell sends to the controller; when the link is over nobody listens, and the record has what counts.
 func (a *attachment) tell(t wire.Type, body any) {
 	if a.isGone() {
 		return

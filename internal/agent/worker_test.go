@@ -171,9 +171,9 @@ func (k *talker) events() (list []wire.Event, end wire.Ended) {
 	}
 }
 
-func (k *talker) settle(epoch string, seq int64) []wire.Event {
+func (k *talker) sync(epoch string, seq int64) []wire.Event {
 	k.t.Helper()
-	k.say(wire.TSettle, wire.Settle{ID: 1, Books: wire.Books{Journal: "j", Epoch: epoch, Seq: seq}})
+	k.say(wire.TSync, wire.Sync{ID: 1, Position: wire.Position{Journal: "j", Epoch: epoch, Seq: seq}})
 	list, end := k.events()
 	if end.Err != nil {
 		k.t.Fatal(end.Err.Err())
@@ -211,7 +211,7 @@ func TestStepOutlivesItsLink(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	k.say(wire.TWork, work("a", "slow", "c"))
 	if a, s := <-m.began, <-m.began; a != "a" || s != "slow" {
 		t.Fatalf("%s, %s", a, s)
@@ -223,7 +223,7 @@ func TestStepOutlivesItsLink(t *testing.T) {
 		_ = k.c.Close()
 		k = talk(t, w, group)
 	}
-	k.say(wire.TSettle, wire.Settle{ID: 1, Books: wire.Books{Journal: "j"}})
+	k.say(wire.TSync, wire.Sync{ID: 1, Position: wire.Position{Journal: "j"}})
 	close(m.hold)
 	list, _ := k.events()
 	if got := names(list); got != "1:begin:a 2:done:a 3:begin:slow 4:done:slow " {
@@ -232,7 +232,7 @@ func TestStepOutlivesItsLink(t *testing.T) {
 	if !m.has("slow") || m.has("c") {
 		t.Error("the step under way did not end, or another was begun")
 	}
-	if again := k.settle(list[0].Epoch, 4); len(again) != 0 {
+	if again := k.sync(list[0].Epoch, 4); len(again) != 0 {
 		t.Errorf("told twice: %s", names(again))
 	}
 }
@@ -241,7 +241,7 @@ func TestHalt(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	k.say(wire.TWork, work("slow", "b"))
 	<-m.began
 	k.say(wire.THalt, struct{}{})
@@ -263,7 +263,7 @@ func TestNotFarAhead(t *testing.T) {
 	m, w, group := newWorkerRig(t, func(o *Options) { o.Ahead = 4 })
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	k.say(wire.TWork, work("a", "b", "c"))
 	for range 2 {
 		<-m.began
@@ -296,7 +296,7 @@ func TestUnknownMessages(t *testing.T) {
 	if _, end := k.events(); end.Err == nil || end.Left != 1 {
 		t.Errorf("%+v", end)
 	}
-	k.settle("", 0)
+	k.sync("", 0)
 	q := work("a")
 	q.Tasks[0].Step.Kind = "strange"
 	k.say(wire.TWork, q)
@@ -311,9 +311,9 @@ func TestNothingIsDoneUnwritten(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	w.mu.Lock()
-	s := w.spools["j"]
+	s := w.records["j"]
 	w.mu.Unlock()
 	_ = s.file.Close() // every write fails from here on
 	k.say(wire.TWork, work("a"))
@@ -322,7 +322,7 @@ func TestNothingIsDoneUnwritten(t *testing.T) {
 		t.Errorf("%+v, done: %v", end, m.has("a"))
 	}
 	w.mu.Lock()
-	delete(w.spools, "j") // it is closed already
+	delete(w.records, "j") // it is closed already
 	w.mu.Unlock()
 }
 
@@ -341,7 +341,7 @@ func TestSilence(t *testing.T) {
 func TestKilledInTheMiddle(t *testing.T) {
 	m := newMachine()
 	dir := t.TempDir()
-	s, err := openSpool(dir, "s", "j")
+	s, err := openRecord(dir, "s", "j")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -353,7 +353,7 @@ func TestKilledInTheMiddle(t *testing.T) {
 	var group sync.WaitGroup
 	k := talk(t, w, &group)
 	k.hello("anna")
-	if got := names(k.settle("", 0)); got != "1:begin:a 2:lost:a " {
+	if got := names(k.sync("", 0)); got != "1:begin:a 2:lost:a " {
 		t.Errorf("told: %s", got)
 	}
 	_ = k.c.Close()

@@ -106,7 +106,7 @@ func (fl *fleet) clean(ctx context.Context, n inventory.Node) (err error) {
 	}
 	defer func() { err = errors.Join(err, conn.Close()) }()
 	if fl.isWindows(n, conn) {
-		return client.RemoveFromWindows(ctx, conn, fl.launch(n, true, engine.Books{}))
+		return client.RemoveFromWindows(ctx, conn, fl.launch(n, true, engine.Position{}))
 	}
-	return client.RemoveFromLinux(ctx, conn, fl.launch(n, false, engine.Books{}))
+	return client.RemoveFromLinux(ctx, conn, fl.launch(n, false, engine.Position{}))
 }

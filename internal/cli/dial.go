@@ -21,7 +21,7 @@ import (
 )
 
 // dial opens an executor on a node for the engine: an agent beside it where one can be and the site lets it, else a session from here.
-func (fl *fleet) dial(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
+func (fl *fleet) dial(ctx context.Context, name string, b engine.Position) (engine.Executor, error) {
 	n, ok := fl.l.site.Node(name)
 	if !ok {
 		return nil, fmt.Errorf("cannot connect to %s: it is not in the inventory", name)
@@ -61,7 +61,7 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Books) (engine.
 
 // dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start, and over WinRM none where the journal knows that an
 // agent was there. Else a session comes first: it can tell whether the machine can carry an agent, it places one, and it is the way to work where there is none.
-func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (engine.Executor, error) {
+func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (engine.Executor, error) {
 	why, toDo := fl.unwanted(n), ""
 	var undecided error
 	if why == "" && (n.Transport == "ssh" || b.Agent.Epoch != "") {
@@ -99,7 +99,7 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 }
 
 // quickOnWindows starts an agent by the connection alone.
-func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (*client.Agent, error) {
+func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (*client.Agent, error) {
 	if n.Transport == "ssh" {
 		return client.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
 	}
@@ -169,7 +169,7 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 }
 
 // agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
-func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Books) (a *client.Agent, why string, err error) {
+func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (a *client.Agent, why string, err error) {
 	if why := fl.unwanted(n); why != "" {
 		return refused(n, why, "")
 	}
@@ -181,7 +181,7 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 }
 
 // agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
-func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *powershell.Session, b engine.Books) (a *client.Agent, why string, err error) {
+func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *powershell.Session, b engine.Position) (a *client.Agent, why string, err error) {
 	a, err = client.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
 	if errors.Is(err, client.ErrCannotPlace) {
 		return refused(n, err.Error(), hint.Of(err))
@@ -222,8 +222,8 @@ func (fl *fleet) programs() *client.Programs {
 }
 
 // launch says how an agent comes to a node.
-func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Books) client.Launch {
-	o := client.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Books: b, Log: fl.log}
+func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Position) client.Launch {
+	o := client.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Position: b, Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}

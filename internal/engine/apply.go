@@ -187,7 +187,7 @@ func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) e
 		}
 		for _, g := range whole.Groups {
 			for _, t := range g.Tasks {
-				if w := r.state.Task(t.ID).Word; w != journal.IsDone && w != journal.IsNoOp {
+				if w := r.state.Task(t.ID).Status; w != journal.StatusDone && w != journal.StatusUnchanged {
 					r.mu.Unlock()
 					return nil
 				}

@@ -47,17 +47,17 @@ type Worker interface {
 	Executor
 	// TakeBack is Undo with a record of it. at is the last event of the undo that the record has, also beside an error; zero for none.
 	TakeBack(ctx context.Context, u Undoing) (at journal.AgentRef, err error)
-	// Settle opens the agent's record for the journal, waits until what an earlier link had begun there is at its end, and reports what the
+	// Sync opens the agent's record for the journal, waits until what an earlier link had begun there is at its end, and reports what the
 	// journal does not have. It must come before Work.
-	Settle(ctx context.Context, b Books, report func(Report) error) error
+	Sync(ctx context.Context, b Position, report func(Report) error) error
 	// Work hands over tasks of one phase and reports what happens, in order. It returns when the row is at its end, or before a task that
 	// the agent leaves to the engine (reported as held), or after a failure. Once halt is closed no further task is begun. An error of report
-	// ends the work after the step under way, and comes back. A RepPause comes before the end, and whenever there is time to write. A broken link is a *node.LinkError: Settle over the next one tells the rest.
-	Work(ctx context.Context, w Row, halt <-chan struct{}, report func(Report) error) error
+	// ends the work after the step under way, and comes back. A RepPause comes before the end, and whenever there is time to write. A broken link is a *node.LinkError: Sync over the next one tells the rest.
+	Work(ctx context.Context, w Batch, halt <-chan struct{}, report func(Report) error) error
 }
 
-// Books say which journal asks, and what it knows of the agent's record.
-type Books struct {
+// Position say which journal asks, and what it knows of the agent's record.
+type Position struct {
 	Journal string // identity of the journal
 	Agent   journal.AgentRef
 }
@@ -71,8 +71,8 @@ type Undoing struct {
 	Act         journal.Act
 }
 
-// Row is what is handed over. Every task has its Timeout.
-type Row struct {
+// Batch is what is handed over. Every task has its Timeout.
+type Batch struct {
 	Run   string
 	Tasks []steps.Task
 }

@@ -121,7 +121,7 @@ func (w *world) snapshot() map[string]string {
 	return maps.Clone(w.values)
 }
 
-func (w *world) dial(_ context.Context, name string, _ Books) (Executor, error) {
+func (w *world) dial(_ context.Context, name string, _ Position) (Executor, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.dials++

@@ -21,7 +21,7 @@ func (a fakeAgent) Mode() (string, string) { return "agent", "" }
 // record is what the agent on a node has written down.
 type record struct{ reports []Report }
 
-func (w *world) dialAgent(ctx context.Context, name string, b Books) (Executor, error) {
+func (w *world) dialAgent(ctx context.Context, name string, b Position) (Executor, error) {
 	ex, err := w.dial(ctx, name, b)
 	if err != nil {
 		return nil, err
@@ -42,7 +42,7 @@ func (a fakeAgent) add(r Report) Report {
 	return r
 }
 
-func (a fakeAgent) Settle(_ context.Context, b Books, report func(Report) error) error {
+func (a fakeAgent) Sync(_ context.Context, b Position, report func(Report) error) error {
 	a.w.mu.Lock()
 	rec := a.w.records[a.node]
 	dead := a.dead()
@@ -85,7 +85,7 @@ func (a fakeAgent) TakeBack(ctx context.Context, u Undoing) (journal.AgentRef, e
 	return at, err
 }
 
-func (a fakeAgent) Work(ctx context.Context, row Row, halt <-chan struct{}, tell func(Report) error) error {
+func (a fakeAgent) Work(ctx context.Context, row Batch, halt <-chan struct{}, tell func(Report) error) error {
 	// there is time to write after every word
 	report := func(r Report) error {
 		if err := tell(r); err != nil {

@@ -45,7 +45,7 @@ func byWord(d steps.Diff) bool { return d.Action == steps.Run && len(d.Changes) 
 
 // confirmed says that a gate without a probe was signed before, so that nobody is asked twice.
 func confirmed(st journal.TaskState, d steps.Diff) bool {
-	return byWord(d) && (st.Word == journal.IsDone || st.Word == journal.GateSigned) && st.Signature.By != ""
+	return byWord(d) && (st.Status == journal.StatusDone || st.Status == journal.StatusSigned) && st.Signature.By != ""
 }
 
 // gate asks a person, notes the signature, and looks whether it is so.
@@ -54,7 +54,7 @@ func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff
 	if confirmed(st, d) {
 		return r.nothing(ctx, t)
 	}
-	if st.Word != journal.AtGate {
+	if st.Status != journal.StatusWaiting {
 		if _, err := r.note(ctx, journal.Waiting, t, g); err != nil {
 			return err
 		}

@@ -22,27 +22,27 @@ const (
 	goOn                   // the rest may be handed over again
 )
 
-// settle lets the agent on a node tell what it did that the journal does not have, once for every link. Where there is no agent, dial has seen to it that
+// sync lets the agent on a node tell what it did that the journal does not have, once for every link. Where there is no agent, dial has seen to it that
 // there is nothing to be told.
-func (r *run) settle(ctx context.Context, name string) error {
+func (r *run) sync(ctx context.Context, name string) error {
 	return r.reads(ctx, name, func(ex Executor) error {
 		w, ok := ex.(Worker)
 		l := r.link(name)
 		l.mu.Lock()
-		settled := l.settled
+		synced := l.synced
 		l.mu.Unlock()
-		if !ok || settled {
+		if !ok || synced {
 			return nil
 		}
 		b := r.books(name)
 		var err error
 		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
-			err = w.Settle(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
+			err = w.Sync(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
 		})
 		if err == nil {
 			r.atRest(name)
 			l.mu.Lock()
-			l.settled = l.ex == ex
+			l.synced = l.ex == ex
 			l.mu.Unlock()
 		}
 		return err
@@ -50,10 +50,10 @@ func (r *run) settle(ctx context.Context, name string) error {
 }
 
 // books are what the journal knows of the agent on a node.
-func (r *run) books(name string) Books {
+func (r *run) books(name string) Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Books{Journal: r.state.ID(), Agent: r.state.Agents[name]}
+	return Position{Journal: r.state.ID(), Agent: r.state.Agents[name]}
 }
 
 // heardLate writes down what an agent did while nobody listened.
@@ -144,8 +144,8 @@ func (r *run) timesLost(id string) int {
 	return r.lostActs[id]
 }
 
-// settleAll lets the agents tell what the journal lacks, on every node where one was at work.
-func (r *run) settleAll(ctx context.Context) error {
+// syncAll lets the agents tell what the journal lacks, on every node where one was at work.
+func (r *run) syncAll(ctx context.Context) error {
 	r.mu.Lock()
 	names := map[string]bool{}
 	for name := range r.state.Agents {
@@ -160,7 +160,7 @@ func (r *run) settleAll(ctx context.Context) error {
 	var mu sync.Mutex
 	var errs []error
 	r.eachNode(slices.Sorted(maps.Keys(names)), func(name string) {
-		if err := r.settle(ctx, name); err != nil {
+		if err := r.sync(ctx, name); err != nil {
 			mu.Lock()
 			defer mu.Unlock()
 			errs = append(errs, fmt.Errorf("cannot ask the agent on %s what it did: %w", name, err))
@@ -202,8 +202,8 @@ func (r *run) noteOf(rep Report) journal.Note {
 }
 
 // row is what is handed over of tasks: up to the first that a person does.
-func (r *run) row(tasks []steps.Task) Row {
-	w := Row{Run: r.o.Run}
+func (r *run) row(tasks []steps.Task) Batch {
+	w := Batch{Run: r.o.Run}
 	for _, t := range tasks {
 		if _, gated := t.Step.(steps.Gated); gated {
 			break

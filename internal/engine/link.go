@@ -17,11 +17,11 @@ import (
 
 // link is the connection to one node, opened at need.
 type link struct {
-	mu      sync.Mutex
-	ex      Executor
-	seen    bool // it answered once in this run
-	settled bool // ex is no agent, or has told what it did over earlier links
-	silent  int  // links in a row that broke before the agent had told anything
+	mu     sync.Mutex
+	ex     Executor
+	seen   bool // it answered once in this run
+	synced bool // ex is no agent, or has told what it did over earlier links
+	silent int  // links in a row that broke before the agent had told anything
 }
 
 // Waits between tries to reach a node: a short row for one that never answered (the address may simply be wrong), a long one for
@@ -78,7 +78,7 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.ex, l.seen, l.settled = ex, true, false
+	l.ex, l.seen, l.synced = ex, true, false
 	mode, why := ex.Mode()
 	text := mode
 	if why != "" {

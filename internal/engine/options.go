@@ -43,7 +43,7 @@ type Options struct {
 	Journal journal.Journal
 	// Dial opens an executor on a node of the inventory. It is called again after a lost link and after a restart. An agent may be told the books at
 	// once, so that one with nothing to add need not be asked for it.
-	Dial func(ctx context.Context, node string, b Books) (Executor, error)
+	Dial func(ctx context.Context, node string, b Position) (Executor, error)
 	// Decode makes a step from what the journal holds of it.
 	Decode func(kind string, data json.RawMessage) (steps.Step, error)
 	// Events receives every event, one at a time, in the order in which they happen. nil drops them.

@@ -154,7 +154,7 @@ func TestNoSecondAct(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	st, _ := journal.Fold(g.m.entries)
-	if w := st.Task("p/a@n1").Word; w != journal.Begun {
+	if w := st.Task("p/a@n1").Status; w != journal.StatusBegun {
 		t.Errorf("the last word on a@n1 is %s", w)
 	}
 }

@@ -74,12 +74,12 @@ type PlanStep struct {
 
 // PlanTask is one step on one node.
 type PlanTask struct {
-	ID   string       `json:"id"`
-	Node string       `json:"node"`
-	Kind string       `json:"kind"`
-	Diff steps.Diff   `json:"diff"`
-	Gate *steps.Gate  `json:"gate,omitempty"` // a person is asked
-	Last journal.Word `json:"last"`           // the journal's last word on it
+	ID   string         `json:"id"`
+	Node string         `json:"node"`
+	Kind string         `json:"kind"`
+	Diff steps.Diff     `json:"diff"`
+	Gate *steps.Gate    `json:"gate,omitempty"` // a person is asked
+	Last journal.Status `json:"last"`           // the journal's last word on it
 }
 
 // PlanNote points at a task.

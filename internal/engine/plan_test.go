@@ -58,7 +58,7 @@ func TestPlan(t *testing.T) {
 func TestNotesOfConnections(t *testing.T) {
 	g := newRig(t, "p: a@n1+n2:old")
 	dial := g.o.Dial
-	g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+	g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 		ex, err := dial(ctx, name, b)
 		if name == "n2" && err == nil {
 			ex = noted{ex}
@@ -346,7 +346,7 @@ func TestStatus(t *testing.T) {
 	if !p.Checkpoint || q.Checkpoint || fmt.Sprint(q.Counts) != "{3 1 0 1 1}" || rep.LastRun.How != HowFailed || rep.LastRun.Who != "ann@desk" {
 		t.Errorf("the report is %+v", rep)
 	}
-	if c := q.Tasks[1]; c.Word != journal.HasFailed || c.Error != "cannot apply q/c@n1 on n1: no" || c.Kind != "fake" {
+	if c := q.Tasks[1]; c.Status != journal.StatusFailed || c.Error != "cannot apply q/c@n1 on n1: no" || c.Kind != "fake" {
 		t.Errorf("c is %+v", c)
 	}
 	cut := g.m.entries[:3] // run-start, phase, begin

@@ -127,7 +127,7 @@ func (r *run) fill(p *Plan) error {
 					r.waits[t.ID] = d.Waits
 				}
 				changes = changes || d.Action != steps.NoOp
-				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.task(t.ID).Word}
+				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.task(t.ID).Status}
 				if gs, ok := t.Step.(steps.Gated); ok && d.Action != steps.NoOp {
 					g := gs.Gate()
 					pt.Gate = &g
@@ -164,8 +164,8 @@ func (r *run) planned(t steps.Task, providers map[string][]string) (steps.Diff, 
 	}
 	if ids := providers[until.Tag]; len(ids) > 0 {
 		d := steps.Diff{Action: steps.Unknown, Until: until.Tag, Waits: slices.Clone(ids), Effects: k.diff.Effects, Warnings: k.diff.Warnings}
-		if f, ok := t.Step.(steps.Foreseer); ok {
-			d.Effects = f.Foresee()
+		if f, ok := t.Step.(steps.EffectsPreviewer); ok {
+			d.Effects = f.PreviewEffects()
 		}
 		return d, nil
 	}

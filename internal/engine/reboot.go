@@ -47,7 +47,7 @@ func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	}
 	l := r.link(t.Node)
 	l.mu.Lock()
-	l.ex, l.seen, l.settled = ex, true, false
+	l.ex, l.seen, l.synced = ex, true, false
 	l.mu.Unlock()
 	return r.rebooted(ctx, t, ex.Facts().BootID, start)
 }

@@ -111,7 +111,7 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	if err := r.begin(&ro); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
-	if err := r.settleAll(ctx); err != nil {
+	if err := r.syncAll(ctx); err != nil {
 		r.fail(err)
 		return r.end(ctx)
 	}

@@ -39,7 +39,7 @@ func TestSettling(t *testing.T) {
 				g := newRig(t, "p: a b")
 				g.real()
 				start := time.Now()
-				g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+				g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 					ex, err := g.w.dial(ctx, name, b)
 					return starting{ex, start.Add(tc.lasts)}, err
 				}

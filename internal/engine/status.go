@@ -61,7 +61,7 @@ type TaskStatus struct {
 	Phase     string             `json:"phase"`
 	Node      string             `json:"node"`
 	Kind      string             `json:"kind,omitempty"`
-	Word      journal.Word       `json:"word"`
+	Status    journal.Status     `json:"word"`
 	Open      bool               `json:"open,omitempty"`
 	Changed   bool               `json:"changed,omitempty"` // rollback has something to take back
 	Time      time.Time          `json:"time,omitzero"`
@@ -108,7 +108,7 @@ func Status(entries []journal.Entry, p *steps.Program) (*StatusReport, error) {
 		out.Phases = append(out.Phases, ps)
 	}
 	for id, t := range st.Tasks {
-		if !seen[id] && (len(t.Acts) > 0 || t.Word.Open()) {
+		if !seen[id] && (len(t.Acts) > 0 || t.Status.Open()) {
 			out.Gone = append(out.Gone, taskStatus(*t))
 		}
 	}
@@ -179,7 +179,7 @@ func runStatus(r *journal.RunState) RunStatus {
 }
 
 func taskStatus(t journal.TaskState) TaskStatus {
-	s := TaskStatus{ID: t.ID, Phase: t.Phase, Node: t.Node, Word: t.Word, Open: t.Word.Open(), Changed: len(t.Acts) > 0,
+	s := TaskStatus{ID: t.ID, Phase: t.Phase, Node: t.Node, Status: t.Status, Open: t.Status.Open(), Changed: len(t.Acts) > 0,
 		Time: t.Time, Run: t.Run, Note: t.Note, Error: t.Failure.Error, Hint: t.Failure.Hint}
 	if n := len(t.Acts); n > 0 {
 		s.Kind = t.Acts[n-1].Intent.Kind
@@ -196,9 +196,9 @@ func (c *StatusCounts) add(t TaskStatus) {
 	switch {
 	case t.Open:
 		c.Open++
-	case t.Word == journal.IsDone, t.Word == journal.IsNoOp:
+	case t.Status == journal.StatusDone, t.Status == journal.StatusUnchanged:
 		c.Done++
-	case t.Word == journal.HasFailed, t.Word == journal.UndoHasFail:
+	case t.Status == journal.StatusFailed, t.Status == journal.StatusUndoFailed:
 		c.Failed++
 	default:
 		c.NotYet++

@@ -26,14 +26,14 @@ func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) er
 		if r.halted(ctx) {
 			return nil
 		}
-		if err := r.settle(ctx, t.Node); err != nil {
+		if err := r.sync(ctx, t.Node); err != nil {
 			return r.failed(ctx, "check", t, err)
 		}
 		if err := r.settleReboot(ctx, t); err != nil {
 			return err
 		}
 		// a restart has made a new link
-		if err := r.settle(ctx, t.Node); err != nil {
+		if err := r.sync(ctx, t.Node); err != nil {
 			return r.failed(ctx, "check", t, err)
 		}
 		if told, err := r.toldLate(t); err != nil {
@@ -119,20 +119,20 @@ func (r *run) doTask(ctx context.Context, t steps.Task, next []steps.Task) (bool
 func (r *run) nothing(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
 	kind, text := journal.NoOp, ""
-	switch st.Word {
-	case journal.IsDone, journal.IsNoOp:
+	switch st.Status {
+	case journal.StatusDone, journal.StatusUnchanged:
 		r.emit(event(EvNoOp, t))
 		r.countEvent(EvNoOp, t)
 		return nil
-	case journal.NotYet, journal.IsUndone:
+	case journal.StatusNotStarted, journal.StatusUndone:
 		if r.wasHanded(t.ID) {
 			kind, text = journal.Done, "it was given to the agent, and the node shows that it is done; what was there before it is not known"
 		}
-	case journal.HasFailed:
+	case journal.StatusFailed:
 		if len(st.Acts) > 0 {
 			kind, text = journal.Done, "the node shows that it is done"
 		}
-	case journal.Begun, journal.Away:
+	case journal.StatusBegun, journal.StatusLost:
 		kind, text = journal.Done, "an earlier run began it; the node shows that it is done"
 		if err := r.rebootIfOwed(ctx, t, st); err != nil {
 			return err
@@ -309,7 +309,7 @@ func (r *run) recalled(t steps.Task, d steps.Diff) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	st := r.state.Task(t.ID)
-	if st.Word != journal.IsDone || len(st.Acts) == 0 || !sameStep(st.Acts[len(st.Acts)-1], t.Step) {
+	if st.Status != journal.StatusDone || len(st.Acts) == 0 || !sameStep(st.Acts[len(st.Acts)-1], t.Step) {
 		return false
 	}
 	for _, earlier := range r.o.Program.Tasks() {

@@ -78,7 +78,7 @@ func TestRebootDidNotHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a:reboot")
 		g.real()
-		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+		g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 			ex, err := g.w.dial(ctx, name, b)
 			return deaf{ex}, err
 		}
@@ -112,8 +112,8 @@ func TestClockIsNoRestart(t *testing.T) {
 		g := newRig(t, "p: a:reboot")
 		g.real()
 		boots := []string{"20260329003000.500000+060", "20260329013000.516000+120", "20260328233003.100000+000", "20260329014500.500000+120"}
-		dial := func(deafly bool) func(context.Context, string, Books) (Executor, error) {
-			return func(ctx context.Context, name string, b Books) (Executor, error) {
+		dial := func(deafly bool) func(context.Context, string, Position) (Executor, error) {
+			return func(ctx context.Context, name string, b Position) (Executor, error) {
 				ex, err := g.w.dial(ctx, name, b)
 				m := moments{ex, boots[0]}
 				if boots = boots[1:]; len(boots) == 0 {
@@ -144,7 +144,7 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		g := newRig(t, "p: a:reboot")
 		tries, refuse := 0, !after
-		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+		g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 			if refuse {
 				tries++
 				return nil, &node.LinkError{Node: name, Err: node.ErrAuth}
@@ -179,7 +179,7 @@ func TestUnreachableWaitsForNobody(t *testing.T) {
 		g := newRig(t, "p: a@n1+n2")
 		g.real()
 		g.w.down["n1"] = 100
-		g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+		g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 			ex, err := g.w.dial(ctx, name, b)
 			return patient{ex}, err
 		}

@@ -63,27 +63,29 @@ type RunResult struct {
 	AtRest []string `json:"at_rest,omitempty"`
 }
 
-// Word is the last word on a task.
-type Word string
+// Status is the last word on a task.
+type Status string
 
-// The words. Begun, Undoing and Away are open: only a look at the node can settle them.
+// The words. StatusBegun, StatusUndoing and StatusLost are open: only a look at the node can settle them.
 const (
-	NotYet      Word = "not-yet"
-	IsDone      Word = "done"
-	IsNoOp      Word = "no-op"
-	Begun       Word = "begun"     // begun, and no end was written
-	Away        Word = "lost"      // begun, and the link broke
-	Rebooting   Word = "rebooting" // done, but a restart is due or under way
-	HasFailed   Word = "failed"
-	AtGate      Word = "waiting" // a person is asked for
-	GateSigned  Word = "signed"  // a person signed, the probe has not confirmed
-	Undoing     Word = "undoing" // an undo was begun, and no end was written
-	IsUndone    Word = "undone"
-	UndoHasFail Word = "undo-failed"
+	StatusNotStarted Status = "not-yet"
+	StatusDone       Status = "done"
+	StatusUnchanged  Status = "no-op"
+	StatusBegun      Status = "begun"     // begun, and no end was written
+	StatusLost       Status = "lost"      // begun, and the link broke
+	StatusRestarting Status = "rebooting" // done, but a restart is due or under way
+	StatusFailed     Status = "failed"
+	StatusWaiting    Status = "waiting" // a person is asked for
+	StatusSigned     Status = "signed"  // a person signed, the probe has not confirmed
+	StatusUndoing    Status = "undoing" // an undo was begun, and no end was written
+	StatusUndone     Status = "undone"
+	StatusUndoFailed Status = "undo-failed"
 )
 
 // Open says that the word is no answer: the node has to be looked at.
-func (w Word) Open() bool { return w == Begun || w == Away || w == Rebooting || w == Undoing }
+func (s Status) Open() bool {
+	return s == StatusBegun || s == StatusLost || s == StatusRestarting || s == StatusUndoing
+}
 
 // Act is one Begin that was not taken back: what rollback has to undo.
 type Act struct {
@@ -96,7 +98,7 @@ type Act struct {
 // TaskState is what the journal knows of one task.
 type TaskState struct {
 	ID, Phase, Node string
-	Word            Word
+	Status          Status
 	Seq             int64 // of the entry that said it
 	Time            time.Time
 	Run             string
@@ -159,12 +161,12 @@ func Fold(entries []Entry) (*State, error) {
 	return s, nil
 }
 
-// Task returns what is known of a task; one that was never spoken of is NotYet.
+// Task returns what is known of a task; one that was never spoken of is StatusNotStarted.
 func (s *State) Task(id string) TaskState {
 	if t, ok := s.Tasks[id]; ok {
 		return *t
 	}
-	return TaskState{ID: id, Word: NotYet}
+	return TaskState{ID: id, Status: StatusNotStarted}
 }
 
 // LastRun returns the last run, or nil.
@@ -258,7 +260,7 @@ func (s *State) addTask(e Entry) error {
 		t = &TaskState{ID: e.Task}
 		s.Tasks[e.Task] = t
 	}
-	was := t.Word
+	was := t.Status
 	t.Phase, t.Node, t.Seq, t.Time, t.Run = e.Phase, e.Node, e.Seq, e.Time, e.Run
 	t.Note, t.Failure = "", Failure{}
 	if e.Kind == UndoBegin || e.Kind == Undone {
@@ -267,48 +269,48 @@ func (s *State) addTask(e Entry) error {
 	p := s.phase(e.Phase)
 	switch e.Kind {
 	case Begin:
-		t.Word, t.Changed, p.Reached = Begun, e.Seq, false
+		t.Status, t.Changed, p.Reached = StatusBegun, e.Seq, false
 		return t.begin(e)
 	case Done, NoOp:
-		t.Word = IsDone
+		t.Status = StatusDone
 		if e.Kind == NoOp {
-			t.Word = IsNoOp
+			t.Status = StatusUnchanged
 		}
 		t.settle()
 		return t.note(e)
 	case Failed:
-		t.Word, p.Reached = HasFailed, false
+		t.Status, p.Reached = StatusFailed, false
 		return decode(e.Data, &t.Failure)
 	case Lost:
-		t.Word = Away
-		if was == Undoing {
-			t.Word = Undoing
+		t.Status = StatusLost
+		if was == StatusUndoing {
+			t.Status = StatusUndoing
 		}
 		return t.note(e)
 	case Reboot:
-		t.Word = Rebooting
+		t.Status = StatusRestarting
 		var b Boot
 		err := decode(e.Data, &b)
 		t.BootID = b.ID
 		return err
 	case Rebooted:
-		t.Word, t.BootID = Begun, ""
+		t.Status, t.BootID = StatusBegun, ""
 		if n := len(t.Acts); n > 0 && t.Acts[n-1].Undo {
-			t.Word = Undoing
+			t.Status = StatusUndoing
 		}
 	case Waiting:
-		t.Word, p.Reached = AtGate, false
+		t.Status, p.Reached = StatusWaiting, false
 	case Signed:
-		t.Word = GateSigned
+		t.Status = StatusSigned
 		return decode(e.Data, &t.Signature)
 	case UndoBegin:
-		t.Word, t.Changed, p.Reached = Undoing, e.Seq, false
+		t.Status, t.Changed, p.Reached = StatusUndoing, e.Seq, false
 		return t.undoBegin(e)
 	case Undone:
 		p.Reached = false
 		return t.undone(e)
 	case UndoFailed:
-		t.Word = UndoHasFail
+		t.Status = StatusUndoFailed
 		return decode(e.Data, &t.Failure)
 	default:
 		return fmt.Errorf("unknown kind")
@@ -378,11 +380,11 @@ func (t *TaskState) undone(e Entry) error {
 	}
 	switch k := len(t.Acts); {
 	case k == 0:
-		t.Word = IsUndone
+		t.Status = StatusUndone
 	case t.Acts[k-1].Done:
-		t.Word = IsDone
+		t.Status = StatusDone
 	default:
-		t.Word = Begun
+		t.Status = StatusBegun
 	}
 	return nil
 }

@@ -100,7 +100,7 @@ func TestFold(t *testing.T) {
 			_ = json.Unmarshal(x.Intent.Diff, &d)
 			acts = append(acts, fmt.Sprintf("%s before %d", s, d.Before))
 		}
-		got := fmt.Sprintf("%s [%s]", a.Word, strings.Join(acts, ", "))
+		got := fmt.Sprintf("%s [%s]", a.Status, strings.Join(acts, ", "))
 		if a.BootID != "" {
 			got += " " + a.BootID
 		}
@@ -123,7 +123,7 @@ func TestFoldRuns(t *testing.T) {
 	if len(st.Runs) != 2 || st.Runs[0].Result.How != "done" || st.LastRun().ID != "y" || !st.LastRun().Ended.IsZero() || st.Seq != 4 {
 		t.Errorf("%+v", st)
 	}
-	if w := st.Task("z").Word; w != NotYet {
+	if w := st.Task("z").Status; w != StatusNotStarted {
 		t.Errorf("an unknown task is %s", w)
 	}
 }

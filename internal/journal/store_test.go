@@ -418,7 +418,7 @@ func TestOldFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := st.Task("storage/disk@n1"); a.Word != IsDone || len(a.Acts) != 1 || string(a.Acts[0].Intent.Step) != `{"serial":"S1"}` {
+	if a := st.Task("storage/disk@n1"); a.Status != StatusDone || len(a.Acts) != 1 || string(a.Acts[0].Intent.Step) != `{"serial":"S1"}` {
 		t.Errorf("%+v", a)
 	}
 }

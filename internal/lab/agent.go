@@ -46,7 +46,7 @@ type worker struct {
 }
 
 // programs lets machines run the agent's program wherever its file stands.
-func (l *Lab) programs() *machine.Behaviours {
+func (l *Lab) programs() *machine.Module {
 	find := func(c *machine.Ctx, path string) machine.Tool {
 		data, err := machine.ReadFile(c, path)
 		if err != nil || !isProgram(data, l.cfg.Agent.Digest) {
@@ -54,7 +54,7 @@ func (l *Lab) programs() *machine.Behaviours {
 		}
 		return func(c *machine.Ctx, argv []string, _ []byte) machine.Result { return l.runAgent(c, argv) }
 	}
-	return &machine.Behaviours{Lookup: []func(*machine.Ctx, string) machine.Tool{find}}
+	return &machine.Module{Lookup: []func(*machine.Ctx, string) machine.Tool{find}}
 }
 
 func isProgram(data []byte, digest string) bool {
@@ -112,7 +112,7 @@ func (h *host) agent(logon front.Process) (Worker, error) {
 
 // session is what the steps of an agent see: the machine itself, with all that the lab plays around a request.
 func (h *host) session(ctx context.Context, logon front.Process, creds map[string]node.Credential) (node.Session, error) {
-	o := session.Options{World: h.lab.world, Machine: h.m, Behaviours: h.lab.b, User: logon.User, Network: logon.Network, Credentials: map[string]session.Credential{},
+	o := session.Options{World: h.lab.world, Machine: h.m, Module: h.lab.b, User: logon.User, Network: logon.Network, Credentials: map[string]session.Credential{},
 		Serve: func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error) {
 			return h.serve(ctx, logon, verb, args)
 		}}

@@ -11,17 +11,17 @@ import (
 )
 
 // everything is the full set of what machines can do.
-func everything() *machine.Behaviours {
+func everything() *machine.Module {
 	cluster := failover.New(exchange.Types()...)
-	return machine.Base().Add(cluster.Behaviours()).Add(directory.Behaviours()).Add(exchange.Behaviours(cluster)).Add(operator())
+	return machine.Base().Add(cluster.Module()).Add(directory.Module()).Add(exchange.Module(cluster)).Add(operator())
 }
 
 // OperatorTool is the program through which a person's act is played on a machine: lab-operator.exe ACT ARGUMENT. No real machine
 // has it; it is how a command that joined a running lab reaches the machine's console.
 const OperatorTool = "lab-operator.exe"
 
-func operator() *machine.Behaviours {
-	return &machine.Behaviours{Tools: map[string]machine.Tool{OperatorTool: func(c *machine.Ctx, argv []string, _ []byte) machine.Result {
+func operator() *machine.Module {
+	return &machine.Module{Tools: map[string]machine.Tool{OperatorTool: func(c *machine.Ctx, argv []string, _ []byte) machine.Result {
 		if len(argv) != 3 || c.B.Operate[argv[1]] == nil {
 			acts := make([]string, 0, len(c.B.Operate))
 			for a := range c.B.Operate {

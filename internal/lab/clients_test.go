@@ -65,7 +65,7 @@ func client(t *testing.T, into any, env []string, name string, args ...string) {
 func clientLab(t *testing.T, change func(*Config)) (*Lab, Endpoint, string) {
 	t.Helper()
 	cfg := testConfig(t)
-	cfg.Behaviours = nil // everything there is
+	cfg.Module = nil // everything there is
 	if change != nil {
 		change(&cfg)
 	}

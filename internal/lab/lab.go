@@ -34,8 +34,8 @@ type Config struct {
 	Accounts []Account
 	Faults   []string      // see FaultKinds
 	Latency  time.Duration // added to every request
-	// Behaviours are what machines can do; nil is everything there is.
-	Behaviours *machine.Behaviours
+	// Module are what machines can do; nil is everything there is.
+	Module *machine.Module
 	// Agent is the agent that may work on machines new enough for it; nil: none is known there.
 	Agent *Agent
 	// Outside reaches servers beyond the lab, for the machines' curl.exe; nil: they reach none.
@@ -62,7 +62,7 @@ type Lab struct {
 	ctx      context.Context
 	cancel   context.CancelFunc
 	wg       sync.WaitGroup // background work on machines: jobs, restarts
-	b        *machine.Behaviours
+	b        *machine.Module
 	world    *model.World
 	accounts accounts
 	hosts    map[string]*host // by lower-case name
@@ -123,7 +123,7 @@ func (l *Lab) start(ctx context.Context) error {
 			}
 		}
 	}
-	l.b = l.withPower(l.cfg.Behaviours)
+	l.b = l.withPower(l.cfg.Module)
 	if err := mergeFaults(l.world, l.cfg.Faults); err != nil {
 		return err
 	}

@@ -42,7 +42,7 @@ func testSite(t testing.TB) *inventory.Site {
 
 func testConfig(t testing.TB) Config {
 	t.Helper()
-	return Config{Site: testSite(t), Dir: filepath.Join(t.TempDir(), "lab"), Behaviours: machine.Base(),
+	return Config{Site: testSite(t), Dir: filepath.Join(t.TempDir(), "lab"), Module: machine.Base(),
 		Accounts: []Account{{User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}}
 }
 

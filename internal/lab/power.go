@@ -9,12 +9,12 @@ import (
 )
 
 // withPower adds to what machines can do the hooks that play their power switches on the wire. nil is everything there is.
-func (l *Lab) withPower(b *machine.Behaviours) *machine.Behaviours {
+func (l *Lab) withPower(b *machine.Module) *machine.Module {
 	if b == nil {
 		b = everything()
 	}
 	if l.cfg.Agent != nil {
-		b = (&machine.Behaviours{}).Add(b).Add(l.programs())
+		b = (&machine.Module{}).Add(b).Add(l.programs())
 	}
 	c := *b
 	if l.cfg.Outside != nil {

@@ -117,7 +117,7 @@ func TestEveryRelease(t *testing.T) {
 		t.Run(string(release), func(t *testing.T) {
 			cfg := testConfig(t)
 			clusterSite(&cfg)
-			cfg.Behaviours = nil
+			cfg.Module = nil
 			cfg.Site.Lab.OS, cfg.Site.Lab.Locale = string(release), locales[i%len(locales)]
 			l := startLab(t, cfg)
 			for _, way := range []string{"http ntlm", "ssh"} {

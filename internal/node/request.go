@@ -78,11 +78,11 @@ type Cmdlet struct {
 }
 
 // Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout, stderr.
-// The direct node refuses argument lists that are not on its read-only list (see ReadOnlyTool), unless Vouched is set:
+// The direct node refuses argument lists that are not on its read-only list (see ReadOnlyTool), unless TrustedReadOnly is set:
 // the site's own author says that this program only looks (the check of a "command" step). No other kind sets it.
 type Tool struct {
-	Argv    []string
-	Vouched bool
+	Argv            []string
+	TrustedReadOnly bool
 }
 
 // Dir lists a directory. Rows: name, dir (bool), size. A missing directory is ErrNotFound.

@@ -91,8 +91,8 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		}
 		fmt.Fprintf(w, "  [%s] %-22s %3d of %3d done  %s\n", mark, p.ID, p.Counts.Done, p.Counts.Tasks, paint.dim(p.Title))
 		for _, t := range p.Tasks {
-			if o.Verbose || t.Open || t.Error != "" || t.Word == "waiting" {
-				fmt.Fprintf(w, "        %-12s %s%s\n", t.Word, t.ID, dash(firstOf(t.Error, t.Note)))
+			if o.Verbose || t.Open || t.Error != "" || t.Status == "waiting" {
+				fmt.Fprintf(w, "        %-12s %s%s\n", t.Status, t.ID, dash(firstOf(t.Error, t.Note)))
 				if t.Hint != "" && t.Error != "" {
 					fmt.Fprintf(w, "        %-12s hint: %s\n", "", t.Hint)
 				}

@@ -261,7 +261,7 @@ func TestSummaryAndStatus(t *testing.T) {
 		Phases: []engine.PhaseStatus{
 			{ID: "p", Title: "Phase", Checkpoint: true, Counts: engine.StatusCounts{Tasks: 1, Done: 1}},
 			{ID: "q", Counts: engine.StatusCounts{Tasks: 2, Failed: 1, Open: 1}, Tasks: []engine.TaskStatus{
-				{ID: "q/a@n1", Word: journal.HasFailed, Error: "no", Hint: "try"}, {ID: "q/b@n1", Word: journal.Begun, Open: true}}},
+				{ID: "q/a@n1", Status: journal.StatusFailed, Error: "no", Hint: "try"}, {ID: "q/b@n1", Status: journal.StatusBegun, Open: true}}},
 		}}, Options{})
 	golden(t, "summary.txt", strings.ReplaceAll(out.String(), time.Time{}.Local().Format(time.DateTime), "THEN"))
 }

@@ -99,7 +99,7 @@ func (s *Dependency) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 }
 
 // targets lists the resources that depend, sorted.
-func (s *Dependency) targets(ctx context.Context, r node.Reader, v clus.View) ([]string, error) {
+func (s *Dependency) targets(ctx context.Context, r node.Reader, v clus.Reader) ([]string, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return nil, err
@@ -158,7 +158,7 @@ func (s *Dependency) Apply(ctx context.Context, n node.Node, d steps.Diff) (step
 }
 
 // change adds or removes one dependency. 5019 (the resource is online) is met by taking it offline for a moment, where allowed.
-func (s *Dependency) change(ctx context.Context, n node.Node, v clus.View, c clus.Change, fine int64) error {
+func (s *Dependency) change(ctx context.Context, n node.Node, v clus.Reader, c clus.Change, fine int64) error {
 	h := clus.HandOf(n.Facts())
 	err := h.Do(ctx, n, c)
 	if err == nil || clus.IsCode(err, fine) {

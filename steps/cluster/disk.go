@@ -145,7 +145,7 @@ func (s *Disk) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 }
 
 // arrange gives a resource its name and group; "" leaves either.
-func arrange(ctx context.Context, n node.Node, v clus.View, res clus.Resource, name, group string) error {
+func arrange(ctx context.Context, n node.Node, v clus.Reader, res clus.Resource, name, group string) error {
 	if name != "" && res.Name != name {
 		if err := clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.RenameResource, Name: res.Name, To: name}); err != nil {
 			return err
@@ -159,7 +159,7 @@ func arrange(ctx context.Context, n node.Node, v clus.View, res clus.Resource, n
 }
 
 // add makes the resource and waits until it is online.
-func (s *Disk) add(ctx context.Context, n node.Node, v clus.View, disk clus.Disk) (clus.Resource, error) {
+func (s *Disk) add(ctx context.Context, n node.Node, v clus.Reader, disk clus.Disk) (clus.Resource, error) {
 	if n.Facts().Release == node.WS2003 {
 		h := clus.HandOf(n.Facts())
 		for _, c := range []clus.Change{
@@ -238,7 +238,7 @@ func (s *Disk) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 }
 
 // removeResource takes a resource offline and deletes it.
-func removeResource(ctx context.Context, n node.Node, v clus.View, res clus.Resource) error {
+func removeResource(ctx context.Context, n node.Node, v clus.Reader, res clus.Resource) error {
 	h := clus.HandOf(n.Facts())
 	if res.State != clus.ResourceOffline && res.State != clus.ResourceFailed {
 		if err := h.Do(ctx, n, clus.Change{Op: clus.ResourceDown, Name: res.Name}); err != nil {

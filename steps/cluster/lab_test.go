@@ -18,7 +18,7 @@ import (
 // bench is a lab whose two nodes have the cluster feature, addresses, and two formatted shared disks; it returns a session to the first.
 func bench(t *testing.T, b *conformance.Bench) node.Session {
 	t.Helper()
-	b.Behaviours.Add(failover.Behaviours())
+	b.Module.Add(failover.Module())
 	base := steps.NewRegistry(feature.Kinds(), network.Kinds(), storage.Kinds())
 	kind := func(name string) steps.Kind { k, _ := base.Get(name); return k }
 	var first node.Session

@@ -45,8 +45,8 @@ func (s *Move) Kind() string { return "cluster.move" }
 // Reads names what Check will ask.
 func (s *Move) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.PartGroups) }
 
-// Foresee tells that a group with something in it moves.
-func (s *Move) Foresee() steps.Effects { return steps.Effects{Failover: !s.StorageOnly} }
+// PreviewEffects tells that a group with something in it moves.
+func (s *Move) PreviewEffects() steps.Effects { return steps.Effects{Failover: !s.StorageOnly} }
 
 // Validate looks at the data.
 func (s *Move) Validate() error {
@@ -95,7 +95,7 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	return d, nil
 }
 
-func (s *Move) find(ctx context.Context, r node.Reader, v clus.View) (clus.Group, error) {
+func (s *Move) find(ctx context.Context, r node.Reader, v clus.Reader) (clus.Group, error) {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return clus.Group{}, err

@@ -206,7 +206,7 @@ func (s *Node) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 }
 
 // vacate moves the groups that hold no service off a node that is to leave.
-func vacate(ctx context.Context, n node.Node, v clus.View, name string) error {
+func vacate(ctx context.Context, n node.Node, v clus.Reader, name string) error {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return err

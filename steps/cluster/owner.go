@@ -80,7 +80,7 @@ func (s *Owner) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		Before: steps.MustJSON(ownerBefore{now}), Via: clus.HandOf(r.Facts()).Via(op)}, nil
 }
 
-func (s *Owner) exists(ctx context.Context, v clus.View) error {
+func (s *Owner) exists(ctx context.Context, v clus.Reader) error {
 	if s.Resource != "" {
 		all, err := v.Resources(ctx)
 		if err != nil {

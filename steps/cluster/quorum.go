@@ -146,7 +146,7 @@ func shareWitnesses(all []clus.Resource, share string) []string {
 }
 
 // dropWitnesses removes share witness resources that are not the witness: the module makes a new one each time.
-func dropWitnesses(ctx context.Context, n node.Node, v clus.View, names []string) error {
+func dropWitnesses(ctx context.Context, n node.Node, v clus.Reader, names []string) error {
 	current, _, err := readWitness(ctx, n, v)
 	if err != nil {
 		return err
@@ -174,7 +174,7 @@ func (q quorumState) diskName() string {
 }
 
 // wish is the state that the step asks for. The disk must be a cluster disk.
-func (s *Quorum) wish(ctx context.Context, r node.Reader, v clus.View) (quorumState, error) {
+func (s *Quorum) wish(ctx context.Context, r node.Reader, v clus.Reader) (quorumState, error) {
 	want := quorumState{Model: s.Model, Share: s.Share}
 	if s.Disk == "" {
 		return want, nil
@@ -195,7 +195,7 @@ func (s *Quorum) wish(ctx context.Context, r node.Reader, v clus.View) (quorumSt
 }
 
 // readQuorum tells the model by the witness resource's type, and a single disk by number (2008) or by name of the enumeration.
-func readQuorum(ctx context.Context, r node.Reader, v clus.View) (quorumState, error) {
+func readQuorum(ctx context.Context, r node.Reader, v clus.Reader) (quorumState, error) {
 	name, only, err := readWitness(ctx, r, v)
 	if err != nil {
 		return quorumState{}, err
@@ -223,7 +223,7 @@ func readQuorum(ctx context.Context, r node.Reader, v clus.View) (quorumState, e
 }
 
 // readWitness returns the witness resource's name ("" for none) and whether it is the only vote.
-func readWitness(ctx context.Context, r node.Reader, v clus.View) (name string, only bool, err error) {
+func readWitness(ctx context.Context, r node.Reader, v clus.Reader) (name string, only bool, err error) {
 	if r.Facts().Release.AtLeast(node.WS2008R2) {
 		rows, err := r.Query(ctx, node.Cmdlet{Name: "Get-ClusterQuorum", Load: clus.Module, Select: []string{"QuorumResource.Name", "QuorumType:name"}})
 		if err != nil {
@@ -270,7 +270,7 @@ func (s *Quorum) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 	return steps.Outcome{}, setQuorum(ctx, n, v, want)
 }
 
-func setQuorum(ctx context.Context, n node.Node, v clus.View, want quorumState) error {
+func setQuorum(ctx context.Context, n node.Node, v clus.Reader, want quorumState) error {
 	var err error
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
 		if want.Model == nodeAndShare {
@@ -321,7 +321,7 @@ func quorumParams(rel node.Release, want quorumState) map[string]any {
 }
 
 // setQuorumWMI is the way of Windows Server 2008.
-func setQuorumWMI(ctx context.Context, n node.Node, v clus.View, want quorumState) error {
+func setQuorumWMI(ctx context.Context, n node.Node, v clus.Reader, want quorumState) error {
 	id, err := v.Properties(ctx, clus.Object{}, []string{"Name"})
 	if err != nil {
 		return err
@@ -345,7 +345,7 @@ func setQuorumWMI(ctx context.Context, n node.Node, v clus.View, want quorumStat
 }
 
 // makeWitness makes the share witness resource in the cluster's own group and brings it online.
-func makeWitness(ctx context.Context, n node.Node, v clus.View, share string) error {
+func makeWitness(ctx context.Context, n node.Node, v clus.Reader, share string) error {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return err

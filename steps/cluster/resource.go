@@ -137,7 +137,7 @@ func values(m map[string]any) map[string]any {
 }
 
 // find returns the resource; found is false when there is none of that name. Without a name there must be exactly one of the type.
-func (s *Resource) find(ctx context.Context, r node.Reader, v clus.View) (clus.Resource, bool, error) {
+func (s *Resource) find(ctx context.Context, r node.Reader, v clus.Reader) (clus.Resource, bool, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return clus.Resource{}, false, err
@@ -226,7 +226,7 @@ func (s *Resource) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	return d, nil
 }
 
-func (s *Resource) absent(ctx context.Context, v clus.View, h clus.Hand) (steps.Diff, error) {
+func (s *Resource) absent(ctx context.Context, v clus.Reader, h clus.Writer) (steps.Diff, error) {
 	if s.Type == "" || s.Group == "" {
 		return steps.Diff{}, steps.Until(resourceTag(s.Name), "the cluster has no such resource yet")
 	}
@@ -323,7 +323,7 @@ func setBoth(ctx context.Context, n node.Node, name string, common, private map[
 }
 
 // restart takes a resource offline, which takes along what depends on it, and brings its whole group online again.
-func restart(ctx context.Context, n node.Node, v clus.View, name string) error {
+func restart(ctx context.Context, n node.Node, v clus.Reader, name string) error {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return err
@@ -345,7 +345,7 @@ func restart(ctx context.Context, n node.Node, v clus.View, name string) error {
 	return clus.WaitGroup(ctx, v, x.Group, "")
 }
 
-func bringTo(ctx context.Context, n node.Node, v clus.View, name, state string) error {
+func bringTo(ctx context.Context, n node.Node, v clus.Reader, name, state string) error {
 	if state == "" {
 		return nil
 	}

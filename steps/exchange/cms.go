@@ -131,7 +131,7 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 }
 
 // clusterDisk finds the cluster resource of a disk.
-func clusterDisk(ctx context.Context, r node.Reader, v clus.View, serial string) (clus.Resource, error) {
+func clusterDisk(ctx context.Context, r node.Reader, v clus.Reader, serial string) (clus.Resource, error) {
 	disk, err := clus.FindDisk(ctx, r, serial)
 	if err != nil {
 		return clus.Resource{}, err
@@ -185,7 +185,7 @@ func (s *CMS) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outco
 }
 
 // make brings the disks here and runs setup.
-func (s *CMS) make(ctx context.Context, n node.Node, v clus.View) error {
+func (s *CMS) make(ctx context.Context, n node.Node, v clus.Reader) error {
 	if err := alone(ctx, v, n.Facts().Computer, s.Name); err != nil {
 		return err
 	}
@@ -245,7 +245,7 @@ func dropFolders(ctx context.Context, n node.Node, name string) error {
 }
 
 // alone refuses a node that runs another clustered mailbox server: one node runs one of them at a time.
-func alone(ctx context.Context, v clus.View, computer, except string) error {
+func alone(ctx context.Context, v clus.Reader, computer, except string) error {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return err
@@ -268,7 +268,7 @@ func alone(ctx context.Context, v clus.View, computer, except string) error {
 }
 
 // bring moves the group of a disk here. It must hold nothing but disks.
-func (s *CMS) bring(ctx context.Context, n node.Node, v clus.View, serial string) error {
+func (s *CMS) bring(ctx context.Context, n node.Node, v clus.Reader, serial string) error {
 	res, err := clusterDisk(ctx, n, v, serial)
 	if err != nil {
 		return err

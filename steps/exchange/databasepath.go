@@ -51,8 +51,8 @@ func (s *DatabasePath) Reads(f node.Facts) []node.Query {
 	return clus.Reads(f, clus.PartResources, clus.PartGroups)
 }
 
-// Foresee tells that the databases are dismounted while their files move.
-func (s *DatabasePath) Foresee() steps.Effects {
+// PreviewEffects tells that the databases are dismounted while their files move.
+func (s *DatabasePath) PreviewEffects() steps.Effects {
 	return steps.Effects{Interrupts: "databases of " + s.Server}
 }
 

@@ -110,7 +110,7 @@ func (m mailboxServer) complete() bool { return m.Attendant && m.Store }
 
 // findServer looks for a clustered mailbox server by the private property Name of its Network Name resource. Exchange's resource
 // types begin with "Microsoft Exchange"; they are type names and not translated.
-func findServer(ctx context.Context, v clus.View, name string) (mailboxServer, bool, error) {
+func findServer(ctx context.Context, v clus.Reader, name string) (mailboxServer, bool, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return mailboxServer{}, false, err
@@ -146,7 +146,7 @@ func isType(x clus.Resource, word string) bool {
 }
 
 // needServer is findServer for a step that cannot say anything before the server is there.
-func needServer(ctx context.Context, r node.Reader, name string) (clus.View, mailboxServer, error) {
+func needServer(ctx context.Context, r node.Reader, name string) (clus.Reader, mailboxServer, error) {
 	v, err := clus.Open(ctx, r)
 	if err != nil {
 		return nil, mailboxServer{}, err

@@ -10,13 +10,13 @@ import (
 // and must not call a look a point of no return.
 func TestForesee(t *testing.T) {
 	for _, s := range []steps.Step{&Status{}, &StorageGroup{}} {
-		f, ok := s.(steps.Foreseer)
-		if !ok || !f.Foresee().NothingToUndo || f.Foresee().PointOfNoReturn != "" {
+		f, ok := s.(steps.EffectsPreviewer)
+		if !ok || !f.PreviewEffects().NothingToUndo || f.PreviewEffects().PointOfNoReturn != "" {
 			t.Errorf("%s does not say that it leaves nothing to undo", s.Kind())
 		}
 	}
 	for _, what := range []string{"schema", "ad", "domain"} {
-		if (&Prepare{What: what}).Foresee().PointOfNoReturn == "" {
+		if (&Prepare{What: what}).PreviewEffects().PointOfNoReturn == "" {
 			t.Errorf("preparing %s is not called a point of no return", what)
 		}
 	}

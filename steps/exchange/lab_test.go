@@ -25,7 +25,7 @@ type stack struct {
 func newStack(t *testing.T, b *conformance.Bench) *stack {
 	t.Helper()
 	f := failover.New(labexchange.Types()...)
-	b.Behaviours.Add(f.Behaviours()).Add(labexchange.Behaviours(f))
+	b.Module.Add(f.Module()).Add(labexchange.Module(f))
 	for _, name := range []string{conformance.Node1, conformance.Node2, conformance.DC} {
 		m := b.World.Machine(name)
 		if m.Extra == nil {

@@ -102,12 +102,12 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d := steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "proven on", From: nil, To: s.Nodes}},
 		Before: steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text()})}
-	d.Effects = s.Foresee()
+	d.Effects = s.PreviewEffects()
 	return d, nil
 }
 
-// Foresee tells that the server moves, and that its users wait meanwhile.
-func (s *Move) Foresee() steps.Effects {
+// PreviewEffects tells that the server moves, and that its users wait meanwhile.
+func (s *Move) PreviewEffects() steps.Effects {
 	return steps.Effects{Failover: true, Interrupts: "clustered mailbox server " + s.Name}
 }
 

@@ -71,12 +71,12 @@ func (s *Prepare) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Run, Via: "setup.com as a job", Changes: []steps.Change{{Attr: s.What + " version", From: have, To: s.wanted()}}}
-	d.Effects = s.Foresee()
+	d.Effects = s.PreviewEffects()
 	return d, nil
 }
 
-// Foresee tells why it cannot be taken back.
-func (s *Prepare) Foresee() steps.Effects {
+// PreviewEffects tells why it cannot be taken back.
+func (s *Prepare) PreviewEffects() steps.Effects {
 	return steps.Effects{PointOfNoReturn: map[string]string{
 		"schema": "an extension of the schema cannot be taken back",
 		"ad":     "the Exchange organisation and its groups stay in the directory",

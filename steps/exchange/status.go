@@ -80,8 +80,8 @@ func askStatus(ctx context.Context, r node.Reader, as, name string) (serverStatu
 	return st, nil
 }
 
-// Foresee tells that the step only looks and waits.
-func (s *Status) Foresee() steps.Effects { return steps.Effects{NothingToUndo: true} }
+// PreviewEffects tells that the step only looks and waits.
+func (s *Status) PreviewEffects() steps.Effects { return steps.Effects{NothingToUndo: true} }
 
 // Check asks Exchange.
 func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
@@ -98,7 +98,7 @@ func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	// steps that come before this one may mend it, so it is not the end of a plan: the proof is asked for when its turn comes
 	return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
-		Warnings: []string{bad.Error()}, Effects: s.Foresee()}, nil
+		Warnings: []string{bad.Error()}, Effects: s.PreviewEffects()}, nil
 }
 
 func (s *Status) good(st serverStatus) error {

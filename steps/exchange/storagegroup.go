@@ -54,8 +54,8 @@ func (s *StorageGroup) Validate() error {
 	return nil
 }
 
-// Foresee tells that the step only looks.
-func (s *StorageGroup) Foresee() steps.Effects { return steps.Effects{NothingToUndo: true} }
+// PreviewEffects tells that the step only looks.
+func (s *StorageGroup) PreviewEffects() steps.Effects { return steps.Effects{NothingToUndo: true} }
 
 // Check asks Exchange.
 func (s *StorageGroup) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {

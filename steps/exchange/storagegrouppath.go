@@ -50,8 +50,8 @@ func (s *StorageGroupPath) Reads(f node.Facts) []node.Query {
 	return clus.Reads(f, clus.PartResources, clus.PartGroups)
 }
 
-// Foresee tells that the databases are dismounted while their files move.
-func (s *StorageGroupPath) Foresee() steps.Effects {
+// PreviewEffects tells that the databases are dismounted while their files move.
+func (s *StorageGroupPath) PreviewEffects() steps.Effects {
 	return steps.Effects{Interrupts: "databases of " + s.Server}
 }
 

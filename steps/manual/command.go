@@ -71,7 +71,7 @@ func (s *Command) codes() []int {
 	return s.Codes
 }
 
-func (s *Command) look() node.Query { return node.Tool{Argv: s.CheckArgv, Vouched: true} }
+func (s *Command) look() node.Query { return node.Tool{Argv: s.CheckArgv, TrustedReadOnly: true} }
 
 // Reads names what Check will ask.
 func (s *Command) Reads(node.Facts) []node.Query { return []node.Query{s.look()} }

@@ -31,7 +31,7 @@ type Options struct {
 	Who         string // user@host and process: what a second controller is told while this one holds the agent
 	Site        string
 	Credentials map[string]node.Credential // for jobs; they travel inside the transport's encryption
-	Books       engine.Books               // with them the agent says at once when it has nothing that the journal lacks
+	Position    engine.Position            // with them the agent says at once when it has nothing that the journal lacks
 	Digest      func(Platform) string      // SHA-256 that the agent's program must have on a platform, hex; nil, and "", take any
 	Beat        time.Duration              // 0 is wire.Beat
 	Silence     time.Duration              // 0 is wire.Silence
@@ -119,7 +119,7 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 	// both may be on their way before the other side has spoken: it costs no round trip
 	said := c.conn.Greet()
 	if said == nil {
-		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds, Books: booksOf(o.Books)})
+		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds, Position: positionOf(o.Position)})
 	}
 	alien, err := c.conn.Meet()
 	if err != nil {

@@ -91,7 +91,7 @@ func newWindowsLab(t *testing.T, release string) *windowsLab {
 			return (&net.Dialer{}).DialContext(ctx, network, to)
 		}}
 	cfg := lab.Config{Site: &inventory.Site{Name: "test", Path: filepath.Join(t.TempDir(), "site.yaml"), Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}},
-		Lab: inventory.Lab{OS: release, Domain: "contoso.com"}}, Dir: filepath.Join(t.TempDir(), "lab"), Behaviours: machine.Base(), Outside: outside,
+		Lab: inventory.Lab{OS: release, Domain: "contoso.com"}}, Dir: filepath.Join(t.TempDir(), "lab"), Module: machine.Base(), Outside: outside,
 		Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New(labPassword)}},
 		Agent: &lab.Agent{Digest: digest, Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
 			return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Session: open, Root: root, Version: "test", Digest: func() (string, error) { return digest, nil }})

@@ -22,7 +22,7 @@ type Agent struct {
 	after func() error // ends what carried the stream; nil for nothing
 	doing atomic.Value // string: the last line of what a job prints
 
-	// of the Settle or Work under way: the last event that was reported, and how many since the last acknowledgement
+	// of the Sync or Work under way: the last event that was reported, and how many since the last acknowledgement
 	seq     int64
 	unheard int
 }
@@ -183,22 +183,22 @@ func ended(f wire.Frame) (bool, error) {
 	return true, e.Err.Err()
 }
 
-// Settle opens the agent's record and reports what the journal lacks.
-func (a *Agent) Settle(ctx context.Context, b engine.Books, report func(engine.Report) error) error {
-	if a.c.welcome.Even && b == a.c.o.Books {
+// Sync opens the agent's record and reports what the journal lacks.
+func (a *Agent) Sync(ctx context.Context, b engine.Position, report func(engine.Report) error) error {
+	if a.c.welcome.UpToDate && b == a.c.o.Position {
 		return nil // its welcome said so
 	}
-	return a.c.ask(ctx, wire.TSettle, func(id uint64) any {
-		return wire.Settle{ID: id, Books: booksOf(b)}
+	return a.c.ask(ctx, wire.TSync, func(id uint64) any {
+		return wire.Sync{ID: id, Position: positionOf(b)}
 	}, func(f wire.Frame) (bool, error) { return a.told(f, report) })
 }
 
-func booksOf(b engine.Books) wire.Books {
-	return wire.Books{Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq}
+func positionOf(b engine.Position) wire.Position {
+	return wire.Position{Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq}
 }
 
 // Work hands tasks over.
-func (a *Agent) Work(ctx context.Context, w engine.Row, halt <-chan struct{}, report func(engine.Report) error) error {
+func (a *Agent) Work(ctx context.Context, w engine.Batch, halt <-chan struct{}, report func(engine.Report) error) error {
 	q := wire.Work{Run: w.Run, Tasks: make([]wire.Task, len(w.Tasks))}
 	for i, t := range w.Tasks {
 		q.Tasks[i] = wire.Task{ID: t.ID, Phase: t.Phase, Limit: t.Timeout, Step: wire.NewStep(t.Step)}
@@ -244,7 +244,7 @@ func (a *Agent) halt() {
 // runs ahead, so that it need not wait.
 const maxUnheard = 64
 
-// told takes in one frame of a Settle or a Work. What came in one go is written down in one go, and then acknowledged.
+// told takes in one frame of a Sync or a Work. What came in one go is written down in one go, and then acknowledged.
 func (a *Agent) told(f wire.Frame, report func(engine.Report) error) (bool, error) {
 	switch f.Type {
 	case wire.TEnded:

@@ -19,12 +19,12 @@
 // one after the other in the order in which they came; each is answered once, under its id. Ping is answered with Pong at any time, also while a
 // step runs; a side that hears nothing for Silence counts the other as gone.
 //
-// Work hands over a row of tasks. The agent looks, writes the intent to its spool, acts, looks again, and tells each as an Event. Events of acts carry numbers
-// that grow by one (per spool); the controller acknowledges them once they are in its journal, and before it hands anything over it says in Settle up to
-// which number it has them, so that nothing is lost and nothing is told twice. It may say so in Hello already: where Welcome answers Even, Settle has
+// Work hands over a row of tasks. The agent looks, writes the intent to its record, acts, looks again, and tells each as an Event. Events of acts carry numbers
+// that grow by one (per record); the controller acknowledges them once they are in its journal, and before it hands anything over it says in Sync up to
+// which number it has them, so that nothing is lost and nothing is told twice. It may say so in Hello already: where Welcome answers UpToDate, Sync has
 // nothing to ask, which saves the round trip in the run that changes nothing.
 //
-// An Undo adds numbered events to the spool too, which only Settle tells: whoever asked for it hears the number of the last one in its answer. Fields may be
+// An Undo adds numbered events to the record too, which only Sync tells: whoever asked for it hears the number of the last one in its answer. Fields may be
 // added to messages, and kinds of events, without another Protocol: both ends are the same program, or the controller refuses the agent by its digest; a record
 // that a newer program wrote is refused by an older one that meets a kind of event it does not know.
 package wire

@@ -20,7 +20,7 @@ const (
 	TUndo    Type = 'U' // Undo
 	TRestart Type = 'R' // Restart
 	TWork    Type = 'W' // Work
-	TSettle  Type = 'T' // Settle
+	TSync    Type = 'T' // Sync
 	THalt    Type = 'S' // no body: begin no further task
 	TAck     Type = 'K' // Ack
 	TPing    Type = 'P' // no body
@@ -30,7 +30,7 @@ const (
 	TBusy        Type = 'b' // Busy
 	TChecked     Type = 'c' // Checked
 	TApplied     Type = 'a' // Applied
-	TEnded       Type = 'e' // Ended: the answer to Undo, Restart, Work and Settle
+	TEnded       Type = 'e' // Ended: the answer to Undo, Restart, Work and Sync
 	TEvent       Type = 'v' // Event
 	TProgress    Type = 'l' // Progress
 	TPong        Type = 'p' // no body
@@ -49,11 +49,11 @@ type Hello struct {
 	Who         string                `json:"who"` // user@host and the process, which tells controllers apart; named to others while it holds the agent
 	Site        string                `json:"site"`
 	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
-	Books       Books                 `json:"books"`       // no journal: nothing is asked
+	Position    Position              `json:"books"`       // no journal: nothing is asked
 }
 
-// Books are what the controller's journal knows of the agent's record.
-type Books struct {
+// Position are what the controller's journal knows of the agent's record.
+type Position struct {
 	Journal string `json:"journal"` // identity of the site's journal: only its own past is told to it
 	Epoch   string `json:"epoch"`   // of the record that Seq is about; "" knows none
 	Seq     int64  `json:"seq"`     // events up to this one are in the journal
@@ -67,12 +67,12 @@ type Credential struct {
 
 // Welcome tells the controller where it is.
 type Welcome struct {
-	Version string     `json:"version"`
-	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
-	Facts   node.Facts `json:"facts"`
-	Doing   string     `json:"doing"`           // the task under way for an earlier link, or ""
-	Even    bool       `json:"even"`            // the agent is at rest and the journal of Hello lacks nothing of its record: no Settle is needed
-	Err     *Error     `json:"error,omitempty"` // why no step can be done here
+	Version  string     `json:"version"`
+	Digest   string     `json:"digest"` // SHA-256 of the program that runs, hex
+	Facts    node.Facts `json:"facts"`
+	Doing    string     `json:"doing"`           // the task under way for an earlier link, or ""
+	UpToDate bool       `json:"even"`            // the agent is at rest and the journal of Hello lacks nothing of its record: no Sync is needed
+	Err      *Error     `json:"error,omitempty"` // why no step can be done here
 }
 
 // Busy refuses a second controller.
@@ -157,7 +157,7 @@ type Ended struct {
 	Seq   int64  `json:"seq,omitempty"`
 }
 
-// Work hands over a row of tasks of one phase. A Settle must have come before it, unless Welcome was Even.
+// Work hands over a row of tasks of one phase. A Sync must have come before it, unless Welcome was UpToDate.
 type Work struct {
 	ID    uint64 `json:"id"`
 	Run   string `json:"run"` // of the controller; the events carry it
@@ -172,15 +172,15 @@ type Task struct {
 	Step  Step          `json:"step"`
 }
 
-// Settle opens the record of one journal, and asks for every event that the journal does not have, once the agent is at rest.
-type Settle struct {
-	ID    uint64 `json:"id"`
-	Books Books  `json:"books"`
+// Sync opens the record of one journal, and asks for every event that the journal does not have, once the agent is at rest.
+type Sync struct {
+	ID       uint64   `json:"id"`
+	Position Position `json:"books"`
 }
 
 // What an event says.
 const (
-	EvBegin     = "begin"      // Intent; it stands in the spool and is about to be done
+	EvBegin     = "begin"      // Intent; it stands in the record and is about to be done
 	EvDone      = "done"       // Note, Warnings
 	EvFailed    = "failed"     // Verb, Err
 	EvReboot    = "reboot"     // Note, Warnings: done, and a restart is due before it counts

@@ -12,9 +12,9 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Behaviours adds the directory's verbs, the DNS server's tool, classes and cmdlets.
-func Behaviours() *machine.Behaviours {
-	return &machine.Behaviours{
+// Module adds the directory's verbs, the DNS server's tool, classes and cmdlets.
+func Module() *machine.Module {
+	return &machine.Module{
 		Verbs: map[string]machine.Verb{"ad.find": find, "ad.add": add, "ad.mod": modify, "ad.del": del},
 		Tools: map[string]machine.Tool{"dnscmd.exe": dnscmd},
 		Have: map[string]func(c *machine.Ctx) bool{

@@ -20,7 +20,7 @@ func world() (*machine.Ctx, *machine.Ctx) {
 	}, Forest: &model.Forest{Domain: "contoso.com", NetBIOS: "CONTOSO"}}
 	Seed(w)
 	ctx := func(name string) *machine.Ctx {
-		return &machine.Ctx{Context: context.Background(), W: w, M: w.Machines[name], B: Behaviours(), Now: time.Now,
+		return &machine.Ctx{Context: context.Background(), W: w, M: w.Machines[name], B: Module(), Now: time.Now,
 			Sleep: func(time.Duration) {}, Print: func(string) {}}
 	}
 	return ctx("dc01"), ctx("mbx1")

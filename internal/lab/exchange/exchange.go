@@ -62,10 +62,10 @@ type Family struct {
 	running map[string]bool
 }
 
-// Behaviours adds Exchange to machines whose clusters are f's.
-func Behaviours(f *failover.Family) *machine.Behaviours {
+// Module adds Exchange to machines whose clusters are f's.
+func Module(f *failover.Family) *machine.Module {
 	e := &Family{cluster: f, running: map[string]bool{}}
-	return &machine.Behaviours{
+	return &machine.Module{
 		Lookup:  []func(*machine.Ctx, string) machine.Tool{e.onMedia},
 		Cmdlets: e.cmdlets(),
 	}

@@ -20,7 +20,7 @@ import (
 type world struct {
 	t *testing.T
 	w *model.World
-	b *machine.Behaviours
+	b *machine.Module
 	f *failover.Family
 	// during is called once while setup waits, as others may work then.
 	during func()
@@ -52,7 +52,7 @@ func newWorld(t *testing.T, release node.Release, locale, media string) *world {
 	directory.Seed(w)
 	cluster := failover.New(Types()...)
 	x := &world{t: t, w: w, f: cluster}
-	x.b = machine.Base().Add(cluster.Behaviours()).Add(directory.Behaviours()).Add(Behaviours(cluster))
+	x.b = machine.Base().Add(cluster.Module()).Add(directory.Module()).Add(Module(cluster))
 	for i, serial := range []string{"Q", "E", "F"} {
 		d := w.Disks[serial]
 		d.Style, d.Signature = "MBR", uint32(0xA0000001+i)

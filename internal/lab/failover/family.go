@@ -55,13 +55,13 @@ func New(types ...Type) *Family {
 	return f
 }
 
-// Behaviours are the failover cluster family's behaviours with further resource types. A family that needs to bring resources
-// online itself makes the Family with New and takes its Behaviours.
-func Behaviours(types ...Type) *machine.Behaviours { return New(types...).Behaviours() }
+// Module are the failover cluster family's behaviours with further resource types. A family that needs to bring resources
+// online itself makes the Family with New and takes its Module.
+func Module(types ...Type) *machine.Module { return New(types...).Module() }
 
-// Behaviours are everything that the family adds to a machine.
-func (f *Family) Behaviours() *machine.Behaviours {
-	b := &machine.Behaviours{
+// Module are everything that the family adds to a machine.
+func (f *Family) Module() *machine.Module {
+	b := &machine.Module{
 		Tools:   map[string]machine.Tool{"cluster.exe": f.clusterExe},
 		Have:    map[string]func(*machine.Ctx) bool{"cluster.exe": func(c *machine.Ctx) bool { return hasTool(c.M) }},
 		Texts:   texts(),

@@ -17,7 +17,7 @@ type lab struct {
 	t *testing.T
 	w *model.World
 	f *Family
-	b *machine.Behaviours
+	b *machine.Module
 }
 
 type labSpec struct {
@@ -63,7 +63,7 @@ func newLab(t *testing.T, s labSpec) *lab {
 	w.Machines["dc01"] = &model.Machine{Name: "dc01", Release: s.release, Version: version, Locale: s.locale, Domain: "contoso.com", Powered: true, Role: 5, Registry: model.Registry{},
 		Services: map[string]*model.Service{}, Files: map[string]*model.File{}, Adapters: []*model.Adapter{{Name: "LAN", Addresses: []string{"192.0.2.5/24"}}}}
 	f := New(s.types...)
-	return &lab{t: t, w: w, f: f, b: machine.Base().Add(f.Behaviours())}
+	return &lab{t: t, w: w, f: f, b: machine.Base().Add(f.Module())}
 }
 
 // at makes a request context on a machine: a full logon. network makes it one without a second hop.

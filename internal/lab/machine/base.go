@@ -4,8 +4,8 @@ import "deploy/internal/node"
 
 // Base is what every machine can do before any family adds to it: the system's tools, classes, cmdlets and registry.
 // Each call makes a set of its own, so that families may add to it.
-func Base() *Behaviours {
-	b := &Behaviours{
+func Base() *Module {
+	b := &Module{
 		Tools: map[string]Tool{
 			"cmd.exe": cmdTool, "hostname.exe": hostnameTool, "whoami.exe": whoamiTool, "chcp.com": chcpTool, "ipconfig.exe": ipconfigTool,
 			"sc.exe": scTool, "net.exe": netTool, "net1.exe": netTool, "reg.exe": regTool, "netsh.exe": netshTool,

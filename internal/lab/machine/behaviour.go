@@ -1,7 +1,7 @@
 // Package machine is what an emulated Windows machine can do: it takes the verbs of package resident and command lines,
 // and carries them out on the model, by the documented behaviour of each Windows release. It refuses what it does not know.
 //
-// What a machine can do is a set of Behaviours: tools, WMI classes, cmdlets and hooks. The base set is in this package;
+// What a machine can do is a set of Module: tools, WMI classes, cmdlets and hooks. The base set is in this package;
 // families (failover clustering, directory and DNS, Exchange) add theirs. Nothing registers itself: package lab puts
 // the set together.
 package machine
@@ -21,7 +21,7 @@ type Ctx struct {
 	context.Context
 	W *model.World
 	M *model.Machine
-	B *Behaviours
+	B *Module
 	// User is who is logged on (DOMAIN\name). Network says that it is a network logon, which has no second hop: what needs
 	// another machine's authentication is refused with access denied (5), see FirstHop.
 	User    string
@@ -118,8 +118,8 @@ type Cmdlet struct {
 // Verb carries out one request.
 type Verb func(c *Ctx, args map[string]any) ([]Object, error)
 
-// Behaviours is what a machine can do.
-type Behaviours struct {
+// Module is what a machine can do.
+type Module struct {
 	Tools   map[string]Tool // by lower-case name with extension: "cluster.exe", "sc.exe", "setup.com"
 	Classes []*Class
 	Cmdlets []*Cmdlet
@@ -147,7 +147,7 @@ type Behaviours struct {
 }
 
 // Add merges families into one set. A tool, class or cmdlet that is there twice is a mistake in the program and panics.
-func (b *Behaviours) Add(o *Behaviours) *Behaviours {
+func (b *Module) Add(o *Module) *Module {
 	if b.Tools == nil {
 		b.Tools = map[string]Tool{}
 	}

@@ -16,7 +16,7 @@ import (
 type lab struct {
 	t   *testing.T
 	w   *model.World
-	b   *Behaviours
+	b   *Module
 	now time.Time
 }
 

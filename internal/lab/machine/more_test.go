@@ -162,7 +162,7 @@ func TestCmdletForAnotherUser(t *testing.T) {
 
 // Families may not bring a tool that is there already.
 func TestAddRefusesDoubles(t *testing.T) {
-	for name, o := range map[string]*Behaviours{
+	for name, o := range map[string]*Module{
 		"tool": {Tools: map[string]Tool{"sc.exe": scTool}},
 		"have": {Have: map[string]func(*Ctx) bool{"wmic.exe": between("", "")}},
 	} {

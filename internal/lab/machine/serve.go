@@ -75,7 +75,7 @@ func baseVerbs() map[string]Verb {
 	}
 }
 
-// Verbs lists the names of the base verbs; families add theirs through Behaviours.Verbs.
+// Verbs lists the names of the base verbs; families add theirs through Module.Verbs.
 func Verbs() []string {
 	var out []string
 	for n := range baseVerbs() {

@@ -40,7 +40,7 @@ const (
 	curlTooBig    = 63
 )
 
-// curlTool is the curl.exe of Windows 10 version 1803 and later, as far as it gets one file over HTTPS. It reaches what Behaviours.Outside reaches.
+// curlTool is the curl.exe of Windows 10 version 1803 and later, as far as it gets one file over HTTPS. It reaches what Module.Outside reaches.
 // Options that it does not know here are refused as curl refuses what it never heard of. Time is the clock's: the server is no emulated one.
 func curlTool(c *Ctx, argv []string, _ []byte) Result {
 	o, err := curlParse(argv[1:])

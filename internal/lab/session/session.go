@@ -23,11 +23,11 @@ import (
 // Credential is a user whom a job or a cmdlet may run as.
 type Credential struct{ User, Password string }
 
-// Options say which machine is meant and who is logged on. World, Machine and Behaviours must be set.
+// Options say which machine is meant and who is logged on. World, Machine and Module must be set.
 type Options struct {
 	World       *model.World
 	Machine     *model.Machine
-	Behaviours  *machine.Behaviours
+	Module      *machine.Module
 	User        string // DOMAIN\name; "" is the machine's Administrator
 	Network     bool   // a network logon, which has no second hop
 	Credentials map[string]Credential
@@ -103,7 +103,7 @@ func (s *Session) World() *model.World { return s.o.World }
 
 func (s *Session) newCtx(ctx context.Context) *machine.Ctx {
 	w := s.o.World
-	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Behaviours, User: s.o.User, Network: s.o.Network, Now: time.Now, Print: func(string) {},
+	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Module, User: s.o.User, Network: s.o.Network, Now: time.Now, Print: func(string) {},
 		// emulated waiting takes a moment only, so that others get their turn
 		Sleep: func(time.Duration) {
 			w.Unlock()
@@ -220,7 +220,7 @@ func (s *Session) Prefetch(_ context.Context, qs []node.Query) error {
 func readable(q node.Query) error {
 	switch q := q.(type) {
 	case node.Tool:
-		if !q.Vouched && !node.ReadOnlyTool(q.Argv) {
+		if !q.TrustedReadOnly && !node.ReadOnlyTool(q.Argv) {
 			return fmt.Errorf("cannot query with %s: it is not known to only read", strings.Join(q.Argv, " "))
 		}
 	case node.Cmdlet:

@@ -16,7 +16,7 @@ func (s *Session) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
 	case "run":
 		argv := stringsOf(r.Args["argv"])
 		tool, _ := q.(node.Tool)
-		if !tool.Vouched && !node.ReadOnlyTool(argv) {
+		if !tool.TrustedReadOnly && !node.ReadOnlyTool(argv) {
 			return nil, fmt.Errorf("cannot query %s with %s: it is not known to only read", s.opts.Node, strings.Join(argv, " "))
 		}
 	case "cmdlet":

@@ -227,13 +227,13 @@ func TestReadOnly(t *testing.T) {
 	s := open(t, m, Options{})
 	for _, q := range []node.Query{
 		node.Tool{Argv: []string{"cluster", "group", "G", "/offline"}}, node.Cmdlet{Name: "Remove-Cluster"}, node.Tool{},
-		node.Tool{Argv: []string{"cluster", "group", "G", "/offline"}, Vouched: false},
+		node.Tool{Argv: []string{"cluster", "group", "G", "/offline"}, TrustedReadOnly: false},
 	} {
 		if _, err := s.Query(t.Context(), q); err == nil {
 			t.Errorf("%#v passed for a query", q)
 		}
 	}
-	for _, q := range []node.Query{node.Tool{Argv: []string{"cluster", "group"}}, node.Cmdlet{Name: "Test-Cluster"}, node.Tool{Argv: []string{"mine.exe"}, Vouched: true}} {
+	for _, q := range []node.Query{node.Tool{Argv: []string{"cluster", "group"}}, node.Cmdlet{Name: "Test-Cluster"}, node.Tool{Argv: []string{"mine.exe"}, TrustedReadOnly: true}} {
 		if _, err := s.Query(t.Context(), q); err != nil {
 			t.Errorf("%#v: %v", q, err)
 		}

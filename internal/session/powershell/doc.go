@@ -20,7 +20,7 @@ type Options struct {
 	Start       time.Duration              // until the process has answered; 0 is 60 s (a cold start of PowerShell can take 30)
 	Run         time.Duration              // limit of a program whose Cmd has none; 0 is 2 minutes
 	Job         time.Duration              // limit of a job whose Cmd has none; 0 is 4 hours
-	Alien       func(line string)          // lines of stdout that are no answers, and stderr; may be nil. Called from the session's own goroutines
+	Stray       func(line string)          // lines of stdout that are no answers, and stderr; may be nil. Called from the session's own goroutines
 }
 
 func (o *Options) defaults() {
@@ -36,7 +36,7 @@ func (o *Options) defaults() {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	if o.Alien == nil {
-		o.Alien = func(string) {}
+	if o.Stray == nil {
+		o.Stray = func(string) {}
 	}
 }

@@ -257,13 +257,13 @@ func (s *Session) write() {
 func (s *Session) read() {
 	defer s.group.Done()
 	r := protocol.NewReader(s.proc.Stdout(), s.nonce)
-	r.Alien = func(line string) {
+	r.Stray = func(line string) {
 		select {
 		case <-s.hello:
 		default:
 			s.errTail.add(line) // before the hello such a line is what explains the failure
 		}
-		s.opts.Alien(line)
+		s.opts.Stray(line)
 	}
 	var err error
 	for {
@@ -302,7 +302,7 @@ func (s *Session) take(f protocol.Frame) error {
 		return nil
 	case protocol.KindLog:
 		if text, ok := f.Value.(string); ok {
-			s.opts.Alien(text)
+			s.opts.Stray(text)
 		}
 		return nil
 	}
@@ -374,7 +374,7 @@ func (s *Session) drain() {
 		line, err := sc.ReadString('\n')
 		if line = strings.TrimRight(line, "\r\n"); line != "" {
 			s.errTail.add(line)
-			s.opts.Alien(line)
+			s.opts.Stray(line)
 		}
 		if err != nil {
 			return

@@ -118,7 +118,7 @@ func (s *Session) readable(q node.Query) (node.Request, error) {
 	case "run":
 		argv := stringsOf(r.Args["argv"])
 		tool, _ := q.(node.Tool)
-		if !tool.Vouched && !node.ReadOnlyTool(argv) {
+		if !tool.TrustedReadOnly && !node.ReadOnlyTool(argv) {
 			return r, fmt.Errorf("cannot query %s with %s: it is not known to only read", s.opts.Node, strings.Join(argv, " "))
 		}
 		return withLine(r)

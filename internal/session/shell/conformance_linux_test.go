@@ -299,10 +299,10 @@ func scenarios() []scenario {
 		}},
 		{"tools", func(j *journal) {
 			j.query(node.Tool{Argv: []string{"sh", "-c", "echo no"}})
-			j.query(node.Tool{Argv: []string{"sh", "-c", "cat; echo yes; echo err >&2; exit 3"}, Vouched: true})
-			j.query(node.Tool{Argv: []string{"no-such-program"}, Vouched: true})
+			j.query(node.Tool{Argv: []string{"sh", "-c", "cat; echo yes; echo err >&2; exit 3"}, TrustedReadOnly: true})
+			j.query(node.Tool{Argv: []string{"no-such-program"}, TrustedReadOnly: true})
 			j.query(node.Tool{Argv: []string{"hostname"}})
-			j.query(node.Tool{Vouched: true})
+			j.query(node.Tool{TrustedReadOnly: true})
 		}},
 		{"what Linux lacks", func(j *journal) {
 			j.query(node.Registry{Key: `HKLM\x`})

@@ -33,13 +33,13 @@ func TestRoundTrips(t *testing.T) {
 	}
 	var qs []node.Query
 	for i := range 40 {
-		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i)}, Vouched: true})
+		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i)}, TrustedReadOnly: true})
 	}
 	for _, q := range hostile {
-		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", q + "\n\n"}, Vouched: true})
+		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", q + "\n\n"}, TrustedReadOnly: true})
 	}
-	qs = append(qs, node.FileHash{Path: dir + "/f"}, node.FileHash{Path: dir + "/none"}, node.Dir{Path: dir}, node.Tool{Argv: []string{"no-such-program"}, Vouched: true},
-		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, Vouched: true}, qs[0], node.Tool{Argv: []string{"readlink", "/proc/self/fd/1"}, Vouched: true},
+	qs = append(qs, node.FileHash{Path: dir + "/f"}, node.FileHash{Path: dir + "/none"}, node.Dir{Path: dir}, node.Tool{Argv: []string{"no-such-program"}, TrustedReadOnly: true},
+		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, TrustedReadOnly: true}, qs[0], node.Tool{Argv: []string{"readlink", "/proc/self/fd/1"}, TrustedReadOnly: true},
 		node.Registry{Key: "x"}, node.Tool{Argv: []string{"reboot"}})
 	must(t, s.Prefetch(t.Context(), qs))
 	for i := range 40 {
@@ -98,7 +98,7 @@ func TestLongBatch(t *testing.T) {
 	s := open(t, newMachine(), Options{})
 	var qs []node.Query
 	for i := range 100 {
-		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i) + strings.Repeat("x", 2000)}, Vouched: true})
+		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i) + strings.Repeat("x", 2000)}, TrustedReadOnly: true})
 	}
 	must(t, s.Prefetch(t.Context(), qs))
 	for i, q := range qs {

@@ -15,8 +15,8 @@ import (
 // Bench is a small lab in the test's own process: two machines with a public and a private card each and two shared disks,
 // and a domain controller, all of one release and language.
 type Bench struct {
-	World      *model.World
-	Behaviours *machine.Behaviours
+	World  *model.World
+	Module *machine.Module
 }
 
 // Facts of the bench that tests name.
@@ -59,13 +59,13 @@ func NewBench(t *testing.T, release node.Release, locale string) *Bench {
 	}
 	w.Forest.Users[`contoso\deploy`] = secret
 	directory.Seed(w)
-	return &Bench{World: w, Behaviours: machine.Base().Add(directory.Behaviours())}
+	return &Bench{World: w, Module: machine.Base().Add(directory.Module())}
 }
 
 // Session opens a session to one of the machines.
 func (b *Bench) Session(t *testing.T, name string) *session.Session {
 	t.Helper()
-	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Behaviours: b.Behaviours, Network: true,
+	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Module: b.Module, Network: true,
 		Credentials: map[string]session.Credential{Credential: {User: credentialUser, Password: secret}}})
 	if err != nil {
 		t.Fatalf("cannot open a session to %s: %v", name, err)

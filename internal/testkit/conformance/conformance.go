@@ -216,7 +216,7 @@ type recorder struct {
 func (r *recorder) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
 	if tool, ok := q.(node.Tool); ok {
 		r.requests = append(r.requests, q.Request())
-		if tool.Vouched {
+		if tool.TrustedReadOnly {
 			r.vouched = append(r.vouched, tool.Argv)
 		} else {
 			r.commands = append(r.commands, tool.Argv)

@@ -156,7 +156,7 @@ func start(t *testing.T, program string, p *place, env ...string) *proc {
 
 func (s *proc) read(out io.Reader) {
 	r := protocol.NewReader(out, s.nonce)
-	r.Alien = func(line string) {
+	r.Stray = func(line string) {
 		s.mu.Lock()
 		s.alien = append(s.alien, line)
 		s.mu.Unlock()

@@ -27,7 +27,7 @@ func selecting(c node.Call, props ...string) node.Call {
 	return c
 }
 
-// ReadCalls declares what every View asks.
+// ReadCalls declares what every Reader asks.
 func ReadCalls() []node.Call {
 	return []node.Call{
 		inspect.ServiceCall(node.WindowsReleases()),
@@ -74,7 +74,7 @@ func DiskCalls() []node.Call {
 	}
 }
 
-// HandCalls declares what a Hand does for these changes.
+// HandCalls declares what a Writer does for these changes.
 func HandCalls(ops ...Op) []node.Call {
 	out := []node.Call{{Tool: "cluster.exe", On: to2008(), Source: "Cluster command reference of Windows Server 2003 and 2008"}}
 	for _, op := range ops {

@@ -43,15 +43,15 @@ type Change struct {
 	Owners   []string // with AddOwner and DropOwner: all owners as they are to be, for a tool that sets the whole list
 }
 
-// Hand changes the cluster. It does one thing and returns; waiting for states is the caller's business.
-type Hand interface {
+// Writer changes the cluster. It does one thing and returns; waiting for states is the caller's business.
+type Writer interface {
 	// Via names the tool that carries out op, for the plan.
 	Via(op Op) string
 	Do(ctx context.Context, n node.Node, c Change) error
 }
 
-// HandOf returns the Hand for a node: cluster.exe on 2003 and 2008, module and WMI from 2008 R2 on.
-func HandOf(f node.Facts) Hand {
+// HandOf returns the Writer for a node: cluster.exe on 2003 and 2008, module and WMI from 2008 R2 on.
+func HandOf(f node.Facts) Writer {
 	if f.Release.AtLeast(node.WS2008R2) {
 		return moduleHand{}
 	}

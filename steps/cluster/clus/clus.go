@@ -1,7 +1,7 @@
 // Package clus is how the kinds of steps see and change a failover cluster from one of its members.
 //
-// Reading goes through a View: WMI numbers from Windows Server 2008 on, the text of cluster.exe on 2003. Changing goes through
-// a Hand: cluster.exe on 2003 and 2008, the FailoverClusters module and WMI from 2008 R2 on. Facts of the node choose both.
+// Reading goes through a Reader: WMI numbers from Windows Server 2008 on, the text of cluster.exe on 2003. Changing goes through
+// a Writer: cluster.exe on 2003 and 2008, the FailoverClusters module and WMI from 2008 R2 on. Facts of the node choose both.
 package clus
 
 import (
@@ -83,7 +83,7 @@ type Group struct {
 	Type  int64
 }
 
-// Resource is one resource. Private holds its private properties; on 2003 it is empty, ask View.Properties there.
+// Resource is one resource. Private holds its private properties; on 2003 it is empty, ask Reader.Properties there.
 type Resource struct {
 	Name, ID, Type string
 	Group          string
@@ -98,8 +98,8 @@ type Object struct {
 	Private         bool
 }
 
-// View reads the cluster. Its answers are those of the moment: nothing is kept.
-type View interface {
+// Reader reads the cluster. Its answers are those of the moment: nothing is kept.
+type Reader interface {
 	Nodes(ctx context.Context) ([]Member, error)
 	Networks(ctx context.Context) ([]Network, error)
 	Groups(ctx context.Context) ([]Group, error)
@@ -137,8 +137,8 @@ func Formed(ctx context.Context, r node.Reader) (bool, error) {
 	return true, nil
 }
 
-// Open returns the View of a node that is a member. On one that is not it returns an UntilError for the node's Tag.
-func Open(ctx context.Context, r node.Reader) (View, error) {
+// Open returns the Reader of a node that is a member. On one that is not it returns an UntilError for the node's Tag.
+func Open(ctx context.Context, r node.Reader) (Reader, error) {
 	formed, err := Formed(ctx, r)
 	if err != nil {
 		return nil, err
@@ -149,7 +149,7 @@ func Open(ctx context.Context, r node.Reader) (View, error) {
 	return view(r)
 }
 
-func view(r node.Reader) (View, error) {
+func view(r node.Reader) (Reader, error) {
 	rel := r.Facts().Release
 	switch {
 	case rel == node.WS2003:

@@ -87,7 +87,7 @@ func (d Disk) Same(signature int64, guid string) bool {
 }
 
 // DiskResource finds the Physical Disk resource of a disk.
-func DiskResource(ctx context.Context, v View, r node.Reader, d Disk) (Resource, bool, error) {
+func DiskResource(ctx context.Context, v Reader, r node.Reader, d Disk) (Resource, bool, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return Resource{}, false, err

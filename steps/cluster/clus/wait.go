@@ -87,7 +87,7 @@ func WaitGone(ctx context.Context, n node.Node, limit time.Duration) error {
 }
 
 // CoreOnline says whether the cluster's own group is online.
-func CoreOnline(ctx context.Context, v View) (bool, error) {
+func CoreOnline(ctx context.Context, v Reader) (bool, error) {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return false, err
@@ -101,7 +101,7 @@ func CoreOnline(ctx context.Context, v View) (bool, error) {
 }
 
 // WaitResource waits until a resource is in a state.
-func WaitResource(ctx context.Context, v View, name string, state int64) error {
+func WaitResource(ctx context.Context, v Reader, name string, state int64) error {
 	return Until(ctx, stateLimit, fmt.Sprintf("resource %q to come to state %d", name, state), func(ctx context.Context) (bool, error) {
 		all, err := v.Resources(ctx)
 		if err != nil {
@@ -119,7 +119,7 @@ func WaitResource(ctx context.Context, v View, name string, state int64) error {
 }
 
 // WaitGroup waits until a group is on a node (any when "") and is online; offline counts as well when it holds nothing.
-func WaitGroup(ctx context.Context, v View, name, owner string) error {
+func WaitGroup(ctx context.Context, v Reader, name, owner string) error {
 	return Until(ctx, stateLimit, fmt.Sprintf("group %q to be online", name), func(ctx context.Context) (bool, error) {
 		groups, err := v.Groups(ctx)
 		if err != nil {
@@ -150,7 +150,7 @@ func WaitGroup(ctx context.Context, v View, name, owner string) error {
 
 // MoveTo moves a group to a node and waits until everything in it that was online before is online there. What was offline before
 // may stay so.
-func MoveTo(ctx context.Context, n node.Node, v View, group, to string) error {
+func MoveTo(ctx context.Context, n node.Node, v Reader, group, to string) error {
 	all, err := v.Resources(ctx)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ func MoveTo(ctx context.Context, n node.Node, v View, group, to string) error {
 
 // Regroup moves a resource to another group. Both must be owned by one node: a group that holds nothing but disks is brought
 // to the owner of the other, any other arrangement is an error.
-func Regroup(ctx context.Context, n node.Node, v View, resource, to string) error {
+func Regroup(ctx context.Context, n node.Node, v Reader, resource, to string) error {
 	groups, err := v.Groups(ctx)
 	if err != nil {
 		return err

@@ -29,7 +29,7 @@ func (v wmiView) ask(ctx context.Context, q node.WMI) ([]node.Row, error) {
 	return rows, nil
 }
 
-// The questions of a View, so that they can be named in advance.
+// The questions of a Reader, so that they can be named in advance.
 func nodesQuery() node.WMI {
 	return node.WMI{Namespace: Namespace, Class: "MSCluster_Node", Props: []string{"Name", "State"}}
 }
@@ -58,7 +58,7 @@ func parentsQuery(class string) node.WMI {
 	return node.WMI{Namespace: Namespace, Class: class, Props: []string{"GroupComponent", "PartComponent"}}
 }
 
-// Part is a part of the cluster that a View reads in one go.
+// Part is a part of the cluster that a Reader reads in one go.
 type Part string
 
 // The parts.
@@ -69,7 +69,7 @@ const (
 	PartResources Part = "resources"
 )
 
-// Reads are the queries of a Check that opens a View and surely reads these parts. On a node without a cluster those about the
+// Reads are the queries of a Check that opens a Reader and surely reads these parts. On a node without a cluster those about the
 // cluster come back as errors that nobody asks for.
 func Reads(f node.Facts, parts ...Part) []node.Query {
 	out := []node.Query{inspect.ServiceQuery("ClusSvc")}

@@ -35,8 +35,8 @@ func AppendFrame(buf []byte, nonce string, f Frame) ([]byte, error) {
 type Reader struct {
 	in    *bufio.Reader
 	nonce string
-	// Alien receives lines that are no frames; nil drops them.
-	Alien func(line string)
+	// Stray receives lines that are no frames; nil drops them.
+	Stray func(line string)
 	parts map[int64]*strings.Builder
 }
 
@@ -54,8 +54,8 @@ func (r *Reader) Next() (Frame, error) {
 		}
 		rest, ok := strings.CutPrefix(line, r.nonce+" ")
 		if !ok {
-			if r.Alien != nil && line != "" {
-				r.Alien(line)
+			if r.Stray != nil && line != "" {
+				r.Stray(line)
 			}
 			continue
 		}

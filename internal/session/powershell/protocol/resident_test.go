@@ -71,7 +71,7 @@ func TestFrames(t *testing.T) {
 	}
 	var alien []string
 	r := NewReader(io.MultiReader(strings.NewReader("\ufeff"), bytes.NewReader(buf)), "n0")
-	r.Alien = func(line string) { alien = append(alien, line[:min(len(line), 20)]) }
+	r.Stray = func(line string) { alien = append(alien, line[:min(len(line), 20)]) }
 	for _, want := range frames {
 		got, err := r.Next()
 		if err != nil {
@@ -120,7 +120,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte("n0 1 + a1\nn0 1 R :n\nalien\nn0 2 D n\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r := NewReader(bytes.NewReader(b), "n0")
-		r.Alien = func(line string) {
+		r.Stray = func(line string) {
 			if strings.HasPrefix(line, "n0 ") {
 				t.Errorf("a frame passed for alien: %q", line)
 			}

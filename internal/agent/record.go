@@ -20,12 +20,12 @@ import (
 	"deploy/steps"
 )
 
-// spoolLimit is how large a spool file grows before what its controller has acknowledged is left out, in bytes.
-const spoolLimit = 8 << 20
+// recordLimit is how large a record file grows before what its controller has acknowledged is left out, in bytes.
+const recordLimit = 8 << 20
 
-// spool is the agent's own record of the acts that it did for one journal: an append-only file of lines, each with a checksum. An intent is on the disk
+// record is the agent's own record of the acts that it did for one journal: an append-only file of lines, each with a checksum. An intent is on the disk
 // before the act; what a controller has not heard is told when one comes again.
-type spool struct {
+type record struct {
 	path   string
 	mu     sync.Mutex // guards what follows
 	file   *os.File
@@ -43,11 +43,11 @@ type spoolHead struct {
 	First   int64  `json:"first"` // number of the last event before those in the file
 }
 
-// openSpool opens the spool of one journal, or begins one. A torn line at its end (the machine went down while it was written) is cut off; an
+// openRecord opens the record of one journal, or begins one. A torn line at its end (the machine went down while it was written) is cut off; an
 // intent that has no end is closed by an event that says so.
-func openSpool(dir, site, journal string) (*spool, error) {
-	s := &spool{path: spoolPath(dir, site, journal)}
-	fail := func(err error) (*spool, error) {
+func openRecord(dir, site, journal string) (*record, error) {
+	s := &record{path: recordPath(dir, site, journal)}
+	fail := func(err error) (*record, error) {
 		if s.file != nil {
 			_ = s.file.Close()
 		}
@@ -74,13 +74,13 @@ func openSpool(dir, site, journal string) (*spool, error) {
 	return s, nil
 }
 
-// spoolPath is where the record of a journal is kept.
-func spoolPath(dir, site, journal string) string {
+// recordPath is where the record of a journal is kept.
+func recordPath(dir, site, journal string) string {
 	return filepath.Join(dir, "spool-"+safeName(site)+"-"+hex.EncodeToString(hashOf(journal))[:12]+".log")
 }
 
 // load reads the file up to its first line that is not whole.
-func (s *spool) load() error {
+func (s *record) load() error {
 	r := bufio.NewReader(s.file)
 	for first := true; ; first = false {
 		raw, err := r.ReadBytes('\n')
@@ -116,7 +116,7 @@ func checked(raw []byte) ([]byte, bool) {
 	return body, fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) == string(raw[:8])
 }
 
-func (s *spool) line(body []byte) error {
+func (s *record) line(body []byte) error {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%08x %s\n", crc32.ChecksumIEEE(body), body)
 	n, err := s.file.Write(b.Bytes())
@@ -131,12 +131,12 @@ func (s *spool) line(body []byte) error {
 }
 
 // last is the number of the last event. The caller holds mu.
-func (s *spool) last() int64 {
+func (s *record) last() int64 {
 	return s.head.First + int64(len(s.events))
 }
 
 // add gives an event its number and writes it down. When sync is set it is on the disk when add returns.
-func (s *spool) add(e wire.Event, sync bool) (wire.Event, error) {
+func (s *record) add(e wire.Event, sync bool) (wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e.Seq = s.last() + 1
@@ -155,7 +155,7 @@ func (s *spool) add(e wire.Event, sync bool) (wire.Event, error) {
 }
 
 // open returns the intent that has no end, if there is one. Only the last act can be open: acts follow each other.
-func (s *spool) open() (wire.Event, bool, error) {
+func (s *record) open() (wire.Event, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := len(s.events)
@@ -167,7 +167,7 @@ func (s *spool) open() (wire.Event, bool, error) {
 }
 
 // event decodes one of events. The caller holds mu.
-func (s *spool) event(i int) (wire.Event, error) {
+func (s *record) event(i int) (wire.Event, error) {
 	e := wire.Event{Epoch: s.head.Epoch}
 	err := json.Unmarshal(s.events[i], &e)
 	if want := s.head.First + int64(i) + 1; err == nil && e.Seq != want {
@@ -179,8 +179,8 @@ func (s *spool) event(i int) (wire.Event, error) {
 	return e, err
 }
 
-// after returns the events that a controller does not have. One that knows another spool has none of this one's.
-func (s *spool) after(epoch string, seq int64) ([]wire.Event, error) {
+// after returns the events that a controller does not have. One that knows another record has none of this one's.
+func (s *record) after(epoch string, seq int64) ([]wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if epoch != s.head.Epoch {
@@ -198,7 +198,7 @@ func (s *spool) after(epoch string, seq int64) ([]wire.Event, error) {
 }
 
 // unheard is how many events the controller has not acknowledged.
-func (s *spool) unheard() int64 {
+func (s *record) unheard() int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.last() - s.acked
@@ -206,11 +206,11 @@ func (s *spool) unheard() int64 {
 
 // ack notes that a controller has everything up to seq, and makes room when the file is large. What is acknowledged is kept until then: the
 // controller may come back with an older copy of its journal.
-func (s *spool) ack(seq int64) error {
+func (s *record) ack(seq int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.acked = max(s.acked, min(seq, s.last()))
-	if s.size < spoolLimit || s.acked < s.last() {
+	if s.size < recordLimit || s.acked < s.last() {
 		return nil
 	}
 	head := s.head
@@ -219,7 +219,7 @@ func (s *spool) ack(seq int64) error {
 	if err != nil {
 		return err
 	}
-	n := &spool{file: temp, head: head}
+	n := &record{file: temp, head: head}
 	if err := errors.Join(n.line(steps.MustJSON(head)), temp.Sync(), temp.Close()); err != nil {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
@@ -237,7 +237,7 @@ func reopen(path string, earlier error) (*os.File, error) {
 	return f, errors.Join(earlier, err)
 }
 
-func (s *spool) close() error { return s.file.Close() }
+func (s *record) close() error { return s.file.Close() }
 
 func hashOf(text string) []byte {
 	sum := sha256.Sum256([]byte(text))

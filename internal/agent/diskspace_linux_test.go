@@ -55,13 +55,13 @@ func TestFullRecordIsExplained(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.hello("anna")
-	k.settle("", 0)
+	k.sync("", 0)
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.mu.Lock()
-	s := w.spools["j"]
+	s := w.records["j"]
 	w.mu.Unlock()
 	sound := s.file
 	s.file = full

@@ -13,16 +13,16 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-func mustSpool(t *testing.T, dir string) *spool {
+func mustRecord(t *testing.T, dir string) *record {
 	t.Helper()
-	s, err := openSpool(dir, "site", "journal-1")
+	s, err := openRecord(dir, "site", "journal-1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func add(t *testing.T, s *spool, what, task string) wire.Event {
+func add(t *testing.T, s *record, what, task string) wire.Event {
 	t.Helper()
 	e, err := s.add(wire.Event{What: what, Task: task}, true)
 	if err != nil {
@@ -31,7 +31,7 @@ func add(t *testing.T, s *spool, what, task string) wire.Event {
 	return e
 }
 
-func after(t *testing.T, s *spool, epoch string, seq int64) []wire.Event {
+func after(t *testing.T, s *record, epoch string, seq int64) []wire.Event {
 	t.Helper()
 	list, err := s.after(epoch, seq)
 	if err != nil {
@@ -56,7 +56,7 @@ func names(events []wire.Event) string {
 // The machine may go down at any byte: what stands whole before it is kept, in its order, and the count goes on.
 func TestSpoolTornAtEveryByte(t *testing.T) {
 	dir := t.TempDir()
-	s := mustSpool(t, dir)
+	s := mustRecord(t, dir)
 	add(t, s, wire.EvBegin, "a")
 	add(t, s, wire.EvDone, "a")
 	epoch, path := s.head.Epoch, s.path
@@ -73,7 +73,7 @@ func TestSpoolTornAtEveryByte(t *testing.T) {
 		if err := os.WriteFile(path, data[:n], 0o600); err != nil {
 			t.Fatal(err)
 		}
-		s := mustSpool(t, dir)
+		s := mustRecord(t, dir)
 		if got := names(after(t, s, "", 0)); got != "1:begin:a 2:done:a " || s.head.Epoch != epoch {
 			t.Fatalf("cut at %d: %s", n, got)
 		}
@@ -83,7 +83,7 @@ func TestSpoolTornAtEveryByte(t *testing.T) {
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}
-		s = mustSpool(t, dir)
+		s = mustRecord(t, dir)
 		if got := names(after(t, s, "", 0)); got != "1:begin:a 2:done:a 3:begin:c " {
 			t.Fatalf("cut at %d, and written on: %s", n, got)
 		}
@@ -94,7 +94,7 @@ func TestSpoolTornAtEveryByte(t *testing.T) {
 }
 
 func TestSpoolTellsWhatIsNotKnown(t *testing.T) {
-	s := mustSpool(t, t.TempDir())
+	s := mustRecord(t, t.TempDir())
 	for _, task := range []string{"a", "b"} {
 		add(t, s, wire.EvBegin, task)
 		add(t, s, wire.EvDone, task)
@@ -128,16 +128,16 @@ func TestSpoolTellsWhatIsNotKnown(t *testing.T) {
 
 func TestSpoolMakesRoom(t *testing.T) {
 	dir := t.TempDir()
-	s := mustSpool(t, dir)
+	s := mustRecord(t, dir)
 	big := make([]byte, 1<<20)
 	var last wire.Event
-	for i := 0; s.size < spoolLimit; i++ {
+	for i := 0; s.size < recordLimit; i++ {
 		var err error
 		if last, err = s.add(wire.Event{What: wire.EvDone, Task: fmt.Sprint(i), Note: string(big)}, false); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := s.ack(last.Seq - 1); err != nil || s.size < spoolLimit {
+	if err := s.ack(last.Seq - 1); err != nil || s.size < recordLimit {
 		t.Errorf("room was made of what nobody has heard: %v", err)
 	}
 	if err := s.ack(last.Seq); err != nil || s.size > 1000 {
@@ -149,7 +149,7 @@ func TestSpoolMakesRoom(t *testing.T) {
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	s = mustSpool(t, dir)
+	s = mustRecord(t, dir)
 	if got := names(after(t, s, s.head.Epoch, last.Seq)); got != fmt.Sprintf("%d:begin:next ", last.Seq+1) {
 		t.Errorf("opened again: %s", got)
 	}
@@ -164,16 +164,16 @@ func TestSpoolMakesRoom(t *testing.T) {
 // Two journals of two sites, or of one whose state was thrown away, do not hear of each other.
 func TestSpoolsAreApart(t *testing.T) {
 	dir := t.TempDir()
-	one := mustSpool(t, dir)
+	one := mustRecord(t, dir)
 	add(t, one, wire.EvBegin, "a")
-	two, err := openSpool(dir, "site", "journal-2")
+	two, err := openRecord(dir, "site", "journal-2")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if got := after(t, two, "", 0); len(got) != 0 {
 		t.Errorf("the second journal hears of %s", names(got))
 	}
-	for _, s := range []*spool{one, two} {
+	for _, s := range []*record{one, two} {
 		if err := s.close(); err != nil {
 			t.Fatal(err)
 		}

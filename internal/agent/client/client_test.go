@@ -116,7 +116,7 @@ func newRig(t *testing.T, notes ...string) *rig {
 	g.store = openStore(t, t.TempDir())
 	g.o = engine.Options{
 		Program: g.program(notes...), Journal: g.store, Run: "", Who: "tester", Version: "test",
-		Dial: func(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
+		Dial: func(ctx context.Context, name string, b engine.Position) (engine.Executor, error) {
 			return g.dialWith(ctx, "tester", b)
 		},
 		Decode: func(_ string, data json.RawMessage) (steps.Step, error) {
@@ -161,16 +161,16 @@ func (g *rig) program(notes ...string) *steps.Program {
 }
 
 func (g *rig) dial(ctx context.Context, whom string) (*Agent, error) {
-	return g.dialWith(ctx, whom, engine.Books{})
+	return g.dialWith(ctx, whom, engine.Position{})
 }
 
-func (g *rig) dialWith(ctx context.Context, whom string, b engine.Books) (*Agent, error) {
+func (g *rig) dialWith(ctx context.Context, whom string, b engine.Position) (*Agent, error) {
 	here, there, err := pipe()
 	if err != nil {
 		return nil, err
 	}
 	g.group.Go(func() { _ = g.w.Serve(there) })
-	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Books: b, Tap: g.tap, Beat: 100 * time.Millisecond})
+	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Position: b, Tap: g.tap, Beat: 100 * time.Millisecond})
 }
 
 // pipe joins two ends by loopback: both sides of the talk write before they read, so a pipe without room would not do.

@@ -93,7 +93,7 @@ func (s scripted) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
 	return s.Session.Do(ctx, a)
 }
 
-func (a *actor) dial(ctx context.Context, name string, b engine.Books) (engine.Executor, error) {
+func (a *actor) dial(ctx context.Context, name string, b engine.Position) (engine.Executor, error) {
 	s, err := a.open()
 	if err != nil {
 		return nil, err
@@ -122,7 +122,7 @@ func (a *actor) dial(ctx context.Context, name string, b engine.Books) (engine.E
 	}
 	w := a.worker
 	a.fronts.Go(func() { _ = w.Serve(there) })
-	return client.Attach(ctx, here, "to compare with", client.Options{Node: name, Who: "conformance", Site: "conformance", Books: b})
+	return client.Attach(ctx, here, "to compare with", client.Options{Node: name, Who: "conformance", Site: "conformance", Position: b})
 }
 
 // loopback joins two ends. Both sides of the talk write before they read, so a pipe without room would not do.

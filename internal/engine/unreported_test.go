@@ -15,7 +15,7 @@ func owing(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, "p: a b:lost c")
 	dials := 0
-	g.o.Dial = func(ctx context.Context, name string, b Books) (Executor, error) {
+	g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
 		if dials++; dials == 1 {
 			return g.w.dialAgent(ctx, name, b)
 		}
@@ -65,7 +65,7 @@ func TestAnAgentThatOwedTells(t *testing.T) {
 	if err != nil || len(st.Owing) != 0 {
 		t.Fatalf("owing: %v, %v", st.Owing, err)
 	}
-	if w := st.Task("p/b@n1").Word; w != journal.IsDone {
+	if w := st.Task("p/b@n1").Status; w != journal.StatusDone {
 		t.Errorf("b is %s", w)
 	}
 	g.o.Dial, g.o.Run = g.w.dial, ""

@@ -11,9 +11,9 @@ import (
 )
 
 // greet says hello with books, and takes the welcome.
-func (k *talker) greet(b wire.Books) wire.Welcome {
+func (k *talker) greet(b wire.Position) wire.Welcome {
 	k.t.Helper()
-	if err := errors.Join(k.Greet(), k.Write(wire.THello, wire.Hello{Who: "anna", Site: "s", Books: b})); err != nil {
+	if err := errors.Join(k.Greet(), k.Write(wire.THello, wire.Hello{Who: "anna", Site: "s", Position: b})); err != nil {
 		k.t.Fatal(err)
 	}
 	if _, err := k.Meet(); err != nil {
@@ -26,14 +26,14 @@ func (k *talker) greet(b wire.Books) wire.Welcome {
 	return w
 }
 
-// Whoever only looks leaves no record behind; whoever works needs no Settle after an even welcome.
+// Whoever only looks leaves no record behind; whoever works needs no Sync after an up-to-date welcome.
 func TestEvenWithoutARecord(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
-	if !k.greet(wire.Books{Journal: "j"}).Even {
+	if !k.greet(wire.Position{Journal: "j"}).UpToDate {
 		t.Fatal("a journal that was never here lacks something")
 	}
-	if _, err := os.Stat(spoolPath(w.o.Root, "s", "j")); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := os.Stat(recordPath(w.o.Root, "s", "j")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a record was made for a look: %v", err)
 	}
 	k.say(wire.TWork, work("a"))
@@ -46,31 +46,31 @@ func TestEvenWithoutARecord(t *testing.T) {
 func TestEven(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
-	k.greet(wire.Books{})
-	k.settle("", 0)
+	k.greet(wire.Position{})
+	k.sync("", 0)
 	k.say(wire.TWork, work("a"))
 	list, _ := k.events()
 	epoch := list[0].Epoch
 	for _, c := range []struct {
-		what string
-		b    wire.Books
-		even bool
+		what     string
+		b        wire.Position
+		upToDate bool
 	}{
-		{"no journal", wire.Books{}, false},
-		{"all of it", wire.Books{Journal: "j", Epoch: epoch, Seq: 2}, true},
-		{"an older copy", wire.Books{Journal: "j", Epoch: epoch, Seq: 1}, false},
-		{"of another record", wire.Books{Journal: "j", Epoch: "other", Seq: 2}, false},
-		{"nothing of it", wire.Books{Journal: "j"}, false},
-		{"another journal", wire.Books{Journal: "k"}, true},
+		{"no journal", wire.Position{}, false},
+		{"all of it", wire.Position{Journal: "j", Epoch: epoch, Seq: 2}, true},
+		{"an older copy", wire.Position{Journal: "j", Epoch: epoch, Seq: 1}, false},
+		{"of another record", wire.Position{Journal: "j", Epoch: "other", Seq: 2}, false},
+		{"nothing of it", wire.Position{Journal: "j"}, false},
+		{"another journal", wire.Position{Journal: "k"}, true},
 	} {
 		k = talk(t, w, group) // the same controller again takes the place of its earlier link
-		if got := k.greet(c.b).Even; got != c.even {
+		if got := k.greet(c.b).UpToDate; got != c.even {
 			t.Errorf("%s: even is %v", c.what, got)
 		}
 	}
 	// a step of an earlier link is under way
 	k = talk(t, w, group)
-	k.greet(wire.Books{Journal: "j", Epoch: epoch, Seq: 2})
+	k.greet(wire.Position{Journal: "j", Epoch: epoch, Seq: 2})
 	for len(m.began) > 0 {
 		<-m.began
 	}
@@ -81,11 +81,11 @@ func TestEven(t *testing.T) {
 		t.Fatal("the work did not begin")
 	}
 	k = talk(t, w, group)
-	if got := k.greet(wire.Books{Journal: "j", Epoch: epoch, Seq: 2}); got.Even || got.Doing != "slow" {
+	if got := k.greet(wire.Position{Journal: "j", Epoch: epoch, Seq: 2}); got.Even || got.Doing != "slow" {
 		t.Errorf("in the middle of a step: %+v", got)
 	}
 	close(m.hold)
-	if got := names(k.settle(epoch, 2)); got != "3:begin:slow 4:done:slow " {
+	if got := names(k.sync(epoch, 2)); got != "3:begin:slow 4:done:slow " {
 		t.Errorf("told: %s", got)
 	}
 }

@@ -64,8 +64,8 @@ func TestEven(t *testing.T) {
 		{"another journal", wire.Position{Journal: "k"}, true},
 	} {
 		k = talk(t, w, group) // the same controller again takes the place of its earlier link
-		if got := k.greet(c.b).UpToDate; got != c.even {
-			t.Errorf("%s: even is %v", c.what, got)
+		if got := k.greet(c.b).UpToDate; got != c.upToDate {
+			t.Errorf("%s: UpToDate is %v", c.what, got)
 		}
 	}
 	// a step of an earlier link is under way

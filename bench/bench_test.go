@@ -1,5 +1,6 @@
-// Package bench measures what a run costs on the wire: requests, time per step at added latency, a plan of many nodes, memory.
-// The machines are the lab's, behind real WinRM with sealed NTLM on loopback. docs/performance.md holds the figures.
+// Package bench measures what a run costs on the wire: requests, time per step at added latency, a
+// plan of many nodes, memory. The machines are the lab's, behind real WinRM with sealed NTLM on
+// loopback. docs/performance.md holds the figures.
 package bench
 
 import (
@@ -30,18 +31,22 @@ import (
 
 const password = "Bench-Mark-1"
 
-// site writes a site of that many Windows machines, whose playbook has one phase of that many registry steps.
+// site writes a site of that many Windows machines, whose playbook has one phase of that many
+// registry steps.
 func site(tb testing.TB, release string, nodes, count int) string {
 	tb.Helper()
 	dir := tb.TempDir()
 	var b strings.Builder
-	b.WriteString("playbook: bench\ntitle: Bench\ndescription: Many small steps.\nroles: {server: {min: 1, max: 500}}\nphases:\n  - id: values\n    title: Values\n    steps:\n")
+	b.WriteString("playbook: bench\ntitle: Bench\ndescription: Many small steps.\nroles: {server: {min: 1, max: " +
+		"500}}\nphases:\n  - id: values\n    title: Values\n    steps:\n")
 	for i := range count {
-		fmt.Fprintf(&b, "      - {id: v%d, title: A value, uses: registry, on: role.server, with: {key: 'HKLM\\SOFTWARE\\K%d', name: v, type: dword, data: '%d'}}\n", i, i, i)
+		fmt.Fprintf(&b, "      - {id: v%d, title: A value, uses: registry, on: role.server, with: {key: "+
+			"'HKLM\\SOFTWARE\\K%d', name: v, type: dword, data: '%d'}}\n", i, i, i)
 	}
 	write(tb, filepath.Join(dir, "bench.yaml"), b.String())
 	b.Reset()
-	b.WriteString("site: bench\nplaybook: ./bench.yaml\ncredentials:\n  admin: {username: 'CONTOSO\\bench', password: {env: BENCH_PASSWORD}}\n" +
+	b.WriteString("site: bench\nplaybook: ./bench.yaml\ncredentials:\n  admin: {username: 'CONTOSO\\bench', password: " +
+		"{env: BENCH_PASSWORD}}\n" +
 		"inventory:\n  defaults: {transport: winrm, credential: admin, winrm: {scheme: http}}\n  nodes:\n")
 	for i := range nodes {
 		fmt.Fprintf(&b, "    - {name: n%d, address: 192.0.2.%d, roles: [server]}\n", i, i+1)
@@ -91,7 +96,8 @@ func startOn(tb testing.TB, release string, nodes, count int, latency time.Durat
 	if err != nil {
 		tb.Fatal(err)
 	}
-	l, err := lab.Start(tb.Context(), lab.Config{Site: s, Dir: filepath.Join(tb.TempDir(), "lab"), Latency: latency, Longest: time.Millisecond,
+	l, err := lab.Start(tb.Context(), lab.Config{Site: s, Dir: filepath.Join(tb.TempDir(), "lab"), Latency: latency,
+		Longest:  time.Millisecond,
 		Accounts: []lab.Account{{User: `CONTOSO\bench`, Password: secret.New(password)}}, Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		tb.Fatal(err)
@@ -109,7 +115,8 @@ func (f *fleet) dial(ctx context.Context, name string, _ engine.Position) (engin
 	if err != nil {
 		return nil, err
 	}
-	conn, err := winrm.New(winrm.Options{}).Dial(ctx, transport.Target{Node: name, Transport: "winrm", Address: host, Port: n, User: `CONTOSO\bench`,
+	conn, err := winrm.New(winrm.Options{}).Dial(ctx, transport.Target{Node: name, Transport: "winrm", Address: host,
+		Port: n, User: `CONTOSO\bench`,
 		Password: secret.New(password)})
 	if err != nil {
 		return nil, err
@@ -140,8 +147,9 @@ func (f *fleet) options(j journal.Journal) engine.Options {
 		Approve: func(context.Context, engine.Approval) (bool, error) { return true, nil }}
 }
 
-// BenchmarkPhase: one node, one phase of forty steps, at added latency; a first run that changes everything and one that
-// changes nothing. handshake-req are the requests of a session that does nothing.
+// BenchmarkPhase: one node, one phase of forty steps, at added latency; a first run that changes
+// everything and one that changes nothing. handshake-req are the requests of a session that does
+// nothing.
 func BenchmarkPhase(b *testing.B) {
 	const count = 40
 	for _, ms := range []int{0, 5, 30} {

@@ -28,8 +28,8 @@ func highWater(pid int) int64 {
 	return kib
 }
 
-// BenchmarkController: the program itself, in a process of its own, plans fifty machines with forty steps each.
-// peak-MiB is the most memory that the process held.
+// BenchmarkController: the program itself, in a process of its own, plans fifty machines with forty
+// steps each. peak-MiB is the most memory that the process held.
 func BenchmarkController(b *testing.B) {
 	bin := filepath.Join(b.TempDir(), "deploy")
 	if out, err := exec.Command("go", "build", "-o", bin, "deploy/cmd/deploy").CombinedOutput(); err != nil {
@@ -42,8 +42,10 @@ func BenchmarkController(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			l, err := lab.Start(b.Context(), lab.Config{Site: s, Dir: filepath.Join(filepath.Dir(file), ".deploy", "bench", "lab", "machines"), Accounts: []lab.Account{{User: `CONTOSO\bench`, Password: secret.New(password)}},
-				Log: slog.New(slog.DiscardHandler)})
+			l, err := lab.Start(b.Context(),
+				lab.Config{Site: s, Dir: filepath.Join(filepath.Dir(file), ".deploy", "bench", "lab", "machines"),
+					Accounts: []lab.Account{{User: `CONTOSO\bench`, Password: secret.New(password)}},
+					Log:      slog.New(slog.DiscardHandler)})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -55,7 +57,8 @@ func BenchmarkController(b *testing.B) {
 				if err := cmd.Start(); err != nil {
 					b.Fatal(err)
 				}
-				// the process' own high-water mark; what wait tells would hold this process' memory from before the exec
+				// the process' own high-water mark; what wait tells would hold this process' memory from before
+				// the exec
 				ended := make(chan error, 1)
 				go func() { ended <- cmd.Wait() }()
 				for running := true; running; {

@@ -17,9 +17,10 @@ import (
 	"deploy/transport/winrm"
 )
 
-// BenchmarkUpload: a file of twelve megabytes, the size of an agent, put in place through the resident process: a program, which
-// packs to half, and noise, which does not pack at all. MB/s counts the file's own bytes. sent/byte is what that costs on
-// the wire. Windows Server 2008 takes envelopes of 150 KiB, 2019 of 500.
+// BenchmarkUpload: a file of twelve megabytes, the size of an agent, put in place through the
+// resident process: a program, which packs to half, and noise, which does not pack at all. MB/s
+// counts the file's own bytes. sent/byte is what that costs on the wire. Windows Server 2008 takes
+// envelopes of 150 KiB, 2019 of 500.
 func BenchmarkUpload(b *testing.B) {
 	const size = 12 << 20
 	var seed [32]byte
@@ -51,8 +52,9 @@ func BenchmarkUpload(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			conn, err := winrm.New(winrm.Options{}).Dial(b.Context(), transport.Target{Node: "n0", Transport: "winrm", Address: host, Port: n,
-				User: `CONTOSO\bench`, Password: secret.New(password)})
+			conn, err := winrm.New(winrm.Options{}).Dial(b.Context(),
+				transport.Target{Node: "n0", Transport: "winrm", Address: host, Port: n,
+					User: `CONTOSO\bench`, Password: secret.New(password)})
 			if err != nil {
 				b.Fatal(err)
 			}

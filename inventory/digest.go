@@ -8,9 +8,9 @@ import (
 	"slices"
 )
 
-// Digest is the SHA-256, in hexadecimal, of the site file and of the certificate files that it names, as Load read them. It
-// tells whether a saved plan still belongs to the site. Secrets, keys and known_hosts are not in it: a new password or a
-// newly trusted host changes no plan.
+// Digest is the SHA-256, in hexadecimal, of the site file and of the certificate files that it
+// names, as Load read them. It tells whether a saved plan still belongs to the site. Secrets, keys
+// and known_hosts are not in it: a new password or a newly trusted host changes no plan.
 func (s *Site) Digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "site %d\n", len(s.Source))
@@ -21,7 +21,8 @@ func (s *Site) Digest() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// digestFiles remembers what the named files held. One that cannot be read is noted as such; whoever needs it says so.
+// digestFiles remembers what the named files held. One that cannot be read is noted as such;
+// whoever needs it says so.
 func (s *Site) digestFiles() {
 	var lines []string
 	for _, n := range s.Nodes {

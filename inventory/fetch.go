@@ -23,7 +23,8 @@ func (r *reader) fetch() string {
 	case !https:
 		r.list.At(r.file, at, fetchHint, "agents.fetch must begin with https://")
 	case strings.Contains(host, "@"):
-		r.list.At(r.file, at, "let the server give these files to whoever can reach it: they hold no secret, and each is verified by its SHA-256",
+		r.list.At(r.file, at, "let the server give these files to whoever can reach it: they hold no secret, and each is "+
+			"verified by its SHA-256",
 			"agents.fetch must hold no user name or password")
 	case strings.ContainsAny(v, "?#"):
 		r.list.At(r.file, at, fetchHint, "agents.fetch must have no query and no fragment: names of files are put behind it")

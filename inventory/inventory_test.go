@@ -39,19 +39,26 @@ func TestFullSite(t *testing.T) {
 	if site.Fetch != "https://mirror.contoso.example:8443/deploy/" {
 		t.Errorf("agents are fetched from %q", site.Fetch)
 	}
-	ssh := inventory.SSH{KnownHosts: "hosts", KeepAlive: 15 * time.Second, Fingerprints: []string{"SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"}}
+	ssh := inventory.SSH{KnownHosts: "hosts", KeepAlive: 15 * time.Second,
+		Fingerprints: []string{"SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"}}
 	jump := ssh
 	jump.AcceptNew, jump.Config, jump.ProxyJump = true, "ssh_config", "jump@gate:2222"
 	kerberos := inventory.WinRM{Scheme: "https", Auth: "kerberos", CA: "ca.pem"}
-	own := inventory.WinRM{Scheme: "https", Auth: "ntlm", CA: "ca.pem", Fingerprint: strings.Repeat("aabbccddeeff00112233445566778899", 2)}
+	own := inventory.WinRM{Scheme: "https", Auth: "ntlm", CA: "ca.pem",
+		Fingerprint: strings.Repeat("aabbccddeeff00112233445566778899", 2)}
 	none := map[string]any{}
 	wantNodes := []inventory.Node{
-		{Name: "plain", Address: "192.0.2.11", Transport: "winrm", Port: 15986, Credential: "admin", Roles: []string{"cluster", "active"},
-			Parameters: map[string]any{"private": "10.10.10.10/24"}, WinRM: kerberos, SSH: ssh, Agent: "never", Timeout: 30 * time.Second},
-		{Name: "own", Address: "2001:db8::1", Transport: "winrm", Port: 25986, Credential: "admin", Parameters: none, WinRM: own, SSH: ssh, Agent: "always", Timeout: 5 * time.Minute},
+		{Name: "plain", Address: "192.0.2.11", Transport: "winrm", Port: 15986, Credential: "admin",
+			Roles:      []string{"cluster", "active"},
+			Parameters: map[string]any{"private": "10.10.10.10/24"}, WinRM: kerberos, SSH: ssh, Agent: "never",
+			Timeout: 30 * time.Second},
+		{Name: "own", Address: "2001:db8::1", Transport: "winrm", Port: 25986, Credential: "admin", Parameters: none,
+			WinRM: own, SSH: ssh, Agent: "always", Timeout: 5 * time.Minute},
 		// the default port belongs to the default transport
-		{Name: "linux", Address: "linux.contoso.example", Transport: "ssh", Credential: "key", Parameters: none, WinRM: kerberos, SSH: jump, Agent: "never", Timeout: 30 * time.Second},
-		{Name: "here", Address: "here", Transport: "local", Credential: "admin", Parameters: none, WinRM: kerberos, SSH: ssh, Agent: "never", Timeout: 30 * time.Second},
+		{Name: "linux", Address: "linux.contoso.example", Transport: "ssh", Credential: "key", Parameters: none,
+			WinRM: kerberos, SSH: jump, Agent: "never", Timeout: 30 * time.Second},
+		{Name: "here", Address: "here", Transport: "local", Credential: "admin", Parameters: none, WinRM: kerberos, SSH: ssh,
+			Agent: "never", Timeout: 30 * time.Second},
 	}
 	if d := cmp.Diff(wantNodes, site.Nodes); d != "" {
 		t.Errorf("nodes (-want +got)\n%s", d)
@@ -61,12 +68,14 @@ func TestFullSite(t *testing.T) {
 			"plain": {OS: "2008r2", Media: []string{`exchange-2007-sp1=D:\Exchange`}, Adapters: []inventory.LabAdapter{
 				{MAC: "00:15:5D:01:02:03", Address: "192.0.2.11/24"}, {Name: "Private", Team: true}}},
 			"here": {DC: true}},
-		Disks: []inventory.LabDisk{{Serial: "S1", SizeMB: 10240}, {Serial: "S2", SizeMB: 512, Nodes: []string{"plain", "own"}}, {Serial: "S3", SizeMB: 2 << 20}}}
+		Disks: []inventory.LabDisk{{Serial: "S1", SizeMB: 10240},
+			{Serial: "S2", SizeMB: 512, Nodes: []string{"plain", "own"}}, {Serial: "S3", SizeMB: 2 << 20}}}
 	if d := cmp.Diff(wantLab, site.Lab); d != "" {
 		t.Errorf("lab (-want +got)\n%s", d)
 	}
-	for path, at := range map[string]inventory.Position{"parameters.cluster.name": {Line: 38, Col: 19}, "inventory.nodes[1].address": {Line: 24, Col: 16},
-		"lab.disks[1].size": {Line: 53, Col: 26}, "inventory.nodes": {Line: 18, Col: 3}} {
+	for path, at := range map[string]inventory.Position{"parameters.cluster.name": {Line: 38, Col: 19},
+		"inventory.nodes[1].address": {Line: 24, Col: 16},
+		"lab.disks[1].size":          {Line: 53, Col: 26}, "inventory.nodes": {Line: 18, Col: 3}} {
 		if got := site.Positions[path]; got != at {
 			t.Errorf("%s at %v, not %v", path, got, at)
 		}
@@ -141,7 +150,8 @@ parameters: {version: 1.10}
 		got = append(got, w.Error())
 	}
 	text := strings.Join(got, "\n")
-	for _, want := range []string{"s.yaml:7:23: YAML reads 1.10", "s.yaml:6:14: the name", "s.yaml:6:62: node \"a-very-long-computer-name\" has port 5985 with https"} {
+	for _, want := range []string{"s.yaml:7:23: YAML reads 1.10", "s.yaml:6:14: the name",
+		"s.yaml:6:62: node \"a-very-long-computer-name\" has port 5985 with https"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is missing in\n%s", want, text)
 		}
@@ -164,7 +174,8 @@ func TestDigest(t *testing.T) {
 		}
 		return site.Digest()
 	}
-	text := "site: s\nplaybook: p\ncredentials: {a: {username: u, password: {file: pw}}}\ninventory: {nodes: [{name: n, credential: a, winrm: {ca: ca.pem}}]}\n"
+	text := "site: s\nplaybook: p\ncredentials: {a: {username: u, password: {file: pw}}}\ninventory: {nodes: [{name: " +
+		"n, credential: a, winrm: {ca: ca.pem}}]}\n"
 	write("site.yaml", text)
 	seen := map[string]string{}
 	note := func(what string, fresh bool) {
@@ -195,37 +206,42 @@ func TestLoadOfNothing(t *testing.T) {
 
 // TestMistakesWithoutPlaybook: what the corpus of package playbooks does not show.
 func TestMistakesWithoutPlaybook(t *testing.T) {
-	head := "site: s\nplaybook: p\ncredentials:\n  a: {username: u, password: {env: X}}\n  empty: {}\n  key: {username: u, key_file: k}\n"
+	head := "site: s\nplaybook: p\ncredentials:\n  a: {username: u, password: {env: X}}\n  empty: {}\n  key: " +
+		"{username: u, key_file: k}\n"
 	nodes := "inventory:\n  nodes:\n    - "
 	for in, want := range map[string]string{
-		head + nodes + "{name: n, credential: empty, transport: ssh}":                                              `s:5:3: credential "empty" has nothing to log on with`,
-		head + nodes + "{name: n, credential: key}":                                                                `s:6:3: credential "key" has no user name and password, which WinRM needs`,
-		head + nodes + "{name: n, winrm: {auth: certificate}}":                                                     `s:9:17: node "n" logs on with a certificate but names none`,
-		head + nodes + "{name: n, credential: a, winrm: {fingerprint: abcd}}":                                      `s:9:53: "abcd" does not match`,
-		head + nodes + "{name: n, transport: ssh, ssh: {fingerprints: [x]}}":                                       `"x" does not match`,
-		head + nodes + "{name: n, transport: ssh, ssh: {keepalive: often}}":                                        `"often" is not a duration`,
-		head + nodes + "{name: n, transport: local, roles: [a, a]}":                                                `"a" stands here twice`,
-		head + "inventory: {nodes: []}":                                                                            `s:7:13: needs at least 1, has 0`,
-		head + "inventory: {nodes: [~]}":                                                                           `an empty item in a list`,
-		head + "inventory: {nodes: }":                                                                              `"nodes" has no value`,
-		"site: s\nplaybook: p\ncredentials: {a: }\n" + nodes + "{name: n, transport: local}":                       `credential "a" says nothing`,
-		"site: s\nplaybook: p\ncredentials: {a: {password: {env: X}}}\n" + nodes + "{name: n, transport: local}":   `credential "a" has a password but no username`,
-		"site: s\nplaybook: p\ncredentials: {a: {passphrase: {env: X}}}\n" + nodes + "{name: n, transport: local}": `credential "a" has a passphrase but no key_file`,
-		"site: a b\nplaybook: p\n" + nodes + "{name: n, transport: local}":                                         `s:1:7: "a b" does not match`,
-		small + "lab: {machines: {n: {adapters: [{mac: 1, address: 10.0.0.1}]}}}":                                  `s:4:39: must be text, is a number`,
-		small + "lab: {disks: [{serial: A, size: 0 GB}, {serial: a, size: 1 PB}]}":                                 `"0 GB" is not a possible size`,
-		small + "lab: {disks: [{serial: A, size: 1 GB}, {serial: a, size: 1 GB}]}":                                 `"a" stands here twice`,
-		small + "lab: {disks: [{serial: A, size: 1 GB, nodes: [m]}]}":                                              `"m" is not a node of the inventory`,
-		small + "agents: {fetch: http://m.example/}":                                                               `s:4:17: agents.fetch must begin with https://`,
-		small + "agents: {fetch: 'https://u:hunter2@m.example/'}":                                                  `s:4:17: agents.fetch must hold no user name or password`,
-		small + "agents: {fetch: 'https://m.example/d?token=hunter2'}":                                             `s:4:17: agents.fetch must have no query`,
-		small + "agents: {fetch: 'https://m.example/hunter2 $(id)'}":                                               `s:4:17: agents.fetch is not an address`,
-		small + "agents: {fetch: 7}":                                                                               `s:4:17: must be text, is a number`,
-		small + "agents: {fetch: ''}":                                                                              `s:4:17: agents.fetch must begin with https://`,
-		small + "agents: {from: x}":                                                                                `s:4:10: unknown key "from"`,
-		small + "lab: {locale: es}":                                                                                `"es" is not one of en, fr, de, ja`,
-		small + "lab: {domain: contoso}":                                                                           `"contoso" is not a domain name`,
-		small + "lab: {machines: {n: {media: [exchange]}}}":                                                        `"exchange" does not match`,
+		head + nodes + "{name: n, credential: empty, transport: ssh}":         `s:5:3: credential "empty" has nothing to log on with`,
+		head + nodes + "{name: n, credential: key}":                           `s:6:3: credential "key" has no user name and password, which WinRM needs`,
+		head + nodes + "{name: n, winrm: {auth: certificate}}":                `s:9:17: node "n" logs on with a certificate but names none`,
+		head + nodes + "{name: n, credential: a, winrm: {fingerprint: abcd}}": `s:9:53: "abcd" does not match`,
+		head + nodes + "{name: n, transport: ssh, ssh: {fingerprints: [x]}}":  `"x" does not match`,
+		head + nodes + "{name: n, transport: ssh, ssh: {keepalive: often}}":   `"often" is not a duration`,
+		head + nodes + "{name: n, transport: local, roles: [a, a]}":           `"a" stands here twice`,
+		head + "inventory: {nodes: []}":                                       `s:7:13: needs at least 1, has 0`,
+		head + "inventory: {nodes: [~]}":                                      `an empty item in a list`,
+		head + "inventory: {nodes: }":                                         `"nodes" has no value`,
+		"site: s\nplaybook: p\ncredentials: {a: }\n" + nodes +
+			"{name: n, transport: local}": `credential "a" says nothing`,
+		"site: s\nplaybook: p\ncredentials: {a: {password: {env: X}}}\n" + nodes +
+			"{name: n, transport: local}": `credential "a" has a password but no username`,
+		"site: s\nplaybook: p\ncredentials: {a: {passphrase: {env: X}}}\n" + nodes +
+			"{name: n, transport: local}": `credential "a" has a passphrase but no key_file`,
+		"site: a b\nplaybook: p\n" + nodes +
+			"{name: n, transport: local}": `s:1:7: "a b" does not match`,
+		small + "lab: {machines: {n: {adapters: [{mac: 1, address: 10.0.0.1}]}}}":  `s:4:39: must be text, is a number`,
+		small + "lab: {disks: [{serial: A, size: 0 GB}, {serial: a, size: 1 PB}]}": `"0 GB" is not a possible size`,
+		small + "lab: {disks: [{serial: A, size: 1 GB}, {serial: a, size: 1 GB}]}": `"a" stands here twice`,
+		small + "lab: {disks: [{serial: A, size: 1 GB, nodes: [m]}]}":              `"m" is not a node of the inventory`,
+		small + "agents: {fetch: http://m.example/}":                               `s:4:17: agents.fetch must begin with https://`,
+		small + "agents: {fetch: 'https://u:hunter2@m.example/'}":                  `s:4:17: agents.fetch must hold no user name or password`,
+		small + "agents: {fetch: 'https://m.example/d?token=hunter2'}":             `s:4:17: agents.fetch must have no query`,
+		small + "agents: {fetch: 'https://m.example/hunter2 $(id)'}":               `s:4:17: agents.fetch is not an address`,
+		small + "agents: {fetch: 7}":                                               `s:4:17: must be text, is a number`,
+		small + "agents: {fetch: ''}":                                              `s:4:17: agents.fetch must begin with https://`,
+		small + "agents: {from: x}":                                                `s:4:10: unknown key "from"`,
+		small + "lab: {locale: es}":                                                `"es" is not one of en, fr, de, ja`,
+		small + "lab: {domain: contoso}":                                           `"contoso" is not a domain name`,
+		small + "lab: {machines: {n: {media: [exchange]}}}":                        `"exchange" does not match`,
 	} {
 		_, err := inventory.Parse("s", []byte(in))
 		if err == nil || !strings.Contains(err.Error(), want) {
@@ -249,7 +265,8 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(full)
 	f.Add([]byte(small))
-	f.Add([]byte("site: [\ninventory: {nodes: [{name: {}}, 3], defaults: []}\nlab: {machines: [], disks: {}}\ncredentials: {a: []}\n"))
+	f.Add([]byte("site: [\ninventory: {nodes: [{name: {}}, 3], defaults: []}\nlab: {machines: [], disks: " +
+		"{}}\ncredentials: {a: []}\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		site, err := inventory.Parse("f", data)
 		if err == nil {

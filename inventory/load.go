@@ -13,13 +13,15 @@ import (
 	"deploy/internal/yamlx/shape"
 )
 
-// Load reads a site file. Nothing else is touched, save that files named by `ca` and `certificate` are read for the digest.
-// The error holds every mistake, each with file, line, column and where possible a hint.
+// Load reads a site file. Nothing else is touched, save that files named by `ca` and `certificate`
+// are read for the digest. The error holds every mistake, each with file, line, column and where
+// possible a hint.
 func Load(path string) (*Site, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hint.Wrap(fmt.Errorf("cannot read the site file: %w", err), "give the path of a site file; examples/ has some to start from")
+			return nil, hint.Wrap(fmt.Errorf("cannot read the site file: %w", err),
+				"give the path of a site file; examples/ has some to start from")
 		}
 		return nil, fmt.Errorf("cannot read the site file: %w", err)
 	}
@@ -68,7 +70,8 @@ func (r *reader) site() *Site {
 	m, _ := check.Check(r.root, siteType(anyParameters())).(map[string]any)
 	site := &Site{
 		Name: text(m, "site"), Playbook: text(m, "playbook"),
-		Fetch: r.fetch(), Credentials: map[string]Credential{}, Parameters: object(m, "parameters"), Positions: positions(r.root),
+		Fetch: r.fetch(), Credentials: map[string]Credential{}, Parameters: object(m, "parameters"),
+		Positions: positions(r.root),
 	}
 	for name, c := range object(m, "credentials") {
 		site.Credentials[name] = r.credential(name, asMap(c))
@@ -107,7 +110,8 @@ func (r *reader) credential(name string, m map[string]any) Credential {
 	case m == nil || at.IsNull():
 		r.list.At(r.file, at, "{username: ..., password: {env: ...}}", "credential %q says nothing", name)
 	case !c.Passphrase.IsZero() && c.KeyFile == "":
-		r.list.At(r.file, at.Get("passphrase"), "give key_file as well", "credential %q has a passphrase but no key_file", name)
+		r.list.At(r.file, at.Get("passphrase"), "give key_file as well", "credential %q has a passphrase but no key_file",
+			name)
 	case !c.Password.IsZero() && c.Username == "":
 		r.list.At(r.file, at, `add username: 'CONTOSO\deploy'`, "credential %q has a password but no username", name)
 	}
@@ -119,7 +123,8 @@ func ref(m map[string]any, key string) secret.Ref {
 	return secret.Ref{Env: text(v, "env"), File: text(v, "file"), Command: texts(v, "command"), Prompt: text(v, "prompt")}
 }
 
-// The helpers below read plain data that the shape has checked. After a mistake they give zero values.
+// The helpers below read plain data that the shape has checked. After a mistake they give zero
+// values.
 
 func text(m map[string]any, key string) string {
 	s, _ := m[key].(string)

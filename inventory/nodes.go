@@ -23,7 +23,8 @@ func (r *reader) nodes(site *Site, inv map[string]any, tree *yamlx.Node) {
 		endpoint := fmt.Sprintf("%s:%d", strings.ToLower(n.Address), n.Port)
 		if n.Transport != "local" {
 			if other, ok := addresses[endpoint]; ok {
-				r.list.At(r.file, orSelf(at, "address"), "give each node its own address, or its own port", "node %q has the address of node %q", n.Name, other)
+				r.list.At(r.file, orSelf(at, "address"), "give each node its own address, or its own port",
+					"node %q has the address of node %q", n.Name, other)
 			}
 			addresses[endpoint] = n.Name
 		}
@@ -46,8 +47,10 @@ func makeNode(m, defaults map[string]any) Node {
 		return text(defaults, key)
 	}
 	n := Node{
-		Name: text(m, "name"), Address: text(m, "address"), Transport: either("transport"), Port: whole(m, "port"), Credential: either("credential"),
-		Roles: texts(m, "roles"), Parameters: object(m, "parameters"), Agent: either("agent"), Timeout: span(either("timeout")),
+		Name: text(m, "name"), Address: text(m, "address"), Transport: either("transport"), Port: whole(m, "port"),
+		Credential: either("credential"),
+		Roles:      texts(m, "roles"), Parameters: object(m, "parameters"), Agent: either("agent"),
+		Timeout: span(either("timeout")),
 	}
 	if n.Address == "" {
 		n.Address = n.Name
@@ -88,7 +91,8 @@ func overlay(under, over map[string]any) map[string]any {
 }
 
 func makeWinRM(m map[string]any) WinRM {
-	w := WinRM{Scheme: text(m, "scheme"), Auth: text(m, "auth"), CA: text(m, "ca"), Certificate: text(m, "certificate"), Key: text(m, "key"),
+	w := WinRM{Scheme: text(m, "scheme"), Auth: text(m, "auth"), CA: text(m, "ca"), Certificate: text(m, "certificate"),
+		Key:         text(m, "key"),
 		Fingerprint: strings.ToLower(strings.ReplaceAll(text(m, "fingerprint"), ":", ""))}
 	if w.Scheme == "" {
 		w.Scheme = "https"
@@ -100,7 +104,8 @@ func makeWinRM(m map[string]any) WinRM {
 }
 
 func makeSSH(m map[string]any) SSH {
-	return SSH{KnownHosts: text(m, "known_hosts"), Fingerprints: texts(m, "fingerprints"), AcceptNew: truth(m, "accept_new"), Config: text(m, "config"),
+	return SSH{KnownHosts: text(m, "known_hosts"), Fingerprints: texts(m, "fingerprints"),
+		AcceptNew: truth(m, "accept_new"), Config: text(m, "config"),
 		ProxyJump: text(m, "proxy_jump"), Sudo: truth(m, "sudo"), KeepAlive: span(text(m, "keepalive"))}
 }
 
@@ -122,14 +127,16 @@ func (r *reader) node(site *Site, n Node, at *yamlx.Node) {
 		}
 	}
 	if len(n.Name) > 15 && n.Transport == "winrm" {
-		r.warn(at.Get("name"), "Windows cuts computer names at 15 characters (NetBIOS)", "the name %q has %d characters", n.Name, len(n.Name))
+		r.warn(at.Get("name"), "Windows cuts computer names at 15 characters (NetBIOS)", "the name %q has %d characters",
+			n.Name, len(n.Name))
 	}
 }
 
 func (r *reader) winrm(n Node, cred Credential, known bool, at *yamlx.Node) {
 	if n.WinRM.Auth == "certificate" {
 		if n.WinRM.Certificate == "" || n.WinRM.Key == "" {
-			r.list.At(r.file, orSelf(at, "winrm"), "give winrm.certificate and winrm.key", "node %q logs on with a certificate but names none", n.Name)
+			r.list.At(r.file, orSelf(at, "winrm"), "give winrm.certificate and winrm.key",
+				"node %q logs on with a certificate but names none", n.Name)
 		}
 	} else {
 		switch {
@@ -137,25 +144,30 @@ func (r *reader) winrm(n Node, cred Credential, known bool, at *yamlx.Node) {
 			r.list.At(r.file, at, "write credential: NAME here or under inventory.defaults, and declare NAME under credentials",
 				"node %q has no credential", n.Name)
 		case known && (cred.Username == "" || cred.Password.IsZero()):
-			r.list.AtKey(r.file, r.root.Get("credentials").Get(n.Credential), "give it username and password: {env: DEPLOY_PASSWORD}",
+			r.list.AtKey(r.file, r.root.Get("credentials").Get(n.Credential),
+				"give it username and password: {env: DEPLOY_PASSWORD}",
 				"credential %q has no user name and password, which WinRM needs", n.Credential)
 		}
 	}
 	if n.WinRM.Scheme == "http" && (n.WinRM.Auth == "basic" || n.WinRM.Auth == "certificate") {
-		r.list.At(r.file, orSelf(at, "winrm"), "use scheme: https, or auth: ntlm, which seals the messages", "node %q would send everything unencrypted (%s over http)", n.Name, n.WinRM.Auth)
+		r.list.At(r.file, orSelf(at, "winrm"), "use scheme: https, or auth: ntlm, which seals the messages",
+			"node %q would send everything unencrypted (%s over http)", n.Name, n.WinRM.Auth)
 	}
 	if n.Port == 5985 && n.WinRM.Scheme == "https" || n.Port == 5986 && n.WinRM.Scheme == "http" {
-		r.warn(orSelf(at, "port"), "5986 is the usual port for https and 5985 for http", "node %q has port %d with %s", n.Name, n.Port, n.WinRM.Scheme)
+		r.warn(orSelf(at, "port"), "5986 is the usual port for https and 5985 for http", "node %q has port %d with %s",
+			n.Name, n.Port, n.WinRM.Scheme)
 	}
 }
 
 func (r *reader) warn(n *yamlx.Node, hint, format string, args ...any) {
 	line, col := n.Pos()
-	r.warnings = append(r.warnings, &yamlx.Error{File: r.file, Line: line, Col: col, Msg: fmt.Sprintf(format, args...), Hint: hint})
+	r.warnings = append(r.warnings, &yamlx.Error{File: r.file, Line: line, Col: col, Msg: fmt.Sprintf(format, args...),
+		Hint: hint})
 }
 
 func (r *reader) lab(site *Site, m map[string]any) {
-	lab := Lab{OS: text(m, "os"), Locale: text(m, "locale"), Domain: text(m, "domain"), Machines: map[string]LabMachine{}, Faults: texts(m, "faults")}
+	lab := Lab{OS: text(m, "os"), Locale: text(m, "locale"), Domain: text(m, "domain"), Machines: map[string]LabMachine{},
+		Faults: texts(m, "faults")}
 	if lab.OS == "" {
 		lab.OS = "2008"
 	}
@@ -167,13 +179,15 @@ func (r *reader) lab(site *Site, m map[string]any) {
 		machine := LabMachine{OS: text(mm, "os"), Media: texts(mm, "media"), DC: truth(mm, "dc")}
 		for _, a := range listOf(mm, "adapters") {
 			am := asMap(a)
-			machine.Adapters = append(machine.Adapters, LabAdapter{Name: text(am, "name"), MAC: text(am, "mac"), Address: text(am, "address"), Team: truth(am, "team")})
+			machine.Adapters = append(machine.Adapters,
+				LabAdapter{Name: text(am, "name"), MAC: text(am, "mac"), Address: text(am, "address"), Team: truth(am, "team")})
 		}
 		lab.Machines[name] = machine
 	}
 	for _, d := range listOf(m, "disks") {
 		dm := asMap(d)
-		lab.Disks = append(lab.Disks, LabDisk{Serial: text(dm, "serial"), SizeMB: int64(whole(dm, "size")), Nodes: texts(dm, "nodes")})
+		lab.Disks = append(lab.Disks, LabDisk{Serial: text(dm, "serial"), SizeMB: int64(whole(dm, "size")),
+			Nodes: texts(dm, "nodes")})
 	}
 	site.Lab = lab
 }

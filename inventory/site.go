@@ -1,5 +1,6 @@
-// Package inventory reads a site file: which machines, how to reach them, which playbook, which parameters.
-// It is strict: every mistake is reported with file, line, column and a hint, and nothing is touched.
+// Package inventory reads a site file: which machines, how to reach them, which playbook, which
+// parameters. It is strict: every mistake is reported with file, line, column and a hint, and
+// nothing is touched.
 package inventory
 
 import (
@@ -17,13 +18,15 @@ type Site struct {
 	Credentials map[string]Credential
 	Nodes       []Node
 	Parameters  map[string]any
-	Fetch       string // `agents.fetch`: https://HOST/DIRECTORY/ where nodes may get the agent's program, with its last slash; "" for nowhere
-	Lab         Lab
-	Source      []byte // the file's bytes, for the digest
-	Positions   Positions
-	Tree        *yamlx.Node    // the file's values with their places
-	Warnings    []*yamlx.Error // what is allowed but probably not meant
-	files       []string       // digests of the files that the site names
+	// `agents.fetch`: https://HOST/DIRECTORY/ where nodes may get the agent's program, with its last
+	// slash; "" for nowhere
+	Fetch     string
+	Lab       Lab
+	Source    []byte // the file's bytes, for the digest
+	Positions Positions
+	Tree      *yamlx.Node    // the file's values with their places
+	Warnings  []*yamlx.Error // what is allowed but probably not meant
+	files     []string       // digests of the files that the site names
 }
 
 // Node returns a node by name.
@@ -39,7 +42,8 @@ func (s *Site) Node(name string) (Node, bool) {
 // Position is a place in a file. Line and Col start at 1.
 type Position struct{ Line, Col int }
 
-// Positions maps a dotted path ("parameters.cluster.name", "inventory.nodes[0].address") to its place.
+// Positions maps a dotted path ("parameters.cluster.name", "inventory.nodes[0].address") to its
+// place.
 type Positions map[string]Position
 
 // Credential is a user name and references to secrets, never the secrets.

@@ -51,7 +51,8 @@ func validate(path string, data []byte) error {
 //
 //	# want: LINE:COL | part of the message | part of the hint
 //
-// Every mistake must be one of the wanted, and the other way round: one mistake must not be reported twice.
+// Every mistake must be one of the wanted, and the other way round: one mistake must not be
+// reported twice.
 func TestBadFiles(t *testing.T) {
 	files, err := filepath.Glob("testdata/bad/*.yaml")
 	if err != nil || len(files) < 30 {

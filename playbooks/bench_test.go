@@ -21,9 +21,11 @@ func fiftyNodes() []byte {
 
 func fortySteps() []byte {
 	var b strings.Builder
-	b.WriteString("playbook: big\nparameters:\n  name: {type: string, default: x}\nroles: {cluster: {}}\nphases:\n  - id: p\n    steps:\n")
+	b.WriteString("playbook: big\nparameters:\n  name: {type: string, default: x}\nroles: {cluster: {}}\nphases:\n  - " +
+		"id: p\n    steps:\n")
 	for i := range 40 {
-		fmt.Fprintf(&b, "      - {id: s%d, uses: test.note, on: role.cluster, if: len(role.cluster) > 2, with: {text: '${{ node.name }} of ${{ parameters.name }}', count: %d}}\n", i, i)
+		fmt.Fprintf(&b, "      - {id: s%d, uses: test.note, on: role.cluster, if: len(role.cluster) > 2, with: {text: "+
+			"'${{ node.name }} of ${{ parameters.name }}', count: %d}}\n", i, i)
 	}
 	return []byte(b.String())
 }

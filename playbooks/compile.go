@@ -16,9 +16,10 @@ import (
 // maxTasks bounds a program: 50 nodes and 40 steps make 2000.
 const maxTasks = 20_000
 
-// Compile checks a site against the playbook and makes the program. The findings are the rules that the site does not meet
-// and other warnings, in the order of the rules. A finding with severity must, a mistake in the site's parameters or in a
-// step's data is also part of the error, with file, line and column; the program is nil then.
+// Compile checks a site against the playbook and makes the program. The findings are the rules that
+// the site does not meet and other warnings, in the order of the rules. A finding with severity
+// must, a mistake in the site's parameters or in a step's data is also part of the error, with
+// file, line and column; the program is nil then.
 func (pb *Playbook) Compile(site *inventory.Site, reg *steps.Registry) (*steps.Program, []Finding, error) {
 	c := &compiler{pb: pb, site: site, reg: reg, list: &yamlx.List{}}
 	for _, w := range slices.Concat(site.Warnings, pb.Warnings) {
@@ -99,7 +100,8 @@ func (c *compiler) tree(path string, data map[string]any, fromFile *yamlx.Node) 
 }
 
 func (c *compiler) checker() *shape.Checker {
-	out := &shape.Checker{File: c.site.Path, List: c.list, Nodes: []string{}, Credentials: slices.Sorted(maps.Keys(c.site.Credentials))}
+	out := &shape.Checker{File: c.site.Path, List: c.list, Nodes: []string{},
+		Credentials: slices.Sorted(maps.Keys(c.site.Credentials))}
 	for _, n := range c.site.Nodes {
 		out.Nodes = append(out.Nodes, n.Name)
 	}
@@ -134,7 +136,8 @@ func (c *compiler) nodes() []any {
 		roles := []any{}
 		for j, r := range n.Roles {
 			if !slices.Contains(roleNames, r) {
-				c.atSite(fmt.Sprintf("%s.roles[%d]", path, j), shape.Suggest(r, roleNames), "playbook %s has no role %q", c.pb.Name, r)
+				c.atSite(fmt.Sprintf("%s.roles[%d]", path, j), shape.Suggest(r, roleNames), "playbook %s has no role %q", c.pb.Name,
+					r)
 			}
 			count[r]++
 			roles = append(roles, r)
@@ -149,7 +152,8 @@ func (c *compiler) nodes() []any {
 		}
 		tree := c.tree(path+".parameters", data, fromFile)
 		params, _ := c.checker().Check(tree, c.pb.NodeParameters).(map[string]any)
-		out = append(out, map[string]any{"name": n.Name, "address": n.Address, "transport": n.Transport, "roles": roles, "parameters": params})
+		out = append(out, map[string]any{"name": n.Name, "address": n.Address, "transport": n.Transport, "roles": roles,
+			"parameters": params})
 	}
 	if c.list.Len() > 0 {
 		return out // a misspelt role is not also a missing one
@@ -157,9 +161,11 @@ func (c *compiler) nodes() []any {
 	for _, r := range c.pb.Roles {
 		switch n := count[r.Name]; {
 		case n < r.Min:
-			c.atSite("inventory.nodes", orText(r.Doc, "give nodes the role: roles: ["+r.Name+"]"), "%d %s with the role %q; playbook %s needs at least %d", n, plural(n, "node"), r.Name, c.pb.Name, r.Min)
+			c.atSite("inventory.nodes", orText(r.Doc, "give nodes the role: roles: ["+r.Name+"]"),
+				"%d %s with the role %q; playbook %s needs at least %d", n, plural(n, "node"), r.Name, c.pb.Name, r.Min)
 		case r.Max > 0 && n > r.Max:
-			c.atSite("inventory.nodes", orText(r.Doc, "take the role from some nodes"), "%d %s with the role %q; playbook %s allows at most %d", n, plural(n, "node"), r.Name, c.pb.Name, r.Max)
+			c.atSite("inventory.nodes", orText(r.Doc, "take the role from some nodes"),
+				"%d %s with the role %q; playbook %s allows at most %d", n, plural(n, "node"), r.Name, c.pb.Name, r.Max)
 		}
 	}
 	return out
@@ -192,11 +198,13 @@ func (c *compiler) variables(parameters map[string]any, nodes []any) {
 			role[r.(string)] = append(role[r.(string)].([]any), n)
 		}
 	}
-	c.vars = variables{"parameters": parameters, "role": role, "nodes": nodes, "site": c.site.Name, "lab": c.lab(), "__nodes": c.byName}
+	c.vars = variables{"parameters": parameters, "role": role, "nodes": nodes, "site": c.site.Name, "lab": c.lab(),
+		"__nodes": c.byName}
 }
 
-// lab tells static rules what the site says of its emulated machines: os is a release by node name, "" where the site has no
-// lab section. It is not what a real machine runs; that is for probes to find out.
+// lab tells static rules what the site says of its emulated machines: os is a release by node name,
+// "" where the site has no lab section. It is not what a real machine runs; that is for probes to
+// find out.
 func (c *compiler) lab() map[string]any {
 	given := !c.site.Tree.Get("lab").IsNull()
 	releases := map[string]any{}
@@ -246,7 +254,8 @@ func (c *compiler) rule(r rule, vars variables) {
 		message = c.string(r.message, vars)
 	}
 	line, col := c.sitePos(path)
-	c.findings = append(c.findings, Finding{Rule: r.rule.ID, Severity: r.severity, Text: r.rule.Text, Message: strings.TrimSpace(message), Hint: r.rule.Hint,
+	c.findings = append(c.findings, Finding{Rule: r.rule.ID, Severity: r.severity, Text: r.rule.Text,
+		Message: strings.TrimSpace(message), Hint: r.rule.Hint,
 		Source: r.rule.Source, File: c.site.Path, Line: line, Col: col})
 }
 
@@ -259,7 +268,8 @@ func (c *compiler) truth(t *texts, vars variables, key string) (yes, ok bool) {
 	}
 	yes, ok = v.(bool)
 	if !ok {
-		c.fail(t, &exprError{msg: fmt.Sprintf("%s gives %s, not true or false", key, valueWord(v)), hint: "compare with something"})
+		c.fail(t, &exprError{msg: fmt.Sprintf("%s gives %s, not true or false", key, valueWord(v)),
+			hint: "compare with something"})
 	}
 	return yes, ok
 }

@@ -13,7 +13,8 @@ var validName = regexp.MustCompile(namePattern)
 // name checks a name that expressions read.
 func (r *reader) name(n *yamlx.Node, what, name string) {
 	if !validName.MatchString(name) {
-		r.list.AtKey(r.file, n, "use letters, digits and underscores: expressions would read a hyphen as minus", "%q is no name for a %s", shape.Clip(name), what)
+		r.list.AtKey(r.file, n, "use letters, digits and underscores: expressions would read a hyphen as minus",
+			"%q is no name for a %s", shape.Clip(name), what)
 	}
 }
 
@@ -36,8 +37,9 @@ func (r *reader) declare(n *yamlx.Node) *shape.Type {
 	}
 	t := &shape.Type{
 		Kind: n.Get("type").Text(), Doc: n.Get("doc").Text(), Pattern: n.Get("pattern").Text(), Means: n.Get("means").Text(),
-		Min: decimal(n.Get("min")), Max: decimal(n.Get("max")), MinItems: integer(n.Get("min_items")), MaxItems: integer(n.Get("max_items")),
-		Example: n.Get("example").Plain(),
+		Min: decimal(n.Get("min")), Max: decimal(n.Get("max")), MinItems: integer(n.Get("min_items")),
+		MaxItems: integer(n.Get("max_items")),
+		Example:  n.Get("example").Plain(),
 	}
 	if b, ok := n.Get("required").Plain().(bool); ok {
 		t.Required = b
@@ -122,7 +124,8 @@ func (r *reader) complete(n *yamlx.Node, t *shape.Type) *shape.Type {
 		r.list.At(r.file, n.Get("min_items"), "exchange them", "min_items is more than max_items")
 	}
 	if t.Unique != "" && t.Unique != "true" && (t.Of.Kind != "object" || t.Of.Field(t.Unique) == nil) {
-		r.list.At(r.file, n.Get("unique"), shape.Suggest(t.Unique, t.Of.FieldNames()), "the elements have no field %q", t.Unique)
+		r.list.At(r.file, n.Get("unique"), shape.Suggest(t.Unique, t.Of.FieldNames()), "the elements have no field %q",
+			t.Unique)
 	}
 	if d := n.Get("default"); !d.IsNull() {
 		if t.Required {

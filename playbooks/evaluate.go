@@ -48,7 +48,8 @@ func (e *expression) runError(err error) error {
 		msg = "a value that the expression needs is not given"
 		hintText = "give the parameter in the site file"
 		if len(e.paths) > 0 {
-			hintText = "it reads " + strings.Join(e.paths, ", ") + "; give them in the site file, or use ?? and ?. for what may be absent"
+			hintText = "it reads " + strings.Join(e.paths, ", ") + "; give them in the site file, or use ?? and ?. for what " +
+				"may be absent"
 		}
 	}
 	return &exprError{offset: offset, msg: "cannot evaluate: " + msg, hint: hintText}
@@ -91,7 +92,8 @@ func plain(v any, depth int) (any, error) {
 		}
 		return out, nil
 	}
-	return nil, &exprError{msg: fmt.Sprintf("gives %s, which a playbook cannot use", r.Type()), hint: "give a text, a number, a list or a map"}
+	return nil, &exprError{msg: fmt.Sprintf("gives %s, which a playbook cannot use", r.Type()),
+		hint: "give a text, a number, a list or a map"}
 }
 
 // texts is a text with expressions, compiled.
@@ -157,7 +159,8 @@ func (t *texts) eval(vars variables) (any, error) {
 		}
 		s, ok := scalarText(v)
 		if !ok {
-			return nil, t.shift(p.expr, &exprError{msg: fmt.Sprintf("gives %s, which cannot stand within a text", valueWord(v)), hint: "give a text or a number"})
+			return nil, t.shift(p.expr, &exprError{msg: fmt.Sprintf("gives %s, which cannot stand within a text", valueWord(v)),
+				hint: "give a text or a number"})
 		}
 		b.WriteString(s)
 	}

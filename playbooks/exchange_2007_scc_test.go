@@ -25,7 +25,8 @@ import (
 )
 
 func allKinds() *steps.Registry {
-	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(), network.Kinds(),
+	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
+		network.Kinds(),
 		packages.Kinds(), regkind.Kinds(), service.Kinds(), storage.Kinds())
 }
 
@@ -91,7 +92,8 @@ func TestSCCExamplesCompile(t *testing.T) {
 		for _, task := range prog.Tasks() {
 			count[task.Step.Kind()]++
 		}
-		if count["exchange.cms"] != want.servers || count["exchange.move"] != want.servers || count["exchange.mta"] != want.servers-1 {
+		if count["exchange.cms"] != want.servers || count["exchange.move"] != want.servers ||
+			count["exchange.mta"] != want.servers-1 {
 			t.Errorf("%s: kinds %v", example, count)
 		}
 	}
@@ -107,7 +109,8 @@ func TestSCCPhaseOrder(t *testing.T) {
 	for _, p := range prog.Phases {
 		got = append(got, p.ID)
 	}
-	want := "prerequisites storage network cluster cluster-disks cluster-networks quorum validation preparation mailbox-active mailbox-passive disks-and-dependencies dns directories services mailbox-creation proof"
+	want := "prerequisites storage network cluster cluster-disks cluster-networks quorum validation preparation " +
+		"mailbox-active mailbox-passive disks-and-dependencies dns directories services mailbox-creation proof"
 	if strings.Join(got, " ") != want {
 		t.Errorf("phases %s", strings.Join(got, " "))
 	}
@@ -138,36 +141,56 @@ func TestSCCRulesFindBadSites(t *testing.T) {
 		severe  bool
 		edits   []string
 	}{
-		"R2":                       {two, "SCC-01", true, []string{"os: '2008'", "os: '2008r2'"}},
-		"share witness":            {two, "SCC-06", false, []string{"  media: 'D:\\Exchange'\n  organization", "  quorum: {model: node-and-share-majority, share: '\\\\dc01\\witness'}\n  media: 'D:\\Exchange'\n  organization"}},
-		"share without model":      {two, "SCC-06", true, []string{"  media: 'D:\\Exchange'\n  organization", "  quorum: {share: '\\\\dc01\\witness'}\n  media: 'D:\\Exchange'\n  organization"}},
-		"even, node majority":      {two, "SCC-08", false, []string{"  media: 'D:\\Exchange'\n  organization", "  quorum: {model: node-majority}\n  media: 'D:\\Exchange'\n  organization"}},
-		"no witness":               {two, "SCC-08", true, []string{"label: quorum, use: quorum}", "label: quorum, use: data}"}},
-		"data on the witness":      {two, "SCC-12", true, []string{`data_path: 'E:\mbx01'`, `data_path: 'Q:\mbx01'`}},
-		"database on the witness":  {two, "SCC-12", true, []string{`{path: 'E:\mbx01\mbx01.edb'}`, `{path: 'Q:\mbx01.edb'}`}},
-		"data on no shared disk":   {two, "SCC-09", true, []string{`data_path: 'E:\mbx01'`, `data_path: 'D:\mbx01'`}},
-		"disk of nobody":           {two, "SCC-09", true, []string{"label: mbx01-logs, use: data, server: mbx01}", "label: mbx01-logs, use: data, server: mbx09}"}},
-		"letter twice":             {two, "SCC-05", true, []string{"letter: 'F:'", "letter: 'E:'"}},
-		"label twice":              {two, "SCC-05", true, []string{"label: mbx01-logs", "label: mbx01-data"}},
-		"system letter":            {two, "SCC-05", true, []string{"letter: 'Q:'", "letter: 'C:'"}},
-		"address twice":            {two, "SCC-14", true, []string{"address: 192.0.2.21\n", "address: 192.0.2.20\n"}},
-		"mac twice":                {two, "SCC-14", true, []string{"private: {mac: '00:15:5D:00:01:02'", "private: {mac: '00:15:5D:00:01:01'"}},
-		"cluster elsewhere":        {two, "SCC-14", true, []string{"address: 192.0.2.20}", "address: 192.0.3.20}"}},
-		"private is public":        {two, "SCC-19", true, []string{"private: {name: Private, subnet: 10.10.10.0/24}", "private: {name: Private, subnet: 192.0.2.0/25}"}},
-		"private card elsewhere":   {two, "SCC-21", true, []string{"address: 10.10.10.11/24", "address: 10.10.11.11/24"}},
-		"public card elsewhere":    {two, "SCC-22", true, []string{"address: 192.0.2.12/24", "address: 192.0.3.12/24"}},
-		"public card private":      {two, "SCC-20", true, []string{"address: 192.0.2.12/24", "address: 10.10.10.12/24"}},
-		"other private range":      {two, "SCC-23", false, []string{"subnet: 10.10.10.0/24", "subnet: 10.10.10.0/25", "10.10.10.10/24", "10.10.10.10/25", "10.10.10.11/24", "10.10.10.11/25"}},
-		"names":                    {two, "SCC-26", false, []string{"- name: mbx01\n", "- name: mail\n", "server: mbx01}", "server: mail}", "server: mbx01}", "server: mail}"}},
-		"one name for two nets":    {two, "SCC-33", true, []string{"name: Private", "name: Public"}},
-		"tolerance":                {two, "SCC-34", false, []string{"  organization: Contoso", "  tolerance: 5\n  organization: Contoso"}},
-		"neither active nor":       {two, "SCC-42", true, []string{"roles: [cluster, passive]", "roles: [cluster, passive, active]"}},
-		"active node is passive":   {two, "SCC-42", true, []string{"active: mbx01-node1", "active: mbx01-node2"}},
-		"cards not declared":       {two, "SCC-32", true, []string{"          private: {mac: '00:15:5D:00:02:02', address: 10.10.10.11/24}\n", "", "          public: {mac: '00:15:5D:00:02:01', address: 192.0.2.12/24, gateway: 192.0.2.1}\n", "", "      roles: [cluster, passive]\n      parameters:\n        adapters:\n", "      roles: [cluster, passive]\n"}},
-		"one passive":              {four, "SCC-45", false, nil},
-		"two servers on a node":    {four, "SCC-46", true, []string{"active: mbx-node2", "active: mbx-node1"}},
-		"active without a server":  {four, "SCC-45", true, []string{"active: mbx-node2", "active: mbx-node1"}},
-		"as many servers as nodes": {four, "SCC-43", true, []string{"  media: 'D:\\Exchange'\n  organization", "    - {name: mbx04, address: 192.0.2.24, active: mbx-node4, passive: [mbx-node1], data_path: 'E:\\mbx04'}\n  media: 'D:\\Exchange'\n  organization"}},
+		"R2": {two, "SCC-01", true, []string{"os: '2008'", "os: '2008r2'"}},
+		"share witness": {two, "SCC-06", false,
+			[]string{"  media: 'D:\\Exchange'\n  organization", "  quorum: {model: node-and-share-majority, share: " +
+				"'\\\\dc01\\witness'}\n  media: 'D:\\Exchange'\n  organization"}},
+		"share without model": {two, "SCC-06", true,
+			[]string{"  media: 'D:\\Exchange'\n  organization",
+				"  quorum: {share: '\\\\dc01\\witness'}\n  media: 'D:\\Exchange'\n  organization"}},
+		"even, node majority": {two, "SCC-08", false,
+			[]string{"  media: 'D:\\Exchange'\n  organization",
+				"  quorum: {model: node-majority}\n  media: 'D:\\Exchange'\n  organization"}},
+		"no witness": {two, "SCC-08", true,
+			[]string{"label: quorum, use: quorum}", "label: quorum, use: data}"}},
+		"data on the witness":     {two, "SCC-12", true, []string{`data_path: 'E:\mbx01'`, `data_path: 'Q:\mbx01'`}},
+		"database on the witness": {two, "SCC-12", true, []string{`{path: 'E:\mbx01\mbx01.edb'}`, `{path: 'Q:\mbx01.edb'}`}},
+		"data on no shared disk":  {two, "SCC-09", true, []string{`data_path: 'E:\mbx01'`, `data_path: 'D:\mbx01'`}},
+		"disk of nobody": {two, "SCC-09", true,
+			[]string{"label: mbx01-logs, use: data, server: mbx01}", "label: mbx01-logs, use: data, server: mbx09}"}},
+		"letter twice":  {two, "SCC-05", true, []string{"letter: 'F:'", "letter: 'E:'"}},
+		"label twice":   {two, "SCC-05", true, []string{"label: mbx01-logs", "label: mbx01-data"}},
+		"system letter": {two, "SCC-05", true, []string{"letter: 'Q:'", "letter: 'C:'"}},
+		"address twice": {two, "SCC-14", true, []string{"address: 192.0.2.21\n", "address: 192.0.2.20\n"}},
+		"mac twice": {two, "SCC-14", true,
+			[]string{"private: {mac: '00:15:5D:00:01:02'", "private: {mac: '00:15:5D:00:01:01'"}},
+		"cluster elsewhere": {two, "SCC-14", true, []string{"address: 192.0.2.20}", "address: 192.0.3.20}"}},
+		"private is public": {two, "SCC-19", true,
+			[]string{"private: {name: Private, subnet: 10.10.10.0/24}", "private: {name: Private, subnet: 192.0.2.0/25}"}},
+		"private card elsewhere": {two, "SCC-21", true, []string{"address: 10.10.10.11/24", "address: 10.10.11.11/24"}},
+		"public card elsewhere":  {two, "SCC-22", true, []string{"address: 192.0.2.12/24", "address: 192.0.3.12/24"}},
+		"public card private":    {two, "SCC-20", true, []string{"address: 192.0.2.12/24", "address: 10.10.10.12/24"}},
+		"other private range": {two, "SCC-23", false,
+			[]string{"subnet: 10.10.10.0/24", "subnet: 10.10.10.0/25", "10.10.10.10/24", "10.10.10.10/25", "10.10.10.11/24",
+				"10.10.10.11/25"}},
+		"names": {two, "SCC-26", false, []string{"- name: mbx01\n", "- name: mail\n", "server: mbx01}",
+			"server: mail}", "server: mbx01}", "server: mail}"}},
+		"one name for two nets": {two, "SCC-33", true, []string{"name: Private", "name: Public"}},
+		"tolerance": {two, "SCC-34", false, []string{"  organization: Contoso", "  tolerance: 5\n  " +
+			"organization: Contoso"}},
+		"neither active nor": {two, "SCC-42", true, []string{"roles: [cluster, passive]", "roles: [cluster, " +
+			"passive, active]"}},
+		"active node is passive": {two, "SCC-42", true, []string{"active: mbx01-node1", "active: mbx01-node2"}},
+		"cards not declared": {two, "SCC-32", true, []string{"          private: {mac: '00:15:5D:00:02:02', " +
+			"address: 10.10.10.11/24}\n", "", "          public: {mac: '00:15:5D:00:02:01', address: 192.0.2.12/24, gateway: " +
+			"192.0.2.1}\n", "", "      roles: [cluster, passive]\n      parameters:\n        adapters:\n",
+			"      roles: [cluster, passive]\n"}},
+		"one passive":             {four, "SCC-45", false, nil},
+		"two servers on a node":   {four, "SCC-46", true, []string{"active: mbx-node2", "active: mbx-node1"}},
+		"active without a server": {four, "SCC-45", true, []string{"active: mbx-node2", "active: mbx-node1"}},
+		"as many servers as nodes": {four, "SCC-43", true,
+			[]string{"  media: 'D:\\Exchange'\n  organization", "    - {name: mbx04, address: 192.0.2.24, active: mbx-node4, " +
+				"passive: [mbx-node1], data_path: 'E:\\mbx04'}\n  media: 'D:\\Exchange'\n  organization"}},
 	} {
 		_, findings, err := sccSite(t, c.example, c.edits...)
 		found := false

@@ -18,7 +18,8 @@ import (
 	"deploy/internal/yamlx/shape"
 )
 
-// What one expression may cost. A playbook comes from outside: an expression that runs away must end as an error.
+// What one expression may cost. A playbook comes from outside: an expression that runs away must
+// end as an error.
 const (
 	maxLength  = 4096    // characters of the text
 	maxNodes   = 400     // of its tree
@@ -28,8 +29,8 @@ const (
 	hiddenName = "__"    // names with this prefix are ours
 )
 
-// scope is what an expression may name: strict has the declared types and finds mistakes; loose takes everything that may be
-// absent as "any", since an absent value is nil, and is what runs.
+// scope is what an expression may name: strict has the declared types and finds mistakes; loose
+// takes everything that may be absent as "any", since an absent value is nil, and is what runs.
 type scope struct {
 	strict, loose types.Map
 	words         []string // every declared key, for suggestions
@@ -96,7 +97,8 @@ func compile(text string, at place, s scope, want string) (*expression, error) {
 		return nil, &exprError{msg: "an empty expression", hint: "write an expression, or remove the key"}
 	}
 	if len(text) > maxLength {
-		return nil, &exprError{msg: fmt.Sprintf("an expression of %d characters; %d are allowed", len(text), maxLength), hint: "make a parameter of it, or several steps"}
+		return nil, &exprError{msg: fmt.Sprintf("an expression of %d characters; %d are allowed", len(text), maxLength),
+			hint: "make a parameter of it, or several steps"}
 	}
 	e := &expression{text: text, place: at}
 	strict, look, err := build(text, s.strict)
@@ -136,7 +138,8 @@ func (e *expression) result(want string) string {
 	if ok {
 		return ""
 	}
-	return fmt.Sprintf("gives %s, not %s", typeWord(n), map[string]string{"bool": "true or false", "list": "a list", "nodes": "a node or a list of nodes"}[want])
+	return fmt.Sprintf("gives %s, not %s", typeWord(n), map[string]string{"bool": "true or false", "list": "a list",
+		"nodes": "a node or a list of nodes"}[want])
 }
 
 func wantHint(want string) string {
@@ -167,7 +170,8 @@ func typeWord(n nature.Nature) string {
 
 func build(text string, env types.Map) (*vm.Program, *visitor, error) {
 	look := &visitor{names: map[string]int{}}
-	opts := []expr.Option{expr.Env(env), expr.MaxNodes(maxNodes), expr.Optimize(false), expr.DisableAllBuiltins(), expr.DisableIfOperator()}
+	opts := []expr.Option{expr.Env(env), expr.MaxNodes(maxNodes), expr.Optimize(false), expr.DisableAllBuiltins(),
+		expr.DisableIfOperator()}
 	for _, name := range builtins() {
 		opts = append(opts, expr.EnableBuiltin(name))
 	}
@@ -177,8 +181,8 @@ func build(text string, env types.Map) (*vm.Program, *visitor, error) {
 	return prog, look, err
 }
 
-// visitor notes what an expression names and rewrites it: every round of a loop spends budget, text is joined within the
-// budget, and first, last, rest and node keep the types of what they give.
+// visitor notes what an expression names and rewrites it: every round of a loop spends budget, text
+// is joined within the budget, and first, last, rest and node keep the types of what they give.
 type visitor struct {
 	names map[string]int
 	paths []string
@@ -251,7 +255,8 @@ func ticked(body ast.Node) ast.Node {
 	return seq
 }
 
-// find rewrites first(x) as find(x, true): it gives nil for an empty list and keeps the type of the elements.
+// find rewrites first(x) as find(x, true): it gives nil for an empty list and keeps the type of the
+// elements.
 func (v *visitor) find(n *ast.Node, how string, list ast.Node) {
 	yes := &ast.BoolNode{Value: true}
 	yes.SetLocation(list.Location())
@@ -315,7 +320,8 @@ func explain(text string, err error, s scope) error {
 	if !errors.As(err, &fe) {
 		return &exprError{msg: strings.SplitN(err.Error(), "\n", 2)[0], hint: "make the expression shorter or simpler"}
 	}
-	out := &exprError{offset: fe.From, msg: fe.Message, hint: "look at what stands here; a text within an expression needs quotes of its own"}
+	out := &exprError{offset: fe.From, msg: fe.Message,
+		hint: "look at what stands here; a text within an expression needs quotes of its own"}
 	if strings.Contains(fe.Message, "mismatched types") || strings.Contains(fe.Message, "cannot use") {
 		out.hint = "compare and join values of one type; string(x) and int(x) convert"
 	}
@@ -332,7 +338,8 @@ func explain(text string, err error, s scope) error {
 // leading finds the dotted path that stands before a dot.
 var leading = regexp.MustCompile(`[A-Za-z_][A-Za-z0-9_.]*$`)
 
-// knownAt lists the names that are possible at a place: the keys of what stands before the dot, or else everything.
+// knownAt lists the names that are possible at a place: the keys of what stands before the dot, or
+// else everything.
 func knownAt(text string, offset int, s scope) []string {
 	runes := []rune(text)
 	before := string(runes[:min(max(offset, 0), len(runes))])

@@ -7,7 +7,8 @@ import (
 	"deploy/internal/yamlx"
 )
 
-// Finding is what a site does that a rule, or good sense, speaks against. Severity must refuses the site; should is a warning.
+// Finding is what a site does that a rule, or good sense, speaks against. Severity must refuses the
+// site; should is a warning.
 type Finding struct {
 	Rule     string         `json:"rule,omitempty"` // id in the catalogue, or "" for a warning that no rule stands for
 	Severity rules.Severity `json:"severity"`
@@ -20,7 +21,8 @@ type Finding struct {
 	Col      int            `json:"col"`
 }
 
-// String answers "file:line:col: error: message [SCC-43, seed 000, several servers]" and the hint on a line of its own.
+// String answers "file:line:col: error: message [SCC-43, seed 000, several servers]" and the hint
+// on a line of its own.
 func (f Finding) String() string {
 	word := "warning"
 	if f.Severity == rules.Must {

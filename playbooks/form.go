@@ -6,7 +6,8 @@ import (
 	"deploy/internal/yamlx/shape"
 )
 
-// What names may look like. Parameters and roles are read in expressions, where a hyphen would be a minus.
+// What names may look like. Parameters and roles are read in expressions, where a hyphen would be a
+// minus.
 const (
 	namePattern = `^[A-Za-z][A-Za-z0-9_]*$`
 	idPattern   = `^[a-z0-9][a-z0-9-]{0,62}$`
@@ -29,7 +30,8 @@ func count(doc string) *shape.Type {
 // parameterType declares the declaration of a parameter. It contains itself.
 func parameterType() *shape.Type {
 	kinds := shape.Enum("type of the value: "+strings.Join(shape.Kinds(), ", "), shape.Kinds()...)
-	t := &shape.Type{Kind: "object", Name: "parameter", Doc: "declaration of a value", Or: shape.Enum("short for {type: ...}", shape.Kinds()...)}
+	t := &shape.Type{Kind: "object", Name: "parameter", Doc: "declaration of a value",
+		Or: shape.Enum("short for {type: ...}", shape.Kinds()...)}
 	t.Fields = []shape.Field{
 		field("type", shape.Need(kinds)),
 		field("doc", shape.Text("what it is; shown as a hint and in editors")),
@@ -43,7 +45,8 @@ func parameterType() *shape.Type {
 		field("max", whatNumber("largest number")),
 		field("min_items", count("fewest elements of a list")),
 		field("max_items", count("most elements of a list")),
-		field("unique", &shape.Type{Kind: "boolean", Or: shape.Text("field by which no two elements may be equal"), Doc: "no two elements of the list may be equal"}),
+		field("unique", &shape.Type{Kind: "boolean", Or: shape.Text("field by which no two elements may be equal"),
+			Doc: "no two elements of the list may be equal"}),
 		field("of", t),
 		field("fields", shape.MapOf(t, "keys of an object")),
 	}
@@ -62,7 +65,8 @@ func stepType(with *shape.Type) *shape.Type {
 			Or: shape.ListOf(shape.Of("any", ""), "")}),
 		field("key", shape.Text("what stands in the task's id for an item: '${{ item.serial }}'")),
 		field("if", &shape.Type{Kind: "string", Or: shape.Of("boolean", ""), Doc: "condition: ${{ len(role.cluster) > 2 }}"}),
-		field("order", shape.Enum("order among the nodes; together is the default", "together", "one-by-one", "first-then-rest")),
+		field("order", shape.Enum("order among the nodes; together is the default", "together", "one-by-one",
+			"first-then-rest")),
 		field("timeout", shape.Of("duration", "how long the step may take: 10m")),
 		field("with", with),
 	)

@@ -11,11 +11,15 @@ import (
 	"github.com/expr-lang/expr"
 )
 
-// builtins are the library's functions that playbooks may use: those that make nothing large and do not look at the world.
+// builtins are the library's functions that playbooks may use: those that make nothing large and do
+// not look at the world.
 func builtins() []string {
-	return []string{"all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex", "count", "sum", "sortBy",
-		"len", "abs", "ceil", "floor", "round", "int", "float", "string", "trim", "trimPrefix", "trimSuffix", "upper", "lower", "split",
-		"indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "first", "last", "get", "take", "keys", "values", "reverse", "sort", "flatten"}
+	return []string{"all", "none", "any", "one", "filter", "map", "find", "findIndex", "findLast", "findLastIndex",
+		"count", "sum", "sortBy",
+		"len", "abs", "ceil", "floor", "round", "int", "float", "string", "trim", "trimPrefix", "trimSuffix", "upper",
+		"lower", "split",
+		"indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "first", "last", "get", "take", "keys", "values",
+		"reverse", "sort", "flatten"}
 }
 
 // Function documents a function of the language that is not the library's own.
@@ -50,18 +54,30 @@ func Builtins() []string { return slices.Sorted(slices.Values(builtins())) }
 
 func ownFunctions() []function {
 	return []function{
-		{name: "even", usage: "even(number)", doc: "whether it is even", typ: new(func(int) bool), call: func(a ...any) (any, error) { return whole(a[0])%2 == 0, nil }},
-		{name: "odd", usage: "odd(number)", doc: "whether it is odd", typ: new(func(int) bool), call: func(a ...any) (any, error) { return whole(a[0])%2 != 0, nil }},
-		{name: "unique", usage: "unique(list)", doc: "the list without repeated values; texts are compared without case", typ: new(func(any) []any), call: unique},
-		{name: "concat", usage: "concat(list, list, ...)", doc: "one list of all", typ: new(func(*budget, ...any) []any), call: concat, budgeted: true},
-		{name: "join", usage: "join(list, separator)", doc: "one text of a list of texts", typ: new(func(*budget, any, string) string), call: join, budgeted: true},
-		{name: "replace", usage: "replace(text, old, new)", doc: "the text with every old replaced by new", typ: new(func(*budget, string, string, string) string), call: replace, budgeted: true},
-		{name: "cidr_address", usage: "cidr_address('10.0.0.1/24')", doc: "the address: 10.0.0.1", typ: new(func(string) string), call: cidr(func(p netip.Prefix) any { return p.Addr().String() })},
-		{name: "cidr_network", usage: "cidr_network('10.0.0.1/24')", doc: "the network: 10.0.0.0", typ: new(func(string) string), call: cidr(func(p netip.Prefix) any { return p.Masked().Addr().String() })},
-		{name: "cidr_mask", usage: "cidr_mask('10.0.0.1/24')", doc: "the mask: 255.255.255.0", typ: new(func(string) string), call: cidr(func(p netip.Prefix) any { return mask(p.Bits()) })},
-		{name: "cidr_prefix", usage: "cidr_prefix('10.0.0.1/24')", doc: "the prefix length: 24", typ: new(func(string) int), call: cidr(func(p netip.Prefix) any { return p.Bits() })},
-		{name: "cidr_contains", usage: "cidr_contains('10.0.0.0/24', '10.0.0.1')", doc: "whether the network has the address", typ: new(func(string, string) bool), call: cidrContains},
-		{name: "cidr_overlaps", usage: "cidr_overlaps('10.0.0.0/24', '10.0.0.0/16')", doc: "whether the networks share an address", typ: new(func(string, string) bool), call: cidrOverlaps},
+		{name: "even", usage: "even(number)", doc: "whether it is even", typ: new(func(int) bool),
+			call: func(a ...any) (any, error) { return whole(a[0])%2 == 0, nil }},
+		{name: "odd", usage: "odd(number)", doc: "whether it is odd", typ: new(func(int) bool),
+			call: func(a ...any) (any, error) { return whole(a[0])%2 != 0, nil }},
+		{name: "unique", usage: "unique(list)", doc: "the list without repeated values; texts are compared without case",
+			typ: new(func(any) []any), call: unique},
+		{name: "concat", usage: "concat(list, list, ...)", doc: "one list of all", typ: new(func(*budget, ...any) []any),
+			call: concat, budgeted: true},
+		{name: "join", usage: "join(list, separator)", doc: "one text of a list of texts",
+			typ: new(func(*budget, any, string) string), call: join, budgeted: true},
+		{name: "replace", usage: "replace(text, old, new)", doc: "the text with every old replaced by new",
+			typ: new(func(*budget, string, string, string) string), call: replace, budgeted: true},
+		{name: "cidr_address", usage: "cidr_address('10.0.0.1/24')", doc: "the address: 10.0.0.1",
+			typ: new(func(string) string), call: cidr(func(p netip.Prefix) any { return p.Addr().String() })},
+		{name: "cidr_network", usage: "cidr_network('10.0.0.1/24')", doc: "the network: 10.0.0.0",
+			typ: new(func(string) string), call: cidr(func(p netip.Prefix) any { return p.Masked().Addr().String() })},
+		{name: "cidr_mask", usage: "cidr_mask('10.0.0.1/24')", doc: "the mask: 255.255.255.0", typ: new(func(string) string),
+			call: cidr(func(p netip.Prefix) any { return mask(p.Bits()) })},
+		{name: "cidr_prefix", usage: "cidr_prefix('10.0.0.1/24')", doc: "the prefix length: 24", typ: new(func(string) int),
+			call: cidr(func(p netip.Prefix) any { return p.Bits() })},
+		{name: "cidr_contains", usage: "cidr_contains('10.0.0.0/24', '10.0.0.1')", doc: "whether the network has the address",
+			typ: new(func(string, string) bool), call: cidrContains},
+		{name: "cidr_overlaps", usage: "cidr_overlaps('10.0.0.0/24', '10.0.0.0/16')",
+			doc: "whether the networks share an address", typ: new(func(string, string) bool), call: cidrOverlaps},
 		{name: "__tick", typ: new(func(*budget) bool), call: func(a ...any) (any, error) { return a[0].(*budget).tick() }},
 		{name: "__join", typ: new(func(*budget, any, any) string), call: joinTwo},
 		{name: "__add", typ: new(func(*budget, any, any) any), call: add},

@@ -11,7 +11,8 @@ import (
 	"deploy/playbooks"
 )
 
-// FuzzPlaybook: whatever the bytes, Parse and Compile answer in time and without a panic; what is wrong has a place.
+// FuzzPlaybook: whatever the bytes, Parse and Compile answer in time and without a panic; what is
+// wrong has a place.
 func FuzzPlaybook(f *testing.F) {
 	files, err := filepath.Glob("testdata/bad/playbook-*.yaml")
 	if err != nil {
@@ -45,8 +46,11 @@ func FuzzPlaybook(f *testing.F) {
 
 // FuzzExpression: an expression ends, as a value or as an error.
 func FuzzExpression(f *testing.F) {
-	for _, s := range []string{"1 + 2", "map(nodes, .name)", "first(role.cluster)?.name", "let a = 'x'; a + a", "count(1..100, # > 3)", "parameters.disks[0].size ** 9",
-		"replace('a', '', 'b')", "cidr_mask('10.0.0.0/33')", "sortBy(nodes, .name)", "'x' matches '(a*)*b'", "{'a': nil}.a.b", "[1, 'a', nil][-1]", "split('a', '')", "1 / 0", "1 % 0", "take(nodes, -1)", "parameters['name']", "nodes | map(.name)"} {
+	for _, s := range []string{"1 + 2", "map(nodes, .name)", "first(role.cluster)?.name", "let a = 'x'; a + a",
+		"count(1..100, # > 3)", "parameters.disks[0].size ** 9",
+		"replace('a', '', 'b')", "cidr_mask('10.0.0.0/33')", "sortBy(nodes, .name)", "'x' matches '(a*)*b'", "{'a': nil}.a.b",
+		"[1, 'a', nil][-1]", "split('a', '')", "1 / 0", "1 % 0", "take(nodes, -1)", "parameters['name']",
+		"nodes | map(.name)"} {
 		f.Add(s)
 	}
 	site, err := inventory.Parse("site.yaml", []byte(languageSite))
@@ -56,7 +60,8 @@ func FuzzExpression(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		start := time.Now()
 		quoted := yamlQuote("${{ " + text + " }}")
-		pb, err := playbooks.Parse("f", []byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {extra: {a: "+quoted+"}}}\n")))
+		pb, err := playbooks.Parse("f",
+			[]byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {extra: {a: "+quoted+"}}}\n")))
 		if err == nil {
 			_, _, err = pb.Compile(site, testRegistry())
 		}

@@ -41,7 +41,8 @@ func (n *note) Validate() error {
 }
 
 func testRegistry() *steps.Registry {
-	return steps.NewRegistry([]steps.Kind{{Name: "test.note", Summary: "says something", New: func() steps.Step { return &note{} }}})
+	return steps.NewRegistry([]steps.Kind{{Name: "test.note", Summary: "says something",
+		New: func() steps.Step { return &note{} }}})
 }
 
 func emptyRegistry() *steps.Registry { return steps.NewRegistry() }

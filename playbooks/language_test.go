@@ -114,7 +114,8 @@ func TestExpressions(t *testing.T) {
 		"let x = parameters.name; x + x":                           "cluclu",
 		"node.name":                                                "n1",
 	} {
-		prog, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: "+yamlQuote("${{ "+in+" }}")+"}}\n"))
+		prog, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: "+
+			"{text: "+yamlQuote("${{ "+in+" }}")+"}}\n"))
 		if err != nil {
 			t.Errorf("%s: %v", in, err)
 			continue
@@ -125,7 +126,8 @@ func TestExpressions(t *testing.T) {
 	}
 }
 
-// TestExpressionMistakes: mistakes that are found when the playbook is read, before there is a site.
+// TestExpressionMistakes: mistakes that are found when the playbook is read, before there is a
+// site.
 func TestExpressionMistakes(t *testing.T) {
 	for in, want := range map[string]string{
 		"first(role.active).adress":              `unknown name "adress"`,
@@ -151,7 +153,9 @@ func TestExpressionMistakes(t *testing.T) {
 		strings.Repeat("1+", 3000) + "1":         "an expression of",
 		strings.Repeat("1+", 1000) + "1":         "exceeds maximum allowed nodes",
 	} {
-		_, err := playbooks.Parse("pb.yaml", []byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: "+yamlQuote("${{ "+in+" }}")+"}}\n")))
+		_, err := playbooks.Parse("pb.yaml",
+			[]byte(onePhase("      - {id: s, uses: test.note, on: role.active, with: {text: "+yamlQuote("${{ "+in+" }}")+
+				"}}\n")))
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40s: %v, wanted %q", in, err, want)
 			continue
@@ -176,7 +180,8 @@ func TestRunawayExpressions(t *testing.T) {
 		"let a = replace('aaaaaaaaaa', 'a', 'aaaaaaaaaa'); let b = replace(a, 'a', a); let c = replace(b, 'a', b); c",
 		"let a = 1..1000; let b = concat(a,a,a,a,a,a,a,a,a,a); let c = concat(b,b,b,b,b,b); c",
 	} {
-		_, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: {extra: {a: "+yamlQuote("${{ "+in+" }}")+"}}}\n"))
+		_, _, err := compileText(t, languageSite, onePhase("      - {id: s, uses: test.note, on: role.active, with: "+
+			"{extra: {a: "+yamlQuote("${{ "+in+" }}")+"}}}\n"))
 		if err == nil || !strings.Contains(err.Error(), "does too much") {
 			t.Errorf("%s: %v", in, err)
 		}
@@ -204,26 +209,33 @@ func TestTasks(t *testing.T) {
 		step string
 		want []string
 	}{
-		"node":           {"on: node('n2')", []string{"p/s@n2"}},
-		"braces":         {"on: '${{ role.passive }}'", []string{"p/s@n2", "p/s@n3"}},
-		"order of list":  {"on: concat(role.passive, role.active)", []string{"p/s@n2", "p/s@n3", "p/s@n1"}},
-		"once each":      {"on: concat(role.passive, role.cluster)", []string{"p/s@n2", "p/s@n3", "p/s@n1"}},
-		"by name":        {"on: map(parameters.disks, .owner)", []string{"p/s@n2", "p/s@n1"}},
-		"nobody":         {"on: role.spare", nil},
-		"first of none":  {"on: first(role.spare)", nil},
-		"if":             {"on: nodes\n        if: node.name != 'n2'", []string{"p/s@n1", "p/s@n3"}},
-		"if false":       {"on: nodes\n        if: false", nil},
-		"if true":        {"on: node('n1')\n        if: true", []string{"p/s@n1"}},
-		"each":           {"on: role.passive\n        each: parameters.disks\n        key: '${{ item.serial }}'", []string{"p/s[S1]@n2", "p/s[S2]@n2", "p/s[S1]@n3", "p/s[S2]@n3"}},
-		"each list":      {"on: role.active\n        each: [x, '${{ parameters.name }}', 3]", []string{"p/s[x]@n1", "p/s[clu]@n1", "p/s[3]@n1"}},
-		"on of item":     {"on: node(item.owner)\n        each: parameters.disks\n        key: '${{ item.serial }}'", []string{"p/s[S1]@n2", "p/s[S2]@n1"}},
-		"on is item":     {"on: item.owner\n        each: parameters.disks\n        key: '${{ index }}'", []string{"p/s[0]@n2", "p/s[1]@n1"}},
-		"each of node":   {"on: nodes\n        each: node.parameters.cards", []string{"p/s[a]@n1", "p/s[b]@n1", "p/s[c]@n2"}},
-		"if of item":     {"on: role.active\n        each: parameters.disks\n        key: '${{ item.serial }}'\n        if: item.size > 1", []string{"p/s[S1]@n1"}},
-		"key with both":  {"on: role.active\n        each: parameters.disks\n        key: '${{ item.serial }}-${{ node.name }}'", []string{"p/s[S1-n1]@n1", "p/s[S2-n1]@n1"}},
+		"node":          {"on: node('n2')", []string{"p/s@n2"}},
+		"braces":        {"on: '${{ role.passive }}'", []string{"p/s@n2", "p/s@n3"}},
+		"order of list": {"on: concat(role.passive, role.active)", []string{"p/s@n2", "p/s@n3", "p/s@n1"}},
+		"once each":     {"on: concat(role.passive, role.cluster)", []string{"p/s@n2", "p/s@n3", "p/s@n1"}},
+		"by name":       {"on: map(parameters.disks, .owner)", []string{"p/s@n2", "p/s@n1"}},
+		"nobody":        {"on: role.spare", nil},
+		"first of none": {"on: first(role.spare)", nil},
+		"if":            {"on: nodes\n        if: node.name != 'n2'", []string{"p/s@n1", "p/s@n3"}},
+		"if false":      {"on: nodes\n        if: false", nil},
+		"if true":       {"on: node('n1')\n        if: true", []string{"p/s@n1"}},
+		"each": {"on: role.passive\n        each: parameters.disks\n        key: '${{ item.serial }}'",
+			[]string{"p/s[S1]@n2", "p/s[S2]@n2", "p/s[S1]@n3", "p/s[S2]@n3"}},
+		"each list": {"on: role.active\n        each: [x, '${{ parameters.name }}', 3]",
+			[]string{"p/s[x]@n1", "p/s[clu]@n1", "p/s[3]@n1"}},
+		"on of item": {"on: node(item.owner)\n        each: parameters.disks\n        key: '${{ item.serial }}'",
+			[]string{"p/s[S1]@n2", "p/s[S2]@n1"}},
+		"on is item": {"on: item.owner\n        each: parameters.disks\n        key: '${{ index }}'",
+			[]string{"p/s[0]@n2", "p/s[1]@n1"}},
+		"each of node": {"on: nodes\n        each: node.parameters.cards", []string{"p/s[a]@n1", "p/s[b]@n1", "p/s[c]@n2"}},
+		"if of item": {"on: role.active\n        each: parameters.disks\n        key: '${{ item.serial }}'\n        " +
+			"if: item.size > 1", []string{"p/s[S1]@n1"}},
+		"key with both": {"on: role.active\n        each: parameters.disks\n        key: '${{ item.serial }}-${{ " +
+			"node.name }}'", []string{"p/s[S1-n1]@n1", "p/s[S2-n1]@n1"}},
 		"each of nobody": {"on: role.active\n        each: parameters.labels.x ?? []", nil},
 	} {
-		prog, findings, err := compileText(t, languageSite, onePhase("      - id: s\n        uses: test.note\n        with: {text: x}\n        "+c.step+"\n"))
+		prog, findings, err := compileText(t, languageSite,
+			onePhase("      - id: s\n        uses: test.note\n        with: {text: x}\n        "+c.step+"\n"))
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 			continue
@@ -261,7 +273,8 @@ func TestValuesOfWith(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &note{Text: "${{ stays, clu and 3", Count: 2, Loud: true, Tags: []string{"n1", "x"}, Extra: map[string]string{"a": "clu"},
+	want := &note{Text: "${{ stays, clu and 3", Count: 2, Loud: true, Tags: []string{"n1", "x"},
+		Extra: map[string]string{"a": "clu"},
 		Parts: []part{{"a", 7}, {"b", 0}}}
 	if d := cmp.Diff(want, prog.Tasks()[0].Step); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
@@ -273,7 +286,9 @@ func TestValuesOfWith(t *testing.T) {
 
 func TestPhaseOrder(t *testing.T) {
 	step := "\n    steps: [{id: a, uses: test.note, on: node('n1'), with: {text: x}}]\n"
-	prog, _, err := compileText(t, languageSite, languageHead+"phases:\n  - id: z\n    needs: [m]"+step+"  - id: b"+step+"  - id: m\n    on-failure: rollback"+step+"  - id: a\n    needs: [z, b]"+step)
+	prog, _, err := compileText(t, languageSite,
+		languageHead+"phases:\n  - id: z\n    needs: [m]"+step+"  - id: b"+step+"  - id: m\n    on-failure: rollback"+step+
+			"  - id: a\n    needs: [z, b]"+step)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -292,7 +307,8 @@ func TestPhaseOrder(t *testing.T) {
 	}
 }
 
-// TestPlacesInBlocks: mistakes within block texts and quoted texts are found in their line and column.
+// TestPlacesInBlocks: mistakes within block texts and quoted texts are found in their line and
+// column.
 func TestPlacesInBlocks(t *testing.T) {
 	for text, want := range map[string]string{
 		"text: |\n            hello\n            you ${{ nope }} there\n":      "26:21",
@@ -303,7 +319,8 @@ func TestPlacesInBlocks(t *testing.T) {
 		"text: \"tab\\t ${{ nope }}\"\n":                                       "24:17",
 		"text: x\n          tags:\n            - y\n            - ${{ nope }}": "27:19",
 	} {
-		_, err := playbooks.Parse("pb.yaml", []byte(onePhase("      - id: s\n        uses: test.note\n        on: nodes\n        with:\n          "+text)))
+		_, err := playbooks.Parse("pb.yaml", []byte(onePhase("      - id: s\n        uses: test.note\n        on: nodes\n "+
+			"       with:\n          "+text)))
 		all := yamlx.All(err)
 		if len(all) != 1 {
 			t.Errorf("%q: %v", text, err)

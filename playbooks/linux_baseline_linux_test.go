@@ -33,7 +33,8 @@ func newBaseline(t *testing.T) *baseline {
 	b := &baseline{lab: linuxnodes.New(t, linuxnodes.Options{Systemd: 2})}
 	dir := t.TempDir()
 	b.program, b.site = filepath.Join(dir, "deploy"), filepath.Join(dir, "site.yaml")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program, "deploy/cmd/deploy").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", b.program,
+		"deploy/cmd/deploy").CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the program: %v\n%s", err, out)
 	}
 	data, err := os.ReadFile("../examples/linux-baseline/site.yaml")
@@ -48,10 +49,12 @@ func newBaseline(t *testing.T) *baseline {
 		}
 		text = strings.Replace(text, old, with, 1)
 	}
-	change("{username: root, key_file: ~/.ssh/id_ed25519, agent: true}", fmt.Sprintf("{username: root, key_file: %s}", b.lab.Key()))
+	change("{username: root, key_file: ~/.ssh/id_ed25519, agent: true}",
+		fmt.Sprintf("{username: root, key_file: %s}", b.lab.Key()))
 	change("ssh: {accept_new: true}", "agent: always")
 	for i, n := range b.lab.Nodes() {
-		change(fmt.Sprintf("address: 192.0.2.1%d, roles: [linux]", i+1), fmt.Sprintf("address: %s, roles: [linux], ssh: {fingerprints: ['%s']}", n.Addr, n.Fingerprint()))
+		change(fmt.Sprintf("address: 192.0.2.1%d, roles: [linux]", i+1),
+			fmt.Sprintf("address: %s, roles: [linux], ssh: {fingerprints: ['%s']}", n.Addr, n.Fingerprint()))
 	}
 	if err := os.WriteFile(b.site, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -95,7 +98,8 @@ func (b *baseline) state(t *testing.T) []linuxnodes.State {
 	return out
 }
 
-// TestTierNodesBaseline plays the example of the README on two real nodes: plan, apply, no change, rollback.
+// TestTierNodesBaseline plays the example of the README on two real nodes: plan, apply, no change,
+// rollback.
 func TestTierNodesBaseline(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	b := newBaseline(t)
@@ -111,7 +115,8 @@ func TestTierNodesBaseline(t *testing.T) {
 	b.run(t, 0, "plan")
 	after := b.state(t)
 	for i, n := range b.lab.Nodes() {
-		for _, k := range []string{"file /etc/web/environment", "file /etc/ssh/sshd_config.d/10-baseline.conf", "file /etc/systemd/system/timers.target.wants/baseline-report.timer"} {
+		for _, k := range []string{"file /etc/web/environment", "file /etc/ssh/sshd_config.d/10-baseline.conf",
+			"file /etc/systemd/system/timers.target.wants/baseline-report.timer"} {
 			if before[i][k] != "" || after[i][k] == "" {
 				t.Errorf("%s of %s: %q, then %q", k, n.Name, before[i][k], after[i][k])
 			}
@@ -123,8 +128,8 @@ func TestTierNodesBaseline(t *testing.T) {
 			"sysctl -n net.ipv4.tcp_fin_timeout":           "30",
 			"findmnt -n -o SOURCE,FSTYPE /srv/web/scratch": "tmpfs  tmpfs",
 			"getent hosts db1":                             "192.0.2.21      db1.example.com db1",
-			"systemctl start baseline-report; head -c3 /var/log/baseline/report.txt | wc -c; rm /var/log/baseline/report.txt": "3",
-			"sudo -n -u viewer true; passwd -S viewer | cut -d' ' -f2":                                                        "L",
+			"systemctl start baseline-report; cd /var/log/baseline; head -c3 report.txt | wc -c; rm report.txt": "3",
+			"sudo -n -u viewer true; passwd -S viewer | cut -d' ' -f2":                                          "L",
 		} {
 			out, err := n.Exec(t.Context(), "sh", "-c", script)
 			if got := strings.TrimSpace(out); err != nil || got != want {
@@ -132,7 +137,8 @@ func TestTierNodesBaseline(t *testing.T) {
 			}
 		}
 	}
-	if out := b.run(t, 0, "apply", "--auto-approve"); strings.Contains(out, "changed") && !strings.Contains(out, "0 changed") {
+	if out := b.run(t, 0, "apply", "--auto-approve"); strings.Contains(out, "changed") &&
+		!strings.Contains(out, "0 changed") {
 		t.Errorf("a second run says:\n%s", out)
 	}
 	if d := cmp.Diff(after, b.state(t)); d != "" {

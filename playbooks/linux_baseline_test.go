@@ -61,7 +61,8 @@ func TestBaselineExampleCompiles(t *testing.T) {
 			t.Errorf("%s has %d steps", n, perNode[n])
 		}
 	}
-	for _, k := range []string{"packages", "service", "file", "template", "directory", "user", "group", "sysctl", "mount", "network.hosts", "command", "probe"} {
+	for _, k := range []string{"packages", "service", "file", "template", "directory", "user", "group", "sysctl", "mount",
+		"network.hosts", "command", "probe"} {
 		if kinds[k] == 0 {
 			t.Errorf("no step of kind %s", k)
 		}
@@ -90,9 +91,11 @@ func TestBaselineRules(t *testing.T) {
 		rule  string
 		fails bool
 	}{
-		"passwords forbidden, no key": {[]string{"  motd:", "  sshd: {options: {PasswordAuthentication: 'no'}}\n  motd:"}, "LNX-02", true},
-		"two of one number":           {[]string{"name: viewer, uid: 1601", "name: viewer, uid: 1600"}, "LNX-03", true},
-		"a setting of the kernel":     {[]string{"    net.ipv4.tcp_fin_timeout: '30'", "    vm.swappiness: '10'"}, "LNX-04", false},
+		"passwords forbidden, no key": {[]string{"  motd:", "  sshd: {options: {PasswordAuthentication: 'no'}}\n  motd:"},
+			"LNX-02", true},
+		"two of one number": {[]string{"name: viewer, uid: 1601", "name: viewer, uid: 1600"}, "LNX-03", true},
+		"a setting of the kernel": {[]string{"    net.ipv4.tcp_fin_timeout: '30'", "    vm.swappiness: '10'"}, "LNX-04",
+			false},
 	} {
 		_, findings, err := baselineSite(t, c.edits...)
 		found := false
@@ -106,7 +109,8 @@ func TestBaselineRules(t *testing.T) {
 			t.Errorf("%s: findings %v, error %v", name, findings, err)
 		}
 	}
-	edits := []string{"  motd:", "  sshd: {options: {PasswordAuthentication: 'no'}}\n  motd:", "comment: Brings new releases,", "comment: Brings new releases, keys: ['ssh-ed25519 AAAA x'],"}
+	edits := []string{"  motd:", "  sshd: {options: {PasswordAuthentication: 'no'}}\n  motd:",
+		"comment: Brings new releases,", "comment: Brings new releases, keys: ['ssh-ed25519 AAAA x'],"}
 	prog, findings, err := baselineSite(t, edits...)
 	if err != nil || len(findings) > 0 {
 		t.Fatalf("with a key: %v, %v", findings, err)

@@ -42,14 +42,15 @@ func Source(name string) ([]byte, error) {
 	return data, nil
 }
 
-// Load reads the playbook that a site names: a shipped one by its name, or a file (with a slash or the ending .yaml or .yml)
-// relative to the site file.
+// Load reads the playbook that a site names: a shipped one by its name, or a file (with a slash or
+// the ending .yaml or .yml) relative to the site file.
 func Load(site *inventory.Site) (*Playbook, error) {
 	name := site.Playbook
 	if !strings.ContainsAny(name, `/\`) && !strings.HasSuffix(name, ".yaml") && !strings.HasSuffix(name, ".yml") {
 		data, err := Source(name)
 		if err != nil {
-			return nil, siteError(site, "there is no shipped playbook %q", shape.Suggest(name, Shipped())+"; a file of your own is written ./"+name+".yaml", name)
+			return nil, siteError(site, "there is no shipped playbook %q",
+				shape.Suggest(name, Shipped())+"; a file of your own is written ./"+name+".yaml", name)
 		}
 		return Parse("playbook "+name, data)
 	}

@@ -11,7 +11,8 @@ import (
 	"deploy/steps"
 )
 
-// Parse reads a playbook and compiles its expressions; file is used in messages. The error holds every mistake with its place.
+// Parse reads a playbook and compiles its expressions; file is used in messages. The error holds
+// every mistake with its place.
 func Parse(file string, data []byte) (*Playbook, error) {
 	doc, err := yamlx.Parse(file, data, yamlx.Limits{})
 	if err != nil {
@@ -45,7 +46,8 @@ type reader struct {
 func (r *reader) place(n *yamlx.Node) place { return place{file: r.file, lines: r.lines, node: n} }
 
 func (r *reader) playbook(root *yamlx.Node) *Playbook {
-	pb := &Playbook{Name: root.Get("playbook").Text(), Title: root.Get("title").Text(), Description: root.Get("description").Text()}
+	pb := &Playbook{Name: root.Get("playbook").Text(), Title: root.Get("title").Text(),
+		Description: root.Get("description").Text()}
 	pb.Parameters = r.declareFields(root.Get("parameters"))
 	pb.NodeParameters = r.declareFields(root.Get("node_parameters"))
 	pb.Roles = r.roles(root.Get("roles"))
@@ -152,7 +154,8 @@ func (r *reader) phase(n *yamlx.Node, sc scope) phase {
 }
 
 func (r *reader) step(n *yamlx.Node, sc scope) step {
-	s := step{id: n.Get("id").Text(), title: n.Get("title").Text(), kind: n.Get("uses").Text(), node: n, order: steps.Together}
+	s := step{id: n.Get("id").Text(), title: n.Get("title").Text(), kind: n.Get("uses").Text(), node: n,
+		order: steps.Together}
 	if o := n.Get("order").Text(); o != "" {
 		s.order = steps.Order(o)
 	}
@@ -245,5 +248,6 @@ func (r *reader) cycle(in []phase, done map[string]bool) {
 		}
 	}
 	path = append(path[slices.Index(path, at.id):], at.id)
-	r.list.At(r.file, byID[at.id].node.Get("needs"), "remove one of these needs", "phases need each other: %s", strings.Join(path, " needs "))
+	r.list.At(r.file, byID[at.id].node.Get("needs"), "remove one of these needs", "phases need each other: %s",
+		strings.Join(path, " needs "))
 }

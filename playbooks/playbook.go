@@ -1,5 +1,6 @@
-// Package playbooks is the playbook language and the playbooks that come with deploy. A playbook and a site compile to a
-// steps.Program: ordered phases of tasks, as data. Nothing here touches a machine or the network.
+// Package playbooks is the playbook language and the playbooks that come with deploy. A playbook
+// and a site compile to a steps.Program: ordered phases of tasks, as data. Nothing here touches a
+// machine or the network.
 package playbooks
 
 import (
@@ -89,7 +90,8 @@ func (pb *Playbook) PhaseIDs() []string {
 	return out
 }
 
-// RuleIDs lists the rules that the playbook checks on the site file, in order and without repetition.
+// RuleIDs lists the rules that the playbook checks on the site file, in order and without
+// repetition.
 func (pb *Playbook) RuleIDs() []string {
 	var out []string
 	seen := map[string]bool{}

@@ -8,7 +8,8 @@ import (
 	"deploy/steps"
 )
 
-// SiteSchema is the JSON Schema of a site file for this playbook: that of every site, with the playbook's parameters.
+// SiteSchema is the JSON Schema of a site file for this playbook: that of every site, with the
+// playbook's parameters.
 func (pb *Playbook) SiteSchema() map[string]any {
 	return inventory.SchemaFor(pb.Parameters, pb.NodeParameters)
 }
@@ -25,7 +26,8 @@ func Schema(reg *steps.Registry) map[string]any {
 		kind, _ := reg.Get(name)
 		uses = append(uses, map[string]any{"const": name, "description": kind.Summary})
 		branches = append(branches, map[string]any{
-			"if":   map[string]any{"properties": map[string]any{"uses": map[string]any{"const": name}}, "required": []string{"uses"}},
+			"if": map[string]any{"properties": map[string]any{"uses": map[string]any{"const": name}},
+				"required": []string{"uses"}},
 			"then": map[string]any{"properties": map[string]any{"with": withSchema(kind.Fields())}},
 		})
 	}
@@ -44,7 +46,8 @@ func dig(m map[string]any, keys ...string) map[string]any {
 	return m
 }
 
-// withSchema makes the schema of a kind's data. A required key may still be missing where an expression gives the whole.
+// withSchema makes the schema of a kind's data. A required key may still be missing where an
+// expression gives the whole.
 func withSchema(fields []steps.Field) map[string]any {
 	props := map[string]any{}
 	var required []string
@@ -72,7 +75,8 @@ func fieldSchema(f steps.Field, typ string) map[string]any {
 	case strings.HasPrefix(typ, "map of "):
 		inner := f
 		inner.Doc, inner.Default = "", nil
-		out["anyOf"] = []any{map[string]any{"type": "object", "additionalProperties": fieldSchema(inner, strings.TrimPrefix(typ, "map of "))}, expression}
+		out["anyOf"] = []any{map[string]any{"type": "object",
+			"additionalProperties": fieldSchema(inner, strings.TrimPrefix(typ, "map of "))}, expression}
 	case typ == "object":
 		out["anyOf"] = []any{withSchema(f.Fields), expression}
 	case typ == "int":

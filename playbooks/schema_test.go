@@ -15,7 +15,8 @@ import (
 	"deploy/playbooks"
 )
 
-// compileSchema reads a schema with an independent implementation, which also checks it against the draft's own schema.
+// compileSchema reads a schema with an independent implementation, which also checks it against the
+// draft's own schema.
 func compileSchema(t *testing.T, schema map[string]any) *jsonschema.Schema {
 	t.Helper()
 	b, err := json.Marshal(schema)
@@ -64,8 +65,8 @@ func read(t *testing.T, path string) []byte {
 	return data
 }
 
-// TestSchemasAcceptTheExamples: what deploy accepts, the schemas accept: the site and playbook of testdata, every shipped
-// playbook, and every site of examples/ with its playbook's own parameters.
+// TestSchemasAcceptTheExamples: what deploy accepts, the schemas accept: the site and playbook of
+// testdata, every shipped playbook, and every site of examples/ with its playbook's own parameters.
 func TestSchemasAcceptTheExamples(t *testing.T) {
 	sites := []string{"testdata/site.yaml"}
 	more, err := filepath.Glob("../examples/*/site.yaml")

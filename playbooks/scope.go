@@ -19,7 +19,8 @@ func newScope(pb *Playbook) scope {
 	out.words = append(words(pb.Parameters), words(pb.NodeParameters)...)
 	out.words = append(out.words, "name", "address", "transport", "roles", "parameters")
 	build := func(m types.Map, loose bool) {
-		n := types.Map{"name": types.String, "address": types.String, "transport": types.String, "roles": types.Array(types.String),
+		n := types.Map{"name": types.String, "address": types.String, "transport": types.String,
+			"roles":      types.Array(types.String),
 			"parameters": typeOf(pb.NodeParameters, loose)}
 		roles := types.Map{}
 		for _, r := range pb.Roles {
@@ -43,7 +44,8 @@ func nodeTypes(sc scope) (strict, loose types.Type) {
 	return sc.strict["__nodes"].(types.Map)[types.Extra], sc.loose["__nodes"].(types.Map)[types.Extra]
 }
 
-// typeOf gives the type of a declared value in expressions. When loose, what may be absent can be anything.
+// typeOf gives the type of a declared value in expressions. When loose, what may be absent can be
+// anything.
 func typeOf(t *shape.Type, loose bool) types.Type {
 	switch t.Kind {
 	case "integer", "size":
@@ -83,7 +85,8 @@ func words(t *shape.Type) []string {
 	return append(out, words(t.Of)...)
 }
 
-// elementType is the type of the elements of a list whose nature is known from a compiled expression.
+// elementType is the type of the elements of a list whose nature is known from a compiled
+// expression.
 type elementType struct{ n nature.Nature }
 
 func (e elementType) Nature() nature.Nature { return e.n }
@@ -161,7 +164,8 @@ func (r *reader) text(n *yamlx.Node, sc scope) *texts {
 	return t
 }
 
-// mentions says that the expressions of a scalar or list read a variable. Expressions that cannot be read are reported later.
+// mentions says that the expressions of a scalar or list read a variable. Expressions that cannot
+// be read are reported later.
 func mentions(n *yamlx.Node, name string) bool {
 	found := false
 	n.Walk("", func(path string, x *yamlx.Node) {

@@ -13,7 +13,8 @@ import (
 
 // program makes the tasks of every phase.
 func (c *compiler) program() *steps.Program {
-	prog := &steps.Program{Site: c.site.Name, SiteDigest: c.site.Digest(), Playbook: c.pb.Name, PlaybookDigest: c.pb.Digest()}
+	prog := &steps.Program{Site: c.site.Name, SiteDigest: c.site.Digest(), Playbook: c.pb.Name,
+		PlaybookDigest: c.pb.Digest()}
 	c.tasks = map[string]bool{}
 	used := map[string]bool{}
 	for _, ph := range c.pb.phases {
@@ -44,8 +45,8 @@ func (c *compiler) program() *steps.Program {
 	return prog
 }
 
-// group makes the tasks of one step: node by node, and for each node item by item; item by item first where the nodes
-// depend on the item.
+// group makes the tasks of one step: node by node, and for each node item by item; item by item
+// first where the nodes depend on the item.
 func (c *compiler) group(ph phase, s step) []steps.Task {
 	var out []steps.Task
 	add := func(node string, vars variables) {
@@ -64,7 +65,8 @@ func (c *compiler) group(ph phase, s step) []steps.Task {
 	names := c.on(s, c.vars)
 	if len(names) == 0 && !s.conditional && c.list.Len() == 0 {
 		line, col := s.node.Get("on").Pos()
-		c.findings = append(c.findings, Finding{Severity: rules.Should, Message: fmt.Sprintf("step %s/%s runs on no node of this site", ph.id, s.id),
+		c.findings = append(c.findings, Finding{Severity: rules.Should, Message: fmt.Sprintf("step %s/%s runs on no node "+
+			"of this site", ph.id, s.id),
 			Hint: "give a node the role, or make the step conditional with if", File: c.pb.File, Line: line, Col: col})
 	}
 	for _, node := range names {
@@ -132,7 +134,8 @@ func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Ta
 	}
 	id += "@" + node
 	if c.tasks[id] {
-		c.list.At(c.pb.File, orNode(s.node.Get("key"), s.node.Get("id")), "make the key different for each item", "two tasks would have the id %s", id)
+		c.list.At(c.pb.File, orNode(s.node.Get("key"), s.node.Get("id")), "make the key different for each item",
+			"two tasks would have the id %s", id)
 		return none, false
 	}
 	c.tasks[id] = true
@@ -176,7 +179,8 @@ func (c *compiler) key(s step, vars variables) (string, bool) {
 	at := orNode(s.node.Get("key"), s.node.Get("each"))
 	switch {
 	case !ok:
-		c.list.At(c.pb.File, at, "add key: '${{ item.NAME }}' with something that tells the items apart", "the key of step %q is %s, not text", s.id, valueWord(v))
+		c.list.At(c.pb.File, at, "add key: '${{ item.NAME }}' with something that tells the items apart",
+			"the key of step %q is %s, not text", s.id, valueWord(v))
 		return "", false
 	case text == "" || strings.ContainsAny(text, "[]@\n\t"):
 		c.list.At(c.pb.File, at, "use something short without [ ] @", "%q cannot be a key of step %q", shape.Clip(text), s.id)
@@ -195,7 +199,8 @@ func (c *compiler) decodeErrors(s step, vars variables, err error) {
 	}
 	var fe *steps.FieldError
 	if !errors.As(err, &fe) {
-		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")), fmt.Sprintf("`deploy steps %s` tells what it takes", s.kind), "step %s: %s", s.id, err)
+		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")),
+			fmt.Sprintf("`deploy steps %s` tells what it takes", s.kind), "step %s: %s", s.id, err)
 		return
 	}
 	key := strings.ReplaceAll(strings.Join(fe.Path, "."), ".[", "[")
@@ -252,7 +257,8 @@ func (c *compiler) nodeIndex(vars variables) int {
 	return 0
 }
 
-// credential checks that the credential which a step acts under is one of the site's. Kinds call the key `as`.
+// credential checks that the credential which a step acts under is one of the site's. Kinds call
+// the key `as`.
 func (c *compiler) credential(s step, kind steps.Kind, with map[string]any, vars variables) {
 	name, _ := with["as"].(string)
 	if name == "" {

@@ -34,7 +34,8 @@ func split(s string) ([]part, error) {
 		case has(r, i, "${{"):
 			end := closing(r, i+3)
 			if end < 0 {
-				return nil, &exprError{offset: i, msg: "an expression without its end", hint: "close it with }}, and quote the whole text: # after a blank begins a comment. $${{ stands for a plain ${{"}
+				return nil, &exprError{offset: i, msg: "an expression without its end", hint: "close it with }}, and quote the " +
+					"whole text: # after a blank begins a comment. $${{ stands for a plain ${{"}
 			}
 			flush()
 			out = append(out, part{text: string(r[i+3 : end]), expr: true, start: i + 3})
@@ -84,8 +85,9 @@ type place struct {
 	start int // characters from the beginning of the scalar's value
 }
 
-// at finds the line and column of a character of the text. Where escapes, folding or line ends stand in between, it answers
-// the beginning of the scalar, which is never wrong by more than the scalar.
+// at finds the line and column of a character of the text. Where escapes, folding or line ends
+// stand in between, it answers the beginning of the scalar, which is never wrong by more than the
+// scalar.
 func (p place) at(offset int) (line, col int) {
 	line, col = p.node.Pos()
 	value := []rune(p.node.Text())

@@ -38,8 +38,8 @@ func (r *reader) compileValue(n *yamlx.Node, sc scope) *value {
 	return v
 }
 
-// eval gives the data. A key or element whose expression gives nothing is left out: that is how an optional parameter is
-// handed on. Errors go to report.
+// eval gives the data. A key or element whose expression gives nothing is left out: that is how an
+// optional parameter is handed on. Errors go to report.
 func (v *value) eval(vars variables, report func(*yamlx.Node, error)) any {
 	if v == nil {
 		return nil
@@ -74,8 +74,8 @@ func (v *value) eval(vars variables, report func(*yamlx.Node, error)) any {
 	return nil
 }
 
-// find follows a path of keys and indexes ("[2]") as far as it is written in the file. The second value says that the whole
-// path was found.
+// find follows a path of keys and indexes ("[2]") as far as it is written in the file. The second
+// value says that the whole path was found.
 func (v *value) find(path []string) (*value, bool) {
 	for _, step := range path {
 		var next *value

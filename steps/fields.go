@@ -97,8 +97,8 @@ func typeName(t reflect.Type) (string, []Field) {
 	return "any", nil
 }
 
-// Decode fills an empty step of kind k from with, strictly: unknown keys, missing required keys, wrong types and values
-// outside an enumeration are FieldErrors, all of them, joined.
+// Decode fills an empty step of kind k from with, strictly: unknown keys, missing required keys,
+// wrong types and values outside an enumeration are FieldErrors, all of them, joined.
 func (k Kind) Decode(with map[string]any) (Step, error) {
 	errs := checkFields(k.Fields(), with, nil)
 	if len(errs) > 0 {
@@ -112,7 +112,8 @@ func (k Kind) Decode(with map[string]any) (Step, error) {
 	if err := json.Unmarshal(b, s); err != nil {
 		var te *json.UnmarshalTypeError
 		if errors.As(err, &te) {
-			return nil, &FieldError{Path: strings.Split(te.Field, "."), Msg: fmt.Sprintf("is a %s, must be %s", te.Value, te.Type)}
+			return nil, &FieldError{Path: strings.Split(te.Field, "."),
+				Msg: fmt.Sprintf("is a %s, must be %s", te.Value, te.Type)}
 		}
 		return nil, fmt.Errorf("cannot decode the data of a %s step: %w", k.Name, err)
 	}

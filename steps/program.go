@@ -24,13 +24,15 @@ type Phase struct {
 // Policy says what happens when a step of the phase fails.
 type Policy string
 
-// Stop leaves everything as it stands (the default). RollBack undoes back to the last checkpoint, the start of this phase.
+// Stop leaves everything as it stands (the default). RollBack undoes back to the last checkpoint,
+// the start of this phase.
 const (
 	Stop     Policy = "stop"
 	RollBack Policy = "rollback"
 )
 
-// Group is one step of the playbook on all its nodes (and for all its items), with the order among them.
+// Group is one step of the playbook on all its nodes (and for all its items), with the order among
+// them.
 type Group struct {
 	StepID string
 	Title  string
@@ -41,15 +43,17 @@ type Group struct {
 // Order is how a step goes over its nodes.
 type Order string
 
-// Together: all at once (the default). OneByOne: each in turn, stop at the first failure. FirstThenRest: the first alone,
-// then the others at once. The selector gives the sequence, so "active before passive" is a selector: active() + passive().
+// Together: all at once (the default). OneByOne: each in turn, stop at the first failure.
+// FirstThenRest: the first alone, then the others at once. The selector gives the sequence, so
+// "active before passive" is a selector: active() + passive().
 const (
 	Together      Order = "together"
 	OneByOne      Order = "one-by-one"
 	FirstThenRest Order = "first-then-rest"
 )
 
-// Task is one step on one node. ID is unique in the program and stable: phase/step@node, or phase/step[item]@node.
+// Task is one step on one node. ID is unique in the program and stable: phase/step@node, or
+// phase/step[item]@node.
 type Task struct {
 	ID      string
 	Phase   string

@@ -7,7 +7,8 @@ import (
 	"deploy/internal/node"
 )
 
-// Kind is one kind of step: how to make an empty one, and what the documentation and the tests need to know of it.
+// Kind is one kind of step: how to make an empty one, and what the documentation and the tests need
+// to know of it.
 type Kind struct {
 	Name    string // "cluster.quorum"
 	Summary string // one sentence

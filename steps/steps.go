@@ -1,8 +1,9 @@
 // Package steps is the contract between the engine and the kinds of steps.
 //
-// A step is one idempotent wish about one node (or the cluster or the directory, seen from one node). It is plain data:
-// the same JSON stands in the plan, in the journal and in an agent's request. It cannot tell where it runs and touches the
-// world only through node.Reader and node.Node; a test over the import graph keeps os, os/exec and net out of the families.
+// A step is one idempotent wish about one node (or the cluster or the directory, seen from one
+// node). It is plain data: the same JSON stands in the plan, in the journal and in an agent's
+// request. It cannot tell where it runs and touches the world only through node.Reader and
+// node.Node; a test over the import graph keeps os, os/exec and net out of the families.
 package steps
 
 import (
@@ -18,40 +19,47 @@ import (
 type Step interface {
 	// Kind is the stable name, like "cluster.quorum".
 	Kind() string
-	// Check looks and tells the difference between the wish and the machine. An error means "cannot tell", never "absent".
-	// Where the answer depends on something that an earlier step will make, it returns Until(tag).
+	// Check looks and tells the difference between the wish and the machine. An error means "cannot
+	// tell", never "absent". Where the answer depends on something that an earlier step will make, it
+	// returns Until(tag).
 	Check(ctx context.Context, r node.Reader) (Diff, error)
 	// Apply does what d says is missing. It is called only for a d that is not NoOp or Unknown.
 	Apply(ctx context.Context, n node.Node, d Diff) (Outcome, error)
 }
 
-// Undoer restores the recorded prior state; it is not the opposite wish. A kind without it is a point of no return,
-// unless its Diff says that it changed nothing worth undoing (Effects.NothingToUndo).
-// What was undone but needs a restart to take effect returns an error that is ErrRebootDue: the engine restarts and looks again.
+// Undoer restores the recorded prior state; it is not the opposite wish. A kind without it is a
+// point of no return, unless its Diff says that it changed nothing worth undoing
+// (Effects.NothingToUndo). What was undone but needs a restart to take effect returns an error that
+// is ErrRebootDue: the engine restarts and looks again.
 type Undoer interface {
 	Undo(ctx context.Context, n node.Node, before json.RawMessage) error
 }
 
-// ErrRebootDue is what Undo answers, wrapped or not, when it worked and a restart is due. Apply says so in its Outcome.
+// ErrRebootDue is what Undo answers, wrapped or not, when it worked and a restart is due. Apply
+// says so in its Outcome.
 var ErrRebootDue = errors.New("a restart is due")
 
 // Validator looks at the step's own data, with no machine. Errors are a FieldError or wrap one.
 type Validator interface{ Validate() error }
 
-// Prefetcher names the queries that Check will surely make, so that a whole phase's can travel in one request.
+// Prefetcher names the queries that Check will surely make, so that a whole phase's can travel in
+// one request.
 type Prefetcher interface {
 	Reads(f node.Facts) []node.Query
 }
 
-// Provider names the tags that exist once the step is done ("cluster", "cms:mbx01"). A Check that answers Until(tag)
-// is unknown in a plan when an earlier step that has changes provides that tag, and an error otherwise.
+// Provider names the tags that exist once the step is done ("cluster", "cms:mbx01"). A Check that
+// answers Until(tag) is unknown in a plan when an earlier step that has changes provides that tag,
+// and an error otherwise.
 type Provider interface{ Provides() []string }
 
-// EffectsPreviewer tells what doing a step will mean for the service while its Check can only say "unknown until": a plan must show a
-// failover or a point of no return before the first change, not when its turn comes.
+// EffectsPreviewer tells what doing a step will mean for the service while its Check can only say
+// "unknown until": a plan must show a failover or a point of no return before the first change, not
+// when its turn comes.
 type EffectsPreviewer interface{ PreviewEffects() Effects }
 
-// Gated steps are done, or confirmed, by a person. The engine shows Gate, waits for a sign-off, then checks again.
+// Gated steps are done, or confirmed, by a person. The engine shows Gate, waits for a sign-off,
+// then checks again.
 type Gated interface{ Gate() Gate }
 
 // Gate is what a person is asked for.
@@ -84,14 +92,15 @@ type Change struct {
 
 // Diff is the answer of a Check.
 type Diff struct {
-	Action   Action          `json:"action"`
-	Changes  []Change        `json:"changes,omitempty"`
-	Before   json.RawMessage `json:"before,omitempty"`   // what Undo needs; journalled before Apply
-	Effects  Effects         `json:"effects"`            // what doing it means for the service
-	Until    string          `json:"until,omitempty"`    // for Unknown: the tag waited for
-	Waits    []string        `json:"waits,omitempty"`    // for Unknown: the steps that provide it; filled in by the engine
-	Via      string          `json:"via,omitempty"`      // the tool chosen by facts: "cluster.exe", "FailoverClusters", "WMI"
-	Warnings []string        `json:"warnings,omitempty"` // shown in the plan
+	Action  Action          `json:"action"`
+	Changes []Change        `json:"changes,omitempty"`
+	Before  json.RawMessage `json:"before,omitempty"` // what Undo needs; journalled before Apply
+	Effects Effects         `json:"effects"`          // what doing it means for the service
+	Until   string          `json:"until,omitempty"`  // for Unknown: the tag waited for
+	Waits   []string        `json:"waits,omitempty"`  // for Unknown: the steps that provide it; filled in by the engine
+	// the tool chosen by facts: "cluster.exe", "FailoverClusters", "WMI"
+	Via      string   `json:"via,omitempty"`
+	Warnings []string `json:"warnings,omitempty"` // shown in the plan
 }
 
 // Effects are what a person wants to know before saying yes.
@@ -100,9 +109,10 @@ type Effects struct {
 	Interrupts      string `json:"interrupts,omitempty"`         // the service that is interrupted
 	Failover        bool   `json:"failover,omitempty"`           // a group moves to another node
 	PointOfNoReturn string `json:"point_of_no_return,omitempty"` // why it cannot be undone
-	// NothingToUndo: a probe or a proof, rollback passes over it. With the action Run and no Changes it is a proof that leaves
-	// nothing behind by which a later Check could know it: having worked is enough, and the engine remembers it from its journal
-	// until something that runs before it changes again.
+	// NothingToUndo: a probe or a proof, rollback passes over it. With the action Run and no Changes
+	// it is a proof that leaves nothing behind by which a later Check could know it: having worked is
+	// enough, and the engine remembers it from its journal until something that runs before it changes
+	// again.
 	NothingToUndo bool `json:"nothing_to_undo,omitempty"`
 }
 
@@ -126,7 +136,8 @@ func (e *UntilError) Error() string {
 // Until makes the error for "unknown until tag is there".
 func Until(tag, why string) error { return &UntilError{tag, why} }
 
-// SettlingError is returned by Check when what it reads is on its way, like a service that starts: asking again soon may tell.
+// SettlingError is returned by Check when what it reads is on its way, like a service that starts:
+// asking again soon may tell.
 type SettlingError struct{ Err error }
 
 func (e *SettlingError) Error() string { return e.Err.Error() }
@@ -139,7 +150,8 @@ func Settling(err error) error { return &SettlingError{err} }
 // NoChange is the Diff of a step that has nothing to do.
 func NoChange() Diff { return Diff{Action: NoOp} }
 
-// MustJSON encodes a Before. It panics on a value that JSON cannot hold, which a kind's own test shows at once.
+// MustJSON encodes a Before. It panics on a value that JSON cannot hold, which a kind's own test
+// shows at once.
 func MustJSON(v any) json.RawMessage {
 	b, err := json.Marshal(v)
 	if err != nil {

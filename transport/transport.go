@@ -12,10 +12,12 @@ import (
 
 // Conn is an open, authenticated connection to one machine.
 type Conn interface {
-	// Start runs a command line. The machine's own shell parses it (cmd.exe on Windows, the login shell on Linux), so callers
-	// send only fixed bootstraps through it and everything else over the process's stdin.
+	// Start runs a command line. The machine's own shell parses it (cmd.exe on Windows, the login
+	// shell on Linux), so callers send only fixed bootstraps through it and everything else over the
+	// process's stdin.
 	Start(ctx context.Context, commandLine string) (Process, error)
-	// Files returns the file service (SFTP), or ErrUnsupported of package node when the transport has none.
+	// Files returns the file service (SFTP), or ErrUnsupported of package node when the transport has
+	// none.
 	Files(ctx context.Context) (Files, error)
 	// Stats counts what went over the wire.
 	Stats() Stats
@@ -29,11 +31,13 @@ type Process interface {
 	Stderr() io.Reader
 	// Wait returns the exit code, or an error when it is not known (a *node.LinkError with Sent).
 	Wait() (int, error)
-	// Kill ends the command and frees what it held on the machine. It returns within 100 ms of ctx ending.
+	// Kill ends the command and frees what it held on the machine. It returns within 100 ms of ctx
+	// ending.
 	Kill(ctx context.Context) error
 }
 
-// Files moves whole files: to a temporary name beside the target, verified by size and SHA-256, then renamed.
+// Files moves whole files: to a temporary name beside the target, verified by size and SHA-256,
+// then renamed.
 type Files interface {
 	Put(ctx context.Context, path string, r io.Reader, mode uint32) error
 	Get(ctx context.Context, path string) (io.ReadCloser, error)
@@ -53,7 +57,8 @@ type Stats struct {
 	Received int64
 }
 
-// Target is everything that is needed to reach one machine. It is a value: nothing in it is shared between nodes.
+// Target is everything that is needed to reach one machine. It is a value: nothing in it is shared
+// between nodes.
 type Target struct {
 	Node      string // the name in the inventory, for errors
 	Transport string // "winrm", "ssh" or "local"
@@ -63,7 +68,9 @@ type Target struct {
 	Password  secret.Value
 	WinRM     WinRM
 	SSH       SSH
-	Timeout   time.Duration // to be connected and authenticated; 0 means 30 s. Over WinRM also for a sign of life from a machine that is silent
+	// to be connected and authenticated; 0 means 30 s. Over WinRM also for a sign of life from a
+	// machine that is silent
+	Timeout time.Duration
 }
 
 // WinRM are the settings of the WinRM transport.
@@ -94,15 +101,17 @@ type SSH struct {
 
 // Widener is a Process whose messages may grow once the far end is known.
 type Widener interface {
-	// Widen says that the far end takes messages of that many bytes. What the inventory says about their size goes before it, and a
-	// far end that refuses a message for its size is believed.
+	// Widen says that the far end takes messages of that many bytes. What the inventory says about
+	// their size goes before it, and a far end that refuses a message for its size is believed.
 	Widen(bytes int)
 }
 
-// Dialer opens connections. A Dialer is safe for concurrent use and shares bastion connections between its nodes.
+// Dialer opens connections. A Dialer is safe for concurrent use and shares bastion connections
+// between its nodes.
 type Dialer interface {
-	// Dial connects and authenticates. It honours ctx in every stage. Wrong credentials are node.ErrAuth, tried once;
-	// a wrong host identity is node.ErrHostKey; an unreachable host is a *node.LinkError with Sent false.
+	// Dial connects and authenticates. It honours ctx in every stage. Wrong credentials are
+	// node.ErrAuth, tried once; a wrong host identity is node.ErrHostKey; an unreachable host is a
+	// *node.LinkError with Sent false.
 	Dial(ctx context.Context, t Target) (Conn, error)
 	Close() error
 }

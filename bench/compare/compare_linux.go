@@ -35,10 +35,13 @@ func usual() []cell {
 	const ten, fifty = 10 * time.Millisecond, 50 * time.Millisecond
 	return []cell{
 		{1, 1, 0, all}, {1, 40, 0, all}, {1, 200, 0, own},
-		{10, 1, 0, all}, {10, 40, 0, []string{"floor", "deploy", "placing", "pipelining", "mitogen", "master"}}, {10, 200, 0, own},
+		{10, 1, 0, all}, {10, 40, 0, []string{"floor", "deploy", "placing", "pipelining", "mitogen", "master"}},
+		{10, 200, 0, own},
 		{50, 1, 0, own}, {50, 40, 0, []string{"floor", "deploy", "placing"}}, {50, 200, 0, own},
-		{1, 1, ten, own}, {1, 40, ten, []string{"floor", "deploy", "placing", "mitogen", "master"}}, {1, 200, ten, own}, {10, 40, ten, own}, {50, 40, ten, own},
-		{1, 1, fifty, own}, {1, 40, fifty, []string{"floor", "deploy", "placing", "pipelining", "mitogen", "master"}}, {1, 200, fifty, own}, {10, 40, fifty, own}, {10, 200, fifty, own},
+		{1, 1, ten, own}, {1, 40, ten, []string{"floor", "deploy", "placing", "mitogen", "master"}}, {1, 200, ten, own},
+		{10, 40, ten, own}, {50, 40, ten, own},
+		{1, 1, fifty, own}, {1, 40, fifty, []string{"floor", "deploy", "placing", "pipelining", "mitogen", "master"}},
+		{1, 200, fifty, own}, {10, 40, fifty, own}, {10, 200, fifty, own},
 		{50, 40, fifty, own},
 	}
 }
@@ -46,7 +49,8 @@ func usual() []cell {
 // short is a look with every tool.
 func short() []cell {
 	few := []string{"floor", "deploy", "placing", "pipelining", "mitogen", "master"}
-	return []cell{{1, 10, 0, toolNames()}, {10, 10, 0, few}, {10, 200, 0, []string{"floor", "deploy"}}, {1, 10, 50 * time.Millisecond, few}}
+	return []cell{{1, 10, 0, toolNames()}, {10, 10, 0, few}, {10, 200, 0, []string{"floor", "deploy"}},
+		{1, 10, 50 * time.Millisecond, few}}
 }
 
 func product(nodes, counts []int, delays []time.Duration, tools []string) []cell {
@@ -89,7 +93,8 @@ func (c *comparison) run(ctx context.Context, cells []cell) error {
 	}
 	for _, p := range []string{"ansible-playbook", "ssh", "xargs"} {
 		if _, err := exec.LookPath(p); err != nil {
-			return fmt.Errorf("cannot compare: there is no %s: apt-get install ansible ansible-mitogen openssh-client findutils", p)
+			return fmt.Errorf("cannot compare: there is no %s: apt-get install ansible ansible-mitogen openssh-client findutils",
+				p)
 		}
 	}
 	var err error
@@ -146,7 +151,8 @@ func (c *comparison) run(ctx context.Context, cells []cell) error {
 // build makes what is to be measured, as a release does.
 func (c *comparison) build(ctx context.Context) error {
 	one := func(out string, args ...string) error {
-		cmd := exec.CommandContext(ctx, "go", append(append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, args...), "deploy/cmd/deploy")...)
+		cmd := exec.CommandContext(ctx, "go",
+			append(append([]string{"build", "-trimpath", "-ldflags", "-s -w", "-o", out}, args...), "deploy/cmd/deploy")...)
 		if text, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build the program: %w\n%s", err, text)
 		}
@@ -214,13 +220,15 @@ func (c *comparison) slow(ctx context.Context, d time.Duration) error {
 // enough is when a run need not be repeated: the median of three is taken of shorter ones.
 const enough = 4 * time.Second
 
-// measure plays one tool in one cell. The nodes must be in the desired state after each run, and untouched by one that had nothing to do.
+// measure plays one tool in one cell. The nodes must be in the desired state after each run, and
+// untouched by one that had nothing to do.
 func (c *comparison) measure(ctx context.Context, x cell, t tool) (result, error) {
 	r := result{cell: x, tool: t.name}
 	nodes := c.lab.Nodes()[:x.nodes]
 	var firsts, agains []cost
 	for len(firsts) == 0 || len(firsts) < 3 && firsts[0].wall < enough {
-		dir := filepath.Join(c.keep, fmt.Sprintf("%s-%d-%d-%d-%d", t.name, x.nodes, x.steps, x.delay.Milliseconds(), len(firsts)))
+		dir := filepath.Join(c.keep, fmt.Sprintf("%s-%d-%d-%d-%d", t.name, x.nodes, x.steps, x.delay.Milliseconds(),
+			len(firsts)))
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return r, err
 		}
@@ -232,7 +240,11 @@ func (c *comparison) measure(ctx context.Context, x cell, t tool) (result, error
 		if t.cold {
 			wipe += "; rm -rf /root/.cache/deploy /var/lib/deploy"
 		}
-		if err := each(nodes, func(n *linuxnodes.Node) error { _, err := n.Exec(ctx, "sh", "-c", wipe); return err }); err != nil {
+		if err := each(nodes, func(n *linuxnodes.Node) error {
+			_,
+				err := n.Exec(ctx, "sh", "-c", wipe)
+			return err
+		}); err != nil {
 			return r, err
 		}
 		log := filepath.Join(dir, "output")
@@ -307,7 +319,8 @@ func look(ctx context.Context, nodes []*linuxnodes.Node, steps int) (string, err
 	signs := make([]string, len(nodes))
 	var mu sync.Mutex
 	err := each(nodes, func(n *linuxnodes.Node) error {
-		got, err := n.Exec(ctx, "sh", "-c", "cd "+target+" && cat * | sha256sum && stat -c '%a %U' * | sort -u && stat -c '%n %i %Y %Z' * | sha256sum")
+		got, err := n.Exec(ctx, "sh", "-c", "cd "+target+" && cat * | sha256sum && stat -c '%a %U' * | sort -u && stat -c "+
+			"'%n %i %Y %Z' * | sha256sum")
 		if err != nil {
 			return err
 		}

@@ -18,12 +18,14 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The harness measures what it says: every tool leaves the nodes as wished, a second run touches nothing, and the row has its values.
+// The harness measures what it says: every tool leaves the nodes as wished, a second run touches
+// nothing, and the row has its values.
 func TestTierNodesCompare(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	var out, notes bytes.Buffer
 	c := &comparison{t: t, out: &out, note: &notes, keep: t.TempDir()}
-	if err := c.run(t.Context(), []cell{{2, 2, 0, []string{"floor", "deploy", "placing", "pipelining", "master"}}, {1, 2, 20 * time.Millisecond, []string{"floor", "deploy"}}}); err != nil {
+	if err := c.run(t.Context(), []cell{{2, 2, 0, []string{"floor", "deploy", "placing", "pipelining", "master"}},
+		{1, 2, 20 * time.Millisecond, []string{"floor", "deploy"}}}); err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
 	for _, r := range c.results {
@@ -31,7 +33,8 @@ func TestTierNodesCompare(t *testing.T) {
 			if x == nil {
 				continue
 			}
-			if x.wall <= 0 || x.cpu <= 0 || x.nodeCPU <= 0 || x.memory < 1<<20 || x.sent < 1000 || x.received < 1000 || x.segments < 10 {
+			if x.wall <= 0 || x.cpu <= 0 || x.nodeCPU <= 0 || x.memory < 1<<20 || x.sent < 1000 || x.received < 1000 ||
+				x.segments < 10 {
 				t.Errorf("%s: that cannot be: %+v", r.tool, *x)
 			}
 			if x.cpu+x.nodeCPU > 10*time.Minute || x.memory > 4<<30 {
@@ -47,7 +50,8 @@ func TestTierNodesCompare(t *testing.T) {
 		t.Errorf("the slow link is %s too fast", -d)
 	}
 	// the program travels only once
-	if placing, deploy := c.find("placing", 2, 2, 0), c.find("deploy", 2, 2, 0); placing.first.sent < deploy.first.sent+1<<20 {
+	if placing, deploy := c.find("placing", 2, 2, 0),
+		c.find("deploy", 2, 2, 0); placing.first.sent < deploy.first.sent+1<<20 {
 		t.Errorf("placing an agent sent %d bytes, working with one %d", placing.first.sent, deploy.first.sent)
 	}
 	if rows := strings.Count(out.String(), "\n| 2 × 2 | 0 ms |"); rows != 5 {

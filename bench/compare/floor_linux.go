@@ -12,7 +12,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// floorWord makes this program the floor: it reaches every node and runs one program that does nothing, as cheaply as SSH lets it.
+// floorWord makes this program the floor: it reaches every node and runs one program that does
+// nothing, as cheaply as SSH lets it.
 const floorWord = "floor"
 
 // floorPlan is what the floor is told on its command line.
@@ -77,8 +78,9 @@ func (p floorPlan) reach(address, host string, key ssh.Signer) error {
 	if err := raw.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		return err
 	}
-	conn, chans, reqs, err := ssh.NewClientConn(raw, address, &ssh.ClientConfig{User: p.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
-		HostKeyCallback: ssh.FixedHostKey(known), HostKeyAlgorithms: []string{known.Type()}})
+	conn, chans, reqs, err := ssh.NewClientConn(raw, address,
+		&ssh.ClientConfig{User: p.User, Auth: []ssh.AuthMethod{ssh.PublicKeys(key)},
+			HostKeyCallback: ssh.FixedHostKey(known), HostKeyAlgorithms: []string{known.Type()}})
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,13 @@
-// Command compare brings the same files to the same Linux nodes with deploy, with Ansible in three ways, and with ssh in a loop, and prints what each
-// of them cost: time, processor, memory, bytes and TCP segments; and what reaching the nodes alone costs.
+// Command compare brings the same files to the same Linux nodes with deploy, with Ansible in three
+// ways, and with ssh in a loop, and prints what each of them cost: time, processor, memory, bytes
+// and TCP segments; and what reaching the nodes alone costs.
 //
 //	bench/run [-quick | -full] [-nodes 1,10] [-steps 40] [-delays 0,10ms] [-tools deploy,pipelining]
 //	bench/run winrm [-nodes 1,10] [-steps 10,40] [-delays 0,10ms]
 //
-// The nodes are real ones in namespaces of this machine (see internal/testkit/linuxnodes): it needs root. Nothing leaves the machine.
-// With the word winrm they are the lab's emulated Windows machines, which deploy and Ansible look at over WinRM. docs/performance.md holds
-// its output.
+// The nodes are real ones in namespaces of this machine (see internal/testkit/linuxnodes): it needs
+// root. Nothing leaves the machine. With the word winrm they are the lab's emulated Windows
+// machines, which deploy and Ansible look at over WinRM. docs/performance.md holds its output.
 package main
 
 import (
@@ -45,7 +46,8 @@ func run() int {
 	tools := flag.String("tools", "", "only these tools: "+strings.Join(toolNames(), ","))
 	deploy := flag.String("deploy", "", "the program to measure; it is built when none is named")
 	agents := flag.String("agents", "", "directory with the agents' programs for it")
-	keep := flag.String("keep", "", "directory for what the tools print, and for the files they were given; a temporary one by default")
+	keep := flag.String("keep", "", "directory for what the tools print, and for the files they were given; a "+
+		"temporary one by default")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -54,7 +56,8 @@ func run() int {
 	case *quick:
 		cells = short()
 	case *full:
-		cells = product([]int{1, 10, 50}, []int{1, 40, 200}, []time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond}, toolNames())
+		cells = product([]int{1, 10, 50}, []int{1, 40, 200}, []time.Duration{0, 10 * time.Millisecond, 50 * time.Millisecond},
+			toolNames())
 	case *nodes != "" || *counts != "" || *delays != "":
 		ns, err1 := list(*nodes, []int{1, 10}, strconv.Atoi)
 		ss, err2 := list(*counts, []int{40}, strconv.Atoi)
@@ -74,7 +77,8 @@ func run() int {
 			}
 		}
 		for i := range cells {
-			cells[i].tools = slices.DeleteFunc(slices.Clone(cells[i].tools), func(n string) bool { return !slices.Contains(want, n) })
+			cells[i].tools = slices.DeleteFunc(slices.Clone(cells[i].tools),
+				func(n string) bool { return !slices.Contains(want, n) })
 		}
 	}
 	h := &harness{ctx: ctx}

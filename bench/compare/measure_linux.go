@@ -20,13 +20,17 @@ import (
 
 // cost is what one run of a tool took.
 type cost struct {
-	wall     time.Duration // from the start of its process to its end
-	cpu      time.Duration // of all its processes on the controller, those that it left behind included
-	nodeCPU  time.Duration // of all processes of all nodes together
-	memory   int64         // bytes: the largest of what its main process ever held and the sampled sum of all its processes' shares
-	agent    int64         // bytes: what the front and the worker of deploy's agent held on one node, each at its highest, summed
-	shared   int64         // bytes: the most that a sample found of both, pages that they share counted once
-	sent     int64         // bytes by the controller, with the heads of Ethernet, IP and TCP
+	wall    time.Duration // from the start of its process to its end
+	cpu     time.Duration // of all its processes on the controller, those that it left behind included
+	nodeCPU time.Duration // of all processes of all nodes together
+	// bytes: the largest of what its main process ever held and the sampled sum of all its processes'
+	// shares
+	memory int64
+	// bytes: what the front and the worker of deploy's agent held on one node, each at its highest,
+	// summed
+	agent    int64
+	shared   int64 // bytes: the most that a sample found of both, pages that they share counted once
+	sent     int64 // bytes by the controller, with the heads of Ethernet, IP and TCP
 	received int64
 	segments int64 // of TCP, both ways
 }
@@ -34,8 +38,10 @@ type cost struct {
 // limit bounds one run of one tool.
 const limit = 20 * time.Minute
 
-// measured runs a program in the controller's place and counts what it costs. What it prints goes to log.
-func measured(ctx context.Context, l *linuxnodes.Lab, nodes []*linuxnodes.Node, argv, env []string, dir, log string) (cost, error) {
+// measured runs a program in the controller's place and counts what it costs. What it prints goes
+// to log.
+func measured(ctx context.Context, l *linuxnodes.Lab, nodes []*linuxnodes.Node, argv, env []string, dir,
+	log string) (cost, error) {
 	var c cost
 	// one that was killed once kills whatever is born into it (Linux 6.18), so each run has its own
 	group, err := l.Group(fmt.Sprintf("controller-%d", time.Now().UnixNano()))
@@ -155,7 +161,8 @@ type reading struct {
 	sent, received, segments int64
 }
 
-// readings asks the kernel: processor time of the groups, bytes of the controller's card, segments of its TCP.
+// readings asks the kernel: processor time of the groups, bytes of the controller's card, segments
+// of its TCP.
 func readings(ctx context.Context, l *linuxnodes.Lab, groups []string) (reading, error) {
 	var r reading
 	for _, g := range groups {
@@ -249,8 +256,9 @@ func shares(pids []int) int64 {
 	return sum
 }
 
-// agentsOf notes the highest mark of the agent's front and of its worker on a node. They are told apart by their command lines: one that is about to
-// start another program still is, and has the memory of, its parent.
+// agentsOf notes the highest mark of the agent's front and of its worker on a node. They are told
+// apart by their command lines: one that is about to start another program still is, and has the
+// memory of, its parent.
 func agentsOf(group string, marks map[string]int64) {
 	for _, pid := range agentPids(group) {
 		line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -288,7 +296,8 @@ func machine() string {
 	_ = unix.Uname(&u)
 	var set unix.CPUSet
 	_ = unix.SchedGetaffinity(0, &set)
-	return fmt.Sprintf("%d cores (%s), Linux %s, load %s when it began", set.Count(), model, unix.ByteSliceToString(u.Release[:]), load())
+	return fmt.Sprintf("%d cores (%s), Linux %s, load %s when it began", set.Count(), model,
+		unix.ByteSliceToString(u.Release[:]), load())
 }
 
 func load() string {

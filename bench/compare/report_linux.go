@@ -17,8 +17,10 @@ func (c *comparison) head() {
 	for _, t := range tools() {
 		c.print("- `%s`: %s", t.name, t.what)
 	}
-	c.print("\nTwo values are the first run and the one that finds nothing to do; of runs below %s the median of three.\n", enough)
-	c.print("| nodes × steps | delay | tool | time, s | ms per step and node | processor here, s | on the nodes, s | memory, MiB | on the wire, KiB | TCP segments |")
+	c.print("\nTwo values are the first run and the one that finds nothing to do; of runs below %s the median of three.\n",
+		enough)
+	c.print("| nodes × steps | delay | tool | time, s | ms per step and node | processor here, s | on the nodes, s | " +
+		"memory, MiB | on the wire, KiB | TCP segments |")
 	c.print("|---|---|---|---|---|---|---|---|---|---|")
 }
 
@@ -36,7 +38,8 @@ func (c *comparison) row(r result) {
 			return number(x.wall.Seconds() * 1000 / float64(r.steps*r.nodes))
 		})
 	}
-	c.print("| %d × %d | %d ms | %s | %s | %s | %s | %s | %s | %s | %s |", r.nodes, r.steps, r.delay.Milliseconds(), r.tool,
+	c.print("| %d × %d | %d ms | %s | %s | %s | %s | %s | %s | %s | %s |", r.nodes, r.steps, r.delay.Milliseconds(),
+		r.tool,
 		pair(func(x cost) string { return number(x.wall.Seconds()) }), each,
 		pair(func(x cost) string { return number(x.cpu.Seconds()) }),
 		pair(func(x cost) string { return number(x.nodeCPU.Seconds()) }),
@@ -103,14 +106,17 @@ func (c *comparison) foot() {
 			continue
 		}
 		times := r.again.wall.Seconds() / floor.first.wall.Seconds()
-		c.print("| no change within 1.5 × the floor, %d × %d at %d ms | %.2f × (%s s, floor %s s) | %s |", r.nodes, r.steps, r.delay.Milliseconds(), times,
+		c.print("| no change within 1.5 × the floor, %d × %d at %d ms | %.2f × (%s s, floor %s s) | %s |", r.nodes,
+			r.steps, r.delay.Milliseconds(), times,
 			number(r.again.wall.Seconds()), number(floor.first.wall.Seconds()), word(times <= 1.5))
 	}
 	if p, d := c.most("pipelining", 10), c.find("deploy", 10, 200, 0); p != nil && d != nil {
 		share := float64(d.steps) / float64(p.steps)
-		first, again := share*p.first.wall.Seconds()/d.first.wall.Seconds(), share*p.again.wall.Seconds()/d.again.wall.Seconds()
+		first, again := share*p.first.wall.Seconds()/d.first.wall.Seconds(),
+			share*p.again.wall.Seconds()/d.again.wall.Seconds()
 		work := func(p, d *cost) float64 { return share * (p.cpu + p.nodeCPU).Seconds() / (d.cpu + d.nodeCPU).Seconds() }
-		c.print("| 50 times faster per step than Ansible with pipelining, 10 × 200 (Ansible: 10 × %d) | first run %.0f times, no change %.0f times; processor time %.0f and %.0f times less | %s |",
+		c.print("| 50 times faster per step than Ansible with pipelining, 10 × 200 (Ansible: 10 × %d) | first run %.0f "+
+			"times, no change %.0f times; processor time %.0f and %.0f times less | %s |",
 			p.steps, first, again, work(p.first, d.first), work(p.again, d.again), word(first >= 50 && again >= 50))
 	}
 	var agent, shared, worst float64
@@ -130,7 +136,8 @@ func (c *comparison) foot() {
 		}
 	}
 	c.print("| controller below 64 MiB + 1 MiB per node | %s | %s |", above, word(worst > 0 && worst < 1))
-	c.print("| agent below 20 MiB | front and worker, each at its highest, %.1f MiB; pages that both share counted once %.1f MiB | %s |", agent, shared, word(agent > 0 && agent < 20))
+	c.print("| agent below 20 MiB | front and worker, each at its highest, %.1f MiB; pages that both share counted "+
+		"once %.1f MiB | %s |", agent, shared, word(agent > 0 && agent < 20))
 	files, _ := filepath.Glob(filepath.Join(c.agents, "deploy-agent-*"))
 	var sizes []string
 	fits := len(files) > 0
@@ -139,7 +146,8 @@ func (c *comparison) foot() {
 		if err != nil {
 			continue
 		}
-		sizes = append(sizes, fmt.Sprintf("%s %.1f MB", strings.TrimPrefix(filepath.Base(f), "deploy-agent-"), float64(fi.Size())/1e6))
+		sizes = append(sizes, fmt.Sprintf("%s %.1f MB", strings.TrimPrefix(filepath.Base(f), "deploy-agent-"),
+			float64(fi.Size())/1e6))
 		fits = fits && fi.Size() < 12e6
 	}
 	c.print("| agent below 12 MB on disk | %s | %s |", strings.Join(sizes, ", "), word(fits))

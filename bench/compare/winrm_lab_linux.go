@@ -41,17 +41,21 @@ type winrmMachine struct {
 
 func startWinRMLab(ctx context.Context, deploy, dir string, nodes int) (*winrmLab, error) {
 	var b strings.Builder
-	fmt.Fprintf(&b, "site: compare\nplaybook: ./compare.yaml\ncredentials:\n  bench: {username: '%s', password: {env: BENCH_PASSWORD}}\ninventory:\n  defaults: {transport: winrm, credential: bench}\n  nodes:\n", winrmUser)
+	fmt.Fprintf(&b, "site: compare\nplaybook: ./compare.yaml\ncredentials:\n  bench: {username: '%s', password: {env: "+
+		"BENCH_PASSWORD}}\ninventory:\n  defaults: {transport: winrm, credential: bench}\n  nodes:\n", winrmUser)
 	for i := range nodes {
 		fmt.Fprintf(&b, "    - {name: w%d, address: 192.0.2.%d, roles: [server]}\n", i+1, i+1)
 	}
 	b.WriteString("lab: {os: '2019', domain: contoso.com}\n")
-	const book = "playbook: compare\nroles: {server: {min: 1}}\nphases:\n  - id: one\n    steps:\n      - {id: runs, uses: service, on: role.server, with: {name: W32Time, start: auto}}\n"
+	const book = "playbook: compare\nroles: {server: {min: 1}}\nphases:\n  - id: one\n    steps:\n      - {id: runs, " +
+		"uses: service, on: role.server, with: {name: W32Time, start: auto}}\n"
 	site := filepath.Join(dir, "site.yaml")
-	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(site, []byte(b.String()), 0o600), os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600)); err != nil {
+	if err := errors.Join(os.MkdirAll(dir, 0o700), os.WriteFile(site, []byte(b.String()), 0o600),
+		os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600)); err != nil {
 		return nil, err
 	}
-	l := &winrmLab{cmd: exec.Command(deploy, "lab", "up", "--json", "--state-dir", filepath.Join(dir, "state"), site), ca: filepath.Join(dir, "ca.pem")}
+	l := &winrmLab{cmd: exec.Command(deploy, "lab", "up", "--json", "--state-dir", filepath.Join(dir, "state"), site),
+		ca: filepath.Join(dir, "ca.pem")}
 	l.cmd.Env = []string{"PATH=/usr/bin:/bin", "HOME=" + dir, "BENCH_PASSWORD=" + winrmPassword}
 	l.cmd.Stderr = &l.errOut
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
@@ -116,8 +120,8 @@ func (l *winrmLab) close() error {
 	return nil
 }
 
-// relay stands in front of a machine, counts, and holds everything back by half of the delay, each way. Opening a connection costs the whole delay, as it
-// does on a network.
+// relay stands in front of a machine, counts, and holds everything back by half of the delay, each
+// way. Opening a connection costs the whole delay, as it does on a network.
 type relay struct {
 	to       string
 	listener net.Listener

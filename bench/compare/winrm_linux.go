@@ -56,10 +56,13 @@ type winrmTool struct {
 
 func winrmTools() []winrmTool {
 	return []winrmTool{
-		{name: "deploy", says: "no changes", what: "`deploy apply --auto-approve` with `agent: never`: a session for each node and, for all looks, one question",
+		{name: "deploy", says: "no changes", what: "`deploy apply --auto-approve` with `agent: never`: a session for each " +
+			"node and, for all looks, one question",
 			start: func(w *winrmComparison, x cell, dir string) (started, error) { return w.applies(x, dir, "never") }},
-		{name: "agent", says: "no changes", what: "the same with an agent beside each node, placed before", start: func(w *winrmComparison, x cell, dir string) (started, error) { return w.applies(x, dir, "always") }},
-		{name: "ansible", what: fmt.Sprintf("`ansible-playbook` with its connection plugin winrm and %d forks: a task of the module raw for each look, `reg query KEY /v NAME`", atOnce), start: (*winrmComparison).ansible},
+		{name: "agent", says: "no changes", what: "the same with an agent beside each node, placed before",
+			start: func(w *winrmComparison, x cell, dir string) (started, error) { return w.applies(x, dir, "always") }},
+		{name: "ansible", what: fmt.Sprintf("`ansible-playbook` with its connection plugin winrm and %d forks: a task of "+
+			"the module raw for each look, `reg query KEY /v NAME`", atOnce), start: (*winrmComparison).ansible},
 	}
 }
 
@@ -90,7 +93,8 @@ func (w *winrmComparison) run(ctx context.Context, cells []cell) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(w.dir)) }()
 	if w.deploy == "" {
 		w.deploy = filepath.Join(w.dir, "deploy")
-		if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", w.deploy, "deploy/cmd/deploy").CombinedOutput(); err != nil {
+		if text, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", w.deploy,
+			"deploy/cmd/deploy").CombinedOutput(); err != nil {
 			return fmt.Errorf("cannot build the program: %w\n%s", err, text)
 		}
 	}
@@ -145,7 +149,8 @@ func (w *winrmComparison) run(ctx context.Context, cells []cell) (err error) {
 func (w *winrmComparison) measure(ctx context.Context, x cell, t winrmTool) (winrmCost, error) {
 	var runs []winrmCost
 	for len(runs) == 0 || len(runs) < 3 && runs[0].wall < enough {
-		dir := filepath.Join(w.dir, fmt.Sprintf("%s-%d-%d-%d-%d", t.name, x.nodes, x.steps, x.delay.Milliseconds(), len(runs)))
+		dir := filepath.Join(w.dir, fmt.Sprintf("%s-%d-%d-%d-%d", t.name, x.nodes, x.steps, x.delay.Milliseconds(),
+			len(runs)))
 		s, err := t.start(w, x, dir)
 		if err != nil {
 			return winrmCost{}, err
@@ -173,24 +178,29 @@ func (w *winrmComparison) head() {
 		w.print("- `%s`: %s", t.name, t.what)
 	}
 	w.print("\nEverything is as wished before; of runs below %s the median of three.\n", enough)
-	w.print("| nodes × steps | delay | tool | time, s | ms per step and node | processor here, s | of the lab, s | memory, MiB | on the wire, KiB | connections | round trips |")
+	w.print("| nodes × steps | delay | tool | time, s | ms per step and node | processor here, s | of the lab, s | " +
+		"memory, MiB | on the wire, KiB | connections | round trips |")
 	w.print("|---|---|---|---|---|---|---|---|---|---|---|")
 }
 
 func (w *winrmComparison) row(x cell, t winrmTool, c winrmCost) {
-	w.print("| %d × %d | %d ms | %s | %s | %s | %s | %s | %.0f | %.0f | %d | %d |", x.nodes, x.steps, x.delay.Milliseconds(), t.name, number(c.wall.Seconds()),
-		number(c.wall.Seconds()*1000/float64(x.steps*x.nodes)), number(c.cpu.Seconds()), number(c.labCPU.Seconds()), mib(c.memory), float64(c.bytes)/1024, c.connections, c.turns)
+	w.print("| %d × %d | %d ms | %s | %s | %s | %s | %s | %.0f | %.0f | %d | %d |", x.nodes, x.steps,
+		x.delay.Milliseconds(), t.name, number(c.wall.Seconds()),
+		number(c.wall.Seconds()*1000/float64(x.steps*x.nodes)), number(c.cpu.Seconds()), number(c.labCPU.Seconds()),
+		mib(c.memory), float64(c.bytes)/1024, c.connections, c.turns)
 }
 
 // foot says how many times longer Ansible took.
 func (w *winrmComparison) foot(cells []cell) {
 	w.print("\nLoad at the end: %s.\n", load())
-	w.print("| nodes × steps | delay | Ansible's time by that of deploy | by that with agents | its processor time by deploy's |")
+	w.print("| nodes × steps | delay | Ansible's time by that of deploy | by that with agents | its processor time by " +
+		"deploy's |")
 	w.print("|---|---|---|---|---|")
 	for _, x := range cells {
 		of := func(tool string) winrmCost { return w.costs[fmt.Sprint(tool, x.nodes, x.steps, x.delay)] }
 		a, d, g := of("ansible"), of("deploy"), of("agent")
-		w.print("| %d × %d | %d ms | %s | %s | %s |", x.nodes, x.steps, x.delay.Milliseconds(), number(a.wall.Seconds()/d.wall.Seconds()), number(a.wall.Seconds()/g.wall.Seconds()),
+		w.print("| %d × %d | %d ms | %s | %s | %s |", x.nodes, x.steps, x.delay.Milliseconds(),
+			number(a.wall.Seconds()/d.wall.Seconds()), number(a.wall.Seconds()/g.wall.Seconds()),
 			number(a.cpu.Seconds()/d.cpu.Seconds()))
 	}
 }

@@ -11,7 +11,8 @@ import (
 	"deploy/internal/testkit/linuxnodes"
 )
 
-// The comparison over WinRM measures what it says: both tools find the same values over the same way, and a slow link is slow.
+// The comparison over WinRM measures what it says: both tools find the same values over the same
+// way, and a slow link is slow.
 func TestTierClientsCompareWinRM(t *testing.T) {
 	linuxnodes.Tier(t, "clients")
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
@@ -32,9 +33,11 @@ func TestTierClientsCompareWinRM(t *testing.T) {
 	}
 	for _, tool := range winrmTools() {
 		c := w.costs[fmt.Sprint(tool.name, 1, 2, slow)]
-		// the connections of one node may speak side by side, but no round trip of one of them is shorter than the link
+		// the connections of one node may speak side by side, but no round trip of one of them is shorter
+		// than the link
 		if least := time.Duration(c.turns/c.connections) * slow; c.wall < least {
-			t.Errorf("%s took %s for %d round trips over %d connections, which take %s at least", tool.name, c.wall, c.turns, c.connections, least)
+			t.Errorf("%s took %s for %d round trips over %d connections, which take %s at least", tool.name, c.wall, c.turns,
+				c.connections, least)
 		}
 	}
 	if rows := strings.Count(out.String(), "\n| 2 × 2 | 0 ms |"); rows != 4 {

@@ -14,39 +14,48 @@ import (
 
 // winrmCost is what one run of a tool took.
 type winrmCost struct {
-	wall        time.Duration // from the start of its process to its end
-	cpu         time.Duration // of its processes
-	labCPU      time.Duration // of the lab's process, which is all nodes
-	memory      int64         // bytes: the most that a sample found of its processes together, pages that they share parted
-	bytes       int64         // of TLS, both ways
+	wall   time.Duration // from the start of its process to its end
+	cpu    time.Duration // of its processes
+	labCPU time.Duration // of the lab's process, which is all nodes
+	// bytes: the most that a sample found of its processes together, pages that they share parted
+	memory      int64
+	bytes       int64 // of TLS, both ways
 	connections int64
 	turns       int64 // how often the client spoke again after the node had answered, over all connections
 }
 
-// applies makes a site of the cell's nodes as if they were real ones. The journal is that of the run which made the values: it knows where agents are.
+// applies makes a site of the cell's nodes as if they were real ones. The journal is that of the
+// run which made the values: it knows where agents are.
 func (w *winrmComparison) applies(x cell, dir, agent string) (started, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return started{}, err
 	}
 	var b strings.Builder
-	b.WriteString("playbook: compare\ntitle: Compare\nroles: {server: {min: 1}}\nphases:\n  - id: values\n    title: Values\n    steps:\n")
+	b.WriteString("playbook: compare\ntitle: Compare\nroles: {server: {min: 1}}\nphases:\n  - id: values\n    title: " +
+		"Values\n    steps:\n")
 	for i := range x.steps {
-		fmt.Fprintf(&b, "      - {id: %s, title: A value, uses: registry, on: role.server, with: {key: '%s', name: %[1]s, type: string, data: %q}}\n", winrmName(i), winrmKey, winrmValue(i))
+		fmt.Fprintf(&b, "      - {id: %s, title: A value, uses: registry, on: role.server, with: {key: '%s', name: %[1]s, "+
+			"type: string, data: %q}}\n", winrmName(i), winrmKey, winrmValue(i))
 	}
 	book := b.String()
 	b.Reset()
-	fmt.Fprintf(&b, "site: compare\nplaybook: ./compare.yaml\ncredentials:\n  bench: {username: '%s', password: {env: BENCH_PASSWORD}}\ninventory:\n"+
-		"  defaults: {transport: winrm, credential: bench, agent: %s, winrm: {ca: %s}}\n  nodes:\n", winrmUser, agent, w.lab.ca)
+	fmt.Fprintf(&b, "site: compare\nplaybook: ./compare.yaml\ncredentials:\n  bench: {username: '%s', password: {env: "+
+		"BENCH_PASSWORD}}\ninventory:\n"+
+		"  defaults: {transport: winrm, credential: bench, agent: %s, winrm: {ca: %s}}\n  nodes:\n", winrmUser, agent,
+		w.lab.ca)
 	for i, e := range w.lab.machines[:x.nodes] {
 		fmt.Fprintf(&b, "    - {name: %s, address: 127.0.0.1, port: %d, roles: [server]}\n", e.name, w.relays[i].port())
 	}
 	site := filepath.Join(dir, "site.yaml")
-	err := errors.Join(os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600), os.WriteFile(site, []byte(b.String()), 0o600))
-	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(w.dir, "state-"+agent), site}, w.environment(dir, "DEPLOY_AGENTS="+w.lab.agents)}, err
+	err := errors.Join(os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600),
+		os.WriteFile(site, []byte(b.String()), 0o600))
+	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(w.dir, "state-"+agent),
+		site}, w.environment(dir, "DEPLOY_AGENTS="+w.lab.agents)}, err
 }
 
-// ansible makes a playbook of one raw task for each value. raw sends its line as it stands, one process on the node, and is less than any module of
-// Ansible's for Windows does: those are programs in PowerShell, which the lab does not run.
+// ansible makes a playbook of one raw task for each value. raw sends its line as it stands, one
+// process on the node, and is less than any module of Ansible's for Windows does: those are
+// programs in PowerShell, which the lab does not run.
 func (w *winrmComparison) ansible(x cell, dir string) (started, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return started{}, err
@@ -56,25 +65,31 @@ func (w *winrmComparison) ansible(x cell, dir string) (started, error) {
 	for i, e := range w.lab.machines[:x.nodes] {
 		fmt.Fprintf(&b, "    %s: {ansible_port: %d}\n", e.name, w.relays[i].port())
 	}
-	fmt.Fprintf(&b, "  vars:\n    ansible_connection: winrm\n    ansible_shell_type: powershell\n    ansible_host: 127.0.0.1\n    ansible_user: '%s'\n    ansible_password: \"{{ lookup('env', 'BENCH_PASSWORD') }}\"\n"+
-		"    ansible_winrm_scheme: https\n    ansible_winrm_transport: ntlm\n    ansible_winrm_ca_trust_path: %s\n", winrmUser, w.lab.ca)
+	fmt.Fprintf(&b, "  vars:\n    ansible_connection: winrm\n    ansible_shell_type: powershell\n    ansible_host: "+
+		"127.0.0.1\n    ansible_user: '%s'\n    ansible_password: \"{{ lookup('env', 'BENCH_PASSWORD') }}\"\n"+
+		"    ansible_winrm_scheme: https\n    ansible_winrm_transport: ntlm\n    ansible_winrm_ca_trust_path: %s\n",
+		winrmUser, w.lab.ca)
 	hosts := b.String()
 	b.Reset()
 	b.WriteString("- hosts: all\n  gather_facts: false\n  tasks:\n")
 	for i := range x.steps {
-		fmt.Fprintf(&b, "    - name: %s\n      ansible.builtin.raw: 'reg query %s /v %[1]s'\n      changed_when: false\n", winrmName(i), winrmKey)
+		fmt.Fprintf(&b, "    - name: %s\n      ansible.builtin.raw: 'reg query %s /v %[1]s'\n      changed_when: false\n",
+			winrmName(i), winrmKey)
 	}
 	// the NT hash is MD4, which OpenSSL 3 keeps in its legacy provider
 	const legacy = "openssl_conf = init\n[init]\nproviders = list\n[list]\ndefault = on\nlegacy = on\n[on]\nactivate = 1\n"
 	at := func(name string) string { return filepath.Join(dir, name) }
-	err := errors.Join(os.WriteFile(at("hosts.yaml"), []byte(hosts), 0o600), os.WriteFile(at("book.yaml"), []byte(b.String()), 0o600),
-		os.WriteFile(at("openssl.cnf"), []byte(legacy), 0o600), os.WriteFile(at("ansible.cfg"), fmt.Appendf(nil, "[defaults]\nforks = %d\n", atOnce), 0o600))
+	err := errors.Join(os.WriteFile(at("hosts.yaml"), []byte(hosts), 0o600),
+		os.WriteFile(at("book.yaml"), []byte(b.String()), 0o600),
+		os.WriteFile(at("openssl.cnf"), []byte(legacy), 0o600),
+		os.WriteFile(at("ansible.cfg"), fmt.Appendf(nil, "[defaults]\nforks = %d\n", atOnce), 0o600))
 	return started{[]string{"ansible-playbook", "-i", at("hosts.yaml"), at("book.yaml")},
 		w.environment(dir, "ANSIBLE_CONFIG="+at("ansible.cfg"), "ANSIBLE_NOCOLOR=1", "OPENSSL_CONF="+at("openssl.cnf"))}, err
 }
 
 func (w *winrmComparison) environment(dir string, more ...string) []string {
-	return append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir, "LC_ALL=C.UTF-8", "BENCH_PASSWORD=" + winrmPassword}, more...)
+	return append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + dir,
+		"LC_ALL=C.UTF-8", "BENCH_PASSWORD=" + winrmPassword}, more...)
 }
 
 // measured runs a tool and counts what it costs. What it prints goes to the file output of dir.

@@ -1,6 +1,7 @@
 //go:build agentonly
 
-// With the tag agentonly the program is nothing but the agent: small enough to be carried to a node. `make release` builds it for every platform.
+// With the tag agentonly the program is nothing but the agent: small enough to be carried to a
+// node. `make release` builds it for every platform.
 package main
 
 import (

@@ -19,12 +19,13 @@ type faultCase struct {
 	name  string
 	fault string
 	edit  func(string) string
-	// failed is the task that stops the run, as the journal must name it; "nothing" when the run stops before the first act.
-	// A run that the fault does not stop has "".
+	// failed is the task that stops the run, as the journal must name it; "nothing" when the run stops
+	// before the first act. A run that the fault does not stop has "".
 	failed string
 	says   []string // parts of what is said at the end, the hint among them
 	heal   func(t *testing.T, l *lab.Lab)
-	// moved says that the first node went down under way: the cluster's own group then stays where it went, so a person moves it back.
+	// moved says that the first node went down under way: the cluster's own group then stays where it
+	// went, so a person moves it back.
 	moved bool
 }
 
@@ -66,46 +67,63 @@ func faultCases() []faultCase {
 		{name: "every answer lost", fault: "link-drop:machine=mbx01-node1,times=always", failed: "nothing",
 			says: []string{"cannot look at mbx01-node1: ", "lost the link to mbx01-node1", "hint: is mbx01-node1" + gone}},
 		{name: "frozen at once", fault: "link-freeze:machine=mbx01-node1", edit: answersSoon, failed: "nothing",
-			says: []string{"cannot look at mbx01-node1: ", "cannot reach mbx01-node1", "hint: is WinRM on (winrm quickconfig), and does the firewall let its port through?"}},
+			says: []string{"cannot look at mbx01-node1: ", "cannot reach mbx01-node1",
+				"hint: is WinRM on (winrm quickconfig), and does the firewall let its port through?"}},
 		{name: "frozen in the middle", fault: "link-freeze:machine=mbx01-node1,at=100", edit: answersSoon, failed: "storage/",
 			says: []string{"cannot reach mbx01-node1", "hint: is mbx01-node1" + gone}},
-		{name: "frozen in setup", fault: "link-freeze:machine=dc01,at=20", edit: answersSoon, failed: "preparation/schema@dc01",
-			says: []string{"cannot reach dc01", "hint: is dc01" + gone}},
+		{name: "frozen in setup", fault: "link-freeze:machine=dc01,at=20", edit: answersSoon,
+			failed: "preparation/schema@dc01",
+			says:   []string{"cannot reach dc01", "hint: is dc01" + gone}},
 		{name: "frozen for a while", fault: "link-freeze:machine=mbx01-node1,at=200,for=4s", edit: answersSoon},
 		{name: "logon refused", fault: "logon-refused:machine=mbx01-node2", failed: "nothing",
 			says: []string{`cannot look at mbx01-node2: cannot connect to mbx01-node2 over WinRM: credentials refused for CONTOSO\deploy`,
 				"hint: check the name and the password; deploy will not try again by itself, since that may lock the account"}},
 		{name: "too many shells for a moment", fault: "shell-quota:machine=mbx01-node1"},
 		{name: "too many shells", fault: "shell-quota:machine=mbx01-node1,times=always", edit: answersSoon, failed: "nothing",
-			says: []string{"cannot look at mbx01-node1: ", "fault 2150859173", "hint: earlier sessions have left shells behind"}},
+			says: []string{"cannot look at mbx01-node1: ", "fault 2150859173",
+				"hint: earlier sessions have left shells behind"}},
 		{name: "slow", fault: "slow:machine=mbx01-node1,ms=4"},
 		{name: "a node is off", fault: "node-lost:machine=mbx01-node2", failed: "nothing", heal: powerOn("mbx01-node2"),
 			says: []string{"cannot look at mbx01-node2: ", "cannot reach mbx01-node2", "hint: is WinRM on (winrm quickconfig)"}},
-		{name: "a node goes", fault: "node-lost:machine=mbx01-node1,at=300", failed: "cluster-", heal: powerOn("mbx01-node1"), moved: true,
-			says: []string{"cannot reach mbx01-node1", "hint: is mbx01-node1" + gone}},
+		{name: "a node goes", fault: "node-lost:machine=mbx01-node1,at=300", failed: "cluster-", heal: powerOn("mbx01-node1"),
+			moved: true,
+			says:  []string{"cannot reach mbx01-node1", "hint: is mbx01-node1" + gone}},
 		{name: "a node goes and comes before the cluster", fault: "node-lost:machine=mbx01-node1,at=100,back=2s"},
 		{name: "a node goes and comes in the cluster", fault: "node-lost:machine=mbx01-node1,at=300,back=2s", moved: true},
 		{name: "the domain controller goes and comes", fault: "node-lost:machine=dc01,at=20,back=2s"},
-		{name: "a restart hangs", fault: "reboot-hangs:machine=mbx01-node1", failed: "network/binding@mbx01-node1", heal: powerOn("mbx01-node1"),
-			says: []string{"cannot restart the machine after network/binding@mbx01-node1 on mbx01-node1: mbx01-node1 did not serve again within 10s",
+		{name: "a restart hangs", fault: "reboot-hangs:machine=mbx01-node1", failed: "network/binding@mbx01-node1",
+			heal: powerOn("mbx01-node1"),
+			says: []string{"cannot restart the machine after network/binding@mbx01-node1 on mbx01-node1: mbx01-node1 did not " +
+				"serve again within 10s",
 				"hint: look at its console; once it serves, run again: it goes on there"}},
 		{name: "a restart takes long", fault: "reboot-hangs:machine=mbx01-node1,for=2s"},
 		{name: "a restart is due on a node", fault: "reboot-pending:machine=mbx01-node1"},
-		{name: "a restart is due on the domain controller", fault: "reboot-pending:machine=dc01", failed: "preparation/schema@dc01", heal: restart("dc01"),
-			says: []string{"cannot apply preparation/schema@dc01 on dc01: cannot finish setup on DC01: ", "hint: a restart of DC01 is due (servicing)", "restart the machine, then run again"}},
+		{name: "a restart is due on the domain controller", fault: "reboot-pending:machine=dc01",
+			failed: "preparation/schema@dc01", heal: restart("dc01"),
+			says: []string{"cannot apply preparation/schema@dc01 on dc01: cannot finish setup on DC01: ",
+				"hint: a restart of DC01 is due (servicing)", "restart the machine, then run again"}},
 		{name: "no second hop", fault: "second-hop-refused:machine=mbx01-node1", failed: "cluster/create@mbx01-node1",
-			says: []string{"cannot form cluster mbx01-clu: cluster.exe /create failed with code 5", "hint: the credential must be a local administrator and may make computer accounts in the domain"}},
-		{name: "a disk is not seen by a node", fault: "disk-missing:machine=mbx01-node2,serial=LUN-DATA-01", failed: "nothing",
-			says: []string{"@mbx01-node2 on mbx01-node2: cannot see a disk with serial number LUN-DATA-01", "hint: is the storage connected and shown to this node?"}},
+			says: []string{"cannot form cluster mbx01-clu: cluster.exe /create failed with code 5",
+				"hint: the credential must be a local administrator and may make computer accounts in the domain"}},
+		{name: "a disk is not seen by a node", fault: "disk-missing:machine=mbx01-node2,serial=LUN-DATA-01",
+			failed: "nothing",
+			says: []string{"@mbx01-node2 on mbx01-node2: cannot see a disk with serial number LUN-DATA-01",
+				"hint: is the storage connected and shown to this node?"}},
 		{name: "a disk is not seen at all", fault: "disk-missing:serial=LUN-QUORUM", failed: "nothing",
-			says: []string{"@mbx01-node1 on mbx01-node1: cannot see a disk with serial number LUN-QUORUM", "hint: is the storage connected and shown to this node?"}},
-		{name: "the system disk is full", fault: "disk-full:machine=mbx01-node1", failed: "storage/disk[LUN-QUORUM]@mbx01-node1",
-			says: []string{"on mbx01-node1: ", full, "hint: make room on that drive of mbx01-node1, then run again"}},
-		{name: "setup cannot write its log", fault: "disk-full:machine=dc01,times=always", failed: "preparation/schema@dc01", says: []string{"DC01", full, setup}},
-		{name: "the data disk is full", fault: "disk-full:machine=mbx01-node1,letter=E", failed: "mailbox-active/server[mbx01]@mbx01-node1",
-			says: []string{"MBX01-NODE1", full, setup}},
-		{name: "the log disk is full", fault: "disk-full:machine=mbx01-node1,letter=F,times=always", failed: "directories/logs[mbx01-0]@mbx01-node1",
-			says: []string{"cannot run Move-StorageGroupPath on MBX01-NODE1: ", full, "hint: make room on that drive of mbx01-node1, then run again"}},
+			says: []string{"@mbx01-node1 on mbx01-node1: cannot see a disk with serial number LUN-QUORUM",
+				"hint: is the storage connected and shown to this node?"}},
+		{name: "the system disk is full", fault: "disk-full:machine=mbx01-node1",
+			failed: "storage/disk[LUN-QUORUM]@mbx01-node1",
+			says:   []string{"on mbx01-node1: ", full, "hint: make room on that drive of mbx01-node1, then run again"}},
+		{name: "setup cannot write its log", fault: "disk-full:machine=dc01,times=always", failed: "preparation/schema@dc01",
+			says: []string{"DC01", full, setup}},
+		{name: "the data disk is full", fault: "disk-full:machine=mbx01-node1,letter=E",
+			failed: "mailbox-active/server[mbx01]@mbx01-node1",
+			says:   []string{"MBX01-NODE1", full, setup}},
+		{name: "the log disk is full", fault: "disk-full:machine=mbx01-node1,letter=F,times=always",
+			failed: "directories/logs[mbx01-0]@mbx01-node1",
+			says: []string{"cannot run Move-StorageGroupPath on MBX01-NODE1: ", full,
+				"hint: make room on that drive of mbx01-node1, then run again"}},
 		{name: "a program's answer lost with the service", fault: "winrm-restarts:machine=mbx01-node1,at=60"},
 		{name: "setup restarts the service", fault: "winrm-restarts:machine=mbx01-node1,at=351"},
 	}
@@ -117,18 +135,21 @@ func faultCases() []faultCase {
 		{"mbx01-node1", "Clustered-Mailbox-Server", "mailbox-active/server[mbx01]@mbx01-node1"},
 		{"mbx01-node2", "Mailbox-Server-Role", "mailbox-passive/role@mbx01-node2"},
 	} {
-		cases = append(cases, faultCase{name: "setup fails at " + c.stage + " on " + c.machine, fault: "setup-fails:machine=" + c.machine + ",at=" + c.stage,
+		cases = append(cases, faultCase{name: "setup fails at " + c.stage + " on " + c.machine,
+			fault:  "setup-fails:machine=" + c.machine + ",at=" + c.stage,
 			failed: c.task, says: []string{strings.ToUpper(c.machine), strings.ReplaceAll(c.stage, "-", " "), "hint: " + setup}})
 	}
 	// wherever the link breaks, the run goes on, whether what was asked for was done or not
 	for i, at := range []int{1, 30, 53, 74, 111, 160, 210, 273, 327, 350, 398, 440, 480, 520} {
 		when := []string{"after", "before"}[i%2]
-		cases = append(cases, faultCase{name: fmt.Sprintf("link lost %s request %d", when, at), fault: fmt.Sprintf("link-drop:machine=mbx01-node1,at=%d,when=%s", at, when)})
+		cases = append(cases, faultCase{name: fmt.Sprintf("link lost %s request %d", when, at),
+			fault: fmt.Sprintf("link-drop:machine=mbx01-node1,at=%d,when=%s", at, when)})
 	}
 	return cases
 }
 
-// Every fault that the lab can play is met with a clear message, a journal that tells the truth, and a later run that finishes.
+// Every fault that the lab can play is met with a clear message, a journal that tells the truth,
+// and a later run that finishes.
 func TestTierLabFaults(t *testing.T) {
 	tierLab(t)
 	for _, k := range lab.FaultKinds() {
@@ -206,7 +227,8 @@ func (c faultCase) blames(t *testing.T, st *journal.State, seen string) {
 		if !strings.HasPrefix(id, c.failed) {
 			t.Errorf("%s failed, and should not", id)
 		}
-		if !strings.Contains(seen, task.Failure.Error) || task.Failure.Hint == "" || !strings.Contains(seen, task.Failure.Hint) {
+		if !strings.Contains(seen, task.Failure.Error) || task.Failure.Hint == "" ||
+			!strings.Contains(seen, task.Failure.Hint) {
 			t.Errorf("the journal says %+v of %s, and the person saw\n%s", task.Failure, id, seen)
 		}
 		return

@@ -34,7 +34,8 @@ func tierLab(t *testing.T) {
 // repository is the top of the source tree.
 func repository() (string, error) { return filepath.Abs(filepath.Join("..", "..")) }
 
-// password is what every credential of the tests' sites resolves to. It must never be seen anywhere.
+// password is what every credential of the tests' sites resolves to. It must never be seen
+// anywhere.
 const password = "Correct-Horse-7-Battery"
 
 // bench is a copy of one example site in a directory of its own.
@@ -61,7 +62,8 @@ func benchOf(t *testing.T, from string, edits ...func(string) string) *bench {
 	if err := os.CopyFS(dir, withoutState{os.DirFS(from)}); err != nil {
 		t.Fatal(err)
 	}
-	b := &bench{t: t, site: filepath.Join(dir, "site.yaml"), env: append(os.Environ(), asProgram+"=1", "DEPLOY_PASSWORD="+password, "NO_COLOR=1")}
+	b := &bench{t: t, site: filepath.Join(dir, "site.yaml"),
+		env: append(os.Environ(), asProgram+"=1", "DEPLOY_PASSWORD="+password, "NO_COLOR=1")}
 	b.edit(edits...)
 	return b
 }
@@ -154,14 +156,16 @@ func tail(s string) string {
 	return s
 }
 
-// startLab serves the site's machines from this process until the test ends. Emulated waits take next to no time.
+// startLab serves the site's machines from this process until the test ends. Emulated waits take
+// next to no time.
 func (b *bench) startLab(faults ...string) *lab.Lab {
 	b.t.Helper()
 	site, err := inventory.Load(b.site)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	config := lab.Config{Site: site, Dir: filepath.Join(b.state(), "machines"), Faults: append(append([]string{}, site.Lab.Faults...), faults...),
+	config := lab.Config{Site: site, Dir: filepath.Join(b.state(), "machines"),
+		Faults:  append(append([]string{}, site.Lab.Faults...), faults...),
 		Longest: 3 * time.Millisecond, Log: slog.New(slog.DiscardHandler)}
 	for _, c := range site.Credentials {
 		config.Accounts = append(config.Accounts, lab.Account{User: c.Username, Password: secret.New(password)})

@@ -41,8 +41,9 @@ func copyOf(t *testing.T, b *bench) *bench {
 	return &bench{t: t, site: filepath.Join(dir, filepath.Base(b.site)), env: b.env}
 }
 
-// everyEntry runs a command once for each of its journal entries, killed right after that entry, and then again without a kill.
-// fresh makes the bench for one such run; want is how the machines must be at the end; the run has least entries or more.
+// everyEntry runs a command once for each of its journal entries, killed right after that entry,
+// and then again without a kill. fresh makes the bench for one such run; want is how the machines
+// must be at the end; the run has least entries or more.
 func everyEntry(t *testing.T, fresh func(t *testing.T) *bench, want any, least int, args ...string) {
 	t.Helper()
 	const atOnce = 8
@@ -76,7 +77,8 @@ func everyEntry(t *testing.T, fresh func(t *testing.T) *bench, want any, least i
 	}
 }
 
-// A run that is killed after any one of its journal entries, and run again, ends as one that nobody disturbed.
+// A run that is killed after any one of its journal entries, and run again, ends as one that nobody
+// disturbed.
 func TestTierLabKilledAfterEveryEntry(t *testing.T) {
 	tierLab(t)
 	calm := newBench(t, twoNodes)
@@ -99,7 +101,8 @@ func TestTierLabRollbackKilledAfterEveryEntry(t *testing.T) {
 	everyEntry(t, func(t *testing.T) *bench { return copyOf(t, built) }, bare, 50, "rollback", "--lab", "--auto-approve")
 }
 
-// A run that is killed again and again, a few entries further each time, ends as one that nobody disturbed.
+// A run that is killed again and again, a few entries further each time, ends as one that nobody
+// disturbed.
 func TestTierLabKilledAllTheTime(t *testing.T) {
 	tierLab(t)
 	calm := newBench(t, twoNodes)
@@ -123,7 +126,8 @@ func TestTierLabKilledAllTheTime(t *testing.T) {
 	same(t, "the machines after a run that was killed all the time", want, machines(t, l))
 }
 
-// The newcomer's way: the lab lives in the program that is killed, so machines and controller go down together, as in a power cut.
+// The newcomer's way: the lab lives in the program that is killed, so machines and controller go
+// down together, as in a power cut.
 func TestTierLabKilledWithItsLab(t *testing.T) {
 	tierLab(t)
 	calm := newBench(t, twoNodes)

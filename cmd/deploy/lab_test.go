@@ -13,7 +13,8 @@ import (
 
 const twoNodes = "exchange-2007-scc"
 
-// The main job: plan, apply, nothing left to do, status, and rollback up to the first point of no return.
+// The main job: plan, apply, nothing left to do, status, and rollback up to the first point of no
+// return.
 func TestTierLabTwoNodes(t *testing.T) {
 	tierLab(t)
 	b := newBench(t, twoNodes)
@@ -26,7 +27,8 @@ func TestTierLabTwoNodes(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(p.NoReturn) < 3 || len(p.Gates) == 0 || len(p.Reboots) == 0 || len(p.Failovers) == 0 {
-		t.Errorf("the plan marks %d points of no return, %d gates, %d restarts, %d failovers", len(p.NoReturn), len(p.Gates), len(p.Reboots), len(p.Failovers))
+		t.Errorf("the plan marks %d points of no return, %d gates, %d restarts, %d failovers", len(p.NoReturn), len(p.Gates),
+			len(p.Reboots), len(p.Failovers))
 	}
 	for _, task := range p.Tasks() {
 		if task.Diff.Action == "unknown" && len(task.Diff.Waits) == 0 {
@@ -94,7 +96,8 @@ func locale(t *testing.T, name string) func(string) string {
 	return replace(t, "locale: en", "locale: "+name)
 }
 
-// From the end of every phase before the first point of no return, rollback leads to the machines as they were.
+// From the end of every phase before the first point of no return, rollback leads to the machines
+// as they were.
 func TestTierLabRollbackOfEveryPhase(t *testing.T) {
 	tierLab(t)
 	b := newBench(t, twoNodes)
@@ -133,8 +136,10 @@ func TestTierLabSecrets(t *testing.T) {
 	plan, debug := filepath.Join(dir, "plan.json"), filepath.Join(dir, "debug.log")
 	var said []string
 	for _, args := range [][]string{
-		{"plan", "--lab", "-o", plan, "--debug-log", debug, b.site}, {"apply", "--lab", "--auto-approve", "--json", "--debug-log", debug, b.site},
-		{"history", "--lab", "--json", b.site}, {"status", "--lab", "--json", b.site}, {"lab", "show", b.site}, {"rollback", "--lab", "--auto-approve", "--debug-log", debug, b.site},
+		{"plan", "--lab", "-o", plan, "--debug-log", debug, b.site},
+		{"apply", "--lab", "--auto-approve", "--json", "--debug-log", debug, b.site},
+		{"history", "--lab", "--json", b.site}, {"status", "--lab", "--json", b.site}, {"lab", "show", b.site},
+		{"rollback", "--lab", "--auto-approve", "--debug-log", debug, b.site},
 	} {
 		r := b.run(nil, args...)
 		said = append(said, r.out, r.errOut)

@@ -8,7 +8,8 @@ import (
 	"deploy/internal/lab"
 )
 
-// agentBench is a site with two machines that are new enough for an agent, one reached over WinRM and one over SSH.
+// agentBench is a site with two machines that are new enough for an agent, one reached over WinRM
+// and one over SSH.
 func agentBench(t *testing.T, edits ...func(string) string) *bench {
 	t.Helper()
 	return benchOf(t, "testdata/agent", edits...)
@@ -108,12 +109,14 @@ func TestTierLabAgentPolicy(t *testing.T) {
 		code      int
 		out, says string
 	}{
-		"never": {replace(t, "agent: always", "agent: never"), 2, "direct: steps run from here over ssh: the site wants no agent there", ""},
-		"auto":  {replace(t, "agent: always", "agent: auto"), 2, "agent: over winrm", ""},
+		"never": {replace(t, "agent: always", "agent: never"), 2,
+			"direct: steps run from here over ssh: the site wants no agent there", ""},
+		"auto": {replace(t, "agent: always", "agent: auto"), 2, "agent: over winrm", ""},
 		"old": {func(s string) string {
 			return strings.NewReplacer("agent: always", "agent: auto", "'2022'", "2012r2", "'2019'", "'2008'").Replace(s)
 		}, 2, "direct: steps run from here over winrm: Windows Server 2012 R2 can carry no agent", ""},
-		"always, and old": {replace(t, "'2019'", "'2012'"), 1, "", "cannot work on ws19: the site wants an agent there, and Windows Server 2012 can carry no agent"},
+		"always, and old": {replace(t, "'2019'", "'2012'"), 1, "",
+			"cannot work on ws19: the site wants an agent there, and Windows Server 2012 can carry no agent"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -127,15 +130,16 @@ func TestTierLabAgentPolicy(t *testing.T) {
 	}
 }
 
-// A controller that is killed after any one of its journal entries finds the agents again, hears what they did meanwhile, and ends as if nobody had
-// disturbed it.
+// A controller that is killed after any one of its journal entries finds the agents again, hears
+// what they did meanwhile, and ends as if nobody had disturbed it.
 func TestTierLabAgentKilledAfterEveryEntry(t *testing.T) {
 	tierLab(t)
 	_, done := directly(t)
 	everyEntry(t, func(t *testing.T) *bench { return agentBench(t) }, done, 40, "apply", "--lab", "--auto-approve")
 }
 
-// Controller and machines go down together, as in a power cut: the agents' records are on the machines' disks.
+// Controller and machines go down together, as in a power cut: the agents' records are on the
+// machines' disks.
 func TestTierLabAgentKilledWithItsLab(t *testing.T) {
 	tierLab(t)
 	_, done := directly(t)
@@ -153,7 +157,8 @@ func TestTierLabAgentKilledWithItsLab(t *testing.T) {
 	same(t, "the machines", done, withoutAgent(machines(t, b.startLab())))
 }
 
-// The link breaks at every single request that reaches a machine, an agent's among them; and what else a lab can play that a run survives.
+// The link breaks at every single request that reaches a machine, an agent's among them; and what
+// else a lab can play that a run survives.
 func TestTierLabAgentFaults(t *testing.T) {
 	tierLab(t)
 	bare, done := directly(t)
@@ -161,7 +166,8 @@ func TestTierLabAgentFaults(t *testing.T) {
 		t.Helper()
 		b := agentBench(t)
 		l := b.startLab(faults...)
-		apply := append(append([]string{"apply", "--lab", "--auto-approve"}, "--link-timeout", "20s", "--reboot-timeout", "20s"), b.site)
+		apply := append(append([]string{"apply", "--lab", "--auto-approve"}, "--link-timeout", "20s", "--reboot-timeout",
+			"20s"), b.site)
 		if r := b.run(nil, apply...); r.code != 0 {
 			t.Fatalf("%s: exit %d\n%s\n%s", faults, r.code, tail(r.out), r.errOut)
 		}
@@ -178,7 +184,8 @@ func TestTierLabAgentFaults(t *testing.T) {
 		return struck
 	}
 	for _, m := range []string{"ws22", "ws19"} {
-		for _, fault := range []string{"link-freeze:machine=%s,at=30,for=2s", "node-lost:machine=%s,at=40,back=2s", "reboot-hangs:machine=%s,for=2s", "slow:machine=%s,ms=20", "winrm-restarts:machine=%s,at=25"} {
+		for _, fault := range []string{"link-freeze:machine=%s,at=30,for=2s", "node-lost:machine=%s,at=40,back=2s",
+			"reboot-hangs:machine=%s,for=2s", "slow:machine=%s,ms=20", "winrm-restarts:machine=%s,at=25"} {
 			fault = fmt.Sprintf(fault, m)
 			t.Run(fault, func(t *testing.T) {
 				t.Parallel()
@@ -192,7 +199,8 @@ func TestTierLabAgentFaults(t *testing.T) {
 			at := 1 + turn
 			for ; at < most; at += turns {
 				when := []string{"before", "after"}[at%2]
-				if !play(t, at%10 < 5, fmt.Sprintf("link-drop:machine=ws22,at=%d,when=%s", at, when), fmt.Sprintf("link-drop:machine=ws19,at=%d,when=%s", at, when)) {
+				if !play(t, at%10 < 5, fmt.Sprintf("link-drop:machine=ws22,at=%d,when=%s", at, when),
+					fmt.Sprintf("link-drop:machine=ws19,at=%d,when=%s", at, when)) {
 					break
 				}
 			}

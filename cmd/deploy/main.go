@@ -73,8 +73,8 @@ func newApp() *cli.App {
 	}
 }
 
-// programs are where the agents' programs lie: in $DEPLOY_AGENTS, beside this program in the folder agents, where a release puts them; and this program
-// itself is one for machines like this.
+// programs are where the agents' programs lie: in $DEPLOY_AGENTS, beside this program in the folder
+// agents, where a release puts them; and this program itself is one for machines like this.
 func programs() *client.Programs {
 	p := &client.Programs{}
 	if dir := os.Getenv("DEPLOY_AGENTS"); dir != "" {
@@ -87,8 +87,8 @@ func programs() *client.Programs {
 	return p
 }
 
-// readPassword reads without an echo, and puts the echo back when ctx ends first: the read itself cannot be ended, and a shell without
-// an echo is no place to be left in.
+// readPassword reads without an echo, and puts the echo back when ctx ends first: the read itself
+// cannot be ended, and a shell without an echo is no place to be left in.
 func readPassword() func(ctx context.Context) (string, error) {
 	fd := int(os.Stdin.Fd())
 	if !term.IsTerminal(fd) {

@@ -9,7 +9,8 @@ import (
 	"deploy/internal/testkit/linuxnodes"
 )
 
-// lasting is how long a cable stays cut: longer than the sites of these tests need to notice, so that every cut is one and not a pause.
+// lasting is how long a cable stays cut: longer than the sites of these tests need to notice, so
+// that every cut is one and not a pause.
 const lasting = 1500 * time.Millisecond
 
 // quick makes the site notice a cut within a second.
@@ -61,8 +62,9 @@ func anew(t *testing.T, n *linuxnodes.Node) error {
 	return n.Wait(t.Context())
 }
 
-// The cable is cut at every message of a phase that has a step of every family, before it is sent or when it has come, and healed: the run goes
-// on by itself, and the node is as after a run that nobody disturbed; a rollback leaves nothing.
+// The cable is cut at every message of a phase that has a step of every family, before it is sent
+// or when it has come, and healed: the run goes on by itself, and the node is as after a run that
+// nobody disturbed; a rollback leaves nothing.
 func TestTierNodesCutAtEveryMessage(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Systemd: 4})
 	book := families()
@@ -97,8 +99,8 @@ func TestTierNodesCutAtEveryMessage(t *testing.T) {
 	t.Logf("%d messages", count)
 }
 
-// The program is killed after every journal entry of the phase and run again, in turn on the same state directory and on a copy of it after the
-// first has gone.
+// The program is killed after every journal entry of the phase and run again, in turn on the same
+// state directory and on a copy of it after the first has gone.
 func TestTierNodesKilledAfterEveryEntry(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Systemd: 4})
 	book := families()

@@ -18,8 +18,9 @@ func inRun() *book {
 	return k
 }
 
-// A node whose disk takes nothing carries no agent: the steps run from here, and the plan says why; where the site wants an agent always, a person hears what to do. But
-// where an agent was at work already, nothing is done beside it.
+// A node whose disk takes nothing carries no agent: the steps run from here, and the plan says why;
+// where the site wants an agent always, a person hears what to do. But where an agent was at work
+// already, nothing is done beside it.
 func TestTierNodesNoDisk(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Systemd: 1, DiskMB: 96})
 	n := l.Node(0)
@@ -48,7 +49,8 @@ func TestTierNodesNoDisk(t *testing.T) {
 			}
 			auto.rollback(t)
 			r = always.run(t, nil, "apply", "--auto-approve", always.site)
-			if r.code != 1 || !strings.Contains(r.errOut, "the site wants an agent there, and "+refused) || !strings.Contains(r.errOut, todo) {
+			if r.code != 1 || !strings.Contains(r.errOut, "the site wants an agent there, and "+refused) ||
+				!strings.Contains(r.errOut, todo) {
 				t.Errorf("exit %d\n%s", r.code, r.errOut)
 			}
 			healed = true
@@ -61,11 +63,13 @@ func TestTierNodesNoDisk(t *testing.T) {
 			auto.rollback(t)
 		})
 	}
-	play("read-only before the first agent", "cannot place the agent on "+n.Name, "see that it is writable", readOnly, writable)
+	play("read-only before the first agent", "cannot place the agent on "+n.Name, "see that it is writable", readOnly,
+		writable)
 	if err := errors.Join(n.Reset(), n.Wait(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	play("full before the first agent", "cannot place the agent on "+n.Name, "make room in the home directory", n.FillDisk, n.FreeDisk)
+	play("full before the first agent", "cannot place the agent on "+n.Name, "make room in the home directory", n.FillDisk,
+		n.FreeDisk)
 	play("read-only since", "cannot start the agent on "+n.Name, "make it writable again", readOnly, writable)
 	play("full since", "cannot start the agent on "+n.Name, "make room on that disk", n.FillDisk, n.FreeDisk)
 
@@ -90,7 +94,8 @@ func TestTierNodesNoDisk(t *testing.T) {
 		}
 		for _, command := range []string{"apply", "rollback"} {
 			r := f.run(t, nil, command, "--auto-approve", f.site)
-			if r.code != 1 || !strings.Contains(r.errOut, "an agent was given work there, and has not told how it ended") || !strings.Contains(r.errOut, "--forget-agent "+n.Name) {
+			if r.code != 1 || !strings.Contains(r.errOut, "an agent was given work there, and has not told how it ended") ||
+				!strings.Contains(r.errOut, "--forget-agent "+n.Name) {
 				t.Errorf("%s: exit %d\n%s", command, r.code, r.errOut)
 			}
 		}

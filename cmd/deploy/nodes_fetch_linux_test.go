@@ -30,7 +30,8 @@ import (
 	"deploy/internal/testkit/linuxnodes"
 )
 
-// mirror is an HTTPS server in the nodes' public network. It knows its guests by their addresses, and treats each as the test wants.
+// mirror is an HTTPS server in the nodes' public network. It knows its guests by their addresses,
+// and treats each as the test wants.
 type mirror struct {
 	url string
 	ca  []byte // PEM
@@ -39,7 +40,8 @@ type mirror struct {
 	asked map[string][]string // paths by the guest's address
 }
 
-func newMirror(t *testing.T, l *linuxnodes.Lab, answer func(guest string, w http.ResponseWriter, r *http.Request)) *mirror {
+func newMirror(t *testing.T, l *linuxnodes.Lab,
+	answer func(guest string, w http.ResponseWriter, r *http.Request)) *mirror {
 	t.Helper()
 	m := &mirror{asked: map[string][]string{}}
 	key := func() *ecdsa.PrivateKey {
@@ -50,10 +52,13 @@ func newMirror(t *testing.T, l *linuxnodes.Lab, answer func(guest string, w http
 		return k
 	}
 	caKey, ownKey := key(), key()
-	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the test's authority"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
-	own := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "mirror"}, NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{net.ParseIP(l.Controller())}}
+	ca := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "the test's authority"},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().Add(24 * time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}
+	own := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "mirror"},
+		NotBefore: ca.NotBefore, NotAfter: ca.NotAfter,
+		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		IPAddresses: []net.IP{net.ParseIP(l.Controller())}}
 	caDER, err := x509.CreateCertificate(rand.Reader, ca, ca, &caKey.PublicKey, caKey)
 	if err != nil {
 		t.Fatal(err)
@@ -68,7 +73,8 @@ func newMirror(t *testing.T, l *linuxnodes.Lab, answer func(guest string, w http
 		t.Fatal(err)
 	}
 	m.url = "https://" + listener.Addr().String() + "/deploy"
-	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0), TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{ownDER}, PrivateKey: ownKey}}},
+	server := &http.Server{ErrorLog: log.New(io.Discard, "", 0),
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{ownDER}, PrivateKey: ownKey}}},
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			guest, _, _ := net.SplitHostPort(r.RemoteAddr)
 			m.mu.Lock()
@@ -94,8 +100,9 @@ func (m *mirror) requests() map[string][]string {
 	return out
 }
 
-// A site lets its nodes fetch the agent's program from a server near them. Real curl and wget do it where they are and where the server is good; in every
-// other case the program is sent, a person hears why, and nothing of the attempt stays on the node.
+// A site lets its nodes fetch the agent's program from a server near them. Real curl and wget do it
+// where they are and where the server is good; in every other case the program is sent, a person
+// hears why, and nothing of the attempt stays on the node.
 func TestTierNodesFetch(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	cases := []struct {
@@ -106,21 +113,28 @@ func TestTierNodesFetch(t *testing.T) {
 	}{
 		{what: "curl", answer: "good"},
 		{what: "wget", node: "rm /usr/bin/curl", answer: "good"},
-		{what: "no tool", node: "rm /usr/bin/curl /usr/bin/wget", answer: "good", note: `was sent from here: it has neither curl nor wget`},
+		{what: "no tool", node: "rm /usr/bin/curl /usr/bin/wget", answer: "good",
+			note: `was sent from here: it has neither curl nor wget`},
 		{what: "curl, not there", answer: "missing", note: `was sent from here: curl ended with code 22: .*404`},
-		{what: "wget, not there", node: "rm /usr/bin/curl", answer: "missing", note: `was sent from here: wget ended with code 8: .*404`},
+		{what: "wget, not there", node: "rm /usr/bin/curl", answer: "missing",
+			note: `was sent from here: wget ended with code 8: .*404`},
 		{what: "curl, another program", answer: "alien", note: `^WARNING: what lies at .* is not the agent's program`},
-		{what: "wget, another program", node: "rm /usr/bin/curl", answer: "alien", note: `^WARNING: what lies at .* is not the agent's program`},
+		{what: "wget, another program", node: "rm /usr/bin/curl", answer: "alien",
+			note: `^WARNING: what lies at .* is not the agent's program`},
 		{what: "curl, silence", answer: "silent", note: `curl ended with code 28: `},
 		{what: "wget, silence", node: "rm /usr/bin/curl", answer: "silent", note: `wget ended with code 4: `},
-		{what: "curl, alien authority", node: "rm /usr/local/share/ca-certificates/*; update-ca-certificates", answer: "good", note: `curl ended with code 60: `},
-		{what: "wget, alien authority", node: "rm /usr/bin/curl /usr/local/share/ca-certificates/*; update-ca-certificates", answer: "good", note: `wget ended with code 5: `},
+		{what: "curl, alien authority", node: "rm /usr/local/share/ca-certificates/*; update-ca-certificates", answer: "good",
+			note: `curl ended with code 60: `},
+		{what: "wget, alien authority", node: "rm /usr/bin/curl /usr/local/share/ca-certificates/*; update-ca-certificates",
+			answer: "good", note: `wget ended with code 5: `},
 		{what: "curl, elsewhere", answer: "elsewhere", note: `curl ended with code 47: `},
 		{what: "wget, elsewhere", node: "rm /usr/bin/curl", answer: "elsewhere", note: `wget ended with code 8: `},
-		{what: "curl, a proxy in the way", node: "echo 'https_proxy=http://192.0.2.1:1' >> /etc/environment; echo 'proxy = http://192.0.2.1:1' > /root/.curlrc", answer: "good"},
+		{what: "curl, a proxy in the way", node: "echo 'https_proxy=http://192.0.2.1:1' >> /etc/environment; echo 'proxy " +
+			"= http://192.0.2.1:1' > /root/.curlrc", answer: "good"},
 	}
 	l := nodes(t, linuxnodes.Options{Plain: len(cases)})
-	prog, err := (&client.Programs{Dirs: []string{filepath.Join(l.Dir(), "agents")}}).Find(client.Platform{OS: "linux", Arch: runtime.GOARCH})
+	prog, err := (&client.Programs{Dirs: []string{filepath.Join(l.Dir(), "agents")}}).Find(client.Platform{OS: "linux",
+		Arch: runtime.GOARCH})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +165,8 @@ func TestTierNodesFetch(t *testing.T) {
 	var group sync.WaitGroup
 	for i, c := range cases {
 		group.Go(func() {
-			_, err := l.Node(i).Exec(t.Context(), "sh", "-ec", `mkdir -p /usr/local/share/ca-certificates; echo "$1" > /usr/local/share/ca-certificates/test.crt; update-ca-certificates; `+c.node, "sh", string(m.ca))
+			_, err := l.Node(i).Exec(t.Context(), "sh", "-ec",
+				`mkdir -p /usr/local/share/ca-certificates; echo "$1" > /usr/local/share/ca-certificates/test.crt; update-ca-certificates; `+c.node, "sh", string(m.ca))
 			if err != nil {
 				t.Error(err)
 			}
@@ -204,10 +219,12 @@ func TestTierNodesFetch(t *testing.T) {
 			t.Errorf("%s: the debug log says %q, want %s", c.what, how, way)
 		}
 		// a certificate that is not trusted, or no tool, is no request
-		if got := asked[l.Node(i).Addr]; !slices.Equal(got, want) && !(got == nil && strings.Contains(c.what, "alien authority")) && !(got == nil && c.what == "no tool") {
+		if got := asked[l.Node(i).Addr]; !slices.Equal(got, want) &&
+			!(got == nil && strings.Contains(c.what, "alien authority")) && !(got == nil && c.what == "no tool") {
 			t.Errorf("%s: the server was asked for %q, want %q", c.what, got, want)
 		}
-		got, err := l.Node(i).Exec(t.Context(), "sh", "-c", "ls -A /root/.cache/deploy; ls -A /root | grep -e started -e wget-hsts")
+		got, err := l.Node(i).Exec(t.Context(), "sh", "-c",
+			"ls -A /root/.cache/deploy; ls -A /root | grep -e started -e wget-hsts")
 		if got != prog.Name()+"\n" {
 			t.Errorf("%s: on the node lie %q (%v), want the program alone", c.what, got, err)
 		}

@@ -18,7 +18,8 @@ import (
 func buildAgent(t *testing.T, l *linuxnodes.Lab) string {
 	t.Helper()
 	dir := filepath.Join(l.Dir(), "agents")
-	cmd := exec.Command("go", "build", "-tags", "agentonly", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(dir, "deploy-agent-linux-"+runtime.GOARCH), ".")
+	cmd := exec.Command("go", "build", "-tags", "agentonly", "-trimpath", "-ldflags", "-s -w", "-o",
+		filepath.Join(dir, "deploy-agent-linux-"+runtime.GOARCH), ".")
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("cannot build the agent: %v\n%s", err, out)
@@ -44,7 +45,8 @@ func newFleet(t *testing.T, l *linuxnodes.Lab, playbook string, nodes ...*linuxn
 	dir := t.TempDir()
 	f := &fleet{lab: l, playbook: playbook, nodes: nodes, timeout: "20s", extra: map[int]string{}}
 	f.rig = rig{dir: dir, site: filepath.Join(dir, "site.yaml"), launch: l.Start,
-		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+filepath.Join(l.Dir(), "agents"), "DEPLOY_PASSWORD="+linuxnodes.OperatorPassword, "HOME="+dir)}
+		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+filepath.Join(l.Dir(), "agents"),
+			"DEPLOY_PASSWORD="+linuxnodes.OperatorPassword, "HOME="+dir)}
 	f.write(t)
 	return f
 }
@@ -60,7 +62,8 @@ func (f *fleet) write(t *testing.T) {
 		credential += ", password: {env: DEPLOY_PASSWORD}"
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "site: nodes\nplaybook: ./playbook.yaml\ncredentials:\n  them: {username: %s, %s}\ninventory:\n", user, credential)
+	fmt.Fprintf(&b, "site: nodes\nplaybook: ./playbook.yaml\ncredentials:\n  them: {username: %s, %s}\ninventory:\n", user,
+		credential)
 	fmt.Fprintf(&b, "  defaults: {transport: ssh, credential: them, timeout: %s%s}\n  nodes:\n", f.timeout, f.settings)
 	for i, n := range f.nodes {
 		role := "plain"
@@ -77,7 +80,8 @@ func (f *fleet) write(t *testing.T) {
 		}
 		fmt.Fprintf(&b, "    - {name: %s, address: %s, roles: [%s]%s}\n", n.Name, address, role, extra)
 	}
-	if err := errors.Join(os.WriteFile(f.site, []byte(b.String()), 0o644), os.WriteFile(filepath.Join(f.dir, "playbook.yaml"), []byte(f.playbook), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(f.site, []byte(b.String()), 0o644),
+		os.WriteFile(filepath.Join(f.dir, "playbook.yaml"), []byte(f.playbook), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -105,5 +109,7 @@ func (f *fleet) state(t *testing.T) map[string]linuxnodes.State {
 
 // stateOptions leaves out where the agent lives and what packages and shells note for themselves.
 func stateOptions() linuxnodes.StateOptions {
-	return linuxnodes.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/root/.cache", "/root/.cache/*", "/home/*/.cache", "/home/*/.cache/*", "/var/lib/apt", "/var/lib/dpkg", "/root/.local", "/root/.local/*", "/home/*/.local", "/home/*/.local/*", "/home/*/.sudo_as_admin_successful"}}
+	return linuxnodes.StateOptions{Ignore: []string{"/var/lib/deploy", "/var/lib/deploy/*", "/root/.cache",
+		"/root/.cache/*", "/home/*/.cache", "/home/*/.cache/*", "/var/lib/apt", "/var/lib/dpkg", "/root/.local",
+		"/root/.local/*", "/home/*/.local", "/home/*/.local/*", "/home/*/.sudo_as_admin_successful"}}
 }

@@ -20,7 +20,8 @@ func nodes(t *testing.T, o linuxnodes.Options) *linuxnodes.Lab {
 	return l
 }
 
-// Forty steps on twenty nodes: apply, nothing to do, and back to what was there, by agents beside the nodes.
+// Forty steps on twenty nodes: apply, nothing to do, and back to what was there, by agents beside
+// the nodes.
 func TestTierNodesTwenty(t *testing.T) {
 	start := time.Now()
 	l := nodes(t, linuxnodes.Options{Systemd: 4, Plain: 16})

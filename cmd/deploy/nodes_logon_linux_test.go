@@ -22,7 +22,8 @@ func small() *book {
 	return k
 }
 
-// Every way to become root on a node: by the key itself, by sudo without and with a password, through another node.
+// Every way to become root on a node: by the key itself, by sudo without and with a password,
+// through another node.
 func TestTierNodesLogons(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Plain: 2})
 	n, hop := l.Node(0), l.Node(1)
@@ -35,7 +36,8 @@ func TestTierNodesLogons(t *testing.T) {
 	if err := os.WriteFile(known, []byte(hop.Addr+" "+string(ssh.MarshalAuthorizedKey(key))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	through := fmt.Sprintf(", ssh: {fingerprints: ['%s'], keepalive: 500ms, proxy_jump: 'admin@%s', known_hosts: %s}", n.Fingerprint(), hop.Addr, known)
+	through := fmt.Sprintf(", ssh: {fingerprints: ['%s'], keepalive: 500ms, proxy_jump: 'admin@%s', known_hosts: %s}",
+		n.Fingerprint(), hop.Addr, known)
 	var want map[string]linuxnodes.State
 	for _, tc := range []struct{ name, user, extra string }{
 		{"root", "", ""},
@@ -74,7 +76,8 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	}
 	left := func() string {
 		t.Helper()
-		out, err := n.Exec(t.Context(), "sh", "-c", "ls -d /var/lib/deploy "+home+"/.cache/deploy "+home+"/.local/state/deploy 2>/dev/null || :")
+		out, err := n.Exec(t.Context(), "sh", "-c",
+			"ls -d /var/lib/deploy "+home+"/.cache/deploy "+home+"/.local/state/deploy 2>/dev/null || :")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,16 +87,19 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	if strings.Count(before, "\n") < 1 {
 		t.Fatalf("an agent left only %q", before)
 	}
-	if _, err := n.Exec(t.Context(), "sh", "-c", "flock /var/lib/deploy/agent/lock sleep 600 >/dev/null 2>&1 & echo $! >/run/holder"); err != nil {
+	if _, err := n.Exec(t.Context(), "sh", "-c", "flock /var/lib/deploy/agent/lock sleep 600 >/dev/null 2>&1 & echo $! "+
+		">/run/holder"); err != nil {
 		t.Fatal(err)
 	}
-	if r := f.must(t, 1, "clean"); !strings.Contains(r.errOut, "cannot remove the agent from "+n.Name+": an agent is at work there") {
+	if r := f.must(t, 1, "clean"); !strings.Contains(r.errOut,
+		"cannot remove the agent from "+n.Name+": an agent is at work there") {
 		t.Errorf("%s", r.errOut)
 	}
 	if now := left(); now != before {
 		t.Errorf("in spite of an agent at work %q is left of %q", now, before)
 	}
-	if _, err := n.Exec(t.Context(), "sh", "-c", "pkill -P $(cat /run/holder); kill $(cat /run/holder) 2>/dev/null; rm /run/holder"); err != nil {
+	if _, err := n.Exec(t.Context(), "sh", "-c", "pkill -P $(cat /run/holder); kill $(cat /run/holder) 2>/dev/null; rm "+
+		"/run/holder"); err != nil {
 		t.Fatal(err)
 	}
 	f.must(t, 0, "clean")
@@ -117,8 +123,12 @@ func TestTierNodesRefused(t *testing.T) {
 		env  string
 		want []string
 	}{
-		{"wrong key", func(_ *fleet, s string) string { return strings.ReplaceAll(s, l.Key(), l.StrangerKey()) }, "", []string{"cannot log on to n1 as root", "hint"}},
-		{"host key changed", func(_ *fleet, s string) string { return strings.ReplaceAll(s, n.Fingerprint(), other.Fingerprint()) }, "", []string{"none of the fingerprints", "hint"}},
+		{"wrong key", func(_ *fleet, s string) string { return strings.ReplaceAll(s, l.Key(), l.StrangerKey()) }, "",
+			[]string{"cannot log on to n1 as root", "hint"}},
+		{"host key changed", func(_ *fleet, s string) string {
+			return strings.ReplaceAll(s, n.Fingerprint(),
+				other.Fingerprint())
+		}, "", []string{"none of the fingerprints", "hint"}},
 		{"no sudo", func(_ *fleet, s string) string {
 			return strings.ReplaceAll(strings.ReplaceAll(s, "username: root", "username: operator"), "sudo: false", "sudo: true")
 		}, "", []string{"n1 as root", "sudo", "hint"}},
@@ -131,7 +141,8 @@ func TestTierNodesRefused(t *testing.T) {
 			}
 			return string(b)
 		}, "DEPLOY_PASSWORD=Nonsense-8-Nonsense", []string{"n1 as root", "sudo", "hint"}},
-		{"no root", func(_ *fleet, s string) string { return strings.ReplaceAll(s, "username: root", "username: admin") }, "", nil},
+		{"no root", func(_ *fleet, s string) string { return strings.ReplaceAll(s, "username: root", "username: admin") }, "",
+			nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := newFleet(t, l, small().String(), n)

@@ -24,7 +24,8 @@ func (k *book) phase(id string) {
 // step adds a step; with is the inside of a flow mapping.
 func (k *book) step(kind, with string, rest ...string) {
 	k.steps++
-	fmt.Fprintf(&k.b, "      - {id: s%d, uses: %s, on: nodes, with: {%s}%s}\n", k.steps, kind, with, strings.Join(rest, ""))
+	fmt.Fprintf(&k.b, "      - {id: s%d, uses: %s, on: nodes, with: {%s}%s}\n", k.steps, kind, with,
+		strings.Join(rest, ""))
 }
 
 func (k *book) String() string { return k.b.String() }
@@ -38,7 +39,8 @@ func forty() *book {
 	k.phase("accounts")
 	for i := range 3 {
 		k.step("group", fmt.Sprintf("name: team%d, gid: %d", i, 3000+i))
-		k.step("user", fmt.Sprintf("name: person%d, uid: %d, group: team%d, shell: /bin/sh, comment: 'Nummer %[1]d é'", i, 3100+i, i))
+		k.step("user", fmt.Sprintf("name: person%d, uid: %d, group: team%d, shell: /bin/sh, comment: 'Nummer %[1]d é'", i,
+			3100+i, i))
 	}
 	k.phase("files")
 	for i := range 4 {
@@ -48,13 +50,16 @@ func forty() *book {
 		k.step("file", fmt.Sprintf(`path: /srv/data%d/file%d, content: "line %[2]d\nwith 'quotes', $(x) and é\n", mode: '06%[3]d0', owner: person%d`, i%4, i, i%5, i%3))
 	}
 	for i := range 4 {
-		k.step("template", fmt.Sprintf(`path: /etc/motd%d, text: "{{ .node.hostname }} {{ .values.n }}\n", values: {n: %[1]d}`, i))
+		k.step("template", fmt.Sprintf(
+			`path: /etc/motd%d, text: "{{ .node.hostname }} {{ .values.n }}\n", values: {n: %[1]d}`, i))
 	}
 	k.phase("system")
-	for _, s := range []string{"ipv4.ip_forward, value: '1'", "ipv4.tcp_syncookies, value: '0'", "ipv4.conf.all.log_martians, value: '1'", "ipv4.tcp_keepalive_time, value: '600'"} {
+	for _, s := range []string{"ipv4.ip_forward, value: '1'", "ipv4.tcp_syncookies, value: '0'",
+		"ipv4.conf.all.log_martians, value: '1'", "ipv4.tcp_keepalive_time, value: '600'"} {
 		k.step("sysctl", "key: net."+s)
 	}
-	k.step("network.hosts", "entries: [{address: 192.0.2.11, names: [web1.example.com, web1]}, {address: 192.0.2.12, names: [web2]}]")
+	k.step("network.hosts", "entries: [{address: 192.0.2.11, names: [web1.example.com, web1]}, {address: 192.0.2.12, "+
+		"names: [web2]}]")
 	k.step("network.hosts", "entries: [{address: 192.0.2.13, names: [db]}]")
 	k.step("mount", "path: /srv/scratch, source: tmpfs, type: tmpfs, options: [size=2m, nosuid]")
 	k.step("packages", "names: [tree, lsof]")

@@ -22,7 +22,8 @@ func slow() *book {
 	return k
 }
 
-// restarting has a step that asks for a restart, which counts only once the machine has restarted: /run is empty then.
+// restarting has a step that asks for a restart, which counts only once the machine has restarted:
+// /run is empty then.
 func restarting() *book {
 	k := newBook("restarting")
 	k.phase("all")
@@ -45,7 +46,8 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	t.Fatalf("waited in vain: %s", what)
 }
 
-// inTheStep starts the slow site, waits until its slow step is under way on the node, and lets something happen.
+// inTheStep starts the slow site, waits until its slow step is under way on the node, and lets
+// something happen.
 func (f *fleet) inTheStep(t *testing.T, happens func() error) result {
 	t.Helper()
 	p := f.start(t, nil, "apply", "--auto-approve", "--json", f.site)
@@ -56,7 +58,8 @@ func (f *fleet) inTheStep(t *testing.T, happens func() error) result {
 	return p.wait(t)
 }
 
-// Whatever happens to a node in the middle, by an agent and direct, it ends as one that nobody disturbed.
+// Whatever happens to a node in the middle, by an agent and direct, it ends as one that nobody
+// disturbed.
 func TestTierNodesTrouble(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Systemd: 2, DiskMB: 96})
 	for i, mode := range []string{"auto", "never"} {
@@ -80,7 +83,8 @@ func trouble(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node, mode string) {
 			t.Fatal(err)
 		}
 	}
-	// peace plays a site in peace and tells how the node is without and with its work, and what the journal says
+	// peace plays a site in peace and tells how the node is without and with its work, and what the
+	// journal says
 	peace := func(t *testing.T, b *book, mode string) (like, []string) {
 		t.Helper()
 		f := siteOf(t, b, mode)
@@ -113,7 +117,8 @@ func trouble(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node, mode string) {
 		})
 	}
 
-	// settled: the run came to its end by itself, or the next one brings it there, and then nothing is left to do
+	// settled: the run came to its end by itself, or the next one brings it there, and then nothing is
+	// left to do
 	settled := func(t *testing.T, f *fleet, want like, r result) {
 		t.Helper()
 		ready(t)
@@ -134,7 +139,8 @@ func trouble(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node, mode string) {
 		fail, heal func() error
 	}{
 		{"disk full", n.FillDisk, n.FreeDisk},
-		{"read-only root", func() error { return n.ReadOnlyRoot(t.Context(), true) }, func() error { return n.ReadOnlyRoot(t.Context(), false) }},
+		{"read-only root", func() error { return n.ReadOnlyRoot(t.Context(), true) },
+			func() error { return n.ReadOnlyRoot(t.Context(), false) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			f := site(t, families())

@@ -128,7 +128,8 @@ func modes(t *testing.T, r result) map[string]string {
 	return out
 }
 
-// story is the journal without what differs between two runs: times, runs, boots, and what says only who did the work.
+// story is the journal without what differs between two runs: times, runs, boots, and what says
+// only who did the work.
 func (f *rig) story(t *testing.T) []string {
 	t.Helper()
 	var out []string
@@ -168,9 +169,11 @@ func (f *rig) moved(t *testing.T) {
 	f.dir, f.site = dir, filepath.Join(dir, "site.yaml")
 }
 
-// everyOne counts from 1 on and plays each number on some node, until do says for one that there is no such thing any more.
-// A node on which it failed is made anew; where that cannot be done, nothing more is played on it.
-func everyOne[N any](t *testing.T, nodes []N, anew func(t *testing.T, n N) error, do func(t *testing.T, n N, k int) (there bool)) int {
+// everyOne counts from 1 on and plays each number on some node, until do says for one that there is
+// no such thing any more. A node on which it failed is made anew; where that cannot be done,
+// nothing more is played on it.
+func everyOne[N any](t *testing.T, nodes []N, anew func(t *testing.T, n N) error,
+	do func(t *testing.T, n N, k int) (there bool)) int {
 	t.Helper()
 	var next, last atomic.Int64
 	last.Store(most)
@@ -202,7 +205,8 @@ func everyOne[N any](t *testing.T, nodes []N, anew func(t *testing.T, n N) error
 	return int(last.Load()) - 1
 }
 
-// cutAt makes the program stop at that message of the talk with agents, counted from 1, and ask the test for what is to happen.
+// cutAt makes the program stop at that message of the talk with agents, counted from 1, and ask the
+// test for what is to happen.
 const cutAt = "DEPLOY_TEST_CUT_AT"
 
 // cutSocket is where it asks.

@@ -5,16 +5,18 @@ import (
 	"testing"
 )
 
-// Past the points of no return too rollback leads to bare machines. All that stays is in the directory: what the three preparations
-// wrote, since nobody can take that back, and the computer account of the mailbox server's name, which a cluster disables and does
-// not delete when its network name goes.
+// Past the points of no return too rollback leads to bare machines. All that stays is in the
+// directory: what the three preparations wrote, since nobody can take that back, and the computer
+// account of the mailbox server's name, which a cluster disables and does not delete when its
+// network name goes.
 func TestTierLabRollbackToBare(t *testing.T) {
 	tierLab(t)
 	b := newBench(t, twoNodes)
 	l := b.startLab()
 	bare := withoutPreparation(t, machines(t, l))
 	b.must(0, "apply", "--lab", "--auto-approve", b.site)
-	b.must(0, "rollback", "--lab", "--auto-approve", "--leave", "preparation/schema,preparation/ad,preparation/domain", b.site)
+	b.must(0, "rollback", "--lab", "--auto-approve", "--leave", "preparation/schema,preparation/ad,preparation/domain",
+		b.site)
 	same(t, "after the rollback", bare, withoutPreparation(t, machines(t, l)))
 	// and all of it can be done again
 	b.must(0, "apply", "--lab", "--auto-approve", b.site)
@@ -33,7 +35,8 @@ func withoutPreparation(t *testing.T, state any) any {
 		delete(objects, "cn=mbx01,cn=computers,dc=contoso,dc=com")
 	}
 	for dn := range objects {
-		for _, ours := range []string{"cn=ms-exch-schema-version-pt,", "cn=microsoft exchange system objects,", "cn=microsoft exchange,cn=services,"} {
+		for _, ours := range []string{"cn=ms-exch-schema-version-pt,", "cn=microsoft exchange system objects,",
+			"cn=microsoft exchange,cn=services,"} {
 			if strings.HasPrefix(dn, ours) || strings.Contains(dn, ","+ours) {
 				delete(objects, dn)
 			}

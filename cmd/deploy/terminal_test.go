@@ -30,7 +30,8 @@ type screen struct {
 	text bytes.Buffer
 }
 
-// terminal starts the program on a pseudo terminal. What is written to the master is what a person types: \x03 is Ctrl-C.
+// terminal starts the program on a pseudo terminal. What is written to the master is what a person
+// types: \x03 is Ctrl-C.
 func terminal(t *testing.T, dir string, cols uint16, args ...string) *screen {
 	t.Helper()
 	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -203,7 +204,8 @@ func TestCtrlCBeforeARun(t *testing.T) {
 
 // The second Ctrl-C leaves at once, whatever holds the first one up.
 func TestSecondCtrlC(t *testing.T) {
-	s := terminal(t, smallDir(t, "env: DEPLOY_PASSWORD"), 100, "apply", "--lab", "--auto-approve", "--lab-delay", "200ms", "site.yaml")
+	s := terminal(t, smallDir(t, "env: DEPLOY_PASSWORD"), 100, "apply", "--lab", "--auto-approve", "--lab-delay", "200ms",
+		"site.yaml")
 	s.await("== time")
 	s.types("\x03")
 	s.await("Ctrl-C again leaves at once")
@@ -214,7 +216,8 @@ func TestSecondCtrlC(t *testing.T) {
 	s.await("what was under way is unknown")
 }
 
-// At a gate, Ctrl-C stops the run in order: the journal has its end, and the step that was done stays done.
+// At a gate, Ctrl-C stops the run in order: the journal has its end, and the step that was done
+// stays done.
 func TestCtrlCAtAGate(t *testing.T) {
 	dir := smallDir(t, "env: DEPLOY_PASSWORD")
 	s := terminal(t, dir, 100, "apply", "--lab", "--auto-approve", "site.yaml")
@@ -242,8 +245,9 @@ func TestLabUpEnds(t *testing.T) {
 	}
 }
 
-// On a terminal the plan is shown and asked about, the live lines stay within its width (a terminal that has none counts as 80
-// columns wide), and a question stands on a line that nothing else is drawn over.
+// On a terminal the plan is shown and asked about, the live lines stay within its width (a terminal
+// that has none counts as 80 columns wide), and a question stands on a line that nothing else is
+// drawn over.
 func TestTerminal(t *testing.T) {
 	for _, cols := range []uint16{0, 60, 100} {
 		t.Run(fmt.Sprint(cols), func(t *testing.T) {
@@ -265,7 +269,8 @@ func TestTerminal(t *testing.T) {
 				limit = 80
 			}
 			// the block is erased by the number of its lines, so none of them may wrap
-			blocks := regexp.MustCompile(`(?m)^(?: {9}> srv1| +[0-9.]+s  time).*$`).FindAllString(strings.ReplaceAll(s.said(), "\r", ""), -1)
+			blocks := regexp.MustCompile(`(?m)^(?: {9}> srv1| +[0-9.]+s  time).*$`).FindAllString(strings.ReplaceAll(s.said(),
+				"\r", ""), -1)
 			if len(blocks) == 0 {
 				t.Errorf("no live line was drawn:\n%q", s.said())
 			}

@@ -13,10 +13,12 @@ import (
 	"strings"
 )
 
-// version tells builds apart: a saved plan holds for the program that made it. Two builds of one commit may differ in what was not
-// committed, and a build need not know its commit at all, so a sign of the program's content is part of it: the build ID that Go's linker
-// puts in, which is made of a digest of the whole program and stands at its beginning. Every run needs the version, and a digest of our own over a program
-// of thirty megabytes would be most of the work of a run that changes nothing.
+// version tells builds apart: a saved plan holds for the program that made it. Two builds of one
+// commit may differ in what was not committed, and a build need not know its commit at all, so a
+// sign of the program's content is part of it: the build ID that Go's linker puts in, which is made
+// of a digest of the whole program and stands at its beginning. Every run needs the version, and a
+// digest of our own over a program of thirty megabytes would be most of the work of a run that
+// changes nothing.
 func version() string {
 	v := "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
@@ -59,8 +61,9 @@ func executableSign() (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// buildID finds the ID in a program's first bytes; "" when there is none. ELF programs have it in a note (owner "Go", type 4), all others as
-// text at the beginning of their code. Source: cmd/internal/buildid of Go.
+// buildID finds the ID in a program's first bytes; "" when there is none. ELF programs have it in a
+// note (owner "Go", type 4), all others as text at the beginning of their code. Source:
+// cmd/internal/buildid of Go.
 func buildID(head []byte) string {
 	const most = 1024 // bytes of an ID; it has some ninety
 	if bytes.HasPrefix(head, []byte("\x7fELF")) {

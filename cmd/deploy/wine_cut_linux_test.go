@@ -11,7 +11,8 @@ import (
 	"deploy/internal/testkit/winenodes"
 )
 
-// wineLike is what a node is like without and with the site's work, and what the journal says of it.
+// wineLike is what a node is like without and with the site's work, and what the journal says of
+// it.
 type wineLike struct {
 	bare, applied map[string]map[string]string
 	story         []string
@@ -51,8 +52,9 @@ func lost(*testing.T, *winenodes.Node) error {
 	return errors.New("nothing more is played on this node")
 }
 
-// The connection to a Windows node ends at every message of a phase that has a step of every family, before it is sent or when it has come: the run goes on by itself, node and
-// journal are as after a run that nobody disturbed, and a rollback leaves nothing.
+// The connection to a Windows node ends at every message of a phase that has a step of every
+// family, before it is sent or when it has come: the run goes on by itself, node and journal are as
+// after a run that nobody disturbed, and a rollback leaves nothing.
 func TestTierWineCutAtEveryMessage(t *testing.T) {
 	l := newWineLab(t, 2)
 	work := wineWork(true)
@@ -81,14 +83,16 @@ func TestTierWineCutAtEveryMessage(t *testing.T) {
 	t.Logf("%d messages", count)
 }
 
-// acts are a journal's entries without those that say only that a run came to a phase or to its end, which a second run says once more.
+// acts are a journal's entries without those that say only that a run came to a phase or to its
+// end, which a second run says once more.
 func acts(story []string) []string {
 	return slices.DeleteFunc(slices.Clone(story), func(line string) bool {
 		return strings.HasPrefix(line, "phase ") || strings.HasPrefix(line, "run-end ")
 	})
 }
 
-// The program is killed after every journal entry of the phase and run again, in turn on the same state directory and on a copy of it after the first has gone.
+// The program is killed after every journal entry of the phase and run again, in turn on the same
+// state directory and on a copy of it after the first has gone.
 func TestTierWineKilledAfterEveryEntry(t *testing.T) {
 	l := newWineLab(t, 2)
 	work := wineWork(true)

@@ -38,31 +38,36 @@ func wineWork(families bool) *book {
 	}
 	do("directory", map[string]any{"path": `C:\site\data\deep`})
 	do("file", map[string]any{"path": `C:\site\data\settings.txt`, "content": "line é\nnext 世\n", "crlf": true})
-	do("xmlsetting", map[string]any{"file": `C:\site\app.config`, "element": "configuration/appSettings/add[@key='A']", "value": `E:\Queue & more`})
+	do("xmlsetting", map[string]any{"file": `C:\site\app.config`, "element": "configuration/appSettings/add[@key='A']",
+		"value": `E:\Queue & more`})
 	do("registry", map[string]any{"key": wineKey, "name": "Text", "data": "été"})
 	do("service", map[string]any{"name": wineService, "start": "auto", "state": "running"})
 	do("package", map[string]any{"path": winenodes.ProductPath, "product_code": winenodes.ProductCode})
-	do("command", map[string]any{"check": []any{`C:\site\check.cmd`, `C:\site\mark, of it.txt`}, "apply": []any{`C:\site\make.cmd`, `C:\site\mark, of it.txt`},
-		"undo": []any{`C:\site\undo.cmd`, `C:\site\mark, of it.txt`}})
+	do("command", map[string]any{"check": []any{`C:\site\check.cmd`, `C:\site\mark, of it.txt`},
+		"apply": []any{`C:\site\make.cmd`, `C:\site\mark, of it.txt`},
+		"undo":  []any{`C:\site\undo.cmd`, `C:\site\mark, of it.txt`}})
 	if families {
 		return k
 	}
 	do("file", map[string]any{"path": `C:\site\old.txt`, "content": "new text\n"})
 	do("registry", map[string]any{"key": wineKey + `\Deep`, "name": "List", "type": "multi", "data": []any{"a", "b c"}})
-	do("registry", map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "ProductName", "data": "other"})
-	do("command", map[string]any{"check": []any{"reg.exe", "query", wineKey + `\Cmd`}, "apply": []any{"reg.exe", "add", wineKey + `\Cmd`, "/f"},
-		"undo": []any{"reg.exe", "delete", wineKey + `\Cmd`, "/f"}})
+	do("registry", map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "ProductName",
+		"data": "other"})
+	do("command", map[string]any{"check": []any{"reg.exe", "query", wineKey + `\Cmd`},
+		"apply": []any{"reg.exe", "add", wineKey + `\Cmd`, "/f"},
+		"undo":  []any{"reg.exe", "delete", wineKey + `\Cmd`, "/f"}})
 	return k
 }
 
 // wineBefore is what lies on each node before the work.
 func wineBefore() map[string]string {
 	return map[string]string{
-		"/C:/site/old.txt":    "what was there\r\n",
-		"/C:/site/app.config": "\xef\xbb\xbf<?xml version=\"1.0\"?>\r\n<configuration><appSettings><add key=\"A\" value=\"1\" /></appSettings></configuration>\r\n",
-		"/C:/site/check.cmd":  "@if exist \"%~1\" (exit /b 0) else (exit /b 1)\r\n",
-		"/C:/site/make.cmd":   "@echo made > \"%~1\"\r\n",
-		"/C:/site/undo.cmd":   "@del \"%~1\"\r\n",
+		"/C:/site/old.txt": "what was there\r\n",
+		"/C:/site/app.config": "\xef\xbb\xbf<?xml version=\"1.0\"?>\r\n<configuration><appSettings><add key=\"A\" " +
+			"value=\"1\" /></appSettings></configuration>\r\n",
+		"/C:/site/check.cmd": "@if exist \"%~1\" (exit /b 0) else (exit /b 1)\r\n",
+		"/C:/site/make.cmd":  "@echo made > \"%~1\"\r\n",
+		"/C:/site/undo.cmd":  "@del \"%~1\"\r\n",
 	}
 }
 
@@ -91,7 +96,8 @@ func newWineLab(t *testing.T, count int) *wineLab {
 		}
 	})
 	if err == nil {
-		err = lab.Build(t.Context(), "deploy/cmd/deploy", filepath.Join(l.agents, client.Platform{OS: "windows", Arch: "amd64"}.FileName()), "-tags=agentonly")
+		err = lab.Build(t.Context(), "deploy/cmd/deploy",
+			filepath.Join(l.agents, client.Platform{OS: "windows", Arch: "amd64"}.FileName()), "-tags=agentonly")
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -113,8 +119,9 @@ func newWineLab(t *testing.T, count int) *wineLab {
 func (l *wineLab) furnish(ctx context.Context, n *winenodes.Node) (err error) {
 	d := ssh.New(ssh.Options{})
 	defer func() { err = errors.Join(err, d.Close()) }()
-	c, err := d.Dial(ctx, transport.Target{Node: n.Name, Transport: "ssh", Address: "127.0.0.1", Port: n.Port, User: "root",
-		SSH: transport.SSH{Fingerprints: []string{n.HostKey}, KeyFiles: []string{l.key}}, Timeout: time.Minute})
+	c, err := d.Dial(ctx, transport.Target{Node: n.Name, Transport: "ssh", Address: "127.0.0.1", Port: n.Port,
+		User: "root",
+		SSH:  transport.SSH{Fingerprints: []string{n.HostKey}, KeyFiles: []string{l.key}}, Timeout: time.Minute})
 	if err != nil {
 		return err
 	}
@@ -132,7 +139,8 @@ func (l *wineLab) furnish(ctx context.Context, n *winenodes.Node) (err error) {
 			return err
 		}
 	}
-	if out, err := n.Run(ctx, "sc.exe", "create", wineService, "binPath=", `C:\side.exe service `+wineService, "start=", "demand"); err != nil {
+	if out, err := n.Run(ctx, "sc.exe", "create", wineService, "binPath=", `C:\side.exe service `+wineService, "start=",
+		"demand"); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
 	return nil
@@ -145,12 +153,15 @@ func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winenodes.Node) *
 	r := &rig{dir: dir, site: filepath.Join(dir, "site.yaml"), launch: (*exec.Cmd).Start,
 		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+l.agents, "HOME="+dir)}
 	var b strings.Builder
-	fmt.Fprintf(&b, "site: wine\nplaybook: ./playbook.yaml\ncredentials:\n  them: {username: root, key_file: %s}\ninventory:\n"+
+	fmt.Fprintf(&b, "site: wine\nplaybook: ./playbook.yaml\ncredentials:\n  them: {username: root, key_file: "+
+		"%s}\ninventory:\n"+
 		"  defaults: {transport: ssh, credential: them, timeout: 60s}\n  nodes:\n", l.key)
 	for _, n := range nodes {
-		fmt.Fprintf(&b, "    - {name: %s, address: 127.0.0.1, port: %d, roles: [plain], ssh: {fingerprints: ['%s']}}\n", n.Name, n.Port, n.HostKey)
+		fmt.Fprintf(&b, "    - {name: %s, address: 127.0.0.1, port: %d, roles: [plain], ssh: {fingerprints: ['%s']}}\n",
+			n.Name, n.Port, n.HostKey)
 	}
-	if err := errors.Join(os.WriteFile(r.site, []byte(b.String()), 0o644), os.WriteFile(filepath.Join(dir, "playbook.yaml"), []byte(playbook.String()), 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile(r.site, []byte(b.String()), 0o644),
+		os.WriteFile(filepath.Join(dir, "playbook.yaml"), []byte(playbook.String()), 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	return r
@@ -159,8 +170,10 @@ func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winenodes.Node) *
 // wineState is what the work can have changed on nodes.
 func wineState(t *testing.T, nodes ...*winenodes.Node) map[string]map[string]string {
 	t.Helper()
-	o := winenodes.StateOptions{Dirs: []string{"site", "Program Files"}, Service: wineService, Keys: []string{wineKey, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`,
-		`HKLM\SYSTEM\CurrentControlSet\Services\` + wineService, winenodes.ProductKey, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`}}
+	o := winenodes.StateOptions{Dirs: []string{"site", "Program Files"}, Service: wineService,
+		Keys: []string{wineKey, `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`,
+			`HKLM\SYSTEM\CurrentControlSet\Services\` + wineService, winenodes.ProductKey,
+			`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Uninstall`}}
 	out := map[string]map[string]string{}
 	var mu sync.Mutex
 	var group sync.WaitGroup
@@ -179,8 +192,9 @@ func wineState(t *testing.T, nodes ...*winenodes.Node) map[string]map[string]str
 	return out
 }
 
-// A site's work on eight Windows nodes behind OpenSSH, by the command line: plan, apply, the same again without a change, and back, after which the nodes are as they were; clean leaves
-// nothing of the agent. Nothing of it can have used PowerShell: it fails there.
+// A site's work on eight Windows nodes behind OpenSSH, by the command line: plan, apply, the same
+// again without a change, and back, after which the nodes are as they were; clean leaves nothing of
+// the agent. Nothing of it can have used PowerShell: it fails there.
 func TestTierWineFleet(t *testing.T) {
 	l := newWineLab(t, 8)
 	work := wineWork(false)
@@ -209,7 +223,8 @@ func TestTierWineFleet(t *testing.T) {
 	}
 	done := wineState(t, l.nodes...)
 	for name, s := range done {
-		if s[`/site/data/settings.txt`] != "line é\r\nnext 世\r\n" || !strings.Contains(s[winenodes.ProductKey], "1.2.3") || !strings.Contains(s["service"], "RUNNING") ||
+		if s[`/site/data/settings.txt`] != "line é\r\nnext 世\r\n" || !strings.Contains(s[winenodes.ProductKey], "1.2.3") ||
+			!strings.Contains(s["service"], "RUNNING") ||
 			!strings.Contains(s[wineKey], "b c") || !strings.Contains(s["/site/app.config"], `E:\Queue &amp; more`) {
 			t.Errorf("%s after apply: %v", name, s)
 		}
@@ -217,7 +232,8 @@ func TestTierWineFleet(t *testing.T) {
 			t.Errorf("%s is as it was before the work", name)
 		}
 	}
-	if end := endOf(t, stage("apply again", 0, "apply", "--auto-approve", "--json")); end.Counts.NoOp != tasks || end.Counts.Change != 0 {
+	if end := endOf(t, stage("apply again", 0, "apply", "--auto-approve", "--json")); end.Counts.NoOp != tasks ||
+		end.Counts.Change != 0 {
 		t.Errorf("%+v", end.Counts)
 	}
 	same(t, "a run without a change changed something", done, wineState(t, l.nodes...))

@@ -1,9 +1,11 @@
-// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a record of its acts (the record), does the
-// tasks that a controller hands over, and outlives the link to it. A front is what a transport starts: it joins the transport's streams to the worker, and starts
-// one where there is none. So a session that ends takes nothing with it.
+// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a
+// record of its acts (the record), does the tasks that a controller hands over, and outlives the
+// link to it. A front is what a transport starts: it joins the transport's streams to the worker,
+// and starts one where there is none. So a session that ends takes nothing with it.
 //
-// What happens when the link goes: the step under way is brought to its end and written down; nothing further is begun, since nobody watches. A
-// controller that comes back is told what it has not heard.
+// What happens when the link goes: the step under way is brought to its end and written down;
+// nothing further is begun, since nobody watches. A controller that comes back is told what it has
+// not heard.
 package agent
 
 import (
@@ -19,7 +21,8 @@ import (
 // Options are what a worker needs. Kinds, Session and Root must be set.
 type Options struct {
 	Kinds *steps.Registry
-	// Session opens the session that steps see. It is called for every controller that comes, with its credentials.
+	// Session opens the session that steps see. It is called for every controller that comes, with its
+	// credentials.
 	Session func(ctx context.Context, credentials map[string]node.Credential) (node.Session, error)
 	Root    string // private directory: lock, socket, records
 	Version string
@@ -27,9 +30,11 @@ type Options struct {
 	Now     func() time.Time
 	Idle    time.Duration // the worker ends when nobody came for so long; 0 is 10 minutes
 	Silence time.Duration // see wire.Silence, which is the default
-	Sign    time.Duration // how long a controller that is in another one's way has for a sign of life; 0 is three times wire.Beat
-	Ahead   int64         // how many events may be unacknowledged before no further task is begun; 0 is 256
-	Log     *slog.Logger  // never gets a value of a step
+	// how long a controller that is in another one's way has for a sign of life; 0 is three times
+	// wire.Beat
+	Sign  time.Duration
+	Ahead int64        // how many events may be unacknowledged before no further task is begun; 0 is 256
+	Log   *slog.Logger // never gets a value of a step
 }
 
 func (o *Options) defaults() {

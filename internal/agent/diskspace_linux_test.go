@@ -25,7 +25,8 @@ func TestOnDisk(t *testing.T) {
 		{syscall.ENOTDIR, false, ""},
 	} {
 		err := onDisk("/var/x", &fs.PathError{Op: "open", Path: "/var/x/y", Err: tc.err})
-		if errors.Is(err, ErrNoDisk) != tc.noDisk || !errors.Is(err, tc.err) || !strings.HasPrefix(hint.Of(err), tc.todo) || (tc.todo == "") != (hint.Of(err) == "") {
+		if errors.Is(err, ErrNoDisk) != tc.noDisk || !errors.Is(err, tc.err) || !strings.HasPrefix(hint.Of(err), tc.todo) ||
+			(tc.todo == "") != (hint.Of(err) == "") {
 			t.Errorf("%v: no disk %v, hint %q", err, errors.Is(err, ErrNoDisk), hint.Of(err))
 		}
 		if want := "open /var/x/y: " + tc.err.Error(); err.Error() != want {

@@ -34,7 +34,8 @@ type Host struct {
 	Spawn func(program, root string, log *os.File) error
 }
 
-// Front joins a controller's streams to the worker, and starts one where there is none. It returns when either side has ended.
+// Front joins a controller's streams to the worker, and starts one where there is none. It returns
+// when either side has ended.
 func (h Host) Front(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err := private(h.Root); err != nil {
 		return err
@@ -58,7 +59,8 @@ func (h Host) Front(ctx context.Context, in io.Reader, out io.Writer) error {
 	return err
 }
 
-// respawn is how long a worker that was started may take to listen before another is. A worker that finds the machine held ends at once.
+// respawn is how long a worker that was started may take to listen before another is. A worker that
+// finds the machine held ends at once.
 const respawn = time.Second
 
 // reach finds the worker.
@@ -80,7 +82,8 @@ func (h Host) reach(ctx context.Context) (net.Conn, error) {
 			continue
 		}
 		last = err
-		// an earlier worker that is about to leave holds the machine until it has: one that was started meanwhile has given up
+		// an earlier worker that is about to leave holds the machine until it has: one that was started
+		// meanwhile has given up
 		if time.Since(spawned) > respawn {
 			if err := h.spawn(); err != nil {
 				return nil, err
@@ -160,7 +163,8 @@ func (h Host) logTail() string {
 	return last
 }
 
-// Work serves controllers until one says that the agent shall leave, or nobody came for o.Idle. One worker holds the machine: a second one is ErrHeld.
+// Work serves controllers until one says that the agent shall leave, or nobody came for o.Idle. One
+// worker holds the machine: a second one is ErrHeld.
 func (h Host) Work(ctx context.Context, o Options) error {
 	o.defaults()
 	o.Root = h.Root
@@ -230,7 +234,8 @@ func (h Host) watch(ctx context.Context, w *Worker, l net.Listener, done <-chan 
 	}
 }
 
-// letIn reads what a front says. One of another program gets the machine when this worker has nothing to do.
+// letIn reads what a front says. One of another program gets the machine when this worker has
+// nothing to do.
 func (h Host) letIn(w *Worker, c net.Conn) bool {
 	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	line, err := readLine(c)

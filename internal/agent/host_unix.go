@@ -18,7 +18,8 @@ func socket(root string) string { return filepath.Join(root, "socket") }
 
 func dial(root string) (net.Conn, error) { return net.Dial("unix", socket(root)) }
 
-// listen takes the address. Who calls it holds the lock, so what stands there was left by a dead worker.
+// listen takes the address. Who calls it holds the lock, so what stands there was left by a dead
+// worker.
 func listen(root string) (net.Listener, error) {
 	if err := os.Remove(socket(root)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -26,7 +27,8 @@ func listen(root string) (net.Listener, error) {
 	return net.Listen("unix", socket(root))
 }
 
-// private makes the directory if it is missing, and refuses one that somebody else owns or may write to: its lock and its socket would be theirs.
+// private makes the directory if it is missing, and refuses one that somebody else owns or may
+// write to: its lock and its socket would be theirs.
 func private(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return onDisk(dir, fmt.Errorf("cannot make the agent's directory: %w", err))
@@ -37,12 +39,14 @@ func private(dir string) error {
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok || !fi.IsDir() || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("cannot use %s as the agent's directory: it must be a directory of user %d that nobody else may enter", dir, os.Geteuid())
+		return fmt.Errorf("cannot use %s as the agent's directory: it must be a directory of user %d that nobody else may "+
+			"enter", dir, os.Geteuid())
 	}
 	return nil
 }
 
-// Root is where the agent of the user who runs it lives: /var/lib/deploy/agent for root, else below the user's state directory.
+// Root is where the agent of the user who runs it lives: /var/lib/deploy/agent for root, else below
+// the user's state directory.
 func Root() (string, error) {
 	if os.Geteuid() == 0 {
 		return "/var/lib/deploy/agent", nil

@@ -17,8 +17,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Windows has sockets with a name in the file system only from 2019 on, and Wine has none; so the worker listens on loopback and asks for a
-// word that stands in a file which only its owner may read.
+// Windows has sockets with a name in the file system only from 2019 on, and Wine has none; so the
+// worker listens on loopback and asks for a word that stands in a file which only its owner may
+// read.
 
 func addressFile(root string) string { return filepath.Join(root, "address") }
 
@@ -83,7 +84,8 @@ func (g *guarded) Close() error {
 	return err
 }
 
-// knock reads the word before anything else, in the goroutine of whoever reads first, so that a silent stranger holds up nobody.
+// knock reads the word before anything else, in the goroutine of whoever reads first, so that a
+// silent stranger holds up nobody.
 type knock struct {
 	net.Conn
 	r     *bufio.Reader
@@ -113,7 +115,8 @@ func (k *knock) CloseWrite() error {
 	return k.Conn.Close()
 }
 
-// Root is where the agent lives: below ProgramData for an administrator, else below the user's local data.
+// Root is where the agent lives: below ProgramData for an administrator, else below the user's
+// local data.
 func Root() (string, error) {
 	is, err := administrator()
 	if err != nil {
@@ -130,12 +133,14 @@ func Root() (string, error) {
 }
 
 func diskFull(err error) bool {
-	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) || errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
+	return errors.Is(err, windows.ERROR_DISK_FULL) || errors.Is(err, windows.ERROR_HANDLE_DISK_FULL) ||
+		errors.Is(err, windows.ERROR_DISK_QUOTA_EXCEEDED)
 }
 
 func diskReadOnly(err error) bool { return errors.Is(err, windows.ERROR_WRITE_PROTECT) }
 
-// Spawn starts a worker outside of the login's job, whose end would end it. Where breaking away is refused it is started inside.
+// Spawn starts a worker outside of the login's job, whose end would end it. Where breaking away is
+// refused it is started inside.
 func Spawn(program, root string, log *os.File) error {
 	start := func(flags uint32) error {
 		cmd := exec.Command(program, "agent", "--worker", "--root", root)

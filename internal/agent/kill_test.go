@@ -9,7 +9,8 @@ import (
 	"deploy/internal/agent/wire"
 )
 
-// A controller that was killed and left its link behind is in nobody's way; one that gives a sign of life is.
+// A controller that was killed and left its link behind is in nobody's way; one that gives a sign
+// of life is.
 func TestSignOfLife(t *testing.T) {
 	_, w, group := newWorkerRig(t, func(o *Options) { o.Sign = time.Second })
 	dead := talk(t, w, group)
@@ -41,7 +42,8 @@ func TestSignOfLife(t *testing.T) {
 	}
 }
 
-// The end of a machine ends its worker in the middle: nothing of the step under way is written down any more, and the next worker says so.
+// The end of a machine ends its worker in the middle: nothing of the step under way is written down
+// any more, and the next worker says so.
 func TestKill(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)

@@ -7,7 +7,8 @@ import (
 	"deploy/internal/agent/wire"
 )
 
-// A controller was killed while its cable was cut. Its last words arrive with the next controller already at the door: they are no sign of life.
+// A controller was killed while its cable was cut. Its last words arrive with the next controller
+// already at the door: they are no sign of life.
 func TestLastWordsAreNoSignOfLife(t *testing.T) {
 	_, w, group := newWorkerRig(t, func(o *Options) { o.Sign = 10 * time.Second })
 	dead := talk(t, w, group)

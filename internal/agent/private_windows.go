@@ -11,9 +11,11 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// private makes the directory if it is missing, and closes it to everybody but SYSTEM, the administrators and, unless that is one of them, the user who
-// runs the agent. One that is no directory of theirs is refused, and so is one that lies in such: whoever owns it can open it again, or put another in its
-// place. Everybody may make directories in %ProgramData%, so somebody may have been there before.
+// private makes the directory if it is missing, and closes it to everybody but SYSTEM, the
+// administrators and, unless that is one of them, the user who runs the agent. One that is no
+// directory of theirs is refused, and so is one that lies in such: whoever owns it can open it
+// again, or put another in its place. Everybody may make directories in %ProgramData%, so somebody
+// may have been there before.
 //
 // On a file system whose lists do not last (Wine's) the calls do no harm.
 func private(dir string) error {
@@ -49,8 +51,9 @@ func private(dir string) error {
 	return nil
 }
 
-// closed is how the agent's directories shall be. Of an administrator they belong to all administrators, so that a program of the same user without those rights gets
-// no hold of the agent.
+// closed is how the agent's directories shall be. Of an administrator they belong to all
+// administrators, so that a program of the same user without those rights gets no hold of the
+// agent.
 func closed() (*windows.SECURITY_DESCRIPTOR, error) {
 	const list = "D:P(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 	is, err := administrator()
@@ -103,7 +106,8 @@ func makeDirs(dir string, attributes *windows.SecurityAttributes) error {
 // trustedInstaller owns what came with Windows; x/sys has no name for it.
 const trustedInstaller = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
 
-// ours refuses what is no directory but leads to one, and what belongs to somebody who is not to be trusted with the agent.
+// ours refuses what is no directory but leads to one, and what belongs to somebody who is not to be
+// trusted with the agent.
 func ours(dir string) error {
 	name, err := windows.UTF16PtrFromString(dir)
 	if err != nil {
@@ -127,7 +131,8 @@ func ours(dir string) error {
 	if is, err := trusted(owner); is || err != nil {
 		return err
 	}
-	return fmt.Errorf("%s belongs to %s, who is neither an administrator nor the user who runs the agent: remove it, or give it to the administrators (icacls /setowner *S-1-5-32-544)", dir, owner)
+	return fmt.Errorf("%s belongs to %s, who is neither an administrator nor the user who runs the agent: remove it, "+
+		"or give it to the administrators (icacls /setowner *S-1-5-32-544)", dir, owner)
 }
 
 // trusted says that the owner of a directory may have a hold of the agent.
@@ -136,6 +141,7 @@ func trusted(owner *windows.SID) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("cannot tell who runs the agent: %w", err)
 	}
-	return owner.Equals(user.User.Sid) || owner.IsWellKnown(windows.WinLocalSystemSid) || owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
+	return owner.Equals(user.User.Sid) || owner.IsWellKnown(windows.WinLocalSystemSid) ||
+		owner.IsWellKnown(windows.WinBuiltinAdministratorsSid) ||
 		owner.String() == trustedInstaller, nil
 }

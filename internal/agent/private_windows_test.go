@@ -9,8 +9,9 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// TestPrivate: a directory is made with what is missing above it, is the agent's, and may be there already; what is no directory of its own is refused. What the list does
-// with others is judged on Windows only.
+// TestPrivate: a directory is made with what is missing above it, is the agent's, and may be there
+// already; what is no directory of its own is refused. What the list does with others is judged on
+// Windows only.
 func TestPrivate(t *testing.T) {
 	root := filepath.Join(t.TempDir(), "deploy", "agent")
 	for range 2 {

@@ -20,11 +20,13 @@ import (
 	"deploy/steps"
 )
 
-// recordLimit is how large a record file grows before what its controller has acknowledged is left out, in bytes.
+// recordLimit is how large a record file grows before what its controller has acknowledged is left
+// out, in bytes.
 const recordLimit = 8 << 20
 
-// record is the agent's own record of the acts that it did for one journal: an append-only file of lines, each with a checksum. An intent is on the disk
-// before the act; what a controller has not heard is told when one comes again.
+// record is the agent's own record of the acts that it did for one journal: an append-only file of
+// lines, each with a checksum. An intent is on the disk before the act; what a controller has not
+// heard is told when one comes again.
 type record struct {
 	path   string
 	mu     sync.Mutex // guards what follows
@@ -43,8 +45,9 @@ type spoolHead struct {
 	First   int64  `json:"first"` // number of the last event before those in the file
 }
 
-// openRecord opens the record of one journal, or begins one. A torn line at its end (the machine went down while it was written) is cut off; an
-// intent that has no end is closed by an event that says so.
+// openRecord opens the record of one journal, or begins one. A torn line at its end (the machine
+// went down while it was written) is cut off; an intent that has no end is closed by an event that
+// says so.
 func openRecord(dir, site, journal string) (*record, error) {
 	s := &record{path: recordPath(dir, site, journal)}
 	fail := func(err error) (*record, error) {
@@ -135,7 +138,8 @@ func (s *record) last() int64 {
 	return s.head.First + int64(len(s.events))
 }
 
-// add gives an event its number and writes it down. When sync is set it is on the disk when add returns.
+// add gives an event its number and writes it down. When sync is set it is on the disk when add
+// returns.
 func (s *record) add(e wire.Event, sync bool) (wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -154,7 +158,8 @@ func (s *record) add(e wire.Event, sync bool) (wire.Event, error) {
 	return e, nil
 }
 
-// open returns the intent that has no end, if there is one. Only the last act can be open: acts follow each other.
+// open returns the intent that has no end, if there is one. Only the last act can be open: acts
+// follow each other.
 func (s *record) open() (wire.Event, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +184,8 @@ func (s *record) event(i int) (wire.Event, error) {
 	return e, err
 }
 
-// after returns the events that a controller does not have. One that knows another record has none of this one's.
+// after returns the events that a controller does not have. One that knows another record has none
+// of this one's.
 func (s *record) after(epoch string, seq int64) ([]wire.Event, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -204,8 +210,9 @@ func (s *record) unheard() int64 {
 	return s.last() - s.acked
 }
 
-// ack notes that a controller has everything up to seq, and makes room when the file is large. What is acknowledged is kept until then: the
-// controller may come back with an older copy of its journal.
+// ack notes that a controller has everything up to seq, and makes room when the file is large. What
+// is acknowledged is kept until then: the controller may come back with an older copy of its
+// journal.
 func (s *record) ack(seq int64) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

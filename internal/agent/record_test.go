@@ -53,7 +53,8 @@ func names(events []wire.Event) string {
 	return out
 }
 
-// The machine may go down at any byte: what stands whole before it is kept, in its order, and the count goes on.
+// The machine may go down at any byte: what stands whole before it is kept, in its order, and the
+// count goes on.
 func TestSpoolTornAtEveryByte(t *testing.T) {
 	dir := t.TempDir()
 	s := mustRecord(t, dir)

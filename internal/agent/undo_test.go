@@ -9,10 +9,12 @@ import (
 )
 
 func undoOf(task, epoch string, of, act int64) wire.Undo {
-	return wire.Undo{ID: 3, Step: wire.NewStep(&value{Name: task}), Run: "r2", Task: task, Phase: "p", Epoch: epoch, Of: of, Act: act}
+	return wire.Undo{ID: 3, Step: wire.NewStep(&value{Name: task}), Run: "r2", Task: task, Phase: "p", Epoch: epoch,
+		Of: of, Act: act}
 }
 
-// An undo stands in the record with what names its act; who asked hears its place there, and whoever comes with an older copy of the journal hears all of it.
+// An undo stands in the record with what names its act; who asked hears its place there, and
+// whoever comes with an older copy of the journal hears all of it.
 func TestUndoStandsInTheRecord(t *testing.T) {
 	_, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)

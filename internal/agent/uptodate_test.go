@@ -26,7 +26,8 @@ func (k *talker) greet(b wire.Position) wire.Welcome {
 	return w
 }
 
-// Whoever only looks leaves no record behind; whoever works needs no Sync after an up-to-date welcome.
+// Whoever only looks leaves no record behind; whoever works needs no Sync after an up-to-date
+// welcome.
 func TestEvenWithoutARecord(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
@@ -81,7 +82,7 @@ func TestEven(t *testing.T) {
 		t.Fatal("the work did not begin")
 	}
 	k = talk(t, w, group)
-	if got := k.greet(wire.Position{Journal: "j", Epoch: epoch, Seq: 2}); got.Even || got.Doing != "slow" {
+	if got := k.greet(wire.Position{Journal: "j", Epoch: epoch, Seq: 2}); got.UpToDate || got.Doing != "slow" {
 		t.Errorf("in the middle of a step: %+v", got)
 	}
 	close(m.hold)

@@ -14,8 +14,8 @@ import (
 	"deploy/steps"
 )
 
-// work does the requests of one controller, one after the other, with the hands that all controllers share: what an earlier link had begun is
-// brought to its end first.
+// work does the requests of one controller, one after the other, with the hands that all
+// controllers share: what an earlier link had begun is brought to its end first.
 func (a *attachment) work() {
 	defer a.w.group.Done()
 	defer func() { _ = a.session.Close() }()
@@ -86,8 +86,9 @@ func (a *attachment) lacks(b wire.Position) ([]wire.Event, error) {
 	return s.after(b.Epoch, b.Seq)
 }
 
-// isUpToDate says that nothing is under way, and that the journal that the controller named lacks nothing. Of a journal that was never here no record is
-// made for that: whoever only looks leaves nothing behind.
+// isUpToDate says that nothing is under way, and that the journal that the controller named lacks
+// nothing. Of a journal that was never here no record is made for that: whoever only looks leaves
+// nothing behind.
 func (a *attachment) isUpToDate() bool {
 	b := a.hello.Position
 	if b.Journal == "" {
@@ -131,7 +132,10 @@ func (a *attachment) step(s wire.Step) (steps.Step, error) {
 
 // watched lets the controller see the last line of what a job prints.
 func (a *attachment) watched(id string) node.Session {
-	return task.Watched(a.session, func(line string) { a.tell(wire.TProgress, wire.Progress{Task: id, Text: a.redact.Redact(line)}) })
+	return task.Watched(a.session, func(line string) {
+		a.tell(wire.TProgress,
+			wire.Progress{Task: id, Text: a.redact.Redact(line)})
+	})
 }
 
 func (a *attachment) check(f wire.Frame) error {
@@ -197,8 +201,9 @@ func (a *attachment) undo(f wire.Frame) error {
 	return nil
 }
 
-// recordUndo writes down where an undo stands, if the journal has a record here. An act needs its intent on the disk first; an undo that only older copies of
-// the journal would miss does not: it may be what makes room on a full disk.
+// recordUndo writes down where an undo stands, if the journal has a record here. An act needs its
+// intent on the disk first; an undo that only older copies of the journal would miss does not: it
+// may be what makes room on a full disk.
 func (a *attachment) recordUndo(what string, q wire.Undo, end *wire.Ended) {
 	s, err := a.recordIfAny()
 	if s == nil || err != nil || q.Task == "" {
@@ -269,7 +274,8 @@ func (a *attachment) row(f wire.Frame) error {
 	return nil
 }
 
-// task looks at one task and does what is missing. on says that the next one may follow. An error says that the record cannot be written.
+// task looks at one task and does what is missing. on says that the next one may follow. An error
+// says that the record cannot be written.
 func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 	e := wire.Event{Task: t.ID, Phase: t.Phase}
 	live := func(what string) { e.What, e.Time = what, a.w.o.Now(); a.tell(wire.TEvent, e) }
@@ -290,7 +296,8 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 		return true, nil
 	}
 	e.Diff = steps.MustJSON(d)
-	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || task.IsProof(d) || task.NoReturn(step, d) != "" {
+	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || task.IsProof(d) ||
+		task.NoReturn(step, d) != "" {
 		live(wire.EvHold)
 		return false, nil
 	}
@@ -340,7 +347,8 @@ func (a *attachment) act(t wire.Task, step steps.Step, d steps.Diff) (steps.Outc
 	cancel()
 	if err != nil {
 		if errors.Is(late, context.DeadlineExceeded) {
-			err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", t.Limit, err), "the step's `timeout` in the playbook sets the limit")
+			err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", t.Limit, err),
+				"the step's `timeout` in the playbook sets the limit")
 		}
 		return out, "apply", err
 	}

@@ -39,14 +39,15 @@ type Worker struct {
 // NewWorker makes a worker. Steps run until ctx ends.
 func NewWorker(ctx context.Context, o Options) *Worker {
 	o.defaults()
-	w := &Worker{o: o, hands: make(chan struct{}, 1), records: map[string]*record{}, leave: make(chan struct{}), last: o.Now()}
+	w := &Worker{o: o, hands: make(chan struct{}, 1), records: map[string]*record{}, leave: make(chan struct{}),
+		last: o.Now()}
 	w.ctx, w.stop = context.WithCancel(ctx)
 	w.hands <- struct{}{}
 	return w
 }
 
-// Kill ends the worker as the end of its machine would: the link breaks, and from now on nothing is written down or told. It does not wait for the
-// step under way, whose context ends; Close does.
+// Kill ends the worker as the end of its machine would: the link breaks, and from now on nothing is
+// written down or told. It does not wait for the step under way, whose context ends; Close does.
 func (w *Worker) Kill() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -78,7 +79,8 @@ func (w *Worker) Close() error {
 // Stream is a controller's connection.
 type Stream = io.ReadWriteCloser
 
-// Serve talks to one controller until it goes. It returns at once when the link breaks; the step under way goes on.
+// Serve talks to one controller until it goes. It returns at once when the link breaks; the step
+// under way goes on.
 func (w *Worker) Serve(s Stream) error {
 	defer func() { _ = s.Close() }()
 	// whoever says nothing at the beginning is no controller
@@ -103,7 +105,8 @@ func (w *Worker) Serve(s Stream) error {
 	if err := f.Decode(&hello); err != nil {
 		return err
 	}
-	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}), queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1), life: make(chan struct{}, 1)}
+	a := &attachment{w: w, stream: s, conn: conn, hello: hello, since: w.o.Now(), gone: make(chan struct{}),
+		queue: make(chan wire.Frame, 64), heard: make(chan struct{}, 1), life: make(chan struct{}, 1)}
 	busy, err := w.enter(a)
 	switch {
 	case err != nil:
@@ -115,8 +118,9 @@ func (w *Worker) Serve(s Stream) error {
 	return a.serve()
 }
 
-// enter makes a the holder, or says who is. A controller that was killed may have left its link behind, so whoever is in the way is given time for a
-// sign of life, which a living one gives every few seconds.
+// enter makes a the holder, or says who is. A controller that was killed may have left its link
+// behind, so whoever is in the way is given time for a sign of life, which a living one gives every
+// few seconds.
 func (w *Worker) enter(a *attachment) (*wire.Busy, error) {
 	busy, err := w.hold(a)
 	if busy == nil || err != nil {
@@ -135,7 +139,8 @@ func (w *Worker) enter(a *attachment) (*wire.Busy, error) {
 	return w.hold(a)
 }
 
-// hold makes a the holder, or says who is. Who comes again takes the place of their own broken link.
+// hold makes a the holder, or says who is. Who comes again takes the place of their own broken
+// link.
 func (w *Worker) hold(a *attachment) (*wire.Busy, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -178,7 +183,8 @@ func (w *Worker) sayLeave() {
 	}
 }
 
-// record returns the record of a journal. An act that has no end there was cut off with an earlier worker, since this one has done none yet.
+// record returns the record of a journal. An act that has no end there was cut off with an earlier
+// worker, since this one has done none yet.
 func (w *Worker) journalRecord(site, journal string) (*record, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -299,7 +305,8 @@ func (a *attachment) end() {
 	})
 }
 
-// read takes what the controller says. It ends when the link does, or when nothing was heard for too long.
+// read takes what the controller says. It ends when the link does, or when nothing was heard for
+// too long.
 func (a *attachment) read() error {
 	defer close(a.queue)
 	silence := time.AfterFunc(a.w.o.Silence, a.end)
@@ -355,8 +362,9 @@ func (a *attachment) read() error {
 	}
 }
 
-// lives says that the controller says something within that time, and does not go right after it: when a cut cable is healed, the last words of one that was
-// killed meanwhile arrive, and its end behind them.
+// lives says that the controller says something within that time, and does not go right after it:
+// when a cut cable is healed, the last words of one that was killed meanwhile arrive, and its end
+// behind them.
 func (a *attachment) lives(within time.Duration) bool {
 	const behind = time.Second
 	select {
@@ -388,7 +396,8 @@ func (a *attachment) wake() {
 	}
 }
 
-// mayBegin says that a further task may be begun: somebody watches, wants it, and has written down what was told before.
+// mayBegin says that a further task may be begun: somebody watches, wants it, and has written down
+// what was told before.
 func (a *attachment) mayBegin() bool {
 	for {
 		a.mu.Lock()
@@ -417,7 +426,8 @@ func (a *attachment) isGone() bool {
 	}
 }
 
-// tell sends to the controller; when the link is over nobody listens, and the record has what counts.
+// tell sends to the controller; when the link is over nobody listens, and the record has what
+// counts.
 func (a *attachment) tell(t wire.Type, body any) {
 	if a.isGone() {
 		return

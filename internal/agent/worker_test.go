@@ -33,7 +33,8 @@ func (v *value) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	} else if !errors.Is(err, node.ErrNotFound) {
 		return steps.Diff{}, err
 	}
-	return steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: "value", To: "new"}}, Before: steps.MustJSON(nil)}, nil
+	return steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: "value", To: "new"}},
+		Before: steps.MustJSON(nil)}, nil
 }
 
 func (v *value) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
@@ -86,7 +87,8 @@ func (m *machine) has(name string) bool {
 }
 
 func testOptions(m *machine, root string) Options {
-	return Options{Root: root, Kinds: steps.NewRegistry([]steps.Kind{{Name: "value", New: func() steps.Step { return &value{} }}}),
+	return Options{Root: root, Kinds: steps.NewRegistry([]steps.Kind{{Name: "value",
+		New: func() steps.Step { return &value{} }}}),
 		Session: func(context.Context, map[string]node.Credential) (node.Session, error) { return m, nil }}
 }
 
@@ -206,7 +208,8 @@ func newWorkerRig(t *testing.T, o func(*Options)) (*machine, *Worker, *sync.Wait
 	return m, w, group
 }
 
-// The link goes while a step is under way: the step is brought to its end, nothing further is begun, and whoever comes next hears of it once.
+// The link goes while a step is under way: the step is brought to its end, nothing further is
+// begun, and whoever comes next hears of it once.
 func TestStepOutlivesItsLink(t *testing.T) {
 	m, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
@@ -301,7 +304,8 @@ func TestUnknownMessages(t *testing.T) {
 	q.Tasks[0].Step.Kind = "strange"
 	k.say(wire.TWork, q)
 	list, end := k.events()
-	if len(list) != 1 || list[0].What != wire.EvHold || !errors.Is(list[0].Err.Err(), node.ErrUnsupported) || end.Left != 0 {
+	if len(list) != 1 || list[0].What != wire.EvHold || !errors.Is(list[0].Err.Err(), node.ErrUnsupported) ||
+		end.Left != 0 {
 		t.Errorf("%+v, %+v", list, end)
 	}
 }
@@ -363,7 +367,8 @@ func TestKilledInTheMiddle(t *testing.T) {
 	}
 }
 
-// Front and worker over their socket: a worker is started where there is none, serves one controller after the other, and ends when it is told to.
+// Front and worker over their socket: a worker is started where there is none, serves one
+// controller after the other, and ends when it is told to.
 func TestFrontAndWorker(t *testing.T) {
 	m := newMachine()
 	root := filepath.Join(t.TempDir(), "agent")

@@ -1,4 +1,5 @@
-// Package cli is the command line: one file per command, each turning flags into a call of the engine and showing what comes of it.
+// Package cli is the command line: one file per command, each turning flags into a call of the
+// engine and showing what comes of it.
 package cli
 
 import (
@@ -41,21 +42,24 @@ type App struct {
 	Dialers  map[string]transport.Dialer // by transport
 	Programs *client.Programs            // the agents' programs; nil has none
 	// Tap lets a test stand in the links to agents; see remote.Options.
-	Tap     func(node string) func(sent bool, t wire.Type) error
-	Digest  func() (string, error) // SHA-256 of the program's file, hex
-	Version func() string          // of this build; a saved plan holds for one. It may take a moment, so it is asked for only where it counts
+	Tap    func(node string) func(sent bool, t wire.Type) error
+	Digest func() (string, error) // SHA-256 of the program's file, hex
+	// of this build; a saved plan holds for one. It may take a moment, so it is asked for only where
+	// it counts
+	Version func() string
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Env     func(string) string
 	Now     func() time.Time
-	// Interrupts delivers Ctrl-C and SIGTERM. The first ends the command, or asks a run for a clean stop; the second leaves at once
-	// through Exit.
+	// Interrupts delivers Ctrl-C and SIGTERM. The first ends the command, or asks a run for a clean
+	// stop; the second leaves at once through Exit.
 	Interrupts <-chan os.Signal
 	Exit       func(code int)
 	// Terminal says that Stdout is one, and how wide.
 	Terminal func() (width int, ok bool)
-	// ReadPassword reads a line from the terminal without showing it, until ctx ends; nil when there is none.
+	// ReadPassword reads a line from the terminal without showing it, until ctx ends; nil when there
+	// is none.
 	ReadPassword func(ctx context.Context) (string, error)
 	// WrapJournal lets a test stand between the engine and the journal; nil does not.
 	WrapJournal func(journal.Journal) journal.Journal
@@ -65,7 +69,8 @@ type App struct {
 	lines      *bufio.Reader // of Stdin: one for all questions, since it reads ahead
 }
 
-// exitError carries an exit code other than 1. Its text, if any, was printed already or needs no word "error".
+// exitError carries an exit code other than 1. Its text, if any, was printed already or needs no
+// word "error".
 type exitError struct {
 	code int
 	text string
@@ -114,7 +119,8 @@ func (a *App) Run(ctx context.Context, args []string) int {
 	return ExitError
 }
 
-// printError prints every error that was joined on a line of its own, then every hint, with every known secret masked.
+// printError prints every error that was joined on a line of its own, then every hint, with every
+// known secret masked.
 func (a *App) printError(err error) {
 	var printed strings.Builder
 	for _, e := range hint.Split(err) {
@@ -132,7 +138,8 @@ func (a *App) printError(err error) {
 	fmt.Fprint(a.Stderr, a.redact.Redact(printed.String()))
 }
 
-// placed says that the error is about places in a file: each line then begins with the place and brings its own hint.
+// placed says that the error is about places in a file: each line then begins with the place and
+// brings its own hint.
 func placed(err error) bool {
 	var list interface{ WrappedErrors() []error }
 	return errors.As(err, &list) || strings.Contains(err.Error(), "\n  hint: ")
@@ -155,7 +162,8 @@ Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting fo
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return hint.Wrap(err, "see deploy "+strings.TrimPrefix(c.CommandPath(), "deploy ")+" --help")
 	})
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Running a site:"}, &cobra.Group{ID: "look", Title: "Looking:"}, &cobra.Group{ID: "lab", Title: "The lab:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Running a site:"}, &cobra.Group{ID: "look", Title: "Looking:"},
+		&cobra.Group{ID: "lab", Title: "The lab:"})
 	for _, group := range []struct {
 		id   string
 		cmds []*cobra.Command
@@ -189,7 +197,8 @@ func who() string {
 func oneArg(what string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) != 1 {
-			return hint.Wrap(fmt.Errorf("%s takes one argument: %s", c.CommandPath(), what), "for example: deploy "+c.Name()+" examples/exchange-2007-scc/site.yaml")
+			return hint.Wrap(fmt.Errorf("%s takes one argument: %s", c.CommandPath(), what),
+				"for example: deploy "+c.Name()+" examples/exchange-2007-scc/site.yaml")
 		}
 		return nil
 	}

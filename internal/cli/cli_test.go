@@ -20,9 +20,11 @@ func TestPrintError(t *testing.T) {
 		want string
 	}{
 		{"one", hint.Wrap(errors.New("no"), "try"), "error: no\nhint: try\n"},
-		{"several nodes", errors.Join(hint.Wrap(errors.New("n1: no"), "try"), hint.Wrap(errors.New("n2: no"), "try"), hint.Wrap(errors.New("n3: off"), "switch on")),
+		{"several nodes", errors.Join(hint.Wrap(errors.New("n1: no"), "try"), hint.Wrap(errors.New("n2: no"), "try"),
+			hint.Wrap(errors.New("n3: off"), "switch on")),
 			"error: n1: no\nerror: n2: no\nerror: n3: off\nhint: try\nhint: switch on\n"},
-		{"a text of two lines", errors.Join(errors.New("n1: tool said\nso"), errors.New("n2: no")), "error: n1: tool said\n  so\nerror: n2: no\n"},
+		{"a text of two lines", errors.Join(errors.New("n1: tool said\nso"), errors.New("n2: no")),
+			"error: n1: tool said\n  so\nerror: n2: no\n"},
 		{"a secret", errors.New("logon with Correct-Horse"), "error: logon with [secret]\n"},
 		{"places in a file", misspelt, ""},
 	} {
@@ -34,7 +36,8 @@ func TestPrintError(t *testing.T) {
 			if c.want != "" && out.String() != c.want {
 				t.Errorf("got %q", out.String())
 			}
-			if c.want == "" && (!strings.HasPrefix(out.String(), "s.yaml:1:1: ") || strings.Contains(out.String(), "error:") || strings.Contains(out.String(), "\nhint:")) {
+			if c.want == "" && (!strings.HasPrefix(out.String(), "s.yaml:1:1: ") || strings.Contains(out.String(), "error:") ||
+				strings.Contains(out.String(), "\nhint:")) {
 				t.Errorf("a place must begin its line, and brings its own hint: %q", out.String())
 			}
 		})
@@ -42,8 +45,10 @@ func TestPrintError(t *testing.T) {
 }
 
 func TestAgain(t *testing.T) {
-	f := runFlags{siteFlags: siteFlags{lab: true, state: "my state"}, approve: true, only: []string{"a", "b"}, nodes: []string{"n1"}}
-	if got, want := f.again("apply", "it's here.yaml"), `deploy apply --lab --auto-approve --state-dir 'my state' --phase a,b --node n1 'it'\''s here.yaml'`; got != want {
+	f := runFlags{siteFlags: siteFlags{lab: true, state: "my state"}, approve: true, only: []string{"a", "b"},
+		nodes: []string{"n1"}}
+	if got, want := f.again("apply", "it's here.yaml"),
+		`deploy apply --lab --auto-approve --state-dir 'my state' --phase a,b --node n1 'it'\''s here.yaml'`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got := (runFlags{}).again("resume", "/a/site.yaml"); got != "deploy resume /a/site.yaml" {
@@ -57,7 +62,8 @@ func TestSeenFrom(t *testing.T) {
 	t.Chdir(here)
 	for _, c := range []struct{ plan, site string }{
 		{"p.json", "site.yaml"}, {"plans/p.json", "sites/site.yaml"},
-		{filepath.Join(here, "plans", "p.json"), "site.yaml"}, {"p.json", filepath.Join(here, "site.yaml")}, {"/p.json", "site.yaml"},
+		{filepath.Join(here, "plans", "p.json"), "site.yaml"}, {"p.json", filepath.Join(here, "site.yaml")},
+		{"/p.json", "site.yaml"},
 	} {
 		got, err := seenFrom(c.plan, c.site)
 		if err != nil {

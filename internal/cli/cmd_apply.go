@@ -68,10 +68,12 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 		return err
 	} else if isPlan {
 		if command == "resume" {
-			return hint.Wrap(fmt.Errorf("cannot resume %s: it is a saved plan, and resume takes a site", path), "deploy "+command+" "+quote(p.site))
+			return hint.Wrap(fmt.Errorf("cannot resume %s: it is a saved plan, and resume takes a site", path),
+				"deploy "+command+" "+quote(p.site))
 		}
 		if len(f.only)+len(f.skip)+len(f.nodes) > 0 {
-			return hint.Wrap(errors.New("a saved plan says itself which phases and nodes it is for"), "leave --phase, --skip and --node out, or make another plan")
+			return hint.Wrap(errors.New("a saved plan says itself which phases and nodes it is for"),
+				"leave --phase, --skip and --node out, or make another plan")
 		}
 		saved, path = p.plan, p.site
 		f.only, f.skip, f.nodes = saved.Selection.Only, saved.Selection.Skip, saved.Selection.Nodes
@@ -128,8 +130,9 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 	return waits(err, f.again(command, path))
 }
 
-// waits makes of a gate that waits what a person needs: what is to be done, and the command line that signs it. What is to be done
-// is not said again to somebody who has signed already; there it counts what the look still misses.
+// waits makes of a gate that waits what a person needs: what is to be done, and the command line
+// that signs it. What is to be done is not said again to somebody who has signed already; there it
+// counts what the look still misses.
 func waits(err error, again string) error {
 	var g *engine.GateError
 	if !errors.Is(err, engine.ErrWaiting) || !errors.As(err, &g) {
@@ -159,7 +162,8 @@ func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *eng
 		return nil
 	}
 	if !a.interactive(f.siteFlags) {
-		return hint.Wrap(errors.New("there are changes and nobody to ask"), "look at deploy plan, then give --auto-approve, or apply a saved plan")
+		return hint.Wrap(errors.New("there are changes and nobody to ask"),
+			"look at deploy plan, then give --auto-approve, or apply a saved plan")
 	}
 	view.PlanText(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})
 	return a.yes(ctx, "\nDo this? Only the word yes goes on:")

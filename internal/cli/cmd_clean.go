@@ -76,7 +76,8 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 	for i, n := range list {
 		all.Go(func() {
 			if st.Owing[n.Name] {
-				errs[i] = hint.Wrap(fmt.Errorf("cannot remove the agent from %s: it was given work and has not told how that ended", n.Name), "deploy resume hears it")
+				errs[i] = hint.Wrap(fmt.Errorf("cannot remove the agent from %s: it was given work and has not told how that ended",
+					n.Name), "deploy resume hears it")
 				return
 			}
 			errs[i] = fl.clean(ctx, n)

@@ -55,7 +55,8 @@ func (a *App) labUpCmd() *cobra.Command {
 				return err
 			}
 			if !f.json {
-				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is up. Other commands join it with --lab. Ctrl-C stops it; the machines keep their disks.\n", l.site.Name)
+				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is up. Other commands join it with --lab. Ctrl-C stops it; the "+
+					"machines keep their disks.\n", l.site.Name)
 			}
 			stop := make(chan struct{})
 			a.interrupts.gently(func() { close(stop) }, "")
@@ -128,14 +129,16 @@ func (a *App) labResetCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			// the machines first: they are refused while somebody serves them, and then the journal must stay as well
+			// the machines first: they are refused while somebody serves them, and then the journal must
+			// stay as well
 			if err := lab.Reset(p.labDir()); err != nil {
 				return err
 			}
 			if err := journal.Remove(p.state); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again; the journal of its runs is forgotten\n", p.site.Name)
+			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again; the journal of its runs is forgotten\n",
+				p.site.Name)
 			return nil
 		},
 	}

@@ -33,12 +33,15 @@ func (a *App) validateCmd() *cobra.Command {
 				for _, x := range l.findings {
 					list = append(list, finding{x.String()})
 				}
-				return writeJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook, "nodes": len(l.site.Nodes),
+				return writeJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook,
+					"nodes":  len(l.site.Nodes),
 					"phases": len(l.program.Phases), "steps": len(l.program.Tasks()), "warnings": list})
 			}
 			a.showFindings(l)
-			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %s, %s, %s, %s\n", args[0], l.program.Playbook, view.Count(len(l.site.Nodes), "node"),
-				view.Count(len(l.program.Phases), "phase"), view.Count(len(l.program.Tasks()), "step"), view.Count(len(l.findings), "warning"))
+			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %s, %s, %s, %s\n", args[0], l.program.Playbook,
+				view.Count(len(l.site.Nodes), "node"),
+				view.Count(len(l.program.Phases), "phase"), view.Count(len(l.program.Tasks()), "step"),
+				view.Count(len(l.findings), "warning"))
 			return nil
 		},
 	}
@@ -105,8 +108,8 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 	return c
 }
 
-// seenFrom is the path of a site file as seen from the directory of a plan, so that both can be moved together. On another volume it
-// is the whole path.
+// seenFrom is the path of a site file as seen from the directory of a plan, so that both can be
+// moved together. On another volume it is the whole path.
 func seenFrom(plan, site string) (string, error) {
 	plan, err := filepath.Abs(plan)
 	if err != nil {

@@ -35,7 +35,8 @@ func (a *App) rollbackCmd() *cobra.Command {
 	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask")
 	c.Flags().StringVar(&ro.ToPhase, "to", "", "go back to the end of this phase (default: to before the first)")
 	c.Flags().StringSliceVar(&ro.Leave, "leave", nil, "points of no return to pass over")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would be undone; asks no machine, finds no secret, takes no lock")
+	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would be undone; asks no machine, finds no secret, takes "+
+		"no lock")
 	return c
 }
 
@@ -111,7 +112,8 @@ func (a *App) agreeToRollback(ctx context.Context, p *engine.RollbackPlan, f run
 		return nil
 	}
 	if !a.interactive(f.siteFlags) {
-		return hint.Wrap(fmt.Errorf("there is something to undo and nobody to ask"), "look at deploy rollback --dry-run, then give --auto-approve")
+		return hint.Wrap(fmt.Errorf("there is something to undo and nobody to ask"),
+			"look at deploy rollback --dry-run, then give --auto-approve")
 	}
 	return a.yes(ctx, "\nUndo this? Only the word yes goes on:")
 }

@@ -48,13 +48,15 @@ func (a *App) statusCmd() *cobra.Command {
 	return c
 }
 
-// status lays the journal over the playbook. One that cannot be read any more does not hide what was done.
+// status lays the journal over the playbook. One that cannot be read any more does not hide what
+// was done.
 func (a *App) status(p place, entries []journal.Entry) (*engine.StatusReport, error) {
 	l, err := a.compile(p)
 	if err == nil {
 		return engine.Status(entries, l.program)
 	}
-	fmt.Fprintln(a.Stderr, "warning: the site and its playbook do not fit together as they stand, so this is the journal alone:\n  "+
+	fmt.Fprintln(a.Stderr, "warning: the site and its playbook do not fit together as they stand, so this is the "+
+		"journal alone:\n  "+
 		a.redact.Redact(strings.ReplaceAll(err.Error(), "\n", "\n  ")))
 	return engine.JournalStatus(entries, p.site.Name)
 }

@@ -49,7 +49,8 @@ func (a *App) stepsCmd() *cobra.Command {
 				}
 				return writeJSON(a.Stdout, list)
 			case markdown:
-				fmt.Fprint(a.Stdout, "# Kinds of steps\n\nMade by `deploy steps --markdown` from the same declarations that the program runs. Do not edit.\n")
+				fmt.Fprint(a.Stdout, "# Kinds of steps\n\nMade by `deploy steps --markdown` from the same declarations that the "+
+					"program runs. Do not edit.\n")
 				for _, n := range names {
 					k, _ := a.Registry.Get(n)
 					fmt.Fprintln(a.Stdout)
@@ -71,7 +72,8 @@ func (a *App) stepsCmd() *cobra.Command {
 }
 
 func kindJSON(k steps.Kind) map[string]any {
-	return map[string]any{"kind": k.Name, "summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof, "sources": k.Sources, "fields": k.Fields()}
+	return map[string]any{"kind": k.Name, "summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof,
+		"sources": k.Sources, "fields": k.Fields()}
 }
 
 func kindMarkdown(w io.Writer, k steps.Kind) {
@@ -163,14 +165,16 @@ func (a *App) rulesCmd() *cobra.Command {
 			case asJSON:
 				return writeJSON(a.Stdout, list)
 			case markdown:
-				fmt.Fprint(a.Stdout, "# Rules\n\nMade by `deploy rules --markdown`. Do not edit.\n\n| id | severity | checked | rule | hint | source |\n|---|---|---|---|---|---|\n")
+				fmt.Fprint(a.Stdout, "# Rules\n\nMade by `deploy rules --markdown`. Do not edit.\n\n| id | severity | checked | "+
+					"rule | hint | source |\n|---|---|---|---|---|---|\n")
 				for _, r := range list {
 					fmt.Fprintf(a.Stdout, "| %s | %s | %s | %s | %s | %s |\n", r.ID, r.Severity, checks(r), r.Text, r.Hint, r.Source)
 				}
 				return nil
 			case len(args) == 1:
 				r := list[0]
-				fmt.Fprintf(a.Stdout, "%s (%s)\n  %s\n  checked: %s\n  source: %s\n  hint: %s\n", r.ID, r.Severity, r.Text, checks(r), r.Source, r.Hint)
+				fmt.Fprintf(a.Stdout, "%s (%s)\n  %s\n  checked: %s\n  source: %s\n  hint: %s\n", r.ID, r.Severity, r.Text,
+					checks(r), r.Source, r.Hint)
 				return nil
 			}
 			w := tabwriter.NewWriter(a.Stdout, 0, 4, 2, ' ', 0)
@@ -182,7 +186,8 @@ func (a *App) rulesCmd() *cobra.Command {
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "write JSON")
 	c.Flags().BoolVar(&markdown, "markdown", false, "write a Markdown table")
-	c.Flags().StringVar(&playbook, "playbook", "", "only the rules of one group: scc07, evs03, ec03, ec07, shadow10, linux-baseline")
+	c.Flags().StringVar(&playbook, "playbook", "", "only the rules of one group: scc07, evs03, ec03, ec07, shadow10, "+
+		"linux-baseline")
 	return c
 }
 

@@ -30,7 +30,8 @@ type fleet struct {
 	closers   []func() error
 }
 
-// fleet finds the secrets and, with --lab, the lab: one that is already up is joined, else one is started for this command.
+// fleet finds the secrets and, with --lab, the lab: one that is already up is joined, else one is
+// started for this command.
 func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err error) {
 	fl := &fleet{app: a, l: l, log: slog.New(slog.DiscardHandler)}
 	defer func() {
@@ -54,13 +55,15 @@ func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err 
 	}
 	for _, n := range l.site.Nodes {
 		if n.Transport == "local" {
-			return nil, hint.Wrap(fmt.Errorf("cannot play %s in the lab: it has transport: local, which means this very machine", n.Name),
+			return nil, hint.Wrap(fmt.Errorf("cannot play %s in the lab: it has transport: local, which means this very machine",
+				n.Name),
 				"a node that is to be rehearsed is reached over winrm or ssh")
 		}
 	}
 	if at, up := lab.Attach(l.labDir()); up {
 		if f.labDelay != "" || len(f.faults) > 0 {
-			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is up already and keeps the faults and the delay that it was started with", l.site.Name),
+			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is up already and keeps the faults and the delay that it "+
+				"was started with", l.site.Name),
 				"give --fault and --lab-delay to deploy lab up, or stop that one first")
 		}
 		fl.endpoints = at
@@ -74,8 +77,10 @@ func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err 
 	return fl, nil
 }
 
-func (a *App) startLab(ctx context.Context, l *loaded, creds map[string]credential, f siteFlags, log *slog.Logger) (*lab.Lab, error) {
-	config := lab.Config{Site: l.site, Dir: l.labDir(), Faults: append(append([]string{}, l.site.Lab.Faults...), f.faults...), Log: log}
+func (a *App) startLab(ctx context.Context, l *loaded, creds map[string]credential, f siteFlags,
+	log *slog.Logger) (*lab.Lab, error) {
+	config := lab.Config{Site: l.site, Dir: l.labDir(),
+		Faults: append(append([]string{}, l.site.Lab.Faults...), f.faults...), Log: log}
 	if f.labDelay != "" {
 		d, err := time.ParseDuration(f.labDelay)
 		if err != nil {
@@ -113,9 +118,11 @@ func (fl *fleet) target(n inventory.Node) (transport.Target, error) {
 		return filepath.Join(dir, p)
 	}
 	t := transport.Target{
-		Node: n.Name, Transport: n.Transport, Address: n.Address, Port: n.Port, User: c.user, Password: c.password, Timeout: n.Timeout,
-		WinRM: transport.WinRM{HTTPS: n.WinRM.Scheme != "http", Auth: n.WinRM.Auth, Pin: n.WinRM.Fingerprint},
-		SSH: transport.SSH{Fingerprints: n.SSH.Fingerprints, AcceptNew: n.SSH.AcceptNew, KeyPassphrase: c.passphrase, Agent: c.agent,
+		Node: n.Name, Transport: n.Transport, Address: n.Address, Port: n.Port, User: c.user, Password: c.password,
+		Timeout: n.Timeout,
+		WinRM:   transport.WinRM{HTTPS: n.WinRM.Scheme != "http", Auth: n.WinRM.Auth, Pin: n.WinRM.Fingerprint},
+		SSH: transport.SSH{Fingerprints: n.SSH.Fingerprints, AcceptNew: n.SSH.AcceptNew, KeyPassphrase: c.passphrase,
+			Agent:      c.agent,
 			ConfigFile: rel(n.SSH.Config), ProxyJump: n.SSH.ProxyJump, KeepAlive: n.SSH.KeepAlive},
 	}
 	if c.keyFile != "" {
@@ -148,11 +155,13 @@ func (fl *fleet) target(n inventory.Node) (transport.Target, error) {
 	return t, nil
 }
 
-// labTarget turns a target to the lab's address on loopback. The way in (transport, HTTP or HTTPS, authentication) stays the site's.
+// labTarget turns a target to the lab's address on loopback. The way in (transport, HTTP or HTTPS,
+// authentication) stays the site's.
 func (fl *fleet) labTarget(t transport.Target) (transport.Target, error) {
 	e, ok := fl.endpoints[t.Node]
 	if !ok {
-		return t, hint.Wrap(fmt.Errorf("the lab has no machine for it"), "the running lab was started from another site file: deploy lab up again")
+		return t, hint.Wrap(fmt.Errorf("the lab has no machine for it"),
+			"the running lab was started from another site file: deploy lab up again")
 	}
 	address := e.HTTPS
 	switch {
@@ -178,7 +187,8 @@ func (fl *fleet) labTarget(t transport.Target) (transport.Target, error) {
 func (a *App) decode(kind string, data json.RawMessage) (steps.Step, error) {
 	k, ok := a.Registry.Get(kind)
 	if !ok {
-		return nil, hint.Wrap(fmt.Errorf("the journal names a kind of step that this program does not have: %s", kind), "use the version of deploy that wrote it")
+		return nil, hint.Wrap(fmt.Errorf("the journal names a kind of step that this program does not have: %s", kind),
+			"use the version of deploy that wrote it")
 	}
 	s := k.New()
 	if err := json.Unmarshal(data, s); err != nil {

@@ -61,9 +61,10 @@ func (a *App) credentials(ctx context.Context, l *loaded, f siteFlags) (map[stri
 	return out, errors.Join(errs...)
 }
 
-// secretOf finds one password. In the lab a password that is nowhere to be found is made up, so that a newcomer needs no setup:
-// the lab's machines accept whatever their site says.
-func (a *App) secretOf(ctx context.Context, r *secret.Resolver, c inventory.Credential, f siteFlags, l *loaded) (secret.Value, error) {
+// secretOf finds one password. In the lab a password that is nowhere to be found is made up, so
+// that a newcomer needs no setup: the lab's machines accept whatever their site says.
+func (a *App) secretOf(ctx context.Context, r *secret.Resolver, c inventory.Credential, f siteFlags,
+	l *loaded) (secret.Value, error) {
 	if c.Password.IsZero() {
 		return secret.Value{}, nil
 	}
@@ -73,7 +74,8 @@ func (a *App) secretOf(ctx context.Context, r *secret.Resolver, c inventory.Cred
 	return r.Resolve(ctx, c.Password)
 }
 
-// labPassword is made once for a lab and kept beside its machines, so that a lab that is already up can be joined.
+// labPassword is made once for a lab and kept beside its machines, so that a lab that is already up
+// can be joined.
 func labPassword(dir string) (secret.Value, error) {
 	file := filepath.Join(dir, "password")
 	data, err := os.ReadFile(file)

@@ -20,7 +20,8 @@ import (
 	"deploy/transport"
 )
 
-// dial opens an executor on a node for the engine: an agent beside it where one can be and the site lets it, else a session from here.
+// dial opens an executor on a node for the engine: an agent beside it where one can be and the site
+// lets it, else a session from here.
 func (fl *fleet) dial(ctx context.Context, name string, b engine.Position) (engine.Executor, error) {
 	n, ok := fl.l.site.Node(name)
 	if !ok {
@@ -59,9 +60,12 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Position) (engi
 	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
 }
 
-// dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes a second to start, and over WinRM none where the journal knows that an
-// agent was there. Else a session comes first: it can tell whether the machine can carry an agent, it places one, and it is the way to work where there is none.
-func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (engine.Executor, error) {
+// dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes
+// a second to start, and over WinRM none where the journal knows that an agent was there. Else a
+// session comes first: it can tell whether the machine can carry an agent, it places one, and it is
+// the way to work where there is none.
+func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transport.Conn,
+	b engine.Position) (engine.Executor, error) {
 	why, toDo := fl.unwanted(n), ""
 	var undecided error
 	if why == "" && (n.Transport == "ssh" || b.Agent.Epoch != "") {
@@ -99,7 +103,8 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 }
 
 // quickOnWindows starts an agent by the connection alone.
-func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (*client.Agent, error) {
+func (fl *fleet) quickOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn,
+	b engine.Position) (*client.Agent, error) {
 	if n.Transport == "ssh" {
 		return client.StartOnWindowsOverSSH(ctx, conn, fl.launch(n, true, b))
 	}
@@ -129,12 +134,14 @@ func (fl *fleet) conn(ctx context.Context, n inventory.Node) (transport.Conn, er
 	}
 	d, ok := fl.app.Dialers[t.Transport]
 	if !ok {
-		return nil, hint.Wrap(fmt.Errorf("cannot connect to %s: there is no transport %q", n.Name, t.Transport), "use winrm, ssh or local")
+		return nil, hint.Wrap(fmt.Errorf("cannot connect to %s: there is no transport %q", n.Name, t.Transport),
+			"use winrm, ssh or local")
 	}
 	return d.Dial(ctx, t)
 }
 
-// jobs are the credentials that jobs may run with. On Linux root needs no password to be somebody else; on Windows a task needs one.
+// jobs are the credentials that jobs may run with. On Linux root needs no password to be somebody
+// else; on Windows a task needs one.
 func (fl *fleet) jobs(windows bool) map[string]node.Credential {
 	out := map[string]node.Credential{}
 	for name, c := range fl.creds {
@@ -145,8 +152,8 @@ func (fl *fleet) jobs(windows bool) map[string]node.Credential {
 	return out
 }
 
-// isWindows says that the machine behind a connection is known to be Windows: by the transport, by how its SSH server calls itself, or because the lab
-// has no others.
+// isWindows says that the machine behind a connection is known to be Windows: by the transport, by
+// how its SSH server calls itself, or because the lab has no others.
 func (fl *fleet) isWindows(n inventory.Node, conn transport.Conn) bool {
 	v, ok := conn.(interface{ ServerVersion() string })
 	return n.Transport != "ssh" || fl.endpoints != nil || ok && strings.Contains(v.ServerVersion(), "Windows")
@@ -155,7 +162,8 @@ func (fl *fleet) isWindows(n inventory.Node, conn transport.Conn) bool {
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
 	if !fl.isWindows(n, conn) {
-		s, err := shell.Open(ctx, conn, shell.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
+		s, err := shell.Open(ctx, conn, shell.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo,
+			SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
@@ -168,8 +176,10 @@ func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn
 	return s, nil
 }
 
-// agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the caller's unless an agent came.
-func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (a *client.Agent, why string, err error) {
+// agent starts an agent beside a Linux node. Where there can be none, why says so. conn stays the
+// caller's unless an agent came.
+func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Conn, b engine.Position) (a *client.Agent,
+	why string, err error) {
 	if why := fl.unwanted(n); why != "" {
 		return refused(n, why, "")
 	}
@@ -180,8 +190,10 @@ func (fl *fleet) agent(ctx context.Context, n inventory.Node, conn transport.Con
 	return a, "", err
 }
 
-// agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the caller's unless an agent came.
-func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *powershell.Session, b engine.Position) (a *client.Agent, why string, err error) {
+// agentOnWindows is agent for a Windows node with a session s over conn, both of which stay the
+// caller's unless an agent came.
+func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn transport.Conn, s *powershell.Session,
+	b engine.Position) (a *client.Agent, why string, err error) {
 	a, err = client.StartOnWindows(ctx, conn, s, n.Transport, fl.launch(n, true, b))
 	if errors.Is(err, client.ErrCannotPlace) {
 		return refused(n, err.Error(), hint.Of(err))
@@ -200,8 +212,8 @@ func (fl *fleet) unwanted(n inventory.Node) string {
 	return ""
 }
 
-// refused is the answer where there is no agent: a reason for the plan, or an error where the site wants one always. toDo is what a
-// person can do about the reason.
+// refused is the answer where there is no agent: a reason for the plan, or an error where the site
+// wants one always. toDo is what a person can do about the reason.
 func refused(n inventory.Node, why, toDo string) (*client.Agent, string, error) {
 	if n.Agent == "always" {
 		what := "write agent: auto to let steps run from here"
@@ -223,7 +235,8 @@ func (fl *fleet) programs() *client.Programs {
 
 // launch says how an agent comes to a node.
 func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Position) client.Launch {
-	o := client.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name, Credentials: fl.jobs(windows), Position: b, Log: fl.log}
+	o := client.Options{Node: n.Name, Who: fmt.Sprintf("%s (process %d)", who(), os.Getpid()), Site: fl.l.site.Name,
+		Credentials: fl.jobs(windows), Position: b, Log: fl.log}
 	if fl.app.Tap != nil {
 		o.Tap = fl.app.Tap(n.Name)
 	}
@@ -231,5 +244,6 @@ func (fl *fleet) launch(n inventory.Node, windows bool, b engine.Position) clien
 	if fl.endpoints != nil {
 		fetch.From = "" // nothing lies there for the lab's machines
 	}
-	return client.Launch{Options: o, Fetch: fetch, Programs: fl.programs(), Sudo: n.SSH.Sudo, SudoPassword: fl.creds[n.Credential].password}
+	return client.Launch{Options: o, Fetch: fetch, Programs: fl.programs(), Sudo: n.SSH.Sudo,
+		SudoPassword: fl.creds[n.Credential].password}
 }

@@ -19,7 +19,8 @@ import (
 	"deploy/transport"
 )
 
-// bareWindows is a Windows machine behind SSH that has neither an agent nor PowerShell nor SFTP. It is its own dialer.
+// bareWindows is a Windows machine behind SSH that has neither an agent nor PowerShell nor SFTP. It
+// is its own dialer.
 type bareWindows struct {
 	version string // what ver prints
 	mu      sync.Mutex
@@ -29,7 +30,9 @@ type bareWindows struct {
 func (b *bareWindows) Dial(context.Context, transport.Target) (transport.Conn, error) { return b, nil }
 func (b *bareWindows) Close() error                                                   { return nil }
 func (b *bareWindows) Stats() transport.Stats                                         { return transport.Stats{} }
-func (b *bareWindows) ServerVersion() string                                          { return "SSH-2.0-OpenSSH_for_Windows_9.5" }
+func (b *bareWindows) ServerVersion() string {
+	return "SSH-2.0-OpenSSH_for_Windows_9.5"
+}
 
 func (b *bareWindows) Files(context.Context) (transport.Files, error) {
 	return nil, node.ErrUnsupported
@@ -62,7 +65,8 @@ func (p ended) Stderr() io.Reader          { return strings.NewReader("") }
 func (p ended) Wait() (int, error)         { return p.code, nil }
 func (p ended) Kill(context.Context) error { return nil }
 
-// What is tried on a Windows machine over SSH, in which order, and what is told when all of it fails.
+// What is tried on a Windows machine over SSH, in which order, and what is told when all of it
+// fails.
 func TestDialWindowsOverSSH(t *testing.T) {
 	agents := t.TempDir()
 	program := client.Platform{OS: "windows", Arch: "amd64"}.FileName()
@@ -75,26 +79,34 @@ func TestDialWindowsOverSSH(t *testing.T) {
 		tried                []string
 		says                 []string
 	}{
-		{"new", "auto", "10.0.20348.1", []string{agent, ask, shell}, []string{"cannot place the agent on srv1 over SFTP", "cannot start PowerShell on srv1"}},
-		{"strange", "always", "of the day", []string{agent, ask, shell}, []string{"cannot tell which release srv1 has", "cannot start PowerShell on srv1"}},
+		{"new", "auto", "10.0.20348.1", []string{agent, ask, shell},
+			[]string{"cannot place the agent on srv1 over SFTP", "cannot start PowerShell on srv1"}},
+		{"strange", "always", "of the day", []string{agent, ask, shell},
+			[]string{"cannot tell which release srv1 has", "cannot start PowerShell on srv1"}},
 		{"old", "auto", "6.1.7601", []string{agent, ask, shell}, []string{"cannot start PowerShell on srv1"}},
-		{"old, always", "always", "6.1.7601", []string{agent, ask}, []string{"the site wants an agent there, and Windows Server 2008 R2 can carry no agent"}},
+		{"old, always", "always", "6.1.7601", []string{agent, ask},
+			[]string{"the site wants an agent there, and Windows Server 2008 R2 can carry no agent"}},
 		{"never", "never", "10.0.20348.1", []string{shell}, []string{"cannot start PowerShell on srv1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
 			site := filepath.Join(dir, "site.yaml")
-			err := errors.Join(os.WriteFile(site, []byte("site: s\nplaybook: ./playbook.yaml\ncredentials: {them: {username: me, password: {env: PW}}}\n"+
-				"inventory: {nodes: [{name: srv1, address: 192.0.2.1, transport: ssh, credential: them, agent: "+c.agent+", roles: [r]}]}\n"), 0o600),
-				os.WriteFile(filepath.Join(dir, "playbook.yaml"), []byte("playbook: p\nroles: {r: {}}\nphases:\n  - id: one\n    steps:\n      - {id: s, uses: directory, on: role.r, with: {path: 'C:\\x'}}\n"), 0o600))
+			err := errors.Join(os.WriteFile(site, []byte("site: s\nplaybook: ./playbook.yaml\ncredentials: {them: {username: "+
+				"me, password: {env: PW}}}\n"+
+				"inventory: {nodes: [{name: srv1, address: 192.0.2.1, transport: ssh, credential: them, agent: "+c.agent+
+				", roles: [r]}]}\n"), 0o600),
+				os.WriteFile(filepath.Join(dir, "playbook.yaml"), []byte("playbook: p\nroles: {r: {}}\nphases:\n  - id: one\n   "+
+					" steps:\n      - {id: s, uses: directory, on: role.r, with: {path: 'C:\\x'}}\n"), 0o600))
 			if err != nil {
 				t.Fatal(err)
 			}
 			b := &bareWindows{version: c.version}
 			var out, errOut bytes.Buffer
-			a := &App{Registry: all.Kinds(), Dialers: map[string]transport.Dialer{"ssh": b}, Programs: &client.Programs{Dirs: []string{agents}}, Version: func() string { return "test" },
+			a := &App{Registry: all.Kinds(), Dialers: map[string]transport.Dialer{"ssh": b},
+				Programs: &client.Programs{Dirs: []string{agents}}, Version: func() string { return "test" },
 				Stdin: strings.NewReader(""), Stdout: &out, Stderr: &errOut, Now: time.Now, Exit: func(int) {},
-				Env: func(name string) string { return map[string]string{"PW": "Correct-Horse"}[name] }, Terminal: func() (int, bool) { return 0, false }}
+				Env:      func(name string) string { return map[string]string{"PW": "Correct-Horse"}[name] },
+				Terminal: func() (int, bool) { return 0, false }}
 			if code := a.Run(t.Context(), []string{"plan", site}); code != ExitError {
 				t.Errorf("exit %d\n%s", code, out.String())
 			}

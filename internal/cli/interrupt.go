@@ -10,8 +10,9 @@ import (
 // errInterrupted is why a context ended: somebody pressed Ctrl-C, or the process was asked to end.
 var errInterrupted = errors.New("interrupted")
 
-// interrupts makes of the first Ctrl-C what suits the moment and of the second an exit at once. SIGTERM counts as one.
-// By default the first cancels the command; while the steps of a run are under way, it asks the run to stop.
+// interrupts makes of the first Ctrl-C what suits the moment and of the second an exit at once.
+// SIGTERM counts as one. By default the first cancels the command; while the steps of a run are
+// under way, it asks the run to stop.
 type interrupts struct {
 	app    *App
 	cancel context.CancelCauseFunc
@@ -50,8 +51,8 @@ func (i *interrupts) one() {
 	}
 }
 
-// gently lets f answer the first Ctrl-C from now on, and adds left to what the second says. A nil f lets the first cancel the command
-// again.
+// gently lets f answer the first Ctrl-C from now on, and adds left to what the second says. A nil f
+// lets the first cancel the command again.
 func (i *interrupts) gently(f func(), left string) {
 	i.mu.Lock()
 	defer i.mu.Unlock()

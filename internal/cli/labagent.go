@@ -25,8 +25,9 @@ func labPrograms(dir string) *client.Programs {
 // labPlatform is what all of the lab's machines are.
 func labPlatform() client.Platform { return client.Platform{OS: "windows", Arch: "amd64"} }
 
-// LabAgent is the agent for the machines of a lab in dir. No emulated machine runs a real program, so what is placed there is a file that stands for one,
-// different for every build; what a machine runs when it is started is the agent of this process.
+// LabAgent is the agent for the machines of a lab in dir. No emulated machine runs a real program,
+// so what is placed there is a file that stands for one, different for every build; what a machine
+// runs when it is started is the agent of this process.
 func (a *App) LabAgent(dir string) (*lab.Agent, error) {
 	version := a.Version()
 	program := labProgram(version)
@@ -42,15 +43,20 @@ func (a *App) LabAgent(dir string) (*lab.Agent, error) {
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])
-	return &lab.Agent{Digest: digest, Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
-		return agent.NewWorker(context.Background(), agent.Options{Kinds: a.Registry, Session: open, Root: root, Version: version, Digest: func() (string, error) { return digest, nil }})
-	}}, nil
+	return &lab.Agent{Digest: digest,
+		Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
+			return agent.NewWorker(context.Background(),
+				agent.Options{Kinds: a.Registry, Session: open, Root: root, Version: version,
+					Digest: func() (string, error) { return digest, nil }})
+		}}, nil
 }
 
-// labProgram is a file of a size that needs more than one message, and that packs badly, as programs do.
+// labProgram is a file of a size that needs more than one message, and that packs badly, as
+// programs do.
 func labProgram(version string) []byte {
 	const size = 100_000
-	out := []byte("MZ\r\nThis is no program. It stands for the agent of deploy " + version + " on the lab's machines.\r\n\x1a")
+	out := []byte("MZ\r\nThis is no program. It stands for the agent of deploy " + version +
+		" on the lab's machines.\r\n\x1a")
 	for block := sha256.Sum256(out); len(out) < size; block = sha256.Sum256(block[:]) {
 		out = append(out, block[:]...)
 	}

@@ -45,7 +45,8 @@ func (f *runFlags) addTimes(fs *pflag.FlagSet) {
 
 // addForget adds the flag of commands that work on nodes where an agent may owe its story.
 func (f *runFlags) addForget(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.forget, "forget-agent", nil, "nodes that have lost what their agent wrote down: go on there by a look at the node")
+	fs.StringSliceVar(&f.forget, "forget-agent", nil, "nodes that have lost what their agent wrote down: go on there "+
+		"by a look at the node")
 }
 
 func (f *runFlags) addAnswers(fs *pflag.FlagSet) {
@@ -95,8 +96,9 @@ func quote(s string) string {
 func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engine.Options {
 	return engine.Options{
 		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
-		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout, LinkTimeout: f.linkTimeout,
-		Only: f.only, Skip: f.skip, Nodes: f.nodes, ForgetAgents: f.forget, Redact: a.redact.Redact,
+		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout,
+		LinkTimeout: f.linkTimeout,
+		Only:        f.only, Skip: f.skip, Nodes: f.nodes, ForgetAgents: f.forget, Redact: a.redact.Redact,
 	}
 }
 
@@ -136,7 +138,8 @@ func (a *App) interactive(f siteFlags) bool {
 	return ok
 }
 
-// operate lets the lab play a person's act: a program that only emulated machines have does it on the machine.
+// operate lets the lab play a person's act: a program that only emulated machines have does it on
+// the machine.
 func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 	exec, err := fl.session(ctx, g.Node)
 	if err != nil {
@@ -148,7 +151,8 @@ func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 		return fmt.Errorf("cannot play the operator's act %s on %s: %w", g.Gate.Operator, g.Node, err)
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("cannot play the operator's act %s on %s: %s", g.Gate.Operator, g.Node, strings.TrimSpace(string(res.Stderr)))
+		return fmt.Errorf("cannot play the operator's act %s on %s: %s", g.Gate.Operator, g.Node,
+			strings.TrimSpace(string(res.Stderr)))
 	}
 	return nil
 }

@@ -14,7 +14,8 @@ import (
 	"deploy/steps"
 )
 
-// siteFlags are the flags of the commands that read a site. A command adds those that mean something to it.
+// siteFlags are the flags of the commands that read a site. A command adds those that mean
+// something to it.
 type siteFlags struct {
 	lab      bool
 	labDelay string
@@ -27,7 +28,8 @@ type siteFlags struct {
 
 // addState adds what says whose journal is meant.
 func (f *siteFlags) addState(fs *pflag.FlagSet) {
-	fs.StringVar(&f.state, "state-dir", "", "where journal, lock and lab live (default .deploy/<site> beside the site file)")
+	fs.StringVar(&f.state, "state-dir", "", "where journal, lock and lab live (default .deploy/<site> beside the site "+
+		"file)")
 }
 
 func (f *siteFlags) addLab(fs *pflag.FlagSet) {
@@ -37,7 +39,8 @@ func (f *siteFlags) addLab(fs *pflag.FlagSet) {
 // addLabStart adds what a lab is started with.
 func (f *siteFlags) addLabStart(fs *pflag.FlagSet) {
 	fs.StringVar(&f.labDelay, "lab-delay", "", "with --lab: delay added to every request, like 5ms")
-	fs.StringArrayVar(&f.faults, "fault", nil, "with --lab: a fault to play, see deploy lab faults (may be given several times)")
+	fs.StringArrayVar(&f.faults, "fault", nil, "with --lab: a fault to play, see deploy lab faults (may be given "+
+		"several times)")
 }
 
 func (f *siteFlags) addDebug(fs *pflag.FlagSet) {
@@ -75,11 +78,12 @@ type loaded struct {
 	findings []playbooks.Finding
 }
 
-// place reads the site file alone. The lab's runs have a state directory of their own, below that of the real machines: what was done
-// in the lab was not done to them.
+// place reads the site file alone. The lab's runs have a state directory of their own, below that
+// of the real machines: what was done in the lab was not done to them.
 func (a *App) place(path string, f siteFlags) (place, error) {
 	if !f.lab && (f.labDelay != "" || len(f.faults) > 0) {
-		return place{}, hint.Wrap(errors.New("--fault and --lab-delay are for the lab alone"), "add --lab; real machines have faults of their own")
+		return place{}, hint.Wrap(errors.New("--fault and --lab-delay are for the lab alone"),
+			"add --lab; real machines have faults of their own")
 	}
 	site, err := inventory.Load(path)
 	if err != nil {
@@ -95,7 +99,8 @@ func (a *App) place(path string, f siteFlags) (place, error) {
 	return place{site, state}, nil
 }
 
-// load reads, compiles and judges. Nothing is touched. Rules that must hold are errors, the others are findings.
+// load reads, compiles and judges. Nothing is touched. Rules that must hold are errors, the others
+// are findings.
 func (a *App) load(path string, f siteFlags) (*loaded, error) {
 	p, err := a.place(path, f)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"deploy/internal/view"
 )
 
-// talk is what passes between a run and the person before it: events one way, answers and Ctrl-C the other.
+// talk is what passes between a run and the person before it: events one way, answers and Ctrl-C
+// the other.
 type talk struct {
 	app   *App
 	f     runFlags
@@ -25,8 +26,8 @@ func (a *App) talk(fl *fleet, f runFlags) *talk {
 	return &talk{app: a, f: f, fl: fl, v: a.view(f.siteFlags), stop: make(chan struct{})}
 }
 
-// event shows an event. From the first one of the steps themselves on, Ctrl-C lets what is under way finish; before it, there is
-// nothing to finish.
+// event shows an event. From the first one of the steps themselves on, Ctrl-C lets what is under
+// way finish; before it, there is nothing to finish.
 func (t *talk) event(e engine.Event) {
 	if e.Kind == engine.EvPhaseStart || e.Kind == engine.EvUndoBegin {
 		t.begun.Do(func() {
@@ -59,13 +60,15 @@ func (t *talk) approve(ctx context.Context, ask engine.Approval) (bool, error) {
 		return true, nil
 	}
 	if !t.app.interactive(t.f.siteFlags) {
-		return false, hint.Wrap(fmt.Errorf("%s is a point of no return (%s)", ask.Task, ask.Why), "read the plan, then give --auto-approve")
+		return false, hint.Wrap(fmt.Errorf("%s is a point of no return (%s)", ask.Task, ask.Why),
+			"read the plan, then give --auto-approve")
 	}
 	answer, err := t.ask(ctx, fmt.Sprintf("%s cannot be undone: %s\nType the word yes to go on:", ask.Task, ask.Why))
 	return answer == "yes", err
 }
 
-// gate answers for gates: a sign-off given on the command line, the lab's own operator, or a person at the terminal.
+// gate answers for gates: a sign-off given on the command line, the lab's own operator, or a person
+// at the terminal.
 func (t *talk) gate(ctx context.Context, g engine.GateRequest) (engine.Signature, bool, error) {
 	for _, s := range t.f.sign {
 		if task, text, ok := strings.Cut(s, "="); ok && task == g.Task {
@@ -81,14 +84,16 @@ func (t *talk) gate(ctx context.Context, g engine.GateRequest) (engine.Signature
 	if !t.app.interactive(t.f.siteFlags) {
 		return engine.Signature{}, false, nil
 	}
-	answer, err := t.ask(ctx, fmt.Sprintf("\n%s (%s)\n\n%s\n\nSay what was done to sign, or press Enter to leave it for later:", g.Gate.Title, g.Task, g.Gate.Text))
+	answer, err := t.ask(ctx, fmt.Sprintf("\n%s (%s)\n\n%s\n\nSay what was done to sign, or press Enter to leave it "+
+		"for later:", g.Gate.Title, g.Task, g.Gate.Text))
 	if err != nil || answer == "" {
 		return engine.Signature{}, false, err
 	}
 	return engine.Signature{By: who(), Text: answer, At: t.app.Now()}, true, nil
 }
 
-// question asks and returns the answer, trimmed. It ends without one when ctx or stop does; whoever was typing then has left.
+// question asks and returns the answer, trimmed. It ends without one when ctx or stop does; whoever
+// was typing then has left.
 func (a *App) question(ctx context.Context, stop <-chan struct{}, text string) (string, error) {
 	type answer struct {
 		line string

@@ -41,15 +41,17 @@ const (
 	HowWaiting = "waiting"
 )
 
-// runStart is the Data of a RunStart: what the journal asks for, and what Resume needs to go on with a rollback.
+// runStart is the Data of a RunStart: what the journal asks for, and what Resume needs to go on
+// with a rollback.
 type runStart struct {
 	journal.RunInfo
 	Rollback *RollbackOptions `json:"rollback,omitempty"`
 }
 
-// Apply brings the site to the state that the program wishes. It plans first; with a saved plan it refuses, as ErrStale, when
-// anything that the plan rests on has moved. It returns the Summary also with an error: ErrWaiting at a gate, ErrStopped after
-// Options.Stop, ErrJournal, ctx's error, or what failed.
+// Apply brings the site to the state that the program wishes. It plans first; with a saved plan it
+// refuses, as ErrStale, when anything that the plan rests on has moved. It returns the Summary also
+// with an error: ErrWaiting at a gate, ErrStopped after Options.Stop, ErrJournal, ctx's error, or
+// what failed.
 func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if saved != nil {
 		if err := stale(saved.movedFrom(o.Program, o.Version)); err != nil {
@@ -97,9 +99,9 @@ func (r *run) warn(p *Plan) {
 	}
 }
 
-// Pending says what Resume would go on with: the options of a rollback that was cut off, or nil for an apply. It refuses where there
-// is nothing to resume: nothing was ever run, or the last run was a rollback that went to its end (applying again is a wish that
-// must be spoken).
+// Pending says what Resume would go on with: the options of a rollback that was cut off, or nil for
+// an apply. It refuses where there is nothing to resume: nothing was ever run, or the last run was
+// a rollback that went to its end (applying again is a wish that must be spoken).
 func Pending(entries []journal.Entry) (*RollbackOptions, error) {
 	st, err := journal.Fold(entries)
 	if err != nil {
@@ -107,20 +109,23 @@ func Pending(entries []journal.Entry) (*RollbackOptions, error) {
 	}
 	last := st.LastRun()
 	if last == nil {
-		return nil, hint.Wrap(errors.New("there is nothing to resume: the site was never applied from here"), "deploy apply does it from the start")
+		return nil, hint.Wrap(errors.New("there is nothing to resume: the site was never applied from here"),
+			"deploy apply does it from the start")
 	}
 	var s runStart
 	if err := unmarshal(last.Data, &s); err != nil {
 		return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
 	}
 	if s.Rollback != nil && last.Result.How == HowDone {
-		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end", last.ID),
+		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end",
+			last.ID),
 			"to do it all again: deploy apply")
 	}
 	return s.Rollback, nil
 }
 
-// Resume goes on with what the journal says was not finished: a rollback, with its own options, or an apply. See Pending.
+// Resume goes on with what the journal says was not finished: a rollback, with its own options, or
+// an apply. See Pending.
 func Resume(ctx context.Context, o Options) (*Summary, error) {
 	if o.Command == "" {
 		o.Command = "resume"
@@ -142,7 +147,8 @@ func Resume(ctx context.Context, o Options) (*Summary, error) {
 	return Rollback(ctx, o, *rb)
 }
 
-// begin notes that the run starts. It is on disk before whatever comes next of the run: a run that does nothing is written down once, at its end.
+// begin notes that the run starts. It is on disk before whatever comes next of the run: a run that
+// does nothing is written down once, at its end.
 func (r *run) begin(rb *RollbackOptions) error {
 	p := r.o.Program
 	r.mu.Lock()
@@ -176,7 +182,8 @@ func (r *run) phase(ctx context.Context, ph steps.Phase) {
 	r.phaseTime(ph.ID, r.o.Now().Sub(start))
 }
 
-// checkpoint marks the phase as reached, once, when no task of it was left out by the selection of nodes.
+// checkpoint marks the phase as reached, once, when no task of it was left out by the selection of
+// nodes.
 func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) error {
 	r.mu.Lock()
 	s, ok := r.state.Phases[ph.ID]
@@ -204,8 +211,9 @@ func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) e
 	return nil
 }
 
-// mayTakeBack says that the failure at hand is one that the policy of a phase answers: a step failed. Not a person who was not there
-// or did not agree, nor a journal that cannot be written, nor somebody who wants the run to end.
+// mayTakeBack says that the failure at hand is one that the policy of a phase answers: a step
+// failed. Not a person who was not there or did not agree, nor a journal that cannot be written,
+// nor somebody who wants the run to end.
 func (r *run) mayTakeBack(ctx context.Context) bool {
 	if ctx.Err() != nil || r.stopped() {
 		return false

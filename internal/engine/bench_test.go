@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// BenchmarkPlan makes a plan of 50 nodes and 40 steps each: what the engine itself costs, with machines that answer at once.
+// BenchmarkPlan makes a plan of 50 nodes and 40 steps each: what the engine itself costs, with
+// machines that answer at once.
 func BenchmarkPlan(b *testing.B) {
 	g := newRig(b, bigSetup(50, 40))
 	g.o.Parallel = 16

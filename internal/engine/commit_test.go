@@ -22,7 +22,8 @@ func (d *slowDisk) Append(ctx context.Context, entries ...journal.Entry) (int64,
 	return d.memory.Append(ctx, entries...)
 }
 
-// TestOneWriteForMany: whoever writes at the same time shares the disk, and every entry is there, once and in its order, when its writer goes on.
+// TestOneWriteForMany: whoever writes at the same time shares the disk, and every entry is there,
+// once and in its order, when its writer goes on.
 func TestOneWriteForMany(t *testing.T) {
 	disk := &slowDisk{}
 	g := newRig(t, "p: a")
@@ -58,7 +59,8 @@ func TestOneWriteForMany(t *testing.T) {
 	}
 }
 
-// TestNoChangeIsOneWrite: a run that does nothing costs the disk one transaction, and still stands in the journal.
+// TestNoChangeIsOneWrite: a run that does nothing costs the disk one transaction, and still stands
+// in the journal.
 func TestNoChangeIsOneWrite(t *testing.T) {
 	disk := &slowDisk{}
 	g := newRig(t, "p: a b")
@@ -75,7 +77,8 @@ func TestNoChangeIsOneWrite(t *testing.T) {
 	for _, e := range disk.entries[had:] {
 		kinds = append(kinds, e.Kind)
 	}
-	if got := fmt.Sprint(kinds); disk.writes != before+1 || got != fmt.Sprint([]journal.Kind{journal.RunStart, journal.RunEnd}) {
+	if got := fmt.Sprint(kinds); disk.writes != before+1 ||
+		got != fmt.Sprint([]journal.Kind{journal.RunStart, journal.RunEnd}) {
 		t.Errorf("%d writes: %s", disk.writes-before, got)
 	}
 }

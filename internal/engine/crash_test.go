@@ -11,10 +11,12 @@ import (
 	"deploy/internal/journal"
 )
 
-const crashSetup = "p: a@n1+n2 b@n1:old c@n2:reboot / q: d@n1:reboot,quiet e@n1+n2!one-by-one:old f@n2:noop / r: g@n1:lost h@n2:probe i@n1"
+const crashSetup = "p: a@n1+n2 b@n1:old c@n2:reboot / q: d@n1:reboot,quiet e@n1+n2!one-by-one:old f@n2:noop / r: " +
+	"g@n1:lost h@n2:probe i@n1"
 
-// TestCrashApply kills the run at every journal entry, once just before it is on disk and once just after, and resumes on the same
-// journal. The end is the one of an undisturbed run, and every Before is the first one.
+// TestCrashApply kills the run at every journal entry, once just before it is on disk and once just
+// after, and resumes on the same journal. The end is the one of an undisturbed run, and every
+// Before is the first one.
 func TestCrashApply(t *testing.T) {
 	t.Run("from here", func(t *testing.T) { crashApply(t, func(*rig) {}) })
 	t.Run("by an agent", func(t *testing.T) { crashApply(t, func(g *rig) { g.o.Dial = g.w.dialAgent }) })

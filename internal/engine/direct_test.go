@@ -76,7 +76,8 @@ func TestDirect(t *testing.T) {
 		t.Errorf("the answers are %+v", got)
 	}
 	var pe *task.PanicError
-	if !errors.As(got[1].Err, &pe) || pe.Error() != "the step final panicked when asked to check: oh" || !strings.Contains(pe.Stack, "direct_test") {
+	if !errors.As(got[1].Err, &pe) || pe.Error() != "the step final panicked when asked to check: oh" ||
+		!strings.Contains(pe.Stack, "direct_test") {
 		t.Errorf("a panic came as %v", got[1].Err)
 	}
 	if calls := strings.Join(s.calls, ", "); calls != "prefetch 3, query a, query b" {
@@ -96,7 +97,8 @@ func TestDirect(t *testing.T) {
 		t.Errorf("undo of a step without a way back: %v", err)
 	}
 	s.calls = nil
-	if err := errors.Join(d.Restart(ctx, "why"), d.Close()); err != nil || strings.Join(s.calls, ", ") != "restart, close" {
+	if err := errors.Join(d.Restart(ctx, "why"), d.Close()); err != nil ||
+		strings.Join(s.calls, ", ") != "restart, close" {
 		t.Errorf("%v, calls %v", err, s.calls)
 	}
 }

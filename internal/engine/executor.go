@@ -10,7 +10,8 @@ import (
 	"deploy/steps"
 )
 
-// Executor runs steps on one node: from here over a session (Direct), or by an agent beside the node.
+// Executor runs steps on one node: from here over a session (Direct), or by an agent beside the
+// node.
 type Executor interface {
 	Facts() node.Facts
 	// Mode is "direct" or "agent", with the reason in the second value; both are shown in the plan.
@@ -24,7 +25,8 @@ type Executor interface {
 	Close() error
 }
 
-// Noter is an Executor with something to tell a person of how it came about. Each note becomes a warning, of the plan or of the run.
+// Noter is an Executor with something to tell a person of how it came about. Each note becomes a
+// warning, of the plan or of the run.
 type Noter interface {
 	Notes() []string
 }
@@ -42,17 +44,21 @@ func (r *run) notes(ex Executor) []string {
 	return out
 }
 
-// Worker is an Executor that can be handed a row of tasks: an agent beside the node, which keeps a record of its acts itself.
+// Worker is an Executor that can be handed a row of tasks: an agent beside the node, which keeps a
+// record of its acts itself.
 type Worker interface {
 	Executor
-	// TakeBack is Undo with a record of it. at is the last event of the undo that the record has, also beside an error; zero for none.
+	// TakeBack is Undo with a record of it. at is the last event of the undo that the record has, also
+	// beside an error; zero for none.
 	TakeBack(ctx context.Context, u Undoing) (at journal.AgentRef, err error)
-	// Sync opens the agent's record for the journal, waits until what an earlier link had begun there is at its end, and reports what the
-	// journal does not have. It must come before Work.
+	// Sync opens the agent's record for the journal, waits until what an earlier link had begun there
+	// is at its end, and reports what the journal does not have. It must come before Work.
 	Sync(ctx context.Context, b Position, report func(Report) error) error
-	// Work hands over tasks of one phase and reports what happens, in order. It returns when the row is at its end, or before a task that
-	// the agent leaves to the engine (reported as held), or after a failure. Once halt is closed no further task is begun. An error of report
-	// ends the work after the step under way, and comes back. A RepPause comes before the end, and whenever there is time to write. A broken link is a *node.LinkError: Sync over the next one tells the rest.
+	// Work hands over tasks of one phase and reports what happens, in order. It returns when the row
+	// is at its end, or before a task that the agent leaves to the engine (reported as held), or after
+	// a failure. Once halt is closed no further task is begun. An error of report ends the work after
+	// the step under way, and comes back. A RepPause comes before the end, and whenever there is time
+	// to write. A broken link is a *node.LinkError: Sync over the next one tells the rest.
 	Work(ctx context.Context, w Batch, halt <-chan struct{}, report func(Report) error) error
 }
 
@@ -89,7 +95,8 @@ const (
 	RepReboot Reported = "reboot" // Outcome; done, and a restart is due before it counts
 	RepLost   Reported = "lost"   // Err: begun, and the agent was gone before it ended
 	RepHold   Reported = "hold"   // left to the engine
-	// Of, Intent's kind and step: another copy of the journal has begun to take an act back, and has done so.
+	// Of, Intent's kind and step: another copy of the journal has begun to take an act back, and has
+	// done so.
 	RepUndoBegin Reported = "undo-begin"
 	RepUndone    Reported = "undone"
 	RepDoing     Reported = "doing" // Text: the last line of what is waited for; nothing for the journal
@@ -111,7 +118,8 @@ type Report struct {
 	Err         error
 }
 
-// ActRef names an act in two ways, either of which may be zero: by the number of its begin in the agent's record, and in the journal that took it back.
+// ActRef names an act in two ways, either of which may be zero: by the number of its begin in the
+// agent's record, and in the journal that took it back.
 type ActRef struct{ Agent, Journal int64 }
 
 // Checked is the answer to one Check.

@@ -21,7 +21,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// data is a fake step: it wishes that a named value of its node is "new". Flags say how it misbehaves.
+// data is a fake step: it wishes that a named value of its node is "new". Flags say how it
+// misbehaves.
 type data struct {
 	Name  string   `json:"name"`
 	Flags []string `json:"flags,omitempty"`
@@ -67,7 +68,9 @@ func (twoWay) Kind() string                                           { return "
 func (oneWay) Kind() string                                           { return "final" }
 func (gated) Kind() string                                            { return "gate" }
 func (twoWay) Undo(context.Context, node.Node, json.RawMessage) error { return nil }
-func (g gated) Gate() steps.Gate                                      { return steps.Gate{Title: "do " + g.Name, Text: "please"} }
+func (g gated) Gate() steps.Gate {
+	return steps.Gate{Title: "do " + g.Name, Text: "please"}
+}
 func decodeFake(kind string, raw json.RawMessage) (steps.Step, error) {
 	var d data
 	if err := json.Unmarshal(raw, &d); err != nil {
@@ -101,7 +104,8 @@ type world struct {
 }
 
 func newWorld() *world {
-	return &world{values: map[string]string{}, boots: map[string]int{}, once: map[string]bool{}, down: map[string]int{}, records: map[string]*record{}}
+	return &world{values: map[string]string{}, boots: map[string]int{}, once: map[string]bool{}, down: map[string]int{},
+		records: map[string]*record{}}
 }
 
 func (w *world) log(s string) { w.trace = append(w.trace, s) }
@@ -195,7 +199,8 @@ func (e *fakeExec) check(s steps.Step) (steps.Diff, error) {
 	if v == "new" || v == "pending" && d.has("quiet") {
 		return steps.NoChange(), nil
 	}
-	diff := steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "value", From: v, To: "new"}}, Before: steps.MustJSON(map[string]string{"value": v})}
+	diff := steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "value", From: v, To: "new"}},
+		Before: steps.MustJSON(map[string]string{"value": v})}
 	if v == "" {
 		diff.Action = steps.Create
 	}
@@ -370,8 +375,9 @@ func (m *memory) Entries(context.Context) ([]journal.Entry, error) {
 
 func (m *memory) Close() error { return nil }
 
-// program reads a setup: "p1: a b@n1+n2 c@n1!one-by-one:fail,gives=x / p2 rollback: d". Flags "final" and "gate" choose the kind,
-// and "noop" makes the value right beforehand; "old" gives it another one.
+// program reads a setup: "p1: a b@n1+n2 c@n1!one-by-one:fail,gives=x / p2 rollback: d". Flags
+// "final" and "gate" choose the kind, and "noop" makes the value right beforehand; "old" gives it
+// another one.
 func program(t testing.TB, w *world, setup string) *steps.Program {
 	t.Helper()
 	p := &steps.Program{Site: "s", SiteDigest: "sd", Playbook: "pb", PlaybookDigest: "pd"}
@@ -415,7 +421,8 @@ func program(t testing.TB, w *world, setup string) *steps.Program {
 				} else if d.has("gate") {
 					s = gated{d}
 				}
-				g.Tasks = append(g.Tasks, steps.Task{ID: ph.ID + "/" + name + "@" + n, Phase: ph.ID, StepID: name, Node: n, Step: s})
+				g.Tasks = append(g.Tasks, steps.Task{ID: ph.ID + "/" + name + "@" + n, Phase: ph.ID, StepID: name, Node: n,
+					Step: s})
 			}
 			ph.Groups = append(ph.Groups, g)
 		}
@@ -439,7 +446,8 @@ func newRig(t testing.TB, setup string) *rig {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var mu sync.Mutex
 	g.o = Options{
-		Program: program(t, w, setup), Journal: g.m, Dial: w.dial, Decode: decodeFake, Parallel: 1, Version: "v1", Who: "ann@desk",
+		Program: program(t, w, setup), Journal: g.m, Dial: w.dial, Decode: decodeFake, Parallel: 1, Version: "v1",
+		Who: "ann@desk",
 		Now: func() time.Time { mu.Lock(); defer mu.Unlock(); now = now.Add(time.Millisecond); return now },
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			mu.Lock()

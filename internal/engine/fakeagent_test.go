@@ -11,7 +11,8 @@ import (
 	"deploy/steps"
 )
 
-// fakeAgent is a fakeExec that takes rows of tasks and keeps a record of its acts, which outlives its link.
+// fakeAgent is a fakeExec that takes rows of tasks and keeps a record of its acts, which outlives
+// its link.
 type fakeAgent struct{ *fakeExec }
 
 var _ Worker = fakeAgent{}
@@ -68,8 +69,9 @@ func (a fakeAgent) Sync(_ context.Context, b Position, report func(Report) error
 }
 
 func (a fakeAgent) TakeBack(ctx context.Context, u Undoing) (journal.AgentRef, error) {
-	rep := Report{What: RepUndoBegin, Task: u.Task, Phase: u.Phase, Run: u.Run, Intent: journal.Intent{Kind: u.Step.Kind(), Step: steps.MustJSON(u.Step)},
-		Of: ActRef{Agent: u.Act.Intent.Agent.Seq, Journal: u.Act.Seq}}
+	rep := Report{What: RepUndoBegin, Task: u.Task, Phase: u.Phase, Run: u.Run,
+		Intent: journal.Intent{Kind: u.Step.Kind(), Step: steps.MustJSON(u.Step)},
+		Of:     ActRef{Agent: u.Act.Intent.Agent.Seq, Journal: u.Act.Seq}}
 	a.w.mu.Lock()
 	recorded := a.w.records[a.node] != nil
 	a.w.mu.Unlock()
@@ -122,7 +124,8 @@ func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report fu
 	}
 	begin := rep
 	begin.What, begin.Diff = RepBegin, c.Diff
-	begin.Intent = journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(c.Diff), BootID: a.Facts().BootID}
+	begin.Intent = journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(c.Diff),
+		BootID: a.Facts().BootID}
 	told := report(a.add(begin)) // whether or not somebody heard it, the act follows
 	out, err := a.Apply(ctx, t.Step, c.Diff)
 	rep.Outcome = out

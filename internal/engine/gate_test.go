@@ -104,7 +104,8 @@ func TestGateByWord(t *testing.T) {
 		}
 		g.o.Run = ""
 	}
-	if got, want := g.story(), "gate:g@n1 signed:g@n1 done:g@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p"; got != want || asked != 1 {
+	const want = "gate:g@n1 signed:g@n1 done:g@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p"
+	if got := g.story(); got != want || asked != 1 {
 		t.Errorf("asked %d times, got %s\nwant %s", asked, got, want)
 	}
 	if p, err := MakePlan(context.Background(), g.o); err != nil || p.HasChanges() {
@@ -112,7 +113,8 @@ func TestGateByWord(t *testing.T) {
 	}
 }
 
-// TestGateOtherNodesFinish: what is under way elsewhere ends; a gate is no failure that a phase's policy would answer.
+// TestGateOtherNodesFinish: what is under way elsewhere ends; a gate is no failure that a phase's
+// policy would answer.
 func TestGateOtherNodesFinish(t *testing.T) {
 	g := newRig(t, "p rollback: a@n1 b@n1+n2 g@n2:gate c@n1+n2")
 	if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, ErrWaiting) {

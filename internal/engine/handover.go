@@ -22,8 +22,8 @@ const (
 	goOn                   // the rest may be handed over again
 )
 
-// sync lets the agent on a node tell what it did that the journal does not have, once for every link. Where there is no agent, dial has seen to it that
-// there is nothing to be told.
+// sync lets the agent on a node tell what it did that the journal does not have, once for every
+// link. Where there is no agent, dial has seen to it that there is nothing to be told.
 func (r *run) sync(ctx context.Context, name string) error {
 	return r.reads(ctx, name, func(ex Executor) error {
 		w, ok := ex.(Worker)
@@ -80,7 +80,8 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 			r.lostActs[t.ID]++
 			r.mu.Unlock()
 		}
-		if _, err := r.note(ctx, journal.Lost, t, journal.Note{Note: r.o.Redact(rep.Err.Error()), Agent: rep.Agent}); err != nil {
+		if _, err := r.note(ctx, journal.Lost, t,
+			journal.Note{Note: r.o.Redact(rep.Err.Error()), Agent: rep.Agent}); err != nil {
 			return err
 		}
 		r.emit(event(EvLost, t).failed(rep.Err))
@@ -103,7 +104,8 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 	return nil
 }
 
-// taskOf finds the task that an agent speaks of; one that the program no longer has is known by its names only.
+// taskOf finds the task that an agent speaks of; one that the program no longer has is known by its
+// names only.
 func (r *run) taskOf(name string, rep Report) steps.Task {
 	for _, t := range r.o.Program.Tasks() {
 		if t.ID == rep.Task {
@@ -216,7 +218,8 @@ func (r *run) row(tasks []steps.Task) Batch {
 	return w
 }
 
-// handOver gives the agent on the node as many of tasks as it may do by itself. It returns how many of them are at their end.
+// handOver gives the agent on the node as many of tasks as it may do by itself. It returns how many
+// of them are at their end.
 func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, error) {
 	name := tasks[0].Node
 	ex, err := r.open(ctx, name)
@@ -269,7 +272,8 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	return h.ended, leftToUs, nil
 }
 
-// noteHanded writes down what an agent may begin. Should its record be lost together with the node's disk, this is what remains.
+// noteHanded writes down what an agent may begin. Should its record be lost together with the
+// node's disk, this is what remains.
 func (r *run) noteHanded(ctx context.Context, tasks []steps.Task) error {
 	var over journal.HandedOver
 	for _, t := range tasks {
@@ -280,7 +284,8 @@ func (r *run) noteHanded(ctx context.Context, tasks []steps.Task) error {
 	return err
 }
 
-// haltSignal returns a channel that closes when nothing new may begin any more. release ends the watch.
+// haltSignal returns a channel that closes when nothing new may begin any more. release ends the
+// watch.
 func (r *run) haltSignal(ctx context.Context) (halt <-chan struct{}, release func()) {
 	const every = 50 * time.Millisecond
 	signal, done := make(chan struct{}), make(chan struct{})
@@ -333,7 +338,8 @@ func (h *handover) say(text string) {
 	h.doing = text
 }
 
-// heard takes in what the agent reports of the task whose turn it is. An error says that it cannot be written down.
+// heard takes in what the agent reports of the task whose turn it is. An error says that it cannot
+// be written down.
 func (h *handover) heard(rep Report) error {
 	h.told = true
 	if rep.What == RepPause {
@@ -374,13 +380,15 @@ func (h *handover) heard(rep Report) error {
 	return nil
 }
 
-// lazy lets notes wait for the next pause. Nothing is done here on the strength of them, and the agent tells them again until they are acknowledged.
+// lazy lets notes wait for the next pause. Nothing is done here on the strength of them, and the
+// agent tells them again until they are acknowledged.
 func (h *handover) lazy() context.Context { return context.WithValue(h.ctx, laterKey{}, &h.later) }
 
 // write returns once every note is on disk.
 func (h *handover) write() error { return h.r.commit(h.ctx, h.later.seq) }
 
-// keep parts a task's failure, which ends the row by itself, from a journal that cannot be written, which must end the agent's work.
+// keep parts a task's failure, which ends the row by itself, from a journal that cannot be written,
+// which must end the agent's work.
 func (h *handover) keep(err error) error {
 	if err == nil || errors.Is(err, ErrJournal) {
 		return err

@@ -24,9 +24,10 @@ type link struct {
 	silent int  // links in a row that broke before the agent had told anything
 }
 
-// Waits between tries to reach a node: a short row for one that never answered (the address may simply be wrong), a long one for
-// one that did, since a setup program may restart the very service we talk to. Each is varied by a quarter, so that many nodes
-// that were lost together do not come back together. Together they take no longer than LinkTimeout.
+// Waits between tries to reach a node: a short row for one that never answered (the address may
+// simply be wrong), a long one for one that did, since a setup program may restart the very service
+// we talk to. Each is varied by a quarter, so that many nodes that were lost together do not come
+// back together. Together they take no longer than LinkTimeout.
 func (o Options) waits(seen bool) []time.Duration {
 	const longest = time.Minute
 	left := o.LinkTimeout
@@ -57,7 +58,8 @@ func (r *run) link(name string) *link {
 	return l
 }
 
-// open returns the node's executor and dials when there is none. A node whose restart is on record is given the time for it.
+// open returns the node's executor and dials when there is none. A node whose restart is on record
+// is given the time for it.
 func (r *run) open(ctx context.Context, name string) (Executor, error) {
 	l := r.link(name)
 	l.mu.Lock()
@@ -122,8 +124,9 @@ func (r *run) close() {
 	r.lookers(names, r.drop)
 }
 
-// retry calls f until it works, at most once more than there are waits; seen says that the node answered before. Only a broken link is tried again: refused credentials
-// may lock the account, and an alien host key does not become the right one.
+// retry calls f until it works, at most once more than there are waits; seen says that the node
+// answered before. Only a broken link is tried again: refused credentials may lock the account, and
+// an alien host key does not become the right one.
 func (r *run) retry(ctx context.Context, name string, seen bool, f func() error) error {
 	waits := r.o.waits(seen)
 	for i := 0; ; i++ {
@@ -142,7 +145,8 @@ func (r *run) retry(ctx context.Context, name string, seen bool, f func() error)
 	}
 }
 
-// gaveUp tells what a person can do about a link that did not come back. About a node that never answered the transport knows best.
+// gaveUp tells what a person can do about a link that did not come back. About a node that never
+// answered the transport knows best.
 func gaveUp(err error, name string, seen bool) error {
 	if !seen && hint.Of(err) != "" {
 		return err
@@ -162,7 +166,8 @@ func sent(err error) bool {
 	return errors.As(err, &le) && le.Sent
 }
 
-// reads calls f, which only reads, with the node's executor, and again over a new link when the link breaks.
+// reads calls f, which only reads, with the node's executor, and again over a new link when the
+// link breaks.
 func (r *run) reads(ctx context.Context, name string, f func(ex Executor) error) error {
 	var dialErr error
 	err := r.retry(ctx, name, r.wasSeen(name), func() error {
@@ -189,7 +194,8 @@ func (r *run) wasSeen(name string) bool {
 	return l.seen
 }
 
-// check looks at tasks of one node in one round trip and keeps the answers. Its error says that none could be had.
+// check looks at tasks of one node in one round trip and keeps the answers. Its error says that
+// none could be had.
 func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error {
 	list := make([]steps.Step, len(tasks))
 	for i, t := range tasks {
@@ -229,7 +235,8 @@ func settling(got []Checked) error {
 }
 
 // lookAt asks the checks over a link that holds.
-func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit time.Duration) (got []Checked, err error) {
+func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit time.Duration) (got []Checked,
+	err error) {
 	err = r.reads(ctx, name, func(ex Executor) error {
 		cctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
@@ -264,7 +271,8 @@ func (r *run) checkTime(tasks []steps.Task) time.Duration {
 	return d
 }
 
-// sound turns the ways in which a kind can say "unknown" into one, and refuses an answer that is none.
+// sound turns the ways in which a kind can say "unknown" into one, and refuses an answer that is
+// none.
 func sound(t steps.Task, c Checked, stamp int64) look {
 	d := c.Diff
 	switch {

@@ -30,7 +30,8 @@ func endOfRun(entries []journal.Entry) int {
 	return slices.IndexFunc(entries, func(e journal.Entry) bool { return e.Kind == journal.RunEnd }) + 1
 }
 
-// An older copy of the journal that is used after a rollback hears that what it takes for done was taken back.
+// An older copy of the journal that is used after a rollback hears that what it takes for done was
+// taken back.
 func TestOlderCopyHearsOfTheRollback(t *testing.T) {
 	g, all := twice(t, "p: a b:old")
 	older := all[:endOfRun(all)]
@@ -46,12 +47,14 @@ func TestOlderCopyHearsOfTheRollback(t *testing.T) {
 	if _, err := Resume(context.Background(), g.o); err != nil {
 		t.Fatal(err)
 	}
-	if got := g.story(); !strings.HasPrefix(got, "undo-begin:b@n1 undone:b@n1 undo-begin:a@n1 undone:a@n1 begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1") {
+	if got := g.story(); !strings.HasPrefix(got, "undo-begin:b@n1 undone:b@n1 undo-begin:a@n1 undone:a@n1 begin:a@n1 "+
+		"apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1") {
 		t.Errorf("got %s", got)
 	}
 }
 
-// Whatever the moment at which the copy was taken: an apply from it brings everything about, and a rollback then leaves what was there at the very first.
+// Whatever the moment at which the copy was taken: an apply from it brings everything about, and a
+// rollback then leaves what was there at the very first.
 func TestOlderCopyOfAnyMoment(t *testing.T) {
 	const setup = "p: a b:old c:reboot / q: d:half1,old e:lost f:reboot,old"
 	play := func(t *testing.T) (*rig, []journal.Entry) {

@@ -1,7 +1,9 @@
-// Package engine plans, applies, resumes and rolls back. It knows no product: it sees steps, executors and a journal.
+// Package engine plans, applies, resumes and rolls back. It knows no product: it sees steps,
+// executors and a journal.
 //
-// The rule of the package: every act stands in the journal before it is done, nothing is done without a look first, and what the
-// journal leaves open is settled by looking at the node, never by trusting either answer.
+// The rule of the package: every act stands in the journal before it is done, nothing is done
+// without a look first, and what the journal leaves open is settled by looking at the node, never
+// by trusting either answer.
 package engine
 
 import (
@@ -32,32 +34,35 @@ var (
 	ErrNoReturn = task.ErrNoReturn
 	// ErrDeclined: a person did not agree to a point of no return.
 	ErrDeclined = errors.New("not agreed to")
-	// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or the same of an Undo.
+	// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or
+	// the same of an Undo.
 	ErrDidNotHold = task.ErrDidNotHold
 )
 
-// Options are all that the engine needs. Program, Journal and Dial are required (MakePlan does without a Journal); Decode only for
-// rollback. The other fields have defaults.
+// Options are all that the engine needs. Program, Journal and Dial are required (MakePlan does
+// without a Journal); Decode only for rollback. The other fields have defaults.
 type Options struct {
 	Program *steps.Program
 	Journal journal.Journal
-	// Dial opens an executor on a node of the inventory. It is called again after a lost link and after a restart. An agent may be told the books at
-	// once, so that one with nothing to add need not be asked for it.
+	// Dial opens an executor on a node of the inventory. It is called again after a lost link and
+	// after a restart. An agent may be told the books at once, so that one with nothing to add need
+	// not be asked for it.
 	Dial func(ctx context.Context, node string, b Position) (Executor, error)
 	// Decode makes a step from what the journal holds of it.
 	Decode func(kind string, data json.RawMessage) (steps.Step, error)
 	// Events receives every event, one at a time, in the order in which they happen. nil drops them.
 	Events func(Event)
-	// Redact masks secrets in text that comes from machines and tools, before it is journalled. nil leaves it as it is.
+	// Redact masks secrets in text that comes from machines and tools, before it is journalled. nil
+	// leaves it as it is.
 	Redact func(text string) string
 	// Now and Sleep are the clock. Sleep returns early with ctx's error.
 	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error
-	// Approve is asked before a point of no return. nil declines. An error that is ErrStopped means that nobody answered since the run
-	// is to stop.
+	// Approve is asked before a point of no return. nil declines. An error that is ErrStopped means
+	// that nobody answered since the run is to stop.
 	Approve func(ctx context.Context, a Approval) (bool, error)
-	// Gate asks a person to do something and returns the signature, or false when nobody answered. nil answers false.
-	// An error that is ErrStopped means the same as for Approve.
+	// Gate asks a person to do something and returns the signature, or false when nobody answered. nil
+	// answers false. An error that is ErrStopped means the same as for Approve.
 	Gate func(ctx context.Context, g GateRequest) (Signature, bool, error)
 	// Stop, once closed, lets the steps under way finish and starts nothing new.
 	Stop <-chan struct{}
@@ -71,14 +76,16 @@ type Options struct {
 	StepTimeout    time.Duration // for one Check, Apply or Undo of a task without its own; 0 is 10 minutes
 	RebootTimeout  time.Duration // from the request to restart until the machine serves again; 0 is 20 minutes
 	HeartbeatEvery time.Duration // 0 is 10 s
-	LinkTimeout    time.Duration // how long a node that was reached before is tried again when its link breaks; 0 is 4 minutes
-	SettleTimeout  time.Duration // how long a check may say that things are on their way; 0 is 2 minutes
+	// how long a node that was reached before is tried again when its link breaks; 0 is 4 minutes
+	LinkTimeout   time.Duration
+	SettleTimeout time.Duration // how long a check may say that things are on their way; 0 is 2 minutes
 
 	Only  []string // phases to run; empty is all. What they need must have its checkpoint.
 	Skip  []string // phases to leave out, with whatever they would have made
 	Nodes []string // nodes to work on; empty is all
 
-	// ForgetAgents are nodes that have lost the agent which was given work there, with its record: what it did is found by a look.
+	// ForgetAgents are nodes that have lost the agent which was given work there, with its record:
+	// what it did is found by a look.
 	ForgetAgents []string
 }
 
@@ -140,7 +147,8 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
-// NewRunID makes the id of a run: readable, in order of time, and different for two runs of one second.
+// NewRunID makes the id of a run: readable, in order of time, and different for two runs of one
+// second.
 func NewRunID(at time.Time) string {
 	var b [2]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand documentation, Go 1.24)

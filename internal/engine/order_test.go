@@ -9,47 +9,68 @@ import (
 	"deploy/internal/journal"
 )
 
-// TestOrder holds one-line setups against the exact order of journal entries and acts, with one node at a time.
+// TestOrder holds one-line setups against the exact order of journal entries and acts, with one
+// node at a time.
 func TestOrder(t *testing.T) {
 	for _, c := range []struct{ name, setup, want, err string }{
 		{"one", "p: a", "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
 		{"nothing to do", "p: a:noop b:noop", "no-op:a@n1 no-op:b@n1 checkpoint:p", ""},
-		{"in order", "p: a b:noop c", "begin:a@n1 apply:a@n1 done:a@n1 no-op:b@n1 begin:c@n1 apply:c@n1 done:c@n1 checkpoint:p", ""},
-		{"failure stops", "p: a b:fail c / q: d", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 failed:b@n1", "cannot apply p/b@n1 on n1: no"},
-		{"did not hold", "p: a:nohold b", "begin:a@n1 apply:a@n1 failed:a@n1", "cannot apply p/a@n1 on n1: it did not hold: create (value: \"\" -> new)"},
+		{"in order", "p: a b:noop c", "begin:a@n1 apply:a@n1 done:a@n1 no-op:b@n1 begin:c@n1 apply:c@n1 done:c@n1 " +
+			"checkpoint:p", ""},
+		{"failure stops", "p: a b:fail c / q: d", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 failed:b@n1",
+			"cannot apply p/b@n1 on n1: no"},
+		{"did not hold", "p: a:nohold b", "begin:a@n1 apply:a@n1 failed:a@n1",
+			"cannot apply p/a@n1 on n1: it did not hold: create (value: \"\" -> new)"},
 		{"phases are barriers", "p: a@n1+n2 / q: b@n1+n2",
-			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 checkpoint:p begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:q", ""},
+			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 checkpoint:p begin:b@n1 apply:b@n1 done:b@n1 " +
+				"begin:b@n2 apply:b@n2 done:b@n2 checkpoint:q", ""},
 		{"a block goes node by node", "p: a@n1+n2 b@n1+n2",
-			"begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:p", ""},
+			"begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n2 " +
+				"apply:b@n2 done:b@n2 checkpoint:p", ""},
 		{"a block ends where a node waits for another", "p: a@n1+n2:gives=x b@n1+n2:until=x",
-			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 apply:b@n2 done:b@n2 checkpoint:p", ""},
+			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 " +
+				"apply:b@n2 done:b@n2 checkpoint:p", ""},
 		{"other nodes, other block", "p: a@n1+n2 b@n1 c@n1+n2",
 			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n1 apply:b@n1 done:b@n1 " +
 				"begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 done:c@n2 checkpoint:p", ""},
 		{"one by one stands alone", "p: a@n1+n2 b@n2+n1!one-by-one c@n1+n2",
-			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n2 apply:b@n2 done:b@n2 begin:b@n1 apply:b@n1 done:b@n1 " +
+			"begin:a@n1 apply:a@n1 done:a@n1 begin:a@n2 apply:a@n2 done:a@n2 begin:b@n2 apply:b@n2 done:b@n2 begin:b@n1 " +
+				"apply:b@n1 done:b@n1 " +
 				"begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 done:c@n2 checkpoint:p", ""},
-		{"one by one stops at the first", "p: a@n1+n2+n3!one-by-one:fail", "begin:a@n1 apply:a@n1 failed:a@n1", "cannot apply p/a@n1 on n1: no"},
+		{"one by one stops at the first", "p: a@n1+n2+n3!one-by-one:fail", "begin:a@n1 apply:a@n1 failed:a@n1",
+			"cannot apply p/a@n1 on n1: no"},
 		{"first then rest", "p: a@n2+n1+n3!first-then-rest b@n1+n2+n3",
 			"begin:a@n2 apply:a@n2 done:a@n2 begin:a@n1 apply:a@n1 done:a@n1 begin:a@n3 apply:a@n3 done:a@n3 " +
 				"begin:b@n1 apply:b@n1 done:b@n1 begin:b@n2 apply:b@n2 done:b@n2 begin:b@n3 apply:b@n3 done:b@n3 checkpoint:p", ""},
-		{"restart", "p: a:reboot b", "begin:a@n1 apply:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p", ""},
-		{"lost, but done", "p: a:lost b", "begin:a@n1 apply:a@n1 lost:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p", ""},
-		{"lost, and not done", "p: a:lostbefore", "begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
+		{"restart", "p: a:reboot b", "begin:a@n1 apply:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 begin:b@n1 " +
+			"apply:b@n1 done:b@n1 checkpoint:p", ""},
+		{"lost, but done", "p: a:lost b", "begin:a@n1 apply:a@n1 lost:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 " +
+			"checkpoint:p", ""},
+		{"lost, and not done", "p: a:lostbefore", "begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 done:a@n1 " +
+			"checkpoint:p", ""},
 		{"lost with a restart owed", "p: a:reboot,quiet,lost",
 			"begin:a@n1 apply:a@n1 lost:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p", ""},
-		{"always lost", "p: a:alwayslost b", "begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 lost:a@n1 failed:a@n1",
-			"cannot apply p/a@n1 on n1: the link broke 3 times and the node shows that it is not done: lost the link to n1, outcome unknown: reset"},
+		{"always lost", "p: a:alwayslost b", "begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 " +
+			"apply:a@n1 lost:a@n1 failed:a@n1",
+			"cannot apply p/a@n1 on n1: the link broke 3 times and the node shows that it is not done: lost the link to n1, " +
+				"outcome unknown: reset"},
 		{"never left, tried again", "p: a:unsent", "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
 		{"cannot tell", "p: a b:cannot", "", "cannot check p/b@n1 on n1: access denied"},
-		{"unknown until", "p: a:gives=x b:until=x", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p", ""},
-		{"unknown for ever", "p: a b:until=x", "", "cannot check p/b@n1 on n1: cannot tell before x exists: it is not there, and no earlier step of this run makes it"},
-		{"maker comes later", "p: b:until=x a:gives=x", "", "cannot check p/b@n1 on n1: cannot tell before x exists: it is not there, and no earlier step of this run makes it"},
-		{"a proof is given once", "p: a b:probe c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 begin:c@n1 apply:c@n1 done:c@n1 checkpoint:p", ""},
-		{"policy", "p: a / q rollback: b c:half d", "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p begin:b@n1 apply:b@n1 done:b@n1 begin:c@n1 apply:c@n1 failed:c@n1 " +
+		{"unknown until", "p: a:gives=x b:until=x", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 " +
+			"checkpoint:p", ""},
+		{"unknown for ever", "p: a b:until=x", "", "cannot check p/b@n1 on n1: cannot tell before x exists: it is not " +
+			"there, and no earlier step of this run makes it"},
+		{"maker comes later", "p: b:until=x a:gives=x", "", "cannot check p/b@n1 on n1: cannot tell before x exists: it " +
+			"is not there, and no earlier step of this run makes it"},
+		{"a proof is given once", "p: a b:probe c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 " +
+			"begin:c@n1 apply:c@n1 done:c@n1 checkpoint:p", ""},
+		{"policy", "p: a / q rollback: b c:half d", "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p begin:b@n1 apply:b@n1 " +
+			"done:b@n1 begin:c@n1 apply:c@n1 failed:c@n1 " +
 			"undo-begin:c@n1 undo:c@n1 undone:c@n1 undo-begin:b@n1 undo:b@n1 undone:b@n1", "cannot apply q/c@n1 on n1: no more"},
-		{"policy at a point of no return", "q rollback: a b:final c:fail", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 begin:c@n1 apply:c@n1 failed:c@n1 undone:c@n1",
-			"cannot apply q/c@n1 on n1: no\ncannot undo q/b@n1 on n1: a step of kind final has no way back: it cannot be undone"},
+		{"policy at a point of no return", "q rollback: a b:final c:fail", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 " +
+			"apply:b@n1 done:b@n1 begin:c@n1 apply:c@n1 failed:c@n1 undone:c@n1",
+			"cannot apply q/c@n1 on n1: no\n" +
+				"cannot undo q/b@n1 on n1: a step of kind final has no way back: it cannot be undone"},
 	} {
 		t.Run(c.name, func(t *testing.T) { ordered(t, newRig(t, c.setup), c.want, c.err) })
 		t.Run(c.name+", by an agent", func(t *testing.T) {
@@ -64,7 +85,8 @@ func TestOrder(t *testing.T) {
 	}
 }
 
-// byAgent are the stories that are others when an agent does the work: it knows how an act ended whose link broke.
+// byAgent are the stories that are others when an agent does the work: it knows how an act ended
+// whose link broke.
 var byAgent = map[string]string{
 	"lost, but done":           "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 checkpoint:p",
 	"lost with a restart owed": "begin:a@n1 apply:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p",
@@ -108,7 +130,8 @@ func text(err error) string {
 	return err.Error()
 }
 
-// TestJournalBreaks: whatever entry cannot be written, no act follows it, and nothing is done without its intent.
+// TestJournalBreaks: whatever entry cannot be written, no act follows it, and nothing is done
+// without its intent.
 func TestJournalBreaks(t *testing.T) {
 	const setup = "p: a b:reboot / q rollback: c d:fail"
 	whole := newRig(t, setup)

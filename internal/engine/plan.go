@@ -17,11 +17,12 @@ const PlanFormat = 1
 
 // Plan is what an apply would do, as data.
 type Plan struct {
-	Format         int         `json:"format"`
-	Made           time.Time   `json:"made"`
-	Version        string      `json:"version"` // of the program that made it
-	Site           string      `json:"site"`
-	SitePath       string      `json:"site_path,omitempty"` // the site file that it was made from, as seen from the plan's directory; no part of its identity
+	Format  int       `json:"format"`
+	Made    time.Time `json:"made"`
+	Version string    `json:"version"` // of the program that made it
+	Site    string    `json:"site"`
+	// the site file that it was made from, as seen from the plan's directory; no part of its identity
+	SitePath       string      `json:"site_path,omitempty"`
 	SiteDigest     string      `json:"site_digest"`
 	Playbook       string      `json:"playbook"`
 	PlaybookDigest string      `json:"playbook_digest"`
@@ -88,7 +89,8 @@ type PlanNote struct {
 	Text string `json:"text"`
 }
 
-// HasChanges says that an apply of the plan would do something: change a node, ask a person, or settle what an earlier run left open.
+// HasChanges says that an apply of the plan would do something: change a node, ask a person, or
+// settle what an earlier run left open.
 func (p *Plan) HasChanges() bool {
 	return p.Counts.NoOp < p.Counts.Tasks || len(p.Open) > 0
 }
@@ -104,7 +106,8 @@ func (p *Plan) Tasks() []PlanTask {
 	return out
 }
 
-// Fingerprint is a digest of what the plan rests on and of every task's diff: two plans with one fingerprint do the same.
+// Fingerprint is a digest of what the plan rests on and of every task's diff: two plans with one
+// fingerprint do the same.
 func (p *Plan) Fingerprint() string {
 	type task struct {
 		ID, Kind string

@@ -17,15 +17,18 @@ import (
 )
 
 func TestPlan(t *testing.T) {
-	g := newRig(t, "p: a@n1+n2:old b:noop,reboot / q: c:gives=x,reboot d:until=x,noreturn e:until=x f:final g:gate h:probe")
+	g := newRig(t, "p: a@n1+n2:old b:noop,reboot / "+
+		"q: c:gives=x,reboot d:until=x,noreturn e:until=x f:final g:gate h:probe")
 	p, err := MakePlan(context.Background(), g.o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got, want := fmt.Sprintf("%+v", p.Counts), "{Tasks:9 NoOp:1 Change:6 Unknown:2 Failed:0 Undone:0 NotRun:0}"; got != want {
+	if got, want := fmt.Sprintf("%+v", p.Counts),
+		"{Tasks:9 NoOp:1 Change:6 Unknown:2 Failed:0 Undone:0 NotRun:0}"; got != want {
 		t.Errorf("counts are %s, want %s", got, want)
 	}
-	if !p.HasChanges() || p.Format != PlanFormat || p.Site != "s" || p.Version != "v1" || len(p.Nodes) != 2 || p.Nodes[1].Facts.Computer != "n2" {
+	if !p.HasChanges() || p.Format != PlanFormat || p.Site != "s" || p.Version != "v1" || len(p.Nodes) != 2 ||
+		p.Nodes[1].Facts.Computer != "n2" {
 		t.Errorf("the plan is %+v", p)
 	}
 	d := p.Phases[1].Steps[1].Tasks[0]
@@ -54,7 +57,8 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// What an executor has to tell of itself stands in the plan and in the story of a run, once for every connection and without secrets.
+// What an executor has to tell of itself stands in the plan and in the story of a run, once for
+// every connection and without secrets.
 func TestNotesOfConnections(t *testing.T) {
 	g := newRig(t, "p: a@n1+n2:old")
 	dial := g.o.Dial
@@ -153,8 +157,10 @@ func TestSavedPlan(t *testing.T) {
 			[]string{"it is for the playbook pb, the site now names pb2", "it was made by deploy v1, this is v2"}},
 		{"a node was changed", func(g *rig) { g.w.values["n1/a"] = "other" },
 			[]string{"p/a@n1 was update (value: old -> new), is now update (value: other -> new)"}},
-		{"a node is as wished", func(g *rig) { g.w.values["n2/a"] = "new" }, []string{"p/a@n2 was update (value: old -> new), is now no-op"}},
-		{"an unknown is known", func(g *rig) { g.w.values["n1/x"] = "here" }, []string{"q/d@n1 was unknown until x, is now create (value: \"\" -> new)"}},
+		{"a node is as wished", func(g *rig) { g.w.values["n2/a"] = "new" },
+			[]string{"p/a@n2 was update (value: old -> new), is now no-op"}},
+		{"an unknown is known", func(g *rig) { g.w.values["n1/x"] = "here" },
+			[]string{"q/d@n1 was unknown until x, is now create (value: \"\" -> new)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, setup)
@@ -216,9 +222,12 @@ func TestSelection(t *testing.T) {
 		want, err        string
 	}{
 		{"first only", []string{"p"}, nil, nil, "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
-		{"needs the one before", []string{"q"}, nil, nil, "", "cannot run phase q alone: it needs p, whose checkpoint was not reached"},
-		{"skipped by name", nil, []string{"p", "q"}, nil, "begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 done:c@n2 checkpoint:r", ""},
-		{"skipped, but its work is missed", nil, []string{"p"}, nil, "", "cannot check q/b@n1 on n1: cannot tell before x exists: it is not there, and no earlier step of this run makes it"},
+		{"needs the one before", []string{"q"}, nil, nil, "",
+			"cannot run phase q alone: it needs p, whose checkpoint was not reached"},
+		{"skipped by name", nil, []string{"p", "q"}, nil, "begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 " +
+			"done:c@n2 checkpoint:r", ""},
+		{"skipped, but its work is missed", nil, []string{"p"}, nil, "", "cannot check q/b@n1 on n1: cannot tell before x " +
+			"exists: it is not there, and no earlier step of this run makes it"},
 		{"one node makes no checkpoint", nil, []string{"p", "q"}, []string{"n2"}, "begin:c@n2 apply:c@n2 done:c@n2", ""},
 		{"no such phase", []string{"pp"}, nil, nil, "", `there is no phase "pp"`},
 		{"no such node", nil, nil, []string{"n3"}, "", `there is no node "n3"`},
@@ -251,9 +260,15 @@ func TestSelection(t *testing.T) {
 func TestBadPrograms(t *testing.T) {
 	g := newRig(t, "p: a / q: b")
 	for want, spoil := range map[string]func(p *steps.Program){
-		"cannot run playbook pb: phase p needs q, which does not run before it": func(p *steps.Program) { p.Phases[0].Needs = []string{"q"} },
-		"cannot run playbook pb: phase p stands twice":                          func(p *steps.Program) { p.Phases[1].ID = "p" },
-		"cannot run playbook pb: task p/a@n1 stands twice":                      func(p *steps.Program) { p.Phases[1].Groups[0].Tasks[0].ID = "p/a@n1" },
+		"cannot run playbook pb: phase p needs q, which does not run before it": func(p *steps.Program) {
+			p.Phases[0].Needs = []string{"q"}
+		},
+		"cannot run playbook pb: phase p stands twice": func(p *steps.Program) {
+			p.Phases[1].ID = "p"
+		},
+		"cannot run playbook pb: task p/a@n1 stands twice": func(p *steps.Program) {
+			p.Phases[1].Groups[0].Tasks[0].ID = "p/a@n1"
+		},
 		"cannot run playbook pb: a task names node n9, which the program does not list": func(p *steps.Program) {
 			p.Phases[1].Groups[0].Tasks[0].Node = "n9"
 		},
@@ -266,8 +281,8 @@ func TestBadPrograms(t *testing.T) {
 	}
 }
 
-// TestRoundTrips counts what goes over the wire: a second run costs one round trip per node, and an act two (itself, and the proof
-// together with the next look).
+// TestRoundTrips counts what goes over the wire: a second run costs one round trip per node, and an
+// act two (itself, and the proof together with the next look).
 func TestRoundTrips(t *testing.T) {
 	g := newRig(t, "p: a@n1+n2 b@n1+n2 c@n1+n2 d@n1+n2 / q: e@n1+n2 f@n1+n2")
 	if _, err := Apply(context.Background(), g.o, nil); err != nil {
@@ -298,7 +313,8 @@ func TestLookAgain(t *testing.T) {
 	if _, err := Apply(context.Background(), g.o, nil); err != nil {
 		t.Fatal(err)
 	}
-	want := "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 no-op:c@n1 begin:d@n1 apply:d@n1 done:d@n1 checkpoint:p"
+	want := "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1 no-op:c@n1 begin:d@n1 apply:d@n1 " +
+		"done:d@n1 checkpoint:p"
 	if got := g.story(); got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
@@ -313,14 +329,16 @@ func TestEvents(t *testing.T) {
 		if e.Time.IsZero() || e.Run == "" {
 			t.Errorf("an event without time or run: %+v", e)
 		}
-		if e.Kind == EvFailed && (e.Error != "cannot apply p/c@n1 on n1: no" || e.Step != "fake" || e.Node != "n1" || e.Phase != "p") {
+		if e.Kind == EvFailed && (e.Error != "cannot apply p/c@n1 on n1: no" || e.Step != "fake" || e.Node != "n1" ||
+			e.Phase != "p") {
 			t.Errorf("the failure is told as %+v", e)
 		}
 		if e.Kind == EvRunEnd {
 			b, _ := json.Marshal(e)
 			var m map[string]any
 			_ = json.Unmarshal(b, &m)
-			if c, _ := m["counts"].(map[string]any); m["text"] != "failed" || m["error"] != "cannot apply p/c@n1 on n1: no" || c["failed"] != 1.0 || c["no_op"] != 1.0 || c["change"] != 1.0 {
+			if c, _ := m["counts"].(map[string]any); m["text"] != "failed" || m["error"] != "cannot apply p/c@n1 on n1: no" ||
+				c["failed"] != 1.0 || c["no_op"] != 1.0 || c["change"] != 1.0 {
 				t.Errorf("the end is told as %s", b)
 			}
 		}
@@ -343,10 +361,12 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	p, q := rep.Phases[0], rep.Phases[1]
-	if !p.Checkpoint || q.Checkpoint || fmt.Sprint(q.Counts) != "{3 1 0 1 1}" || rep.LastRun.How != HowFailed || rep.LastRun.Who != "ann@desk" {
+	if !p.Checkpoint || q.Checkpoint || fmt.Sprint(q.Counts) != "{3 1 0 1 1}" || rep.LastRun.How != HowFailed ||
+		rep.LastRun.Who != "ann@desk" {
 		t.Errorf("the report is %+v", rep)
 	}
-	if c := q.Tasks[1]; c.Status != journal.StatusFailed || c.Error != "cannot apply q/c@n1 on n1: no" || c.Kind != "fake" {
+	if c := q.Tasks[1]; c.Status != journal.StatusFailed || c.Error != "cannot apply q/c@n1 on n1: no" ||
+		c.Kind != "fake" {
 		t.Errorf("c is %+v", c)
 	}
 	cut := g.m.entries[:3] // run-start, phase, begin

@@ -11,8 +11,9 @@ import (
 	"deploy/steps"
 )
 
-// MakePlan connects to every node, takes the facts, asks every check, and returns what an apply would do. It changes nothing.
-// Its error joins everything that stands in the way: nodes that cannot be reached, and checks that cannot tell.
+// MakePlan connects to every node, takes the facts, asks every check, and returns what an apply
+// would do. It changes nothing. Its error joins everything that stands in the way: nodes that
+// cannot be reached, and checks that cannot tell.
 func MakePlan(ctx context.Context, o Options) (*Plan, error) {
 	r, err := newRun(ctx, o)
 	if err != nil {
@@ -22,7 +23,8 @@ func MakePlan(ctx context.Context, o Options) (*Plan, error) {
 	return r.plan(ctx)
 }
 
-// plan selects, looks at everything and puts the plan together. What was seen stays known, and is good until the first act.
+// plan selects, looks at everything and puts the plan together. What was seen stays known, and is
+// good until the first act.
 func (r *run) plan(ctx context.Context) (*Plan, error) {
 	sel := Selection{Only: r.o.Only, Skip: r.o.Skip, Nodes: r.o.Nodes}
 	prog, err := selectTasks(r.o.Program, sel, r.state)
@@ -48,8 +50,9 @@ func (r *run) plan(ctx context.Context) (*Plan, error) {
 	return p, nil
 }
 
-// lookEverywhere reaches every node and asks its checks, each node at its own pace. A node that cannot be reached costs nothing but itself: no check is
-// asked or waited for any more, while the others are still tried, so that all wrong addresses are told at once.
+// lookEverywhere reaches every node and asks its checks, each node at its own pace. A node that
+// cannot be reached costs nothing but itself: no check is asked or waited for any more, while the
+// others are still tried, so that all wrong addresses are told at once.
 func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[string][]steps.Task) ([]PlanNode, error) {
 	var mu sync.Mutex
 	errs := map[string]error{}
@@ -95,8 +98,9 @@ func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[stri
 	return out, join(all)
 }
 
-// fill makes the phases of the plan of what is known, with unknowns typed: one that waits for a tag is unknown when an earlier task
-// that has something to do provides the tag, and an error otherwise.
+// fill makes the phases of the plan of what is known, with unknowns typed: one that waits for a tag
+// is unknown when an earlier task that has something to do provides the tag, and an error
+// otherwise.
 func (r *run) fill(p *Plan) error {
 	providers := map[string][]string{}
 	changes := false
@@ -163,14 +167,16 @@ func (r *run) planned(t steps.Task, providers map[string][]string) (steps.Diff, 
 		return steps.Diff{}, &TaskError{"check", t.ID, t.Node, k.err}
 	}
 	if ids := providers[until.Tag]; len(ids) > 0 {
-		d := steps.Diff{Action: steps.Unknown, Until: until.Tag, Waits: slices.Clone(ids), Effects: k.diff.Effects, Warnings: k.diff.Warnings}
+		d := steps.Diff{Action: steps.Unknown, Until: until.Tag, Waits: slices.Clone(ids), Effects: k.diff.Effects,
+			Warnings: k.diff.Warnings}
 		if f, ok := t.Step.(steps.EffectsPreviewer); ok {
 			d.Effects = f.PreviewEffects()
 		}
 		return d, nil
 	}
-	return steps.Diff{}, &TaskError{"check", t.ID, t.Node, hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
-		"look whether the phase that makes it was left out, or comes later in the playbook")}
+	return steps.Diff{}, &TaskError{"check", t.ID, t.Node,
+		hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
+			"look whether the phase that makes it was left out, or comes later in the playbook")}
 }
 
 // join is errors.Join without the wrapping of a single error.

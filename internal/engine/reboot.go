@@ -64,8 +64,9 @@ func (r *run) rebooted(ctx context.Context, t steps.Task, boot string, start tim
 	return nil
 }
 
-// awaitServing dials until the machine answers from another boot than old ("" accepts any), for at most RebootTimeout.
-// A refused password ends the wait at once, also while the machine starts: trying on could lock the account.
+// awaitServing dials until the machine answers from another boot than old ("" accepts any), for at
+// most RebootTimeout. A refused password ends the wait at once, also while the machine starts:
+// trying on could lock the account.
 func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, error) {
 	ctx, cancel := context.WithTimeout(ctx, r.o.RebootTimeout)
 	defer cancel()
@@ -96,7 +97,8 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 	}
 }
 
-// settleReboot ends a restart that an earlier run left on record: it was done when the boot is another, and is owed otherwise.
+// settleReboot ends a restart that an earlier run left on record: it was done when the boot is
+// another, and is owed otherwise.
 func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
 	if st.BootID == "" {
@@ -112,8 +114,8 @@ func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	return r.restart(ctx, t, st.BootID)
 }
 
-// rebootIfOwed restarts the node of an act whose outcome nobody heard, when the act had announced a restart and the machine has
-// not restarted since: the answer that was lost may have asked for it.
+// rebootIfOwed restarts the node of an act whose outcome nobody heard, when the act had announced a
+// restart and the machine has not restarted since: the answer that was lost may have asked for it.
 func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskState) error {
 	if len(st.Acts) == 0 {
 		return nil

@@ -16,8 +16,9 @@ import (
 
 // RollbackOptions say how far a rollback goes.
 type RollbackOptions struct {
-	ToPhase string   `json:"to_phase,omitempty"` // back to this phase's checkpoint: its own work stays; "" takes back everything
-	Leave   []string `json:"leave,omitempty"`    // points of no return to pass over, as task ids or phase/step
+	// back to this phase's checkpoint: its own work stays; "" takes back everything
+	ToPhase string   `json:"to_phase,omitempty"`
+	Leave   []string `json:"leave,omitempty"` // points of no return to pass over, as task ids or phase/step
 }
 
 // RollbackPlan is what a rollback would do, as the journal alone tells it.
@@ -25,7 +26,8 @@ type RollbackPlan struct {
 	Acts []RollbackAct `json:"acts"` // in the order in which they would be taken back
 }
 
-// Undoes is how many acts a rollback would undo before it comes to its end, or to a point of no return that stops it.
+// Undoes is how many acts a rollback would undo before it comes to its end, or to a point of no
+// return that stops it.
 func (p *RollbackPlan) Undoes() int {
 	n := 0
 	for _, a := range p.Acts {
@@ -79,7 +81,8 @@ func PlanRollback(ctx context.Context, o Options, ro RollbackOptions) (*Rollback
 	stopped := false
 	for _, sa := range acts {
 		do, why := sa.verdict(ro.Leave)
-		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind, Do: do, Why: why, Beyond: stopped, Open: !sa.act.Done}
+		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind, Do: do,
+			Why: why, Beyond: stopped, Open: !sa.act.Done}
 		stopped = stopped || (do == DoStop && sa.act.Done) // one whose end is open may turn out not to have happened
 		if do == DoUndo {
 			for _, c := range sa.diff.Changes {
@@ -91,8 +94,9 @@ func PlanRollback(ctx context.Context, o Options, ro RollbackOptions) (*Rollback
 	return p, nil
 }
 
-// Rollback takes back what the journal says was done or begun, newest first, giving each its own Before. It stops before a point of
-// no return that is not to be left, as ErrNoReturn. It can be cut off and run again. What it took back, the next apply does again.
+// Rollback takes back what the journal says was done or begun, newest first, giving each its own
+// Before. It stops before a point of no return that is not to be left, as ErrNoReturn. It can be
+// cut off and run again. What it took back, the next apply does again.
 func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, error) {
 	if o.Command == "" {
 		o.Command = "rollback"
@@ -125,7 +129,8 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	return r.end(ctx)
 }
 
-// takeBack undoes what was done in a phase since its last checkpoint: the policy of a phase that does not want to be left half done.
+// takeBack undoes what was done in a phase since its last checkpoint: the policy of a phase that
+// does not want to be left half done.
 func (r *run) takeBack(ctx context.Context, ph steps.Phase) error {
 	r.mu.Lock()
 	var from int64
@@ -163,8 +168,8 @@ func (r *run) standingActs(ro RollbackOptions) ([]standingAct, error) {
 	return r.decodeActs(func(t *journal.TaskState, _ journal.Act) bool { return !keep[t.Phase] })
 }
 
-// decodeActs makes steps of the journalled acts that want agrees to, so that a rollback works when the site or the playbook has
-// changed or lost the step. The caller holds mu.
+// decodeActs makes steps of the journalled acts that want agrees to, so that a rollback works when
+// the site or the playbook has changed or lost the step. The caller holds mu.
 func (r *run) decodeActs(want func(*journal.TaskState, journal.Act) bool) ([]standingAct, error) {
 	if r.o.Decode == nil {
 		return nil, errors.New("cannot take anything back: no decoder of steps was given")
@@ -289,7 +294,8 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 				return ex.Undo(ctx, t.Step, sa.diff.Before)
 			}
 			var err error
-			sa.at, err = w.TakeBack(ctx, Undoing{Run: r.o.Run, Task: t.ID, Phase: t.Phase, Step: t.Step, Before: sa.diff.Before, Act: sa.act})
+			sa.at, err = w.TakeBack(ctx, Undoing{Run: r.o.Run, Task: t.ID, Phase: t.Phase, Step: t.Step, Before: sa.diff.Before,
+				Act: sa.act})
 			return err
 		})
 		r.acted(t.Node)
@@ -334,7 +340,8 @@ func (r *run) undo(ctx context.Context, sa standingAct) error {
 		return r.undoFailed(ctx, sa, k.err)
 	case len(k.diff.Before) > 0 && len(sa.diff.Before) > 0:
 		if now, was := canonical(k.diff.Before), canonical(sa.diff.Before); now != was {
-			return r.undoFailed(ctx, sa, fmt.Errorf("it %w: recorded was %s, found is %s", ErrDidNotHold, short(was), short(now)))
+			return r.undoFailed(ctx, sa, fmt.Errorf("it %w: recorded was %s, found is %s", ErrDidNotHold, short(was),
+				short(now)))
 		}
 	case k.diff.Action == steps.NoOp && sa.diff.Action != steps.Run:
 		return r.undoFailed(ctx, sa, fmt.Errorf("it %w: the node is still as the step wished", ErrDidNotHold))
@@ -357,7 +364,8 @@ func (r *run) restored(ctx context.Context, sa standingAct) (bool, error) {
 }
 
 func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
-	if _, err := r.note(ctx, journal.Undone, sa.task, journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at}); err != nil {
+	if _, err := r.note(ctx, journal.Undone, sa.task,
+		journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at}); err != nil {
 		return err
 	}
 	e := event(EvUndone, sa.task)
@@ -381,7 +389,8 @@ func (r *run) passed(ctx context.Context, sa standingAct, why string) error {
 
 func (r *run) undoFailed(ctx context.Context, sa standingAct, err error) error {
 	te := &TaskError{"undo", sa.task.ID, sa.task.Node, err}
-	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task, journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err), Agent: sa.at}); jerr != nil {
+	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task,
+		journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err), Agent: sa.at}); jerr != nil {
 		return errors.Join(te, jerr)
 	}
 	r.emit(event(EvUndoFailed, sa.task).failed(te))

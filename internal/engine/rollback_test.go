@@ -19,28 +19,38 @@ func TestRollback(t *testing.T) {
 		want, err   string
 	}{
 		{"backwards", "p: a b / q: c", RollbackOptions{},
-			"undo-begin:c@n1 undo:c@n1 undone:c@n1 undo-begin:b@n1 undo:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+			"undo-begin:c@n1 undo:c@n1 undone:c@n1 undo-begin:b@n1 undo:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
+			""},
 		{"to a checkpoint", "p: a / q: b / r: c", RollbackOptions{ToPhase: "q"}, "undo-begin:c@n1 undo:c@n1 undone:c@n1", ""},
 		{"to a phase that is not there", "p: a", RollbackOptions{ToPhase: "x"}, "", `there is no phase "x"`},
 		{"only what was done", "p: a:noop b", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undone:b@n1", ""},
-		{"a probe leaves nothing behind", "p: a b:probe", RollbackOptions{}, "undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+		{"a probe leaves nothing behind", "p: a b:probe", RollbackOptions{},
+			"undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"what was there before", "p: a:old", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"a point of no return", "p: a b:noreturn c", RollbackOptions{}, "undo-begin:c@n1 undo:c@n1 undone:c@n1",
 			"cannot undo p/b@n1 on n1: it is forever: it cannot be undone"},
-		{"no way back at all", "p: a b:final", RollbackOptions{}, "", "cannot undo p/b@n1 on n1: a step of kind final has no way back: it cannot be undone"},
-		{"left by id", "p: a b:final", RollbackOptions{Leave: []string{"p/b@n1"}}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"left by step", "p: a b@n1+n2:final", RollbackOptions{Leave: []string{"p/b"}}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"half of a step", "p: a b:half", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"a step that did nothing", "p: a b:fail", RollbackOptions{}, "undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"a point of no return that was not passed", "p: a b:final,fail", RollbackOptions{}, "undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+		{"no way back at all", "p: a b:final", RollbackOptions{}, "",
+			"cannot undo p/b@n1 on n1: a step of kind final has no way back: it cannot be undone"},
+		{"left by id", "p: a b:final", RollbackOptions{Leave: []string{"p/b@n1"}}, "undo-begin:a@n1 undo:a@n1 undone:a@n1",
+			""},
+		{"left by step", "p: a b@n1+n2:final", RollbackOptions{Leave: []string{"p/b"}},
+			"undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+		{"half of a step", "p: a b:half", RollbackOptions{},
+			"undo-begin:b@n1 undo:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+		{"a step that did nothing", "p: a b:fail", RollbackOptions{}, "undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
+			""},
+		{"a point of no return that was not passed", "p: a b:final,fail", RollbackOptions{},
+			"undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"a person's work stays", "p: a g:gate", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"undo fails", "p: a b:undofail", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undo-failed:b@n1", "cannot undo p/b@n1 on n1: no way"},
+		{"undo fails", "p: a b:undofail", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undo-failed:b@n1",
+			"cannot undo p/b@n1 on n1: no way"},
 		{"undo does nothing", "p: a:undonot", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undo-failed:a@n1",
 			"cannot undo p/a@n1 on n1: it did not hold: the node is still as the step wished"},
 		{"undo makes something else", "p: a:old,undoodd", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undo-failed:a@n1",
 			`cannot undo p/a@n1 on n1: it did not hold: recorded was {"value":"old"}, found is {"value":"odd"}`},
 		{"undo restarts", "p: a b:undoreboot", RollbackOptions{},
-			"undo-begin:b@n1 undo:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+			"undo-begin:b@n1 undo:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
+			""},
 		{"the link breaks", "p: a:undolost", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 lost:a@n1 undone:a@n1", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -80,7 +90,8 @@ func TestRollback(t *testing.T) {
 	}
 }
 
-// TestRollbackWithoutTheProgram: the steps come from the journal, so a site that has lost them can still be taken back.
+// TestRollbackWithoutTheProgram: the steps come from the journal, so a site that has lost them can
+// still be taken back.
 func TestRollbackWithoutTheProgram(t *testing.T) {
 	g := newRig(t, "p: a:old / q: b")
 	start := g.w.snapshot()
@@ -90,7 +101,8 @@ func TestRollbackWithoutTheProgram(t *testing.T) {
 	g.o.Program = &steps.Program{Site: "s", Phases: []steps.Phase{{ID: "other"}}}
 	g.o.Run = ""
 	rep, err := Status(g.m.entries, g.o.Program)
-	if err != nil || len(rep.Gone) != 2 || rep.Gone[0].ID != "p/a@n1" || !rep.Gone[0].Changed || len(rep.LastRun.Moved) != 2 {
+	if err != nil || len(rep.Gone) != 2 || rep.Gone[0].ID != "p/a@n1" || !rep.Gone[0].Changed ||
+		len(rep.LastRun.Moved) != 2 {
 		t.Errorf("status does not show what is gone: %v %+v", err, rep)
 	}
 	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
@@ -101,7 +113,8 @@ func TestRollbackWithoutTheProgram(t *testing.T) {
 	}
 }
 
-// TestRollbackOfDrift: a task that was done twice, since somebody had changed the machine between, is taken back twice, newest first.
+// TestRollbackOfDrift: a task that was done twice, since somebody had changed the machine between,
+// is taken back twice, newest first.
 func TestRollbackOfDrift(t *testing.T) {
 	g := newRig(t, "p: a:old")
 	for range 2 {
@@ -159,7 +172,8 @@ func TestRollbackNeedsDecode(t *testing.T) {
 	}
 	g.o.Decode = func(kind string, _ json.RawMessage) (steps.Step, error) { return nil, fmt.Errorf("no kind %s", kind) }
 	g.story()
-	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); text(err) != "cannot read act 3 (p/a@n1): no kind fake" {
+	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); text(err) != "cannot read act 3 (p/a@n1): no "+
+		"kind fake" {
 		t.Error(err)
 	}
 	if got := g.story(); got != "" {

@@ -60,7 +60,9 @@ type look struct {
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
-	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{}, known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{}, rested: map[string]bool{}}
+	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{},
+		known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{},
+		rested: map[string]bool{}}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error
@@ -88,7 +90,8 @@ func (r *run) write(ctx context.Context, e journal.Entry, data any) (int64, erro
 	return seq, r.commit(ctx, seq)
 }
 
-// append takes an entry in and queues it; it is not written down before commit. The caller holds mu.
+// append takes an entry in and queues it; it is not written down before commit. The caller holds
+// mu.
 func (r *run) append(e journal.Entry, data any) (int64, error) {
 	if data != nil {
 		b, err := json.Marshal(data)
@@ -106,8 +109,8 @@ func (r *run) append(e journal.Entry, data any) (int64, error) {
 	return e.Seq, r.state.Add(e)
 }
 
-// commit returns once every entry up to seq is on disk. Nodes that work at the same time share one write. What was done must be written down
-// even when ctx has ended meanwhile.
+// commit returns once every entry up to seq is on disk. Nodes that work at the same time share one
+// write. What was done must be written down even when ctx has ended meanwhile.
 func (r *run) commit(ctx context.Context, seq int64) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
@@ -141,7 +144,8 @@ func (r *run) commit(ctx context.Context, seq int64) error {
 	return err
 }
 
-// note writes an entry about a task. The first one of a phase in an apply is preceded by the phase's own.
+// note writes an entry about a task. The first one of a phase in an apply is preceded by the
+// phase's own.
 func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data any) (int64, error) {
 	r.mu.Lock()
 	if !r.undoing && !r.begun[t.Phase] {
@@ -163,7 +167,8 @@ func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data an
 	return seq, r.commit(ctx, seq)
 }
 
-// later is what a context carries whose notes are written down together, by a commit of their own: those of an agent, which has its own record of them.
+// later is what a context carries whose notes are written down together, by a commit of their own:
+// those of an agent, which has its own record of them.
 type later struct{ seq int64 }
 
 type laterKey struct{}
@@ -226,7 +231,8 @@ func (r *run) result(ctx context.Context) error {
 // eachNode calls f for every node at the same time, at most Parallel of them, and waits for all.
 func (r *run) eachNode(nodes []string, f func(node string)) { atOnce(r.o.Parallel, nodes, f) }
 
-// lookers is eachNode for what only connects, reads or leaves: that waits for the network, so many more can do it than should work.
+// lookers is eachNode for what only connects, reads or leaves: that waits for the network, so many
+// more can do it than should work.
 func (r *run) lookers(nodes []string, f func(node string)) {
 	const many = 64
 	atOnce(max(r.o.Parallel, many), nodes, f)
@@ -245,7 +251,8 @@ func atOnce(most int, nodes []string, f func(node string)) {
 	wg.Wait()
 }
 
-// beat calls f and emits a heartbeat while it lasts. text says what is waited for; it may change meanwhile.
+// beat calls f and emits a heartbeat while it lasts. text says what is waited for; it may change
+// meanwhile.
 func (r *run) beat(e Event, text func() string, f func()) {
 	start := r.o.Now()
 	done := make(chan struct{})

@@ -48,10 +48,12 @@ func LoadPlan(path string) (*Plan, error) {
 		Format int `json:"format"`
 	}
 	if err := json.Unmarshal(b, &head); err != nil || head.Format == 0 {
-		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it is not a plan of deploy", path), "a plan is made with: deploy plan -o FILE SITE")
+		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it is not a plan of deploy", path),
+			"a plan is made with: deploy plan -o FILE SITE")
 	}
 	if head.Format != PlanFormat {
-		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it has format %d, this program knows %d", path, head.Format, PlanFormat),
+		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it has format %d, this program knows %d", path,
+			head.Format, PlanFormat),
 			"make the plan again with this program")
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))

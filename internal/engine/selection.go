@@ -10,7 +10,8 @@ import (
 	"deploy/steps"
 )
 
-// checkProgram verifies what the order of work rests on: unique ids, and every need met by an earlier phase.
+// checkProgram verifies what the order of work rests on: unique ids, and every need met by an
+// earlier phase.
 func checkProgram(p *steps.Program) error {
 	seen := map[string]bool{}
 	tasks := map[string]bool{}
@@ -20,7 +21,8 @@ func checkProgram(p *steps.Program) error {
 		}
 		for _, n := range ph.Needs {
 			if !seen[n] {
-				return hint.Wrap(fmt.Errorf("cannot run playbook %s: phase %s needs %s, which does not run before it", p.Playbook, ph.ID, n),
+				return hint.Wrap(fmt.Errorf("cannot run playbook %s: phase %s needs %s, which does not run before it", p.Playbook,
+					ph.ID, n),
 					"phases run in the order in which they are written")
 			}
 		}
@@ -37,8 +39,8 @@ func checkProgram(p *steps.Program) error {
 	return nil
 }
 
-// selectTasks cuts the program down to what was asked for. A phase left out by Only must not be needed, or have its checkpoint;
-// one left out by Skip was named by a person, who answers for it.
+// selectTasks cuts the program down to what was asked for. A phase left out by Only must not be
+// needed, or have its checkpoint; one left out by Skip was named by a person, who answers for it.
 func selectTasks(p *steps.Program, sel Selection, st *journal.State) (*steps.Program, error) {
 	if err := checkProgram(p); err != nil {
 		return nil, err
@@ -66,7 +68,8 @@ func selectTasks(p *steps.Program, sel Selection, st *journal.State) (*steps.Pro
 				continue
 			}
 			if s, ok := st.Phases[n]; !ok || !s.Reached {
-				return nil, hint.Wrap(fmt.Errorf("cannot run phase %s alone: it needs %s, whose checkpoint was not reached", ph.ID, n),
+				return nil, hint.Wrap(fmt.Errorf("cannot run phase %s alone: it needs %s, whose checkpoint was not reached", ph.ID,
+					n),
 					fmt.Sprintf("run phase %s first, or name it as skipped if you know that its work is there", n))
 			}
 		}
@@ -114,7 +117,8 @@ func known(what string, names, all []string) error {
 	return nil
 }
 
-// stage is what runs at the same time: the tasks of each node in order, the nodes independent of each other. A barrier stands at its end.
+// stage is what runs at the same time: the tasks of each node in order, the nodes independent of
+// each other. A barrier stands at its end.
 type stage struct {
 	nodes []string
 	tasks map[string][]steps.Task
@@ -130,9 +134,10 @@ func (s *stage) add(t steps.Task) {
 	s.tasks[t.Node] = append(s.tasks[t.Node], t)
 }
 
-// stages cuts a phase into stages. Groups that go together over the same nodes are one stage, so that a fast node does not wait
-// for a slow one after each of them. Where the set of nodes changes, the next group may rest on all of the last, so it waits; and so
-// does one of which the plan says that it waits (task ids by task id) for what another node makes in the same stage.
+// stages cuts a phase into stages. Groups that go together over the same nodes are one stage, so
+// that a fast node does not wait for a slow one after each of them. Where the set of nodes changes,
+// the next group may rest on all of the last, so it waits; and so does one of which the plan says
+// that it waits (task ids by task id) for what another node makes in the same stage.
 func stages(ph steps.Phase, waits map[string][]string) []stage {
 	var out []stage
 	var block stage
@@ -182,7 +187,8 @@ func stages(ph steps.Phase, waits map[string][]string) []stage {
 	return out
 }
 
-// makesFor says that a task of the stage, on one node, is waited for by one of tasks on another node.
+// makesFor says that a task of the stage, on one node, is waited for by one of tasks on another
+// node.
 func (s *stage) makesFor(tasks []steps.Task, waits map[string][]string) bool {
 	for _, t := range tasks {
 		if len(waits[t.ID]) == 0 {

@@ -10,12 +10,14 @@ import (
 	"deploy/steps"
 )
 
-// StatusReport is what the journal knows of a site. It looks at no node, so it says what was done, not what is there now.
+// StatusReport is what the journal knows of a site. It looks at no node, so it says what was done,
+// not what is there now.
 type StatusReport struct {
 	Site    string        `json:"site"`
 	LastRun *RunStatus    `json:"last_run,omitempty"` // nil: nothing was ever run
 	Phases  []PhaseStatus `json:"phases"`
-	// Gone are tasks on which acts stand though the program no longer has them: nothing removes their work but a rollback.
+	// Gone are tasks on which acts stand though the program no longer has them: nothing removes their
+	// work but a rollback.
 	Gone []TaskStatus `json:"gone,omitempty"`
 	Open int          `json:"open"` // tasks whose state only a look at the node can settle
 }
@@ -116,8 +118,8 @@ func Status(entries []journal.Entry, p *steps.Program) (*StatusReport, error) {
 	return out, nil
 }
 
-// JournalStatus is Status without a program, for a site whose playbook cannot be read: phases and tasks are those that the journal
-// speaks of. Whatever no run ever came to is missing.
+// JournalStatus is Status without a program, for a site whose playbook cannot be read: phases and
+// tasks are those that the journal speaks of. Whatever no run ever came to is missing.
 func JournalStatus(entries []journal.Entry, site string) (*StatusReport, error) {
 	st, err := journal.Fold(entries)
 	if err != nil {
@@ -151,7 +153,10 @@ func JournalStatus(entries []journal.Entry, site string) (*StatusReport, error) 
 		ps.Tasks = append(ps.Tasks, ts)
 	}
 	for _, ps := range out.Phases {
-		slices.SortFunc(ps.Tasks, func(a, b TaskStatus) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID)) })
+		slices.SortFunc(ps.Tasks, func(a,
+			b TaskStatus) int {
+			return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID))
+		})
 	}
 	return out, nil
 }
@@ -179,8 +184,9 @@ func runStatus(r *journal.RunState) RunStatus {
 }
 
 func taskStatus(t journal.TaskState) TaskStatus {
-	s := TaskStatus{ID: t.ID, Phase: t.Phase, Node: t.Node, Status: t.Status, Open: t.Status.Open(), Changed: len(t.Acts) > 0,
-		Time: t.Time, Run: t.Run, Note: t.Note, Error: t.Failure.Error, Hint: t.Failure.Hint}
+	s := TaskStatus{ID: t.ID, Phase: t.Phase, Node: t.Node, Status: t.Status, Open: t.Status.Open(),
+		Changed: len(t.Acts) > 0,
+		Time:    t.Time, Run: t.Run, Note: t.Note, Error: t.Failure.Error, Hint: t.Failure.Hint}
 	if n := len(t.Acts); n > 0 {
 		s.Kind = t.Acts[n-1].Intent.Kind
 	}

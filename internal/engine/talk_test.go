@@ -12,7 +12,8 @@ import (
 	"deploy/steps"
 )
 
-// TestPlanOfRollbackEndsWhereItStops: what lies beyond the first point of no return is told apart from what will be undone.
+// TestPlanOfRollbackEndsWhereItStops: what lies beyond the first point of no return is told apart
+// from what will be undone.
 func TestPlanOfRollbackEndsWhereItStops(t *testing.T) {
 	g := newRig(t, "p: a b:noreturn c d:final e")
 	if _, err := Apply(context.Background(), g.o, nil); err != nil {
@@ -73,7 +74,8 @@ func TestPending(t *testing.T) {
 	}
 }
 
-// TestStopAtQuestion: who is asked and wants the run to end instead has neither agreed nor declined.
+// TestStopAtQuestion: who is asked and wants the run to end instead has neither agreed nor
+// declined.
 func TestStopAtQuestion(t *testing.T) {
 	for _, setup := range []string{"p: a f:final b", "p: a g:gate b"} {
 		g := newRig(t, setup)
@@ -85,13 +87,15 @@ func TestStopAtQuestion(t *testing.T) {
 			return Signature{}, false, ErrStopped
 		}
 		s, err := Apply(context.Background(), g.o, nil)
-		if !errors.Is(err, ErrStopped) || errors.Is(err, ErrDeclined) || s.How != HowStopped || s.Counts.Change != 1 || s.Counts.Failed != 0 {
+		if !errors.Is(err, ErrStopped) || errors.Is(err, ErrDeclined) || s.How != HowStopped || s.Counts.Change != 1 ||
+			s.Counts.Failed != 0 {
 			t.Errorf("%s: %v %+v", setup, err, s)
 		}
 	}
 }
 
-// TestWords: views put words before what is waited for and how long, so the engine does not say them itself.
+// TestWords: views put words before what is waited for and how long, so the engine does not say
+// them itself.
 func TestWords(t *testing.T) {
 	g := newRig(t, "p: a:hang,reboot b:old")
 	g.o.HeartbeatEvery = time.Millisecond
@@ -119,7 +123,8 @@ func TestWords(t *testing.T) {
 // TestWarningsAreTold: an apply that nobody shows the plan of still tells what its looks warn of.
 func TestWarningsAreTold(t *testing.T) {
 	var told []string
-	r := &run{o: Options{Events: func(e Event) { told = append(told, e.Phase+" "+e.Task+" "+e.Node+" "+e.Text) }, Now: time.Now}}
+	r := &run{o: Options{Events: func(e Event) { told = append(told, e.Phase+" "+e.Task+" "+e.Node+" "+e.Text) },
+		Now: time.Now}}
 	r.warn(&Plan{Phases: []PlanPhase{{ID: "p", Steps: []PlanStep{{Tasks: []PlanTask{
 		{ID: "p/a@n1", Node: "n1", Diff: steps.Diff{Action: steps.NoOp, Warnings: []string{"clock is off"}}},
 		{ID: "p/b@n1", Node: "n1"},
@@ -138,7 +143,8 @@ func TestJournalStatus(t *testing.T) {
 		t.Fatalf("%v %+v", err, s)
 	}
 	p, q := s.Phases[0], s.Phases[1]
-	if p.ID != "p" || !p.Checkpoint || p.Counts.Done != 2 || q.ID != "q" || q.Counts.Failed != 1 || q.Tasks[0].Error == "" {
+	if p.ID != "p" || !p.Checkpoint || p.Counts.Done != 2 || q.ID != "q" || q.Counts.Failed != 1 ||
+		q.Tasks[0].Error == "" {
 		t.Errorf("%+v", s.Phases)
 	}
 	if empty, err := JournalStatus(nil, "s"); err != nil || empty.LastRun != nil {

@@ -12,12 +12,13 @@ import (
 	"deploy/steps"
 )
 
-// maxTries is how often one act is begun in one run when its outcome is lost and the node then shows that it is not done.
+// maxTries is how often one act is begun in one run when its outcome is lost and the node then
+// shows that it is not done.
 const maxTries = 3
 
-// nodeTasks works through the tasks of one node in a stage. The first look covers all of them, since mostly nothing is to be done;
-// after an act the next one alone is looked at again, together with the proof of the act, and the view widens as long as nothing
-// is found.
+// nodeTasks works through the tasks of one node in a stage. The first look covers all of them,
+// since mostly nothing is to be done; after an act the next one alone is looked at again, together
+// with the proof of the act, and the view widens as long as nothing is found.
 func (r *run) nodeTasks(ctx context.Context, tasks []steps.Task, since int64) error {
 	window := len(tasks)
 	alone := -1 // the task that the agent has left to us
@@ -84,8 +85,8 @@ func (r *run) wished(t steps.Task, since int64) bool {
 	return r.fresh(t, since) && k.err == nil && k.diff.Action == steps.NoOp
 }
 
-// fresh says that the last look at t still holds: nothing was done anywhere between it and the beginning of the stage, nor on
-// its own node since.
+// fresh says that the last look at t still holds: nothing was done anywhere between it and the
+// beginning of the stage, nor on its own node since.
 func (r *run) fresh(t steps.Task, since int64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,7 +116,8 @@ func (r *run) doTask(ctx context.Context, t steps.Task, next []steps.Task) (bool
 	return true, r.act(ctx, t, k.diff, next)
 }
 
-// nothing notes that a task needs nothing. The journal hears it once; and where it had been left open, it hears how it ended.
+// nothing notes that a task needs nothing. The journal hears it once; and where it had been left
+// open, it hears how it ended.
 func (r *run) nothing(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
 	kind, text := journal.NoOp, ""
@@ -126,7 +128,8 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 		return nil
 	case journal.StatusNotStarted, journal.StatusUndone:
 		if r.wasHanded(t.ID) {
-			kind, text = journal.Done, "it was given to the agent, and the node shows that it is done; what was there before it is not known"
+			kind, text = journal.Done, "it was given to the agent, and the node shows that it is done; what was there before "+
+				"it is not known"
 		}
 	case journal.StatusFailed:
 		if len(st.Acts) > 0 {
@@ -170,7 +173,8 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 		if err != nil {
 			return r.failed(ctx, "apply", t, err)
 		}
-		intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d), BootID: ex.Facts().BootID}
+		intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d),
+			BootID: ex.Facts().BootID}
 		if _, err := r.note(ctx, journal.Begin, t, intent); err != nil {
 			return err
 		}
@@ -204,7 +208,8 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 			}
 			return r.done(ctx, t, journal.Note{Note: "the link broke under way; the node shows that it is done"}, start)
 		case try == maxTries:
-			return r.failed(ctx, "apply", t, fmt.Errorf("the link broke %d times and the node shows that it is not done: %w", try, err))
+			return r.failed(ctx, "apply", t, fmt.Errorf("the link broke %d times and the node shows that it is not done: %w",
+				try, err))
 		case r.stopped():
 			return nil // begun and lost: the next run goes on from there
 		}
@@ -223,9 +228,10 @@ func (r *run) apply(ctx context.Context, t steps.Task, d steps.Diff) (steps.Outc
 	return out, err
 }
 
-// bounded calls f, which may change the node, with the task's time limit, and again when the request never left. what stands before
-// the task's id where people are told what is waited for.
-func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx context.Context, ex Executor) error) error {
+// bounded calls f, which may change the node, with the task's time limit, and again when the
+// request never left. what stands before the task's id where people are told what is waited for.
+func (r *run) bounded(ctx context.Context, t steps.Task, what string,
+	f func(ctx context.Context, ex Executor) error) error {
 	limit := t.Timeout
 	if limit <= 0 {
 		limit = r.o.StepTimeout
@@ -242,7 +248,8 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 		r.beat(event(EvHeartbeat, t), r.waitText(what+" "+t.ID, ex), func() { err = f(tctx, ex) })
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
-			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err), "the step's `timeout` in the playbook sets the limit")
+			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err),
+				"the step's `timeout` in the playbook sets the limit")
 			return nil
 		}
 		if err != nil && linkBroke(err) {
@@ -260,7 +267,8 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string, f func(ctx
 	return err
 }
 
-// waitText says what is waited for, and behind it the last line of what it prints, where the executor can tell.
+// waitText says what is waited for, and behind it the last line of what it prints, where the
+// executor can tell.
 func (r *run) waitText(what string, ex Executor) func() string {
 	return func() string {
 		if d, ok := ex.(interface{ Doing() string }); ok {
@@ -272,8 +280,10 @@ func (r *run) waitText(what string, ex Executor) func() string {
 	}
 }
 
-// prove restarts the node when the act asked for it, looks again, and writes down the end. at is where an agent's record says that a restart is due.
-func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task, start time.Time, at journal.AgentRef) error {
+// prove restarts the node when the act asked for it, looks again, and writes down the end. at is
+// where an agent's record says that a restart is due.
+func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task,
+	start time.Time, at journal.AgentRef) error {
 	for _, w := range out.Warnings {
 		e := event(EvWarning, t)
 		e.Text = w
@@ -354,7 +364,8 @@ func (r *run) failedAt(ctx context.Context, verb string, t steps.Task, err error
 		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
-	// that nobody can be asked says nothing of the task, and an entry would say that something was heard of it
+	// that nobody can be asked says nothing of the task, and an entry would say that something was
+	// heard of it
 	if !errors.Is(err, errUnheard) {
 		if _, jerr := r.note(ctx, journal.Failed, t, r.failure(te, at)); jerr != nil {
 			return errors.Join(te, jerr)
@@ -403,7 +414,8 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 			return errHalted
 		}
 		var err error
-		ok, err = r.o.Approve(ctx, Approval{Task: t.ID, Phase: t.Phase, Node: t.Node, Kind: t.Step.Kind(), Why: why, Changes: d.Changes})
+		ok, err = r.o.Approve(ctx, Approval{Task: t.ID, Phase: t.Phase, Node: t.Node, Kind: t.Step.Kind(), Why: why,
+			Changes: d.Changes})
 		if errors.Is(err, ErrStopped) {
 			return errHalted
 		}

@@ -40,7 +40,8 @@ func TestRebootWaits(t *testing.T) {
 			t.Errorf("%d heartbeats in %s", len(beats), took)
 		}
 		last := beats[len(beats)-1]
-		if !strings.Contains(last.Text, "n1 to come back from its restart") || last.Task != "p/a@n1" || last.ElapsedMS < 50_000 {
+		if !strings.Contains(last.Text, "n1 to come back from its restart") || last.Task != "p/a@n1" ||
+			last.ElapsedMS < 50_000 {
 			t.Errorf("the last heartbeat is %+v", last)
 		}
 	})
@@ -57,7 +58,8 @@ func TestRebootTimesOut(t *testing.T) {
 		if took := time.Since(start); took < 4*time.Minute || took > 6*time.Minute {
 			t.Errorf("it took %s", took)
 		}
-		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 5m0s: cannot reach n1: refused"; text(err) != want {
+		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 5m0s: cannot reach n1: " +
+			"refused"; text(err) != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 		// it comes back in the night; the next run goes on there
@@ -83,7 +85,8 @@ func TestRebootDidNotHappen(t *testing.T) {
 			return deaf{ex}, err
 		}
 		_, err := Apply(context.Background(), g.o, nil)
-		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 20m0s: it still runs from before the restart"; text(err) != want {
+		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 20m0s: it still runs " +
+			"from before the restart"; text(err) != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	})
@@ -94,7 +97,8 @@ type deaf struct{ Executor }
 
 func (deaf) Restart(context.Context, string) error { return nil }
 
-// moments tells of every boot the moment at which it began, as Windows does: in local time, and anew after each correction of the clock.
+// moments tells of every boot the moment at which it began, as Windows does: in local time, and
+// anew after each correction of the clock.
 type moments struct {
 	Executor
 	boot string
@@ -106,12 +110,14 @@ func (m moments) Facts() node.Facts {
 	return f
 }
 
-// TestClockIsNoRestart: summer time begins and the clock is corrected while a restart is waited for, and before an older journal is resumed.
+// TestClockIsNoRestart: summer time begins and the clock is corrected while a restart is waited
+// for, and before an older journal is resumed.
 func TestClockIsNoRestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a:reboot")
 		g.real()
-		boots := []string{"20260329003000.500000+060", "20260329013000.516000+120", "20260328233003.100000+000", "20260329014500.500000+120"}
+		boots := []string{"20260329003000.500000+060", "20260329013000.516000+120", "20260328233003.100000+000",
+			"20260329014500.500000+120"}
 		dial := func(deafly bool) func(context.Context, string, Position) (Executor, error) {
 			return func(ctx context.Context, name string, b Position) (Executor, error) {
 				ex, err := g.w.dial(ctx, name, b)
@@ -125,8 +131,10 @@ func TestClockIsNoRestart(t *testing.T) {
 				return m, err
 			}
 		}
-		g.o.Dial, g.o.RebootTimeout = dial(true), time.Second // the machine was told, the program waits for one look and is gone
-		if _, err := Apply(context.Background(), g.o, nil); !strings.Contains(text(err), "it still runs from before the restart") {
+		// the machine was told, the program waits for one look and is gone
+		g.o.Dial, g.o.RebootTimeout = dial(true), time.Second
+		if _, err := Apply(context.Background(), g.o, nil); !strings.Contains(text(err),
+			"it still runs from before the restart") {
 			t.Fatal(err)
 		}
 		g.story()
@@ -173,7 +181,8 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-// TestUnreachableWaitsForNobody: a wrong address is told at once, however long the checks of the other nodes would take.
+// TestUnreachableWaitsForNobody: a wrong address is told at once, however long the checks of the
+// other nodes would take.
 func TestUnreachableWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a@n1+n2")
@@ -224,7 +233,8 @@ func TestStepTimeout(t *testing.T) {
 	})
 }
 
-// TestLeave: the second Ctrl-C ends ctx. The act under way is neither done nor failed, and the journal says so.
+// TestLeave: the second Ctrl-C ends ctx. The act under way is neither done nor failed, and the
+// journal says so.
 func TestLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p rollback: a b:hang c")
@@ -241,12 +251,16 @@ func TestLeave(t *testing.T) {
 	})
 }
 
-// TestStop: the first Ctrl-C lets what is under way end, and starts nothing new, also not what a failure would start.
+// TestStop: the first Ctrl-C lets what is under way end, and starts nothing new, also not what a
+// failure would start.
 func TestStop(t *testing.T) {
 	for _, c := range []struct{ setup, want, err string }{
-		{"p: a b c / q: d", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1", "stopped as asked: 2 of 4 tasks are at their end"},
-		{"p rollback: a b:fail c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 failed:b@n1", "cannot apply p/b@n1 on n1: no"},
-		{"p: a b:reboot c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 done:b@n1",
+		{"p: a b c / q: d", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1",
+			"stopped as asked: 2 of 4 tasks are at their end"},
+		{"p rollback: a b:fail c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 failed:b@n1",
+			"cannot apply p/b@n1 on n1: no"},
+		{"p: a b:reboot c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 " +
+			"done:b@n1",
 			"stopped as asked: 2 of 3 tasks are at their end"},
 		{"p: a b", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1", ""},
 	} {
@@ -286,7 +300,8 @@ func TestStopRollback(t *testing.T) {
 	}
 }
 
-// TestParallel: in a block each node goes its own way; a barrier stands where the set of nodes changes.
+// TestParallel: in a block each node goes its own way; a barrier stands where the set of nodes
+// changes.
 func TestParallel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a@n1+n2 b@n1+n2 c@n1 d@n1+n2!one-by-one e@n2+n1!first-then-rest")
@@ -308,7 +323,8 @@ func TestParallel(t *testing.T) {
 		if _, err := Apply(context.Background(), g.o, nil); err != nil {
 			t.Fatal(err)
 		}
-		for id, min := range map[string]int{"a@n1": 0, "a@n2": 0, "b@n1": 1, "b@n2": 3, "c@n1": 6, "d@n1": 7, "d@n2": 8, "e@n2": 11, "e@n1": 14} {
+		for id, min := range map[string]int{"a@n1": 0, "a@n2": 0, "b@n1": 1, "b@n2": 3, "c@n1": 6, "d@n1": 7, "d@n2": 8,
+			"e@n2": 11, "e@n1": 14} {
 			if want := time.Duration(min) * time.Minute; at[id] != want {
 				t.Errorf("%s began at %s, want %s", id, at[id], want)
 			}
@@ -316,7 +332,8 @@ func TestParallel(t *testing.T) {
 	})
 }
 
-// TestFailureElsewhere: when one node fails, the others end the step they are at and begin no other.
+// TestFailureElsewhere: when one node fails, the others end the step they are at and begin no
+// other.
 func TestFailureElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, "p: a@n1+n2 b@n1+n2")

@@ -10,11 +10,13 @@ import (
 	"deploy/internal/hint"
 )
 
-// errUnheard: an agent was given work on the node, how it ended is not known, and now there is no agent to ask.
+// errUnheard: an agent was given work on the node, how it ended is not known, and now there is no
+// agent to ask.
 var errUnheard = errors.New("an agent was given work there, and has not told how it ended")
 
-// dial opens an executor. A run that acts refuses one that is no agent where an agent still owes its story: the agent may be at work, and what its record
-// says was there before each act is what rollback needs. Work from here would come in between.
+// dial opens an executor. A run that acts refuses one that is no agent where an agent still owes
+// its story: the agent may be at work, and what its record says was there before each act is what
+// rollback needs. Work from here would come in between.
 func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 	ex, err := r.o.Dial(ctx, name, r.books(name))
 	if err != nil || !r.acting {
@@ -25,7 +27,8 @@ func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 	}
 	if slices.Contains(r.o.ForgetAgents, name) {
 		r.atRest(name)
-		r.emit(Event{Kind: EvWarning, Node: name, Text: "what the agent on " + name + " did is not known any more: a look at the node decides"})
+		r.emit(Event{Kind: EvWarning, Node: name, Text: "what the agent on " + name + " did is not known any more: a look " +
+			"at the node decides"})
 		return ex, nil
 	}
 	_, why := ex.Mode()
@@ -33,17 +36,20 @@ func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 	if why != "" {
 		err = fmt.Errorf("%w (%s)", err, why)
 	}
-	return nil, errors.Join(hint.Wrap(err, "let the agent come up there again: it tells what it did, and the run goes on from that. If the node has lost it for good: --forget-agent "+name), ex.Close())
+	return nil, errors.Join(hint.Wrap(err, "let the agent come up there again: it tells what it did, and the run goes "+
+		"on from that. If the node has lost it for good: --forget-agent "+name), ex.Close())
 }
 
-// owes says that the agent on a node was given tasks and has not come to rest since, as far as the journal knows.
+// owes says that the agent on a node was given tasks and has not come to rest since, as far as the
+// journal knows.
 func (r *run) owes(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.state.Owing[name]
 }
 
-// atRest notes that the agent on a node has told everything. The journal hears it at the end of the run.
+// atRest notes that the agent on a node has told everything. The journal hears it at the end of the
+// run.
 func (r *run) atRest(name string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

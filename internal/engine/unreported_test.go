@@ -10,7 +10,8 @@ import (
 	"deploy/internal/journal"
 )
 
-// owing plays an agent that is gone in the middle of its row, and a node that can carry none from then on.
+// owing plays an agent that is gone in the middle of its row, and a node that can carry none from
+// then on.
 func owing(t *testing.T) *rig {
 	t.Helper()
 	g := newRig(t, "p: a b:lost c")
@@ -32,7 +33,8 @@ func owing(t *testing.T) *rig {
 	return g
 }
 
-// A node whose agent owes its story is not worked on from here, by any command that acts, and may be looked at.
+// A node whose agent owes its story is not worked on from here, by any command that acts, and may
+// be looked at.
 func TestNoWorkBesideAnAgentThatOwes(t *testing.T) {
 	g := owing(t)
 	g.o.Dial = g.w.dial
@@ -99,7 +101,8 @@ func TestACutRunOwes(t *testing.T) {
 	}
 }
 
-// Who knows that the node has lost the record says so, once; what was done there is found by a look.
+// Who knows that the node has lost the record says so, once; what was done there is found by a
+// look.
 func TestForgottenAgent(t *testing.T) {
 	g := owing(t)
 	g.o.Dial, g.o.ForgetAgents = g.w.dial, []string{"n1"}

@@ -23,7 +23,8 @@ func Wrap(err error, text string) error {
 	return hinted{err, text}
 }
 
-// All returns every distinct hint in err: of each error that errors.Join put together the outermost one, in order.
+// All returns every distinct hint in err: of each error that errors.Join put together the outermost
+// one, in order.
 func All(err error) []string {
 	var out []string
 	var walk func(err error)
@@ -61,8 +62,9 @@ func outer(err error) (string, bool) {
 	return "", false
 }
 
-// Split returns the errors that errors.Join put together, also those within what was joined; any other error is returned alone.
-// A wrapper that adds nothing to the text, as Wrap does, is seen through.
+// Split returns the errors that errors.Join put together, also those within what was joined; any
+// other error is returned alone. A wrapper that adds nothing to the text, as Wrap does, is seen
+// through.
 func Split(err error) []error {
 	at := err
 	for at != nil {

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// Intent is the Data of a Begin: what is about to be done, in the words of package steps, whose types this package does not know.
+// Intent is the Data of a Begin: what is about to be done, in the words of package steps, whose
+// types this package does not know.
 type Intent struct {
 	Kind   string          `json:"kind"`
 	Step   json.RawMessage `json:"step"`
@@ -16,7 +17,8 @@ type Intent struct {
 	Agent  AgentRef        `json:"agent,omitzero"` // where it stands in the agent's own record
 }
 
-// AgentRef is a place in the record that an agent keeps on its node. Its entries have numbers that grow by one.
+// AgentRef is a place in the record that an agent keeps on its node. Its entries have numbers that
+// grow by one.
 type AgentRef struct {
 	Epoch string `json:"epoch"` // of the record; a new one begins another count
 	Seq   int64  `json:"seq"`
@@ -34,7 +36,8 @@ type Failure struct {
 	Agent AgentRef `json:"agent,omitzero"`
 }
 
-// Note is the Data of Done, NoOp, Lost and Undone. Act is the number of the Begin that an Undone takes back.
+// Note is the Data of Done, NoOp, Lost and Undone. Act is the number of the Begin that an Undone
+// takes back.
 type Note struct {
 	Note     string   `json:"note,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
@@ -66,7 +69,8 @@ type RunResult struct {
 // Status is the last word on a task.
 type Status string
 
-// The words. StatusBegun, StatusUndoing and StatusLost are open: only a look at the node can settle them.
+// The words. StatusBegun, StatusUndoing and StatusLost are open: only a look at the node can settle
+// them.
 const (
 	StatusNotStarted Status = "not-yet"
 	StatusDone       Status = "done"
@@ -103,12 +107,14 @@ type TaskState struct {
 	Time            time.Time
 	Run             string
 	Note            string
-	Failure         Failure   // for failed and undo-failed
-	BootID          string    // a restart is owed or under way: the boot that is to go; "" for none
-	Changed         int64     // number of the last entry that announced a change of the node (Begin, UndoBegin), 0 for none
-	Signature       Signature // for signed, and kept after
-	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first one's end is the same act, and
-	// keeps the first one's Before; a Begin after an end (the machine had drifted) or for another wish is an act of its own.
+	Failure         Failure // for failed and undo-failed
+	BootID          string  // a restart is owed or under way: the boot that is to go; "" for none
+	// number of the last entry that announced a change of the node (Begin, UndoBegin), 0 for none
+	Changed   int64
+	Signature Signature // for signed, and kept after
+	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first
+	// one's end is the same act, and keeps the first one's Before; a Begin after an end (the machine
+	// had drifted) or for another wish is an act of its own.
 	Acts []Act
 }
 
@@ -152,7 +158,8 @@ func (s *State) ID() string {
 
 // Fold reads entries in order and returns what they say in the end.
 func Fold(entries []Entry) (*State, error) {
-	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{}, Handed: map[string]bool{}, Owing: map[string]bool{}}
+	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
+		Handed: map[string]bool{}, Owing: map[string]bool{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err

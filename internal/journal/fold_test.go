@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// entries reads lines like "begin:a=1 done:a undo-begin:a#1": kind, task, the step's data, the act's number.
+// entries reads lines like "begin:a=1 done:a undo-begin:a#1": kind, task, the step's data, the
+// act's number.
 func entries(t *testing.T, script string) []Entry {
 	t.Helper()
 	var out []Entry
@@ -43,8 +44,8 @@ func entries(t *testing.T, script string) []Entry {
 	return out
 }
 
-// TestFold holds short journals against the last word, the standing acts (number, done, being undone, and the Before that counts)
-// and the checkpoint.
+// TestFold holds short journals against the last word, the standing acts (number, done, being
+// undone, and the Before that counts) and the checkpoint.
 func TestFold(t *testing.T) {
 	for script, want := range map[string]string{
 		"no-op:a":                                  "no-op [] -",
@@ -59,13 +60,15 @@ func TestFold(t *testing.T) {
 		"begin:a=1 reboot:a rebooted:a":            "begun [1 before 1] -",
 		"begin:a=1 done:a undo-begin:a#1 reboot:a": "rebooting [1 undoing before 1] b1 -",
 		"begin:a=1 done:a undo-begin:a#1 reboot:a rebooted:a": "undoing [1 undoing before 1] -",
-		"gate:a":                                                           "waiting [] -",
-		"gate:a signed:a":                                                  "signed [] -",
-		"gate:a signed:a gate:a":                                           "waiting [] -",
-		"gate:a signed:a done:a":                                           "done [] -",
-		"begin:a=1 begin:a=1 done:a":                                       "done [1 done before 1] -", // the first Before counts
-		"begin:a=1 failed:a begin:a=1":                                     "begun [1 before 1] -",
-		"begin:a=1 failed:a begin:a=2":                                     "begun [1 before 1, 3 before 3] -", // another wish
+		"gate:a":                 "waiting [] -",
+		"gate:a signed:a":        "signed [] -",
+		"gate:a signed:a gate:a": "waiting [] -",
+		"gate:a signed:a done:a": "done [] -",
+		// the first Before counts
+		"begin:a=1 begin:a=1 done:a":   "done [1 done before 1] -",
+		"begin:a=1 failed:a begin:a=1": "begun [1 before 1] -",
+		// another wish
+		"begin:a=1 failed:a begin:a=2":                                     "begun [1 before 1, 3 before 3] -",
 		"begin:a=1 done:a begin:a=1":                                       "begun [1 done before 1, 3 before 3] -",
 		"begin:a=1 done:a undo-begin:a#1":                                  "undoing [1 undoing before 1] -",
 		"begin:a=1 undo-begin:a#1 lost:a":                                  "undoing [1 undoing before 1] -",
@@ -120,7 +123,8 @@ func TestFoldRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(st.Runs) != 2 || st.Runs[0].Result.How != "done" || st.LastRun().ID != "y" || !st.LastRun().Ended.IsZero() || st.Seq != 4 {
+	if len(st.Runs) != 2 || st.Runs[0].Result.How != "done" || st.LastRun().ID != "y" || !st.LastRun().Ended.IsZero() ||
+		st.Seq != 4 {
 		t.Errorf("%+v", st)
 	}
 	if w := st.Task("z").Status; w != StatusNotStarted {

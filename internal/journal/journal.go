@@ -1,5 +1,5 @@
-// Package journal is the record of what was done to a site: intent before the act, outcome after it.
-// It is append-only, and the only source of `status`, `resume` and `rollback`.
+// Package journal is the record of what was done to a site: intent before the act, outcome after
+// it. It is append-only, and the only source of `status`, `resume` and `rollback`.
 package journal
 
 import (
@@ -11,7 +11,8 @@ import (
 // Kind is what an entry says.
 type Kind string
 
-// The kinds of entries. A begin without an end (done, failed, undone) is settled by looking at the node.
+// The kinds of entries. A begin without an end (done, failed, undone) is settled by looking at the
+// node.
 const (
 	RunStart   Kind = "run-start"  // Data: RunInfo
 	RunEnd     Kind = "run-end"    // Data: how it ended
@@ -46,8 +47,8 @@ type Entry struct {
 
 // Journal holds the entries of one site.
 type Journal interface {
-	// Append returns the number of the last entry once all of them are on disk, in their order and without another between them; after an
-	// error none of them is, and the caller must not act.
+	// Append returns the number of the last entry once all of them are on disk, in their order and
+	// without another between them; after an error none of them is, and the caller must not act.
 	Append(ctx context.Context, entries ...Entry) (last int64, err error)
 	// Entries returns all entries in order.
 	Entries(ctx context.Context) ([]Entry, error)

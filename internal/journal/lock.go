@@ -19,8 +19,9 @@ const (
 	holderFile = "lock.json"
 )
 
-// Holder says who works on a site. It is a record for people beside the lock: the lock itself is the operating system's, bound to
-// an open file, so it ends with its process however that process ends.
+// Holder says who works on a site. It is a record for people beside the lock: the lock itself is
+// the operating system's, bound to an open file, so it ends with its process however that process
+// ends.
 type Holder struct {
 	Who   string    `json:"who"` // user@host, as the engine's RunInfo has it
 	PID   int       `json:"pid"`
@@ -29,7 +30,8 @@ type Holder struct {
 	Since time.Time `json:"since"`
 }
 
-// LockedError says that another deploy works on the site. Holder is zero when its record could not be read.
+// LockedError says that another deploy works on the site. Holder is zero when its record could not
+// be read.
 type LockedError struct {
 	Dir    string
 	Holder Holder
@@ -37,9 +39,11 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.Holder.PID == 0 {
-		return fmt.Sprintf("cannot lock the journal in %s: another deploy holds it and left no readable record of itself", e.Dir)
+		return fmt.Sprintf("cannot lock the journal in %s: another deploy holds it and left no readable record of itself",
+			e.Dir)
 	}
-	s := fmt.Sprintf("cannot lock the journal in %s: %s holds it (process %d on %s", e.Dir, e.Holder.Who, e.Holder.PID, e.Holder.Host)
+	s := fmt.Sprintf("cannot lock the journal in %s: %s holds it (process %d on %s", e.Dir, e.Holder.Who, e.Holder.PID,
+		e.Holder.Host)
 	if e.Holder.Run != "" {
 		s += ", run " + e.Holder.Run
 	}
@@ -62,7 +66,8 @@ func takeLock(dir string, h Holder) (*lock, error) {
 	}
 	if !ok {
 		held := &LockedError{Dir: dir, Holder: readHolder(dir)}
-		return nil, hint.Wrap(held, "wait until that run has ended, or stop it; the lock goes with its process, so it is never left behind")
+		return nil, hint.Wrap(held, "wait until that run has ended, or stop it; the lock goes with its process, so it is "+
+			"never left behind")
 	}
 	l := &lock{dir: dir, file: f}
 	if err := writeHolder(dir, h); err != nil {
@@ -71,7 +76,8 @@ func takeLock(dir string, h Holder) (*lock, error) {
 	return l, nil
 }
 
-// release removes the record, then gives the lock back. The lock file stays: removing it would let two processes lock two files.
+// release removes the record, then gives the lock back. The lock file stays: removing it would let
+// two processes lock two files.
 func (l *lock) release() error {
 	err := os.Remove(filepath.Join(l.dir, holderFile))
 	if errors.Is(err, os.ErrNotExist) {

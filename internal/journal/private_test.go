@@ -8,7 +8,8 @@ import (
 	"testing"
 )
 
-// The journal holds names, addresses and settings of machines: it is for its owner, whatever the umask says.
+// The journal holds names, addresses and settings of machines: it is for its owner, whatever the
+// umask says.
 func TestPrivate(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)

@@ -8,16 +8,18 @@ import (
 	"deploy/internal/hint"
 )
 
-// migration brings a database from the version before it to its own: the first makes version 1 of an empty file.
+// migration brings a database from the version before it to its own: the first makes version 1 of
+// an empty file.
 type migration func(ctx context.Context, tx *sql.Tx) error
 
-// migrations is the whole history of the layout. Entries are only ever added at its end; each keeps what stands in older files.
+// migrations is the whole history of the layout. Entries are only ever added at its end; each keeps
+// what stands in older files.
 func migrations() []migration {
 	return []migration{entriesTable}
 }
 
-// entriesTable makes the one table. The two triggers hold the promise of the package against every client of the file:
-// what was written down is neither changed nor taken out.
+// entriesTable makes the one table. The two triggers hold the promise of the package against every
+// client of the file: what was written down is neither changed nor taken out.
 func entriesTable(ctx context.Context, tx *sql.Tx) error {
 	for _, q := range []string{
 		`CREATE TABLE entries (
@@ -47,7 +49,8 @@ func version(ctx context.Context, db *sql.DB) (int, error) {
 	return v, err
 }
 
-// migrate brings the file up to the last of list, one transaction per version, so that a cut leaves a whole version.
+// migrate brings the file up to the last of list, one transaction per version, so that a cut leaves
+// a whole version.
 func migrate(ctx context.Context, db *sql.DB, list []migration) error {
 	v, err := version(ctx, db)
 	if err != nil {

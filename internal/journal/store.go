@@ -49,8 +49,8 @@ func Exists(dir string) bool {
 	return err == nil
 }
 
-// Open opens the journal in dir for writing, makes both when they are missing, and takes the site's lock.
-// A *LockedError in the error's chain says that another deploy has it.
+// Open opens the journal in dir for writing, makes both when they are missing, and takes the site's
+// lock. A *LockedError in the error's chain says that another deploy has it.
 func Open(dir string, o OpenOptions) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hint.Wrap(fmt.Errorf("cannot make the state directory %s: %w", dir, err),
@@ -72,7 +72,8 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 	}
 	if err := private(filepath.Join(dir, dbFile)); err != nil {
 		return nil, errors.Join(hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, err),
-			"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state directory"), l.release())
+			"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state "+
+				"directory"), l.release())
 	}
 	db, err := connect(dir, o.Busy, false)
 	if err == nil {
@@ -86,8 +87,9 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 	return &Store{dir: dir, db: db, lock: l, now: o.Now}, nil
 }
 
-// private makes the file for its owner alone when it is not there: SQLite would make it readable for everybody, and gives the files
-// beside it the rights of this one. An empty file is an empty database to it. Rights that somebody chose stay.
+// private makes the file for its owner alone when it is not there: SQLite would make it readable
+// for everybody, and gives the files beside it the rights of this one. An empty file is an empty
+// database to it. Rights that somebody chose stay.
 func private(path string) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -96,8 +98,9 @@ func private(path string) error {
 	return f.Close()
 }
 
-// Remove forgets the journal in dir, for the lab, whose machines can be forgotten too. It takes the lock first, so a run under way
-// keeps its journal: that is a *LockedError. Where there is no journal, nothing is done.
+// Remove forgets the journal in dir, for the lab, whose machines can be forgotten too. It takes the
+// lock first, so a run under way keeps its journal: that is a *LockedError. Where there is no
+// journal, nothing is done.
 func Remove(dir string) error {
 	if !Exists(dir) {
 		return nil
@@ -107,7 +110,8 @@ func Remove(dir string) error {
 		return err
 	}
 	var errs []error
-	for _, name := range []string{dbFile, dbFile + "-journal"} { // the database first: it must not be read without what completes it
+	// the database first: it must not be read without what completes it
+	for _, name := range []string{dbFile, dbFile + "-journal"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("cannot forget the journal in %s: %w", dir, err))
 		}
@@ -115,12 +119,13 @@ func Remove(dir string) error {
 	return errors.Join(errors.Join(errs...), l.release())
 }
 
-// OpenReadOnly opens the journal in dir for Entries alone, without the lock, also while a run writes it.
-// A journal that is not there is fs.ErrNotExist.
+// OpenReadOnly opens the journal in dir for Entries alone, without the lock, also while a run
+// writes it. A journal that is not there is fs.ErrNotExist.
 func OpenReadOnly(dir string) (*Store, error) {
 	if _, err := os.Stat(filepath.Join(dir, dbFile)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, fs.ErrNotExist), "nothing was ever applied from here")
+			return nil, hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, fs.ErrNotExist),
+				"nothing was ever applied from here")
 		}
 		return nil, fmt.Errorf("cannot open the journal in %s: %w", dir, err)
 	}
@@ -143,14 +148,16 @@ func OpenReadOnly(dir string) (*Store, error) {
 	return &Store{dir: dir, db: db, now: time.Now}, nil
 }
 
-// connect opens the file. Not write-ahead logging: its shared memory does not work on network shares, where teams keep state.
-// TRUNCATE with synchronous FULL syncs the emptied rollback journal, so a commit that was reported survives a power cut; DELETE
-// would need EXTRA for that (SQLite documentation, PRAGMA synchronous).
+// connect opens the file. Not write-ahead logging: its shared memory does not work on network
+// shares, where teams keep state. TRUNCATE with synchronous FULL syncs the emptied rollback
+// journal, so a commit that was reported survives a power cut; DELETE would need EXTRA for that
+// (SQLite documentation, PRAGMA synchronous).
 func connect(dir string, busy time.Duration, readOnly bool) (*sql.DB, error) {
 	if busy <= 0 {
 		busy = 5 * time.Second
 	}
-	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "synchronous(FULL)"}, "_txlock": {"immediate"}}
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "synchronous(FULL)"},
+		"_txlock": {"immediate"}}
 	if readOnly {
 		// rw rather than ro: a reader must be able to roll back what a killed writer left half written
 		q.Set("mode", "rw")
@@ -177,7 +184,8 @@ func connect(dir string, busy time.Duration, readOnly bool) (*sql.DB, error) {
 	return db, nil
 }
 
-// Append writes entries in one transaction and returns the number of the last once they are on disk.
+// Append writes entries in one transaction and returns the number of the last once they are on
+// disk.
 func (s *Store) Append(ctx context.Context, entries ...Entry) (int64, error) {
 	for _, e := range entries {
 		if e.Kind == "" {
@@ -198,7 +206,8 @@ func (s *Store) Append(ctx context.Context, entries ...Entry) (int64, error) {
 	if s.closed {
 		return 0, errors.New("cannot write to the journal: it is closed")
 	}
-	// one statement for one entry, and one transaction for all: the numbers are taken and used together, so there are no gaps, and none twice
+	// one statement for one entry, and one transaction for all: the numbers are taken and used
+	// together, so there are no gaps, and none twice
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, explain(s.dir, "write to", err)
@@ -278,7 +287,8 @@ func (s *Store) Close() error {
 	return err
 }
 
-// explain wraps what SQLite said with what a person can do. Codes are of sqlite.org/rescode.html; the low byte is the kind.
+// explain wraps what SQLite said with what a person can do. Codes are of sqlite.org/rescode.html;
+// the low byte is the kind.
 func explain(dir, verb string, err error) error {
 	out := fmt.Errorf("cannot %s the journal in %s: %w", verb, dir, err)
 	var e *sqlite.Error
@@ -289,7 +299,8 @@ func explain(dir, verb string, err error) error {
 	case sqlite3.SQLITE_FULL:
 		return hint.Wrap(out, "the disk is full: make room there and run again, it goes on where it stopped")
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return hint.Wrap(out, "the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state directory")
+		return hint.Wrap(out, "the directory must be writable: deploy changes nothing that it cannot write down first, or "+
+			"choose another state directory")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return hint.Wrap(out, "another program keeps the file open for writing; close it and run again")
 	case sqlite3.SQLITE_IOERR:

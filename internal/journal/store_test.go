@@ -52,8 +52,10 @@ func TestRoundTrip(t *testing.T) {
 	ctx := context.Background()
 	want := []Entry{
 		{Run: "r1", Kind: RunStart, Data: json.RawMessage(`{"command":"apply","who":"ann"}`)},
-		{Run: "r1", Kind: Begin, Phase: "p", Task: "p/a@n1", Node: "n1", Data: json.RawMessage(`{"kind":"x","step":{"b":"ü\u0000"}}`)},
-		{Run: "r1", Kind: Done, Phase: "p", Task: "p/a@n1", Node: "n1", Time: time.Date(2030, 1, 1, 0, 0, 0, 123456789, time.UTC)},
+		{Run: "r1", Kind: Begin, Phase: "p", Task: "p/a@n1", Node: "n1",
+			Data: json.RawMessage(`{"kind":"x","step":{"b":"ü\u0000"}}`)},
+		{Run: "r1", Kind: Done, Phase: "p", Task: "p/a@n1", Node: "n1",
+			Time: time.Date(2030, 1, 1, 0, 0, 0, 123456789, time.UTC)},
 	}
 	now := clock()
 	now() // the lock's record took the first
@@ -130,7 +132,8 @@ func TestConcurrent(t *testing.T) {
 	}
 }
 
-// TestAppendOnly: nobody changes what was written, not even with another client of the file; and a hole is noticed.
+// TestAppendOnly: nobody changes what was written, not even with another client of the file; and a
+// hole is noticed.
 func TestAppendOnly(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -163,7 +166,8 @@ func TestPragmas(t *testing.T) {
 	}
 }
 
-// TestDiskFull makes SQLite meet its own "full", by a limit on the file's pages, and then room again.
+// TestDiskFull makes SQLite meet its own "full", by a limit on the file's pages, and then room
+// again.
 func TestDiskFull(t *testing.T) {
 	s := open(t, t.TempDir())
 	ctx := context.Background()
@@ -173,7 +177,8 @@ func TestDiskFull(t *testing.T) {
 	}
 	big := json.RawMessage(`"` + strings.Repeat("x", 20000) + `"`)
 	_, err := s.Append(ctx, Entry{Run: "r", Kind: Begin, Data: big})
-	if err == nil || !strings.Contains(hint.Of(err), "the disk is full") || !strings.HasPrefix(err.Error(), "cannot write to the journal in ") {
+	if err == nil || !strings.Contains(hint.Of(err), "the disk is full") ||
+		!strings.HasPrefix(err.Error(), "cannot write to the journal in ") {
 		t.Fatalf("%v (%s)", err, hint.Of(err))
 	}
 	if err := s.db.QueryRow(`PRAGMA max_page_count = 100000`).Scan(&pages); err != nil {
@@ -189,12 +194,14 @@ func TestReadOnlyConnection(t *testing.T) {
 	if _, err := s.db.Exec(`PRAGMA query_only = 1`); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Append(context.Background(), Entry{Run: "r", Kind: Begin}); err == nil || !strings.Contains(hint.Of(err), "must be writable") {
+	if _, err := s.Append(context.Background(), Entry{Run: "r", Kind: Begin}); err == nil ||
+		!strings.Contains(hint.Of(err), "must be writable") {
 		t.Errorf("%v (%s)", err, hint.Of(err))
 	}
 }
 
-// TestOpenFails: each way in which a directory can be unfit gives an error that names it, and a hint.
+// TestOpenFails: each way in which a directory can be unfit gives an error that names it, and a
+// hint.
 func TestOpenFails(t *testing.T) {
 	base := t.TempDir()
 	file := filepath.Join(base, "file")
@@ -212,7 +219,8 @@ func TestOpenFails(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(nolock, holderFile, "full"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	dirs := map[string]string{"a file": file, "below a file": filepath.Join(file, "sub"), "junk": junk, "a directory in the way": blocked, "no record": nolock}
+	dirs := map[string]string{"a file": file, "below a file": filepath.Join(file, "sub"), "junk": junk,
+		"a directory in the way": blocked, "no record": nolock}
 	if ro := filepath.Join(base, "ro"); os.Getuid() != 0 {
 		if err := os.Mkdir(ro, 0o500); err != nil {
 			t.Fatal(err)
@@ -258,10 +266,12 @@ func TestLock(t *testing.T) {
 	s := open(t, dir)
 	_, err := Open(dir, OpenOptions{Who: "bob@lap"})
 	var held *LockedError
-	if !errors.As(err, &held) || held.Holder.Who != "ann@desk" || held.Holder.PID != os.Getpid() || held.Holder.Run != "r1" || hint.Of(err) == "" {
+	if !errors.As(err, &held) || held.Holder.Who != "ann@desk" || held.Holder.PID != os.Getpid() ||
+		held.Holder.Run != "r1" || hint.Of(err) == "" {
 		t.Fatalf("%v", err)
 	}
-	if !strings.Contains(err.Error(), "ann@desk holds it (process ") || !strings.Contains(err.Error(), ", run r1, since 2026-01-02T03:04:06Z)") {
+	if !strings.Contains(err.Error(), "ann@desk holds it (process ") ||
+		!strings.Contains(err.Error(), ", run r1, since 2026-01-02T03:04:06Z)") {
 		t.Error(err)
 	}
 	write(t, filepath.Join(dir, holderFile), "{")
@@ -279,7 +289,8 @@ func TestLock(t *testing.T) {
 	}
 }
 
-// hold is the child of TestDeadHolder: it writes three entries, says so, and waits to be killed in the middle of a transaction.
+// hold is the child of TestDeadHolder: it writes three entries, says so, and waits to be killed in
+// the middle of a transaction.
 func hold(dir string) {
 	s, err := Open(dir, OpenOptions{Who: "dead@host", Run: "gone"})
 	if err != nil {
@@ -296,7 +307,8 @@ func hold(dir string) {
 	}
 	// larger than the page cache, so that it spills into the file and leaves a hot rollback journal
 	for i := range 300 {
-		if _, err := tx.Exec(`INSERT INTO entries VALUES (?, '', '', 'x', '', '', '', ?)`, i+4, strings.Repeat("y", 100_000)); err != nil {
+		if _, err := tx.Exec(`INSERT INTO entries VALUES (?, '', '', 'x', '', '', '', ?)`, i+4,
+			strings.Repeat("y", 100_000)); err != nil {
 			panic(err)
 		}
 	}
@@ -307,8 +319,9 @@ func hold(dir string) {
 	}
 }
 
-// TestDeadHolder kills a real process that holds the lock and has a transaction half written. The next one gets the lock and finds
-// what was reported as written, no more and no less; a reader does so too, even before the next writer.
+// TestDeadHolder kills a real process that holds the lock and has a transaction half written. The
+// next one gets the lock and finds what was reported as written, no more and no less; a reader does
+// so too, even before the next writer.
 func TestDeadHolder(t *testing.T) {
 	dir := t.TempDir()
 	exe, err := os.Executable()
@@ -356,7 +369,8 @@ func TestDeadHolder(t *testing.T) {
 	}
 }
 
-// TestMigrate brings a file of version 1 to a later one, keeps what it holds, and is repeatable after a cut.
+// TestMigrate brings a file of version 1 to a later one, keeps what it holds, and is repeatable
+// after a cut.
 func TestMigrate(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir)
@@ -402,7 +416,8 @@ func TestMigrate(t *testing.T) {
 	}
 }
 
-// TestOldFile opens a file written by the first release. It is never written again: when the layout changes it must still open.
+// TestOldFile opens a file written by the first release. It is never written again: when the layout
+// changes it must still open.
 func TestOldFile(t *testing.T) {
 	b, err := os.ReadFile(filepath.Join("testdata", "v1.db"))
 	if err != nil {
@@ -418,7 +433,8 @@ func TestOldFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := st.Task("storage/disk@n1"); a.Status != StatusDone || len(a.Acts) != 1 || string(a.Acts[0].Intent.Step) != `{"serial":"S1"}` {
+	if a := st.Task("storage/disk@n1"); a.Status != StatusDone || len(a.Acts) != 1 ||
+		string(a.Acts[0].Intent.Step) != `{"serial":"S1"}` {
 		t.Errorf("%+v", a)
 	}
 }
@@ -429,7 +445,8 @@ func BenchmarkAppend(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = s.Close() }()
-	e := Entry{Run: "r", Kind: Begin, Phase: "p", Task: "p/a@n1", Node: "n1", Data: json.RawMessage(`{"kind":"x","step":{"a":"b"}}`)}
+	e := Entry{Run: "r", Kind: Begin, Phase: "p", Task: "p/a@n1", Node: "n1",
+		Data: json.RawMessage(`{"kind":"x","step":{"a":"b"}}`)}
 	for b.Loop() {
 		if _, err := s.Append(context.Background(), e); err != nil {
 			b.Fatal(err)

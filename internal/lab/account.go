@@ -42,7 +42,8 @@ func split(name string) (user, domain string) {
 	return name, ""
 }
 
-// same says whether two domain names mean the same. No domain means whatever the other one is: a client may leave it out.
+// same says whether two domain names mean the same. No domain means whatever the other one is: a
+// client may leave it out.
 func (a accounts) same(x, y string) bool {
 	if x == "." {
 		x = ""

@@ -17,16 +17,18 @@ import (
 	"deploy/internal/node"
 )
 
-// agentDir is where the records of the machines' agents are kept, each in a directory of its machine's name: they are on the machines' disks.
+// agentDir is where the records of the machines' agents are kept, each in a directory of its
+// machine's name: they are on the machines' disks.
 const agentDir = "agents"
 
-// Agent is the program that a controller places on machines to work there. The lab cannot run it as a program; it runs what Start gives, which is
-// the same code, over the machine's model.
+// Agent is the program that a controller places on machines to work there. The lab cannot run it as
+// a program; it runs what Start gives, which is the same code, over the machine's model.
 type Agent struct {
 	Digest string // SHA-256 of the program's file, lower-case hex: a file with another content is no agent
-	// Start begins a worker, the part of an agent that outlives its links. root is a directory for its record; open opens a session to the
-	// machine, with the credentials that jobs may have.
-	Start func(root string, open func(ctx context.Context, credentials map[string]node.Credential) (node.Session, error)) Worker
+	// Start begins a worker, the part of an agent that outlives its links. root is a directory for its
+	// record; open opens a session to the machine, with the credentials that jobs may have.
+	Start func(root string, open func(ctx context.Context, credentials map[string]node.Credential) (node.Session,
+		error)) Worker
 }
 
 // Worker is an agent at work on a machine.
@@ -62,11 +64,13 @@ func isProgram(data []byte, digest string) bool {
 	return hex.EncodeToString(sum[:]) == digest
 }
 
-// runAgent is `deploy agent`: it joins its streams to the machine's worker, and starts one where there is none.
+// runAgent is `deploy agent`: it joins its streams to the machine's worker, and starts one where
+// there is none.
 func (l *Lab) runAgent(c *machine.Ctx, argv []string) machine.Result {
 	// Go programs of today need Windows 10 or Windows Server 2016. Source: Go 1.21 release notes
 	if !c.AtLeast(node.WS2016) {
-		return machine.Result{Code: 216, Stderr: "This program cannot be run on this version of Windows.\r\n"} // ERROR_EXE_MACHINE_TYPE_MISMATCH
+		// ERROR_EXE_MACHINE_TYPE_MISMATCH
+		return machine.Result{Code: 216, Stderr: "This program cannot be run on this version of Windows.\r\n"}
 	}
 	if len(argv) != 2 || argv[1] != "agent" {
 		return machine.Result{Code: 2, Stderr: "deploy lab: only deploy agent is emulated\r\n"}
@@ -88,7 +92,8 @@ func (l *Lab) runAgent(c *machine.Ctx, argv []string) machine.Result {
 	}}
 }
 
-// agent returns the machine's worker, and starts it when there is none. It has the logon of whoever came first, as a process inherits it.
+// agent returns the machine's worker, and starts it when there is none. It has the logon of whoever
+// came first, as a process inherits it.
 func (h *host) agent(logon front.Process) (Worker, error) {
 	h.lab.world.Lock()
 	up := h.m.Powered
@@ -103,16 +108,20 @@ func (h *host) agent(logon front.Process) (Worker, error) {
 		if err := os.MkdirAll(root, 0o700); err != nil {
 			return nil, err
 		}
-		h.worker.w = h.lab.cfg.Agent.Start(root, func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
+		h.worker.w = h.lab.cfg.Agent.Start(root, func(ctx context.Context, creds map[string]node.Credential) (node.Session,
+			error) {
 			return h.session(ctx, logon, creds)
 		})
 	}
 	return h.worker.w, nil
 }
 
-// session is what the steps of an agent see: the machine itself, with all that the lab plays around a request.
-func (h *host) session(ctx context.Context, logon front.Process, creds map[string]node.Credential) (node.Session, error) {
-	o := session.Options{World: h.lab.world, Machine: h.m, Module: h.lab.b, User: logon.User, Network: logon.Network, Credentials: map[string]session.Credential{},
+// session is what the steps of an agent see: the machine itself, with all that the lab plays around
+// a request.
+func (h *host) session(ctx context.Context, logon front.Process, creds map[string]node.Credential) (node.Session,
+	error) {
+	o := session.Options{World: h.lab.world, Machine: h.m, Module: h.lab.b, User: logon.User, Network: logon.Network,
+		Credentials: map[string]session.Credential{},
 		Serve: func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error) {
 			return h.serve(ctx, logon, verb, args)
 		}}
@@ -122,7 +131,8 @@ func (h *host) session(ctx context.Context, logon front.Process, creds map[strin
 	return session.New(ctx, o)
 }
 
-// endAgent ends the machine's agent with the machine. The caller may hold the world's lock, which the step under way may want.
+// endAgent ends the machine's agent with the machine. The caller may hold the world's lock, which
+// the step under way may want.
 func (h *host) endAgent() {
 	h.worker.mu.Lock()
 	w := h.worker.w
@@ -139,7 +149,8 @@ func (h *host) endAgent() {
 	})
 }
 
-// frontStream makes one stream of a process's two. Closing it ends a read that waits, which closing nothing of the process would.
+// frontStream makes one stream of a process's two. Closing it ends a read that waits, which closing
+// nothing of the process would.
 type frontStream struct {
 	*io.PipeReader
 	out io.Writer

@@ -32,7 +32,8 @@ func needClients(t *testing.T) {
 	}
 }
 
-// legacyOpenSSL makes a configuration that turns on OpenSSL's legacy provider: the NT hash is MD4, which OpenSSL 3 hides there.
+// legacyOpenSSL makes a configuration that turns on OpenSSL's legacy provider: the NT hash is MD4,
+// which OpenSSL 3 hides there.
 func legacyOpenSSL(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "openssl.cnf")
@@ -97,7 +98,8 @@ func text(t *testing.T, h string) string {
 	return string(b)
 }
 
-// TestTierClientsPythonWinRM: python3-winrm logs on in every way and gets what the real tools document.
+// TestTierClientsPythonWinRM: python3-winrm logs on in every way and gets what the real tools
+// document.
 func TestTierClientsPythonWinRM(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "clients" {
 		t.Skip("needs independent clients: make test-clients")
@@ -115,7 +117,9 @@ func TestTierClientsPythonWinRM(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var got clientAnswers
 			client(t, &got, env, python, append(append([]string{"testdata/winrm_client.py"}, at...),
-				"hostname", "sc query LanmanServer", "sc query NoSuchService", `reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentVersion`, `reg query HKLM\SOFTWARE\Nothing`, "cluster group", "cluster group NoSuchGroup")...)
+				"hostname", "sc query LanmanServer", "sc query NoSuchService",
+				`reg query "HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion" /v CurrentVersion`,
+				`reg query HKLM\SOFTWARE\Nothing`, "cluster group", "cluster group NoSuchGroup")...)
 			if len(got.Answers) != 7 {
 				t.Fatalf("%+v", got)
 			}
@@ -123,9 +127,11 @@ func TestTierClientsPythonWinRM(t *testing.T) {
 		})
 	}
 	t.Run("wrong password", func(t *testing.T) {
-		for _, at := range [][]string{{"http://" + e.HTTP + "/wsman", "ntlm", `CONTOSO\deploy`, "-"}, {"https://" + e.HTTPS + "/wsman", "basic", "deploy", ca}} {
+		for _, at := range [][]string{{"http://" + e.HTTP + "/wsman", "ntlm", `CONTOSO\deploy`, "-"},
+			{"https://" + e.HTTPS + "/wsman", "basic", "deploy", ca}} {
 			var got clientAnswers
-			client(t, &got, []string{"LAB_PASSWORD=wrong", env[1]}, python, append(append([]string{"testdata/winrm_client.py"}, at...), "hostname")...)
+			client(t, &got, []string{"LAB_PASSWORD=wrong", env[1]}, python,
+				append(append([]string{"testdata/winrm_client.py"}, at...), "hostname")...)
 			if !got.Refused {
 				t.Errorf("%s: %+v", at[0], got)
 			}
@@ -133,15 +139,16 @@ func TestTierClientsPythonWinRM(t *testing.T) {
 	})
 	t.Run("unsealed over http", func(t *testing.T) {
 		var got clientAnswers
-		client(t, &got, append(env, "LAB_ENCRYPTION=never"), python, "testdata/winrm_client.py", "http://"+e.HTTP+"/wsman", "ntlm", "deploy", "-", "hostname")
+		client(t, &got, append(env, "LAB_ENCRYPTION=never"), python, "testdata/winrm_client.py", "http://"+e.HTTP+"/wsman",
+			"ntlm", "deploy", "-", "hostname")
 		if got.Status != 500 || got.Body != "" {
 			t.Errorf("%+v", got)
 		}
 	})
 }
 
-// checkAnswers holds the answers to hostname, sc query of a service and of none, reg query of a value and of no key against what is
-// documented: numbers and symbols, no sentences.
+// checkAnswers holds the answers to hostname, sc query of a service and of none, reg query of a
+// value and of no key against what is documented: numbers and symbols, no sentences.
 func checkAnswers(t *testing.T, answer func(i int) (out string, code int64)) {
 	t.Helper()
 	if out, code := answer(0); !strings.EqualFold(strings.TrimSpace(out), "n1") || code != 0 {
@@ -184,7 +191,8 @@ func TestTierClientsCodePage(t *testing.T) {
 	_, e, _ := clientLab(t, nil)
 	for page, want := range map[string]string{"65001": "c3a9", "850": "82", "1252": "e9", "932": "3f"} {
 		var got clientAnswers
-		client(t, &got, []string{"LAB_PASSWORD=" + testPassword, "LAB_CODEPAGE=" + page, "OPENSSL_CONF=" + legacyOpenSSL(t)}, python,
+		client(t, &got, []string{"LAB_PASSWORD=" + testPassword, "LAB_CODEPAGE=" + page, "OPENSSL_CONF=" + legacyOpenSSL(t)},
+			python,
 			"testdata/winrm_client.py", "http://"+e.HTTP+"/wsman", "ntlm", "deploy", "-", "echo é")
 		if len(got.Answers) != 1 || got.Answers[0].Out != want+"0d0a" {
 			t.Errorf("%s: %+v", page, got)
@@ -192,7 +200,8 @@ func TestTierClientsCodePage(t *testing.T) {
 	}
 }
 
-// TestTierClientsNTLM: gss-ntlmssp logs on, seals, and opens what we sealed; what was changed or repeated is refused.
+// TestTierClientsNTLM: gss-ntlmssp logs on, seals, and opens what we sealed; what was changed or
+// repeated is refused.
 func TestTierClientsNTLM(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "clients" {
 		t.Skip("needs independent clients: make test-clients")
@@ -224,11 +233,13 @@ func TestTierClientsNTLM(t *testing.T) {
 	} {
 		t.Run(x.user+" "+x.way, func(t *testing.T) {
 			var got result
-			client(t, &got, []string{"LAB_PASSWORD=" + x.password}, python, "testdata/ntlm_client.py", host, port, "CONTOSO", x.user, x.way)
+			client(t, &got, []string{"LAB_PASSWORD=" + x.password}, python, "testdata/ntlm_client.py", host, port, "CONTOSO",
+				x.user, x.way)
 			if got.Logon != x.logon || got.Status != x.status || got.Closed != (x.status == 400) {
 				t.Errorf("%+v", got)
 			}
-			if x.status == 200 && (!strings.Contains(got.Text, "ResourceCreated") || !strings.Contains(got.Text, "Name=\"ShellId\"")) {
+			if x.status == 200 && (!strings.Contains(got.Text, "ResourceCreated") ||
+				!strings.Contains(got.Text, "Name=\"ShellId\"")) {
 				t.Errorf("%q", got.Text)
 			}
 		})
@@ -250,7 +261,8 @@ func formCluster(t *testing.T, l *Lab) {
 	for _, n := range []string{"n1", "n2"} {
 		console(n, 0, "servermanagercmd.exe", "-install", "Failover-Clustering")
 	}
-	console("n1", 0, "cluster.exe", "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Local Area Connection", "/unattend")
+	console("n1", 0, "cluster.exe", "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Local Area Connection",
+		"/unattend")
 	console("n1", 0, "cluster.exe", "/cluster:MBX", "/add:n2", "/unattend")
 }
 
@@ -279,9 +291,11 @@ func TestTierClientsAnsible(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			host, port, _ := net.SplitHostPort(way["at"])
-			vars, err := json.Marshal(map[string]any{"ansible_connection": "winrm", "ansible_shell_type": "powershell", "ansible_user": `CONTOSO\deploy`,
-				"ansible_password": testPassword, "ansible_winrm_scheme": way["scheme"], "ansible_winrm_transport": way["transport"],
-				"ansible_host": host, "ansible_port": port, "ansible_winrm_ca_trust_path": ca})
+			vars, err := json.Marshal(map[string]any{"ansible_connection": "winrm", "ansible_shell_type": "powershell",
+				"ansible_user":     `CONTOSO\deploy`,
+				"ansible_password": testPassword, "ansible_winrm_scheme": way["scheme"],
+				"ansible_winrm_transport": way["transport"],
+				"ansible_host":            host, "ansible_port": port, "ansible_winrm_ca_trust_path": ca})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -291,7 +305,8 @@ func TestTierClientsAnsible(t *testing.T) {
 			}
 			answer := func(line string) string {
 				cmd := exec.CommandContext(t.Context(), ansible, "all", "-i", "n1,", "-m", "raw", "-a", line, "-e", "@"+file, "-o")
-				cmd.Env = append(os.Environ(), "OPENSSL_CONF="+legacyOpenSSL(t), "ANSIBLE_HOST_KEY_CHECKING=False", "ANSIBLE_NOCOLOR=1", "ANSIBLE_LOCAL_TEMP="+t.TempDir())
+				cmd.Env = append(os.Environ(), "OPENSSL_CONF="+legacyOpenSSL(t), "ANSIBLE_HOST_KEY_CHECKING=False",
+					"ANSIBLE_NOCOLOR=1", "ANSIBLE_LOCAL_TEMP="+t.TempDir())
 				out, err := cmd.CombinedOutput()
 				if len(out) == 0 {
 					t.Fatal(err)

@@ -19,34 +19,42 @@ type FaultKind struct {
 	Args map[string]string // argument name to one line about it
 }
 
-// FaultKinds lists the misbehaviours by name. A specification is kind:argument=value,... ; every kind takes machine (a node of
-// the site, default any) and times (how often it strikes, or "always").
+// FaultKinds lists the misbehaviours by name. A specification is kind:argument=value,... ; every
+// kind takes machine (a node of the site, default any) and times (how often it strikes, or
+// "always").
 func FaultKinds() []FaultKind {
 	const at = "at the n-th request that this machine is asked since the lab started; default 1"
 	kinds := []FaultKind{
-		{"link-drop", "cut every connection to the machine at a request; what was asked is done all the same", map[string]string{
-			"at": at, "when": "after (default) the request was carried out, or before"}},
-		{"link-freeze", "stop every byte to and from the machine at a request, without closing a connection", map[string]string{
-			"at": at, "for": "how long (10s); default until the fault is taken away or the lab ends"}},
+		{"link-drop", "cut every connection to the machine at a request; what was asked is done all the same",
+			map[string]string{
+				"at": at, "when": "after (default) the request was carried out, or before"}},
+		{"link-freeze", "stop every byte to and from the machine at a request, without closing a connection",
+			map[string]string{
+				"at": at, "for": "how long (10s); default until the fault is taken away or the lab ends"}},
 		{"logon-refused", "refuse a logon with the right password", nil},
-		{"winrm-restarts", "the WinRM service restarts at a request, as a setup program may make it: every shell is gone", map[string]string{"at": at}},
+		{"winrm-restarts", "the WinRM service restarts at a request, as a setup program may make it: every shell is gone",
+			map[string]string{"at": at}},
 		{"shell-quota", "refuse a new WinRM shell: the user has too many (2150859173)", nil},
 		{"slow", "make every request take longer", map[string]string{"ms": "milliseconds more; required"}},
 		{"node-lost", "switch the machine off", map[string]string{
-			"at": "at the n-th request since the lab started; default when the lab starts", "back": "switch it on again after (30s); default when the lab starts the next time"}},
+			"at":   "at the n-th request since the lab started; default when the lab starts",
+			"back": "switch it on again after (30s); default when the lab starts the next time"}},
 		{"reboot-hangs", "a restart does not come to its end: the machine goes down again while it boots", map[string]string{
 			"for": "how long it hangs (30s); default until the lab starts the next time"}},
 		{"reboot-pending", "the machine says that a restart is due", nil},
 		{"second-hop-refused", "refuse the machine's authentication to another machine, even from a full logon", nil},
 		{"disk-missing", "one machine does not see a shared disk", map[string]string{"serial": "serial number; required"}},
-		{"disk-full", "a write finds no room", map[string]string{"letter": "drive letter (E); default every drive", "path": "only below this path"}},
-		{"setup-fails", "a setup program fails half-way and leaves its watermark", map[string]string{"at": "the stage at which it fails; default the first that can", "code": "its exit code"}},
+		{"disk-full", "a write finds no room", map[string]string{"letter": "drive letter (E); default every drive",
+			"path": "only below this path"}},
+		{"setup-fails", "a setup program fails half-way and leaves its watermark",
+			map[string]string{"at": "the stage at which it fails; default the first that can", "code": "its exit code"}},
 	}
 	sort.Slice(kinds, func(i, j int) bool { return kinds[i].Name < kinds[j].Name })
 	return kinds
 }
 
-// specKey keeps a fault's own text among its arguments, so that a lab that is started again knows which faults it had.
+// specKey keeps a fault's own text among its arguments, so that a lab that is started again knows
+// which faults it had.
 const specKey = "spec"
 
 // ParseFault reads a specification. Errors carry a hint.
@@ -62,7 +70,8 @@ func ParseFault(spec string) (*model.Fault, error) {
 		names = append(names, k.Name)
 	}
 	if kind == nil {
-		return nil, hint.Wrap(fmt.Errorf("cannot read fault %q: no kind %q", spec, name), "the kinds are "+strings.Join(names, ", "))
+		return nil, hint.Wrap(fmt.Errorf("cannot read fault %q: no kind %q", spec, name),
+			"the kinds are "+strings.Join(names, ", "))
 	}
 	f := &model.Fault{Kind: name, Times: defaultTimes(name), Args: map[string]string{specKey: spec}}
 	for _, part := range strings.Split(rest, ",") {
@@ -83,7 +92,8 @@ func ParseFault(spec string) (*model.Fault, error) {
 		case key == "times":
 			f.Times, err = number(value, 1)
 		case kind.Args[key] == "":
-			return nil, hint.Wrap(fmt.Errorf("cannot read fault %q: %s has no argument %q", spec, name, key), argumentHint(*kind))
+			return nil, hint.Wrap(fmt.Errorf("cannot read fault %q: %s has no argument %q", spec, name, key),
+				argumentHint(*kind))
 		case key == "at" && name != "setup-fails", key == "ms":
 			_, err = number(value, 1)
 		case key == "for", key == "back":
@@ -134,8 +144,8 @@ func argumentHint(k FaultKind) string {
 	return k.Name + " takes " + strings.Join(names, ", ")
 }
 
-// mergeFaults makes the world's faults those of specs. One that the world has already keeps how often it has struck, so that a
-// run that goes on after a fault does not meet it again.
+// mergeFaults makes the world's faults those of specs. One that the world has already keeps how
+// often it has struck, so that a run that goes on after a fault does not meet it again.
 func mergeFaults(w *model.World, specs []string) error {
 	old := map[string][]*model.Fault{}
 	for _, f := range w.Faults {
@@ -163,7 +173,8 @@ func mergeFaults(w *model.World, specs []string) error {
 		for _, d := range m.Visible {
 			d.Missing = false
 			for _, f := range list {
-				if f.Kind == "disk-missing" && f.Args["serial"] == d.Serial && (f.Machine == "" || strings.EqualFold(f.Machine, m.Name)) {
+				if f.Kind == "disk-missing" && f.Args["serial"] == d.Serial &&
+					(f.Machine == "" || strings.EqualFold(f.Machine, m.Name)) {
 					d.Missing = true
 				}
 			}

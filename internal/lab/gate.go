@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// gate is a listener that can play a machine's power switch and its network cable. It keeps its port while the machine is down:
-// whoever connects then is cut at once.
+// gate is a listener that can play a machine's power switch and its network cable. It keeps its
+// port while the machine is down: whoever connects then is cut at once.
 type gate struct {
 	net.Listener
 	delay time.Duration // added to everything that arrives; for SSH, where no request is seen from outside
@@ -147,7 +147,8 @@ func (c *gateConn) cut() {
 	reset(c.Conn)
 }
 
-// delayConn gives what it reads a fixed time after it arrived, however much is under way: latency, not a slow line.
+// delayConn gives what it reads a fixed time after it arrived, however much is under way: latency,
+// not a slow line.
 type delayConn struct {
 	net.Conn
 	arrived chan piece

@@ -31,8 +31,8 @@ type host struct {
 	worker   worker
 }
 
-// errDown is what a request meets on a machine that went down before it: ERROR_SHUTDOWN_IN_PROGRESS. Its client never sees it,
-// since its connection is cut.
+// errDown is what a request meets on a machine that went down before it:
+// ERROR_SHUTDOWN_IN_PROGRESS. Its client never sees it, since its connection is cut.
 var errDown error = &machine.Fail{Code: 1115, Category: "ConnectionError", Text: "the machine is down"}
 
 // newHost opens a machine's listeners, shut, and serves them.
@@ -59,8 +59,9 @@ func newHost(l *Lab, m *model.Machine, k *keys) (*host, error) {
 		quotas = winrmd.QuotasNew()
 	}
 	quotas.Speed = l.cfg.Speed
-	wc := winrmd.Config{Machine: m.Name, DNSDomain: m.Domain, Version: m.Version, ServicePack: m.SP, Quotas: quotas, Password: h.password,
-		Run: h.run, Certificate: cert, RefuseShell: func() bool { return h.strike("shell-quota") }, Log: l.log}
+	wc := winrmd.Config{Machine: m.Name, DNSDomain: m.Domain, Version: m.Version, ServicePack: m.SP, Quotas: quotas,
+		Password: h.password,
+		Run:      h.run, Certificate: cert, RefuseShell: func() bool { return h.strike("shell-quota") }, Log: l.log}
 	if l.world.Forest != nil && m.Domain != "" {
 		wc.Domain = l.world.Forest.NetBIOS
 	}
@@ -70,7 +71,8 @@ func newHost(l *Lab, m *model.Machine, k *keys) (*host, error) {
 	if h.winrm, err = winrmd.New(wc); err != nil {
 		return nil, err
 	}
-	sc := sshd.Config{Machine: m.Name, HostKey: signer, Lookup: h.lookup, Run: h.run, Serve: h.serve, CodePage: codePage(m.Locale), Log: l.log}
+	sc := sshd.Config{Machine: m.Name, HostKey: signer, Lookup: h.lookup, Run: h.run, Serve: h.serve,
+		CodePage: codePage(m.Locale), Log: l.log}
 	for _, b := range l.cfg.Bastions {
 		if strings.EqualFold(b, m.Name) {
 			sc.Forward = l.forward
@@ -176,7 +178,8 @@ func (h *host) lookup(user string) (sshd.Account, bool) {
 	if !ok {
 		return sshd.Account{}, false
 	}
-	return sshd.Account{Name: full, Password: acc.Password.Reveal(), Key: acc.Key, Refused: func() bool { return h.strike("logon-refused") }}, true
+	return sshd.Account{Name: full, Password: acc.Password.Reveal(), Key: acc.Key,
+		Refused: func() bool { return h.strike("logon-refused") }}, true
 }
 
 // run is the process that a remote shell starts.
@@ -185,7 +188,8 @@ func (h *host) run(ctx context.Context, p front.Process) int {
 }
 
 // serve carries out one verb of package resident.
-func (h *host) serve(ctx context.Context, p front.Process, verb string, args map[string]any) (rows []machine.Object, err error) {
+func (h *host) serve(ctx context.Context, p front.Process, verb string, args map[string]any) (rows []machine.Object,
+	err error) {
 	down := h.do(ctx, p, onlyReads(verb, args), func(c *machine.Ctx) { rows, err = machine.Serve(c, verb, args) })
 	return rows, errors.Join(down, err)
 }
@@ -210,7 +214,8 @@ func (h *host) do(ctx context.Context, p front.Process, reads bool, work func(c 
 		wait(ctx, time.Duration(ms)*time.Millisecond)
 		l.world.Lock()
 	}
-	if args, hit := l.world.Strike("node-lost", h.m.Name, func(args map[string]string) bool { return args["at"] != "" && due(n)(args) }); hit {
+	if args, hit := l.world.Strike("node-lost", h.m.Name,
+		func(args map[string]string) bool { return args["at"] != "" && due(n)(args) }); hit {
 		l.lose(h, duration(args, "back"))
 	}
 	if !h.m.Powered || ctx.Err() != nil {
@@ -265,14 +270,17 @@ func (h *host) thawUnless(faults []*model.Fault) {
 	}
 }
 
-// onlyReads says that a request changes nothing, so that the world need not be looked at for changes. When in doubt it is false.
+// onlyReads says that a request changes nothing, so that the world need not be looked at for
+// changes. When in doubt it is false.
 func onlyReads(verb string, args map[string]any) bool {
 	switch verb {
-	case "facts", "reg.get", "reg.keys", "wmi.get", "file.stat", "file.read", "file.hash", "dir.list", "acl.get", "ad.find":
+	case "facts", "reg.get", "reg.keys", "wmi.get", "file.stat", "file.read", "file.hash", "dir.list", "acl.get",
+		"ad.find":
 		return true
 	case "file.put":
-		// a piece of a temporary file stays in the machine's cache until the file is committed: a lab that is killed before
-		// has lost it, as a machine without power would. SFTP writes to a file's own name and commits nothing.
+		// a piece of a temporary file stays in the machine's cache until the file is committed: a lab
+		// that is killed before has lost it, as a machine without power would. SFTP writes to a file's
+		// own name and commits nothing.
 		path, _ := args["path"].(string)
 		return strings.HasSuffix(path, ".deploy.tmp")
 	case "cmdlet":
@@ -282,7 +290,8 @@ func onlyReads(verb string, args map[string]any) bool {
 	return false
 }
 
-// forward connects a bastion's client to another machine's SSH server, by its inventory address or name.
+// forward connects a bastion's client to another machine's SSH server, by its inventory address or
+// name.
 func (l *Lab) forward(ctx context.Context, to string, _ int) (net.Conn, error) {
 	for _, h := range l.hosts {
 		n, _ := l.cfg.Site.Node(h.m.Name)

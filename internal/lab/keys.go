@@ -23,8 +23,8 @@ import (
 	"golang.org/x/crypto/ssh"
 )
 
-// keys are the lab's own: a certificate authority for HTTPS, and a seed that the machines' SSH host keys come from. They are
-// kept, so that a lab that is started again is the same to its clients.
+// keys are the lab's own: a certificate authority for HTTPS, and a seed that the machines' SSH host
+// keys come from. They are kept, so that a lab that is started again is the same to its clients.
 type keys struct {
 	CA   []byte `json:"ca"`  // DER
 	Key  []byte `json:"key"` // PKCS #8
@@ -76,8 +76,10 @@ func (k *keys) make() error {
 	if err != nil {
 		return err
 	}
-	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deploy lab"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	t := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "deploy lab"},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().AddDate(10, 0, 0), IsCA: true, BasicConstraintsValid: true,
+		KeyUsage:           x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		SignatureAlgorithm: x509.ECDSAWithSHA256}
 	if k.CA, err = x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key); err != nil {
 		return err
@@ -95,7 +97,8 @@ func (k *keys) authority() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: k.CA})
 }
 
-// certificate makes a machine's HTTPS certificate for its names and addresses, and for loopback, where the lab serves it.
+// certificate makes a machine's HTTPS certificate for its names and addresses, and for loopback,
+// where the lab serves it.
 func (k *keys) certificate(names ...string) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -105,9 +108,12 @@ func (k *keys) certificate(names ...string) (*tls.Certificate, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		SignatureAlgorithm: x509.ECDSAWithSHA256, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
+	t := &x509.Certificate{SerialNumber: serial, Subject: pkix.Name{CommonName: names[0]},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:        []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		SignatureAlgorithm: x509.ECDSAWithSHA256, DNSNames: []string{"localhost"},
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback}}
 	for _, n := range names {
 		if ip := net.ParseIP(n); ip != nil {
 			t.IPAddresses = append(t.IPAddresses, ip)

@@ -1,7 +1,8 @@
-// Package lab runs emulated machines behind real WinRM and SSH endpoints on loopback, so that the whole program can be tried with
-// no Windows machine. It puts together what machines can do (package machine and its families), the servers (winrmd, sshd) and
-// what stands between them (front); it keeps the machines' state in a directory, plays their power switches, and misbehaves on
-// request.
+// Package lab runs emulated machines behind real WinRM and SSH endpoints on loopback, so that the
+// whole program can be tried with no Windows machine. It puts together what machines can do
+// (package machine and its families), the servers (winrmd, sshd) and what stands between them
+// (front); it keeps the machines' state in a directory, plays their power switches, and misbehaves
+// on request.
 package lab
 
 import (
@@ -40,11 +41,13 @@ type Config struct {
 	Agent *Agent
 	// Outside reaches servers beyond the lab, for the machines' curl.exe; nil: they reach none.
 	Outside http.RoundTripper
-	// Speed is how much faster emulated waiting goes than the clock; 0 means 100. Longest is the longest that one wait really
-	// takes, a restart's boot for one; 0 means 300 ms. The clock itself is never moved.
+	// Speed is how much faster emulated waiting goes than the clock; 0 means 100. Longest is the
+	// longest that one wait really takes, a restart's boot for one; 0 means 300 ms. The clock itself
+	// is never moved.
 	Speed   float64
 	Longest time.Duration
-	// Bastions are nodes whose SSH server forwards connections to the other nodes' SSH servers, by their inventory addresses.
+	// Bastions are nodes whose SSH server forwards connections to the other nodes' SSH servers, by
+	// their inventory addresses.
 	Bastions []string
 	Log      *slog.Logger
 }
@@ -74,8 +77,9 @@ type Lab struct {
 	close sync.Once
 }
 
-// Start runs the lab of a site until Close. A lab that ran before goes on with its machines as they were left; machines that were
-// off are switched on, and jobs that were running are lost. ctx bounds the start alone.
+// Start runs the lab of a site until Close. A lab that ran before goes on with its machines as they
+// were left; machines that were off are switched on, and jobs that were running are lost. ctx
+// bounds the start alone.
 func Start(ctx context.Context, cfg Config) (*Lab, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -184,8 +188,8 @@ func (l *Lab) History() []model.HistoryEntry {
 	return append([]model.HistoryEntry(nil), l.world.History...)
 }
 
-// SetFaults replaces the faults. One that was there before keeps how often it has struck; a machine that link-freeze has cut off is
-// heard again when that fault is gone.
+// SetFaults replaces the faults. One that was there before keeps how often it has struck; a machine
+// that link-freeze has cut off is heard again when that fault is gone.
 func (l *Lab) SetFaults(specs []string) error {
 	l.world.Lock()
 	defer l.world.Unlock()
@@ -200,7 +204,8 @@ func (l *Lab) SetFaults(specs []string) error {
 	return l.failure()
 }
 
-// Operate plays an act of a person at a machine's console: one that a family knows (see Acts), or power-off and power-on.
+// Operate plays an act of a person at a machine's console: one that a family knows (see Acts), or
+// power-off and power-on.
 func (l *Lab) Operate(ctx context.Context, name, act, arg string) error {
 	h := l.hosts[strings.ToLower(name)]
 	if h == nil {
@@ -241,7 +246,8 @@ func (l *Lab) Acts() []string {
 	return out
 }
 
-// Close stops serving, ends what runs on the machines, and keeps their state. It returns the first failure to keep it.
+// Close stops serving, ends what runs on the machines, and keeps their state. It returns the first
+// failure to keep it.
 func (l *Lab) Close() error {
 	l.close.Do(func() {
 		l.cancel()
@@ -262,8 +268,8 @@ func (l *Lab) Close() error {
 	return l.failure()
 }
 
-// save keeps the state; the caller holds the world's lock. A failure is kept for whoever asks next: a machine whose disk cannot be
-// written goes on, as emulated.
+// save keeps the state; the caller holds the world's lock. A failure is kept for whoever asks next:
+// a machine whose disk cannot be written goes on, as emulated.
 func (l *Lab) save(reads bool) {
 	if err := l.store.save(l.world, reads); err != nil {
 		l.log.Error("cannot keep the lab's state", "error", err)

@@ -116,7 +116,8 @@ func (l *Lab) talk(t *testing.T, machine string) *talk {
 
 func (k *talk) send(verb string, args map[string]any) error {
 	k.id++
-	b, err := protocol.AppendFrame(nil, nonce, protocol.Frame{ID: k.id, Kind: protocol.KindRequest, Value: map[string]any{"verb": verb, "args": args}})
+	b, err := protocol.AppendFrame(nil, nonce,
+		protocol.Frame{ID: k.id, Kind: protocol.KindRequest, Value: map[string]any{"verb": verb, "args": args}})
 	if err != nil {
 		k.t.Fatal(err)
 	}
@@ -168,7 +169,8 @@ func TestResidentOverSSH(t *testing.T) {
 		t.Fatalf("facts: %v", facts)
 	}
 	k.ask("reg.set", set("a"))
-	if rows := k.ask("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Test`}); len(rows) != 1 || rows[0]["name"] != "a" || rows[0]["data"] != "x" {
+	if rows := k.ask("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Test`}); len(rows) != 1 || rows[0]["name"] != "a" ||
+		rows[0]["data"] != "x" {
 		t.Errorf("reg.get: %v", rows)
 	}
 	_, failure, err := k.try("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Nothing`})
@@ -206,7 +208,8 @@ func run(t *testing.T, c *ssh.Client, line string) (string, string, int) {
 	return out.String(), errOut.String(), 0
 }
 
-// TestStateStays: what a request changed is on disk before its answer, and a lab that starts again goes on from there.
+// TestStateStays: what a request changed is on disk before its answer, and a lab that starts again
+// goes on from there.
 func TestStateStays(t *testing.T) {
 	cfg := testConfig(t)
 	first := startLab(t, cfg)
@@ -254,7 +257,8 @@ func TestStateStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	third := startLab(t, cfg)
-	if _, failure, _ := third.talk(t, "n1").try("reg.get", map[string]any{"key": `HKLM\SOFTWARE\Test`}); failure["id"] != protocol.IDNotFound {
+	if _, failure, _ := third.talk(t, "n1").try("reg.get",
+		map[string]any{"key": `HKLM\SOFTWARE\Test`}); failure["id"] != protocol.IDNotFound {
 		t.Errorf("after a reset: %v", failure)
 	}
 }
@@ -420,12 +424,14 @@ func TestFaultText(t *testing.T) {
 			t.Errorf("%s has no doc", k.Name)
 		}
 	}
-	for _, good := range []string{"node-lost", "disk-full:letter=E", "setup-fails:machine=n1,at=mailbox,times=always", "slow:ms=5"} {
+	for _, good := range []string{"node-lost", "disk-full:letter=E", "setup-fails:machine=n1,at=mailbox,times=always",
+		"slow:ms=5"} {
 		if _, err := ParseFault(good); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"", "nod-lost", "slow", "slow:ms=x", "link-drop:at=0", "link-drop:at", "link-drop:serial=1", "node-lost:back=soon", "link-drop:when=now", "disk-missing"} {
+	for _, bad := range []string{"", "nod-lost", "slow", "slow:ms=x", "link-drop:at=0", "link-drop:at",
+		"link-drop:serial=1", "node-lost:back=soon", "link-drop:when=now", "disk-missing"} {
 		if f, err := ParseFault(bad); err == nil {
 			t.Errorf("%q was read as %+v", bad, f)
 		}
@@ -472,7 +478,8 @@ func TestHistory(t *testing.T) {
 	cfg := testConfig(t)
 	l := startLab(t, cfg)
 	k := l.talk(t, "n1")
-	k.ask("job.start", map[string]any{"id": "j1", "argv": []any{"cmd.exe", "/c", "echo", "hi"}, "user": `CONTOSO\deploy`, "password": testPassword, "limit": int64(60)})
+	k.ask("job.start", map[string]any{"id": "j1", "argv": []any{"cmd.exe", "/c", "echo", "hi"}, "user": `CONTOSO\deploy`,
+		"password": testPassword, "limit": int64(60)})
 	c, err := dial(t, l.Endpoints()["n1"])
 	if err != nil {
 		t.Fatal(err)
@@ -492,7 +499,8 @@ func TestHistory(t *testing.T) {
 		if bytes.Contains(raw, []byte(testPassword)) {
 			t.Errorf("the password stands in %s", path)
 		}
-		if d.Name() == historyFile && (!bytes.Contains(raw, []byte("job.start")) || !bytes.Contains(raw, []byte("from the shell"))) {
+		if d.Name() == historyFile && (!bytes.Contains(raw, []byte("job.start")) ||
+			!bytes.Contains(raw, []byte("from the shell"))) {
 			t.Errorf("history: %s", raw)
 		}
 		return err
@@ -513,7 +521,8 @@ func TestCommandLines(t *testing.T) {
 	}
 	// PowerShell code is refused loudly
 	out, errOut, code := run(t, c, `powershell -NoProfile -Command "Get-Service | Stop-Service"`)
-	if code != 1 || out != "" || !strings.HasPrefix(errOut, "#< CLIXML") || !strings.Contains(errOut, "deploy.lab.NotEmulated") {
+	if code != 1 || out != "" || !strings.HasPrefix(errOut, "#< CLIXML") ||
+		!strings.Contains(errOut, "deploy.lab.NotEmulated") {
 		t.Errorf("%d %q %q", code, out, errOut)
 	}
 	if out, _, code = run(t, c, `powershell -NoProfile -Command "echo hi"`); out != "hi\r\n" || code != 0 {

@@ -8,7 +8,8 @@ import (
 	"deploy/internal/lab/machine"
 )
 
-// withPower adds to what machines can do the hooks that play their power switches on the wire. nil is everything there is.
+// withPower adds to what machines can do the hooks that play their power switches on the wire. nil
+// is everything there is.
 func (l *Lab) withPower(b *machine.Module) *machine.Module {
 	if b == nil {
 		b = everything()
@@ -36,7 +37,8 @@ func (l *Lab) withPower(b *machine.Module) *machine.Module {
 	return &c
 }
 
-// lose switches a machine off, and on again after back when it is not 0; the caller holds the world's lock.
+// lose switches a machine off, and on again after back when it is not 0; the caller holds the
+// world's lock.
 func (l *Lab) lose(h *host, back time.Duration) {
 	machine.GoDown(l.newCtx(l.ctx, h.m, `NT AUTHORITY\SYSTEM`, false, ""))
 	l.save(false)
@@ -53,8 +55,8 @@ func (l *Lab) lose(h *host, back time.Duration) {
 	})
 }
 
-// powerOn switches every machine on when the lab starts, in the order of their names, and opens the listeners of those that were
-// left on; the caller holds the world's lock.
+// powerOn switches every machine on when the lab starts, in the order of their names, and opens the
+// listeners of those that were left on; the caller holds the world's lock.
 func (l *Lab) powerOn() {
 	for _, h := range l.inOrder() {
 		if h.m.Powered {

@@ -34,7 +34,8 @@ func target(t testing.TB, e Endpoint, way string) (transport.Dialer, transport.T
 		t.Fatal(err)
 	}
 	n, _ := strconv.Atoi(port)
-	to := transport.Target{Node: "n1", Transport: "winrm", Address: host, Port: n, User: `CONTOSO\deploy`, Password: secret.New(testPassword), Timeout: 10 * time.Second}
+	to := transport.Target{Node: "n1", Transport: "winrm", Address: host, Port: n, User: `CONTOSO\deploy`,
+		Password: secret.New(testPassword), Timeout: 10 * time.Second}
 	switch way {
 	case "ssh":
 		to.Transport = "ssh"
@@ -59,7 +60,9 @@ func open(t testing.TB, ctx context.Context, e Endpoint, way string) (*powershel
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := powershell.Open(ctx, c, powershell.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}})
+	s, err := powershell.Open(ctx, c,
+		powershell.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`,
+			Password: secret.New(testPassword)}}})
 	return s, c, err
 }
 
@@ -88,7 +91,8 @@ func TestSession(t *testing.T) {
 				t.Errorf("a missing key: %v", err)
 			}
 			id := "job-" + strings.ReplaceAll(way, " ", "-")
-			if err := s.StartJob(t.Context(), id, node.Cmd{Argv: []string{"cmd.exe", "/c", "echo", "done"}, As: "admin"}); err != nil {
+			if err := s.StartJob(t.Context(), id,
+				node.Cmd{Argv: []string{"cmd.exe", "/c", "echo", "done"}, As: "admin"}); err != nil {
 				t.Fatal(err)
 			}
 			for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -110,7 +114,8 @@ func TestSession(t *testing.T) {
 	}
 }
 
-// TestEveryRelease: every release in every language is delivered, is reached, keeps its state over a stop, and is the same after it.
+// TestEveryRelease: every release in every language is delivered, is reached, keeps its state over
+// a stop, and is the same after it.
 func TestEveryRelease(t *testing.T) {
 	locales := []string{"en", "fr", "de", "ja"}
 	for i, release := range node.WindowsReleases() {
@@ -190,7 +195,8 @@ func TestLostEverywhere(t *testing.T) {
 	}
 }
 
-// BenchmarkQueries measures one query after the other, and 40 in one batch, with added latency; it reports requests on the wire.
+// BenchmarkQueries measures one query after the other, and 40 in one batch, with added latency; it
+// reports requests on the wire.
 func BenchmarkQueries(b *testing.B) {
 	for _, way := range []string{"http ntlm", "ssh"} {
 		for _, ms := range []int{0, 5, 30} {
@@ -239,7 +245,8 @@ func BenchmarkFiftyMachines(b *testing.B) {
 			cfg := testConfig(b)
 			cfg.Site.Nodes, cfg.Site.Lab.Disks = nil, nil
 			for i := range 50 {
-				cfg.Site.Nodes = append(cfg.Site.Nodes, inventory.Node{Name: fmt.Sprintf("m%02d", i), Address: fmt.Sprintf("192.0.2.%d", 10+i)})
+				cfg.Site.Nodes = append(cfg.Site.Nodes,
+					inventory.Node{Name: fmt.Sprintf("m%02d", i), Address: fmt.Sprintf("192.0.2.%d", 10+i)})
 			}
 			cfg.Latency = 5 * time.Millisecond
 			l, err := Start(b.Context(), cfg)

@@ -13,16 +13,18 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Show is the whole state of the machines as JSON: {"state": ..., "volatile": ...}. "state" holds what a person would call the
-// state: two runs that did the same have the same bytes there. What differs between such runs (times, boot counts, jobs, faults,
-// products' logs) is under "volatile", and ids that the lab made up are numbered in the order in which they are met.
+// Show is the whole state of the machines as JSON: {"state": ..., "volatile": ...}. "state" holds
+// what a person would call the state: two runs that did the same have the same bytes there. What
+// differs between such runs (times, boot counts, jobs, faults, products' logs) is under "volatile",
+// and ids that the lab made up are numbered in the order in which they are met.
 func (l *Lab) Show() ([]byte, error) {
 	l.world.Lock()
 	defer l.world.Unlock()
 	return show(l.world)
 }
 
-// Show reads the state of a lab from its directory. An error that wraps fs.ErrNotExist says that there is none.
+// Show reads the state of a lab from its directory. An error that wraps fs.ErrNotExist says that
+// there is none.
 func Show(dir string) ([]byte, error) {
 	w, err := loadWorld(dir)
 	if err != nil {
@@ -113,8 +115,8 @@ func drop(v any, name string) {
 	}
 }
 
-// order sorts lists whose order is that in which things happened to come: a zone's records, and a card's addresses, among which those of
-// cluster resources come and go.
+// order sorts lists whose order is that in which things happened to come: a zone's records, and a
+// card's addresses, among which those of cluster resources come and go.
 func order(v any, names ...string) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -131,10 +133,12 @@ func order(v any, names ...string) {
 	}
 }
 
-// relabel replaces every id that the lab made up by a number in the order in which a walk meets it. The walk's order may not hang on
-// the ids, so maps are walked by their keys, and equal keys by their contents, with all ids blanked.
+// relabel replaces every id that the lab made up by a number in the order in which a walk meets it.
+// The walk's order may not hang on the ids, so maps are walked by their keys, and equal keys by
+// their contents, with all ids blanked.
 func relabel(state map[string]any) any {
-	r := &relabeler{id: regexp.MustCompile(`(?i)[0-9a-f]{8}-4c41-4b0d-8a[0-9a-f]{2}-[0-9a-f]{12}`), labels: map[string]string{}, signatures: map[string]string{}}
+	r := &relabeler{id: regexp.MustCompile(`(?i)[0-9a-f]{8}-4c41-4b0d-8a[0-9a-f]{2}-[0-9a-f]{12}`),
+		labels: map[string]string{}, signatures: map[string]string{}}
 	r.disks(state)
 	r.walk(state)
 	return r.apply(state, "")

@@ -14,12 +14,14 @@ import (
 
 // made is a world in which the same things were made in the order of names.
 func made(names ...string) *model.World {
-	w := &model.World{Site: "s", Machines: map[string]*model.Machine{}, Disks: map[string]*model.SharedDisk{}, Clusters: map[string]*model.Cluster{}}
+	w := &model.World{Site: "s", Machines: map[string]*model.Machine{}, Disks: map[string]*model.SharedDisk{},
+		Clusters: map[string]*model.Cluster{}}
 	for range len(names) * 3 {
 		w.Next() // failed tries before
 	}
-	m := &model.Machine{Name: "n1", Boots: len(names), Booted: time.Unix(int64(w.Serial), 0), Registry: model.Registry{}, Files: map[string]*model.File{},
-		Jobs: map[string]*model.Job{names[0]: {ID: names[0]}}}
+	m := &model.Machine{Name: "n1", Boots: len(names), Booted: time.Unix(int64(w.Serial), 0), Registry: model.Registry{},
+		Files: map[string]*model.File{},
+		Jobs:  map[string]*model.Job{names[0]: {ID: names[0]}}}
 	w.Machines["n1"] = m
 	c := &model.Cluster{Name: "c"}
 	w.Clusters["c"] = c
@@ -28,18 +30,24 @@ func made(names ...string) *model.World {
 		id := machine.GUID(w)
 		ids[n] = id
 		low := strings.ToLower(id)
-		m.Registry[`hklm\cluster\resources\`+low] = &model.Key{Path: `HKLM\Cluster\Resources\` + id, Values: map[string]*model.Value{"name": {Name: "Name", Type: "string", Data: n}}}
-		m.Registry[`hklm\cluster\resources\`+low+`\parameters`] = &model.Key{Path: `HKLM\Cluster\Resources\` + id + `\Parameters`}
-		w.Disks[n] = &model.SharedDisk{Serial: n, Style: "MBR", Signature: uint32(w.Next() * 2654435761), Partitions: []*model.Partition{{VolumeID: `\\?\Volume` + strings.ToLower(machine.GUID(w)) + `\`}}}
+		m.Registry[`hklm\cluster\resources\`+low] = &model.Key{Path: `HKLM\Cluster\Resources\` + id,
+			Values: map[string]*model.Value{"name": {Name: "Name", Type: "string", Data: n}}}
+		m.Registry[`hklm\cluster\resources\`+low+`\parameters`] = &model.Key{Path: `HKLM\Cluster\Resources\` + id +
+			`\Parameters`}
+		w.Disks[n] = &model.SharedDisk{Serial: n, Style: "MBR", Signature: uint32(w.Next() * 2654435761),
+			Partitions: []*model.Partition{{VolumeID: `\\?\Volume` + strings.ToLower(machine.GUID(w)) + `\`}}}
 		m.Files[`c:\`+n] = &model.File{Path: `C:\` + n, Modified: time.Unix(int64(w.Serial), 0)}
 	}
 	for _, n := range []string{"a", "b", "c"} {
-		c.Resources = append(c.Resources, &model.ClusterResource{ID: ids[n], Name: n, Private: map[string]any{"DiskSignature": int64(w.Disks[n].Signature), "DiskSize": int64(5)}})
+		c.Resources = append(c.Resources,
+			&model.ClusterResource{ID: ids[n], Name: n, Private: map[string]any{"DiskSignature": int64(w.Disks[n].Signature),
+				"DiskSize": int64(5)}})
 	}
 	return w
 }
 
-// TestShowIsTheSameForTheSame: what the lab made up (ids, signatures), and what comes with time (boots, dates, jobs) does not show.
+// TestShowIsTheSameForTheSame: what the lab made up (ids, signatures), and what comes with time
+// (boots, dates, jobs) does not show.
 func TestShowIsTheSameForTheSame(t *testing.T) {
 	one, err := show(made("a", "b", "c"))
 	if err != nil {

@@ -77,7 +77,8 @@ func lock(dir string) (*flock.Flock, error) {
 	}
 	if !ok {
 		_, e := holder(dir)
-		return nil, hint.Wrap(fmt.Errorf("cannot start the lab in %s: process %d serves it", dir, e.PID), "use the running lab, or stop it first")
+		return nil, hint.Wrap(fmt.Errorf("cannot start the lab in %s: process %d serves it", dir, e.PID),
+			"use the running lab, or stop it first")
 	}
 	return l, nil
 }
@@ -102,7 +103,8 @@ func loadWorld(dir string) (*model.World, error) {
 	}
 	w := &model.World{}
 	if err := json.Unmarshal(raw, w); err != nil {
-		return nil, hint.Wrap(fmt.Errorf("cannot read the lab's machines in %s: %w", dir, err), "reset the lab to have its machines delivered anew")
+		return nil, hint.Wrap(fmt.Errorf("cannot read the lab's machines in %s: %w", dir, err),
+			"reset the lab to have its machines delivered anew")
 	}
 	return w, nil
 }
@@ -115,8 +117,8 @@ func openStore(dir string) (*store, error) {
 	return &store{dir: dir, history: h}, nil
 }
 
-// save writes what has changed. With reads set, the request that was carried out only looks, so the world is taken to be as it was
-// unless a fault struck. The caller holds the world's lock.
+// save writes what has changed. With reads set, the request that was carried out only looks, so the
+// world is taken to be as it was unless a fault struck. The caller holds the world's lock.
 func (s *store) save(w *model.World, reads bool) error {
 	if err := s.writeHistory(w); err != nil {
 		return err
@@ -192,8 +194,8 @@ func writeFile(path string, data []byte, mode os.FileMode) error {
 	return os.Rename(f.Name(), path)
 }
 
-// Reset forgets the machines of a lab, so that they are delivered anew at the next start. Its keys stay. A lab that is being
-// served is not reset.
+// Reset forgets the machines of a lab, so that they are delivered anew at the next start. Its keys
+// stay. A lab that is being served is not reset.
 func Reset(dir string) error {
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		return nil

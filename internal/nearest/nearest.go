@@ -3,7 +3,8 @@ package nearest
 
 import "strings"
 
-// Of returns the word of known that a person probably meant by got, or "": at most two letters differ, or a third of them.
+// Of returns the word of known that a person probably meant by got, or "": at most two letters
+// differ, or a third of them.
 func Of(got string, known []string) string {
 	best, dist := "", 1000
 	for _, k := range known {

@@ -1,7 +1,8 @@
 package node
 
-// Call declares one thing that a kind of step asks of machines, so that a test can hold every name in it against tables
-// recorded from real systems for every release that it claims. Exactly one of Cmdlet, WMI, Property and Tool is set.
+// Call declares one thing that a kind of step asks of machines, so that a test can hold every name
+// in it against tables recorded from real systems for every release that it claims. Exactly one of
+// Cmdlet, WMI, Property and Tool is set.
 type Call struct {
 	Cmdlet string   // cmdlet name
 	Params []string // cmdlet parameters used

@@ -7,7 +7,8 @@ import (
 
 // Errors that callers decide on.
 var (
-	// ErrNotFound: the thing asked for is not there. It is an answer ("absent"), not a failure to tell.
+	// ErrNotFound: the thing asked for is not there. It is an answer ("absent"), not a failure to
+	// tell.
 	ErrNotFound = errors.New("not found")
 	// ErrAuth: the machine refused the credentials. Never retried: a second try may lock the account.
 	ErrAuth = errors.New("credentials refused")
@@ -17,8 +18,8 @@ var (
 	ErrUnsupported = errors.New("not supported by this machine")
 )
 
-// LinkError says that the link to a node broke. When Sent is true the request had left, so its outcome is unknown:
-// that is never the same as "it failed".
+// LinkError says that the link to a node broke. When Sent is true the request had left, so its
+// outcome is unknown: that is never the same as "it failed".
 type LinkError struct {
 	Node string
 	Sent bool
@@ -66,7 +67,8 @@ func Code(err error) (int64, bool) {
 	return 0, false
 }
 
-// Refusal is what a machine answered, with its name where whoever asked knows it, and which of this package's answers it is: errors.As finds the CodeError in it, errors.Is the kind.
+// Refusal is what a machine answered, with its name where whoever asked knows it, and which of this
+// package's answers it is: errors.As finds the CodeError in it, errors.Is the kind.
 type Refusal struct {
 	Node string
 	Code *CodeError

@@ -24,7 +24,8 @@ func WindowsReleases() []Release {
 	return []Release{WS2003, WS2008, WS2008R2, WS2012, WS2012R2, WS2016, WS2019, WS2022, WS2025}
 }
 
-// AtLeast says that r is the Windows release o or a later one. It is false for anything that is not Windows.
+// AtLeast says that r is the Windows release o or a later one. It is false for anything that is not
+// Windows.
 func (r Release) AtLeast(o Release) bool {
 	a, b := -1, -1
 	for i, x := range WindowsReleases() {
@@ -38,8 +39,9 @@ func (r Release) AtLeast(o Release) bool {
 	return a >= 0 && b >= 0 && a >= b
 }
 
-// ReleaseOf tells the Windows release from Win32_OperatingSystem's Version ("6.0.6002") . From 10.0 on the build number decides.
-// It returns "" for a version that it does not know. Source: Win32_OperatingSystem, OSVERSIONINFOEX documentation.
+// ReleaseOf tells the Windows release from Win32_OperatingSystem's Version ("6.0.6002") . From 10.0
+// on the build number decides. It returns "" for a version that it does not know. Source:
+// Win32_OperatingSystem, OSVERSIONINFOEX documentation.
 func ReleaseOf(version string, build int) Release {
 	switch {
 	case strings.HasPrefix(version, "5.2."):
@@ -67,7 +69,8 @@ func ReleaseOf(version string, build int) Release {
 	return ""
 }
 
-// Facts are what is known of a node once it has answered. They hold no display name: nothing may be decided on one.
+// Facts are what is known of a node once it has answered. They hold no display name: nothing may be
+// decided on one.
 type Facts struct {
 	OS          string  `json:"os"`                     // "windows" or "linux"
 	Release     Release `json:"release"`                // see ReleaseOf; "" when unknown
@@ -75,13 +78,16 @@ type Facts struct {
 	Build       int     `json:"build"`                  // 6002
 	ServicePack int     `json:"service_pack,omitempty"` // major number
 	Arch        string  `json:"arch"`                   // "amd64", "386", "arm64"
-	Distro      string  `json:"distro,omitempty"`       // Linux: ID of os-release(5): "debian", "rhel", "rocky"; Version is then its VERSION_ID
-	Init        string  `json:"init,omitempty"`         // Linux: "systemd" when it is process 1, else ""
-	Computer    string  `json:"computer"`               // NetBIOS or host name
-	Domain      string  `json:"domain,omitempty"`       // DNS domain, "" in a workgroup
-	DomainRole  int     `json:"domain_role"`            // Win32_ComputerSystem.DomainRole: 3 member server, 4 and 5 domain controllers
-	BootID      string  `json:"boot_id"`                // compare with SameBoot (LastBootUpTime in UTC; /proc/sys/kernel/random/boot_id)
-	PowerShell  string  `json:"powershell,omitempty"`   // "2.0", "5.1"
-	UILanguage  int     `json:"ui_language,omitempty"`  // LCID, for messages only
-	Privileged  bool    `json:"privileged"`             // the session may change the machine
+	// Linux: ID of os-release(5): "debian", "rhel", "rocky"; Version is then its VERSION_ID
+	Distro   string `json:"distro,omitempty"`
+	Init     string `json:"init,omitempty"`   // Linux: "systemd" when it is process 1, else ""
+	Computer string `json:"computer"`         // NetBIOS or host name
+	Domain   string `json:"domain,omitempty"` // DNS domain, "" in a workgroup
+	// Win32_ComputerSystem.DomainRole: 3 member server, 4 and 5 domain controllers
+	DomainRole int `json:"domain_role"`
+	// compare with SameBoot (LastBootUpTime in UTC; /proc/sys/kernel/random/boot_id)
+	BootID     string `json:"boot_id"`
+	PowerShell string `json:"powershell,omitempty"`  // "2.0", "5.1"
+	UILanguage int    `json:"ui_language,omitempty"` // LCID, for messages only
+	Privileged bool   `json:"privileged"`            // the session may change the machine
 }

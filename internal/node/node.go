@@ -1,9 +1,10 @@
 // Package node is what a step may ask of a machine.
 //
-// A Reader has no verb that changes anything; it is all that a step's Check ever sees. A Node adds the verbs that do.
-// Both speak in requests that are plain data (see Query and Action), so that the same request can travel to a resident
-// PowerShell, to an agent beside the machine, or to the lab's emulated machines, and so that a test can hold every
-// name in it against tables recorded from real systems. The meaning of each verb is fixed in package resident.
+// A Reader has no verb that changes anything; it is all that a step's Check ever sees. A Node adds
+// the verbs that do. Both speak in requests that are plain data (see Query and Action), so that the
+// same request can travel to a resident PowerShell, to an agent beside the machine, or to the lab's
+// emulated machines, and so that a test can hold every name in it against tables recorded from real
+// systems. The meaning of each verb is fixed in package resident.
 package node
 
 import (
@@ -16,8 +17,8 @@ import (
 type Reader interface {
 	// Facts never asks the machine: they were taken when the session was opened.
 	Facts() Facts
-	// Query returns typed rows. No rows is an answer; ErrNotFound says that the thing asked about is absent;
-	// every other error means "cannot tell".
+	// Query returns typed rows. No rows is an answer; ErrNotFound says that the thing asked about is
+	// absent; every other error means "cannot tell".
 	Query(ctx context.Context, q Query) ([]Row, error)
 	// Stat returns ErrNotFound for a path that is not there.
 	Stat(ctx context.Context, path string) (FileInfo, error)
@@ -30,22 +31,26 @@ type Node interface {
 	Reader
 	// Do carries out one action and returns what it answered (WMI out parameters, a cmdlet's objects).
 	Do(ctx context.Context, a Action) ([]Row, error)
-	// Run starts a program, waits and returns its result. A non-zero exit code is a Result, not an error.
+	// Run starts a program, waits and returns its result. A non-zero exit code is a Result, not an
+	// error.
 	Run(ctx context.Context, c Cmd) (Result, error)
-	// StartJob starts a program that outlives the link and the session, with credentials of its own when c.As is set.
-	// The same id is the same job: starting it again while it runs or after it ended does nothing.
+	// StartJob starts a program that outlives the link and the session, with credentials of its own
+	// when c.As is set. The same id is the same job: starting it again while it runs or after it ended
+	// does nothing.
 	StartJob(ctx context.Context, id string, c Cmd) error
 	// Job tells how a job stands. An id that was never started is ErrNotFound.
 	Job(ctx context.Context, id string) (JobState, error)
-	// Write puts a file in place whole: temporary name, hash, rename. Missing parent directories are an error.
+	// Write puts a file in place whole: temporary name, hash, rename. Missing parent directories are
+	// an error.
 	Write(ctx context.Context, path string, r io.Reader, o WriteOptions) error
 }
 
 // Session is a Node with a life: it was opened and will be closed.
 type Session interface {
 	Node
-	// Prefetch sends many queries in one request; the answers wait in the session until they are asked for with Query
-	// or until anything changes the machine. Errors of single queries come when they are asked for.
+	// Prefetch sends many queries in one request; the answers wait in the session until they are asked
+	// for with Query or until anything changes the machine. Errors of single queries come when they
+	// are asked for.
 	Prefetch(ctx context.Context, qs []Query) error
 	// Mode says where steps run: "direct" or "agent".
 	Mode() string
@@ -62,7 +67,8 @@ type FileInfo struct {
 	Group    string // group name, or its number; Linux only
 }
 
-// WriteOptions say how a file is written. All of them are ignored on Windows. The file has them before it appears under its name.
+// WriteOptions say how a file is written. All of them are ignored on Windows. The file has them
+// before it appears under its name.
 type WriteOptions struct {
 	Mode  uint32 // permission bits; 0 keeps those of the file that is replaced, or is 0644
 	Owner string // user name or number; "" keeps that of the file that is replaced, or is the session's user
@@ -88,7 +94,8 @@ type Result struct {
 // JobPhase is where a job stands.
 type JobPhase string
 
-// A job is running, or done with an exit code, or lost: its process is gone and left no exit code (a reboot, a kill).
+// A job is running, or done with an exit code, or lost: its process is gone and left no exit code
+// (a reboot, a kill).
 const (
 	JobRunning JobPhase = "running"
 	JobDone    JobPhase = "done"

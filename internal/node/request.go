@@ -9,7 +9,8 @@ type Request struct {
 	Args map[string]any
 }
 
-// Op says what a request does, for people: the verb and what it is about, never a value that it carries.
+// Op says what a request does, for people: the verb and what it is about, never a value that it
+// carries.
 func (r Request) Op() string {
 	row := Row(r.Args)
 	subject := ""
@@ -47,15 +48,17 @@ type Action interface {
 	action()
 }
 
-// Registry reads the values of one key. Rows: name, type (string, expand, binary, dword, qword, multi), data.
-// The default value has the name "". A missing key is ErrNotFound. Key begins with HKLM\ .
+// Registry reads the values of one key. Rows: name, type (string, expand, binary, dword, qword,
+// multi), data. The default value has the name "". A missing key is ErrNotFound. Key begins with
+// HKLM\ .
 type Registry struct{ Key string }
 
 // RegistryKeys lists the subkeys of a key. Rows: name.
 type RegistryKeys struct{ Key string }
 
-// WMI reads instances of a class. Rows hold the properties named in Props; Where keeps instances whose properties equal
-// the given values (strings are compared without case). A class or namespace that is not there is ErrUnsupported.
+// WMI reads instances of a class. Rows hold the properties named in Props; Where keeps instances
+// whose properties equal the given values (strings are compared without case). A class or namespace
+// that is not there is ErrUnsupported.
 type WMI struct {
 	Namespace string // `root\cimv2`
 	Class     string
@@ -63,23 +66,26 @@ type WMI struct {
 	Where     map[string]any
 }
 
-// Cmdlet reads with a Get- or Test- cmdlet. Rows hold the properties named in Select. Load names what must be there
-// first: a module ("FailoverClusters") or, with the prefix "snapin:", a snap-in.
-// A cmdlet's error arrives as a CodeError with its FullyQualifiedErrorId; category ObjectNotFound is ErrNotFound as well.
+// Cmdlet reads with a Get- or Test- cmdlet. Rows hold the properties named in Select. Load names
+// what must be there first: a module ("FailoverClusters") or, with the prefix "snapin:", a snap-in.
+// A cmdlet's error arrives as a CodeError with its FullyQualifiedErrorId; category ObjectNotFound
+// is ErrNotFound as well.
 type Cmdlet struct {
 	Name   string
 	Load   string
 	Params map[string]any // a bool is a switch
 	Select []string
-	// As names a credential of the site. A network logon (WinRM with NTLM, SSH with a key) has no second hop, so a cmdlet
-	// that talks to another machine, as every cmdlet of Exchange does to a domain controller, needs a logon of its own:
-	// the far end runs it in a scheduled task. "" runs it in the session. The session puts user and password in its place.
+	// As names a credential of the site. A network logon (WinRM with NTLM, SSH with a key) has no
+	// second hop, so a cmdlet that talks to another machine, as every cmdlet of Exchange does to a
+	// domain controller, needs a logon of its own: the far end runs it in a scheduled task. "" runs it
+	// in the session. The session puts user and password in its place.
 	As string
 }
 
-// Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout, stderr.
-// The direct node refuses argument lists that are not on its read-only list (see ReadOnlyTool), unless TrustedReadOnly is set:
-// the site's own author says that this program only looks (the check of a "command" step). No other kind sets it.
+// Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout,
+// stderr. The direct node refuses argument lists that are not on its read-only list (see
+// ReadOnlyTool), unless TrustedReadOnly is set: the site's own author says that this program only
+// looks (the check of a "command" step). No other kind sets it.
 type Tool struct {
 	Argv            []string
 	TrustedReadOnly bool
@@ -94,9 +100,9 @@ type ACL struct{ Path string }
 // FileHash reads a file's SHA-256 as lower-case hex. Row: sha256, size.
 type FileHash struct{ Path string }
 
-// Directory searches Active Directory through the machine's own domain controller connection. Rows: dn and each of Attrs
-// (always lists). Base "" reads the RootDSE. Scope is base, one or sub. Run it on a domain controller: a network logon
-// cannot make the second hop.
+// Directory searches Active Directory through the machine's own domain controller connection. Rows:
+// dn and each of Attrs (always lists). Base "" reads the RootDSE. Scope is base, one or sub. Run it
+// on a domain controller: a network logon cannot make the second hop.
 type Directory struct {
 	Base, Scope, Filter string
 	Attrs               []string
@@ -114,7 +120,8 @@ type RegistryDelete struct{ Key, Name string }
 // RegistryDeleteKey removes a key and all below it. A key that is not there is no error.
 type RegistryDeleteKey struct{ Key string }
 
-// WMICall calls a method of one instance (or of the class when Where is empty). Row: ReturnValue and the out parameters.
+// WMICall calls a method of one instance (or of the class when Where is empty). Row: ReturnValue
+// and the out parameters.
 type WMICall struct {
 	Namespace, Class string
 	Where            map[string]any
@@ -122,16 +129,18 @@ type WMICall struct {
 	Args             map[string]any
 }
 
-// WMISet sets properties of exactly one instance and puts it back (ManagementObject.Put). A dotted name,
-// "PrivateProperties.HostRecordTTL", sets a property inside an embedded object. No instance is ErrNotFound.
-// It is how the cluster's common and private properties are set from 2008 R2 on, where no cmdlet has a parameter for them.
+// WMISet sets properties of exactly one instance and puts it back (ManagementObject.Put). A dotted
+// name, "PrivateProperties.HostRecordTTL", sets a property inside an embedded object. No instance
+// is ErrNotFound. It is how the cluster's common and private properties are set from 2008 R2 on,
+// where no cmdlet has a parameter for them.
 type WMISet struct {
 	Namespace, Class string
 	Where            map[string]any
 	Set              map[string]any
 }
 
-// CmdletCall runs a cmdlet that changes something. Fields as in Cmdlet. Confirmations must be switched off by Params.
+// CmdletCall runs a cmdlet that changes something. Fields as in Cmdlet. Confirmations must be
+// switched off by Params.
 type CmdletCall struct {
 	Name   string
 	Load   string
@@ -143,14 +152,16 @@ type CmdletCall struct {
 // MakeDir makes a directory and its parents. One that exists is no error.
 type MakeDir struct{ Path string }
 
-// Remove deletes a file, or a directory with all in it when Tree is set, or an empty directory. What is not there is no error.
+// Remove deletes a file, or a directory with all in it when Tree is set, or an empty directory.
+// What is not there is no error.
 type Remove struct {
 	Path string
 	Tree bool
 }
 
-// Adopt gives a file of the machine its name: Temp is verified and renamed over Path. A Temp whose SHA-256 (lower-case hex) is another one is
-// deleted, and that is a CodeError with the id HashID. Only what places programs sends it; POSIX sessions answer ErrUnsupported.
+// Adopt gives a file of the machine its name: Temp is verified and renamed over Path. A Temp whose
+// SHA-256 (lower-case hex) is another one is deleted, and that is a CodeError with the id HashID.
+// Only what places programs sends it; POSIX sessions answer ErrUnsupported.
 type Adopt struct{ Temp, Path, SHA256 string }
 
 // HashID is the id of a CodeError about a file whose content is not what it was said to be.
@@ -159,15 +170,17 @@ const HashID = "deploy.Hash"
 // ACLSet replaces the discretionary list of a path with that of an SDDL string.
 type ACLSet struct{ Path, SDDL string }
 
-// SetMode sets the permission bits, the owner and the group of a path on Linux; what is not given is left. A user or group that does
-// not exist is ErrNotFound. On Windows it is ErrUnsupported: there ACLSet does it.
+// SetMode sets the permission bits, the owner and the group of a path on Linux; what is not given
+// is left. A user or group that does not exist is ErrNotFound. On Windows it is ErrUnsupported:
+// there ACLSet does it.
 type SetMode struct {
 	Path         string
 	Mode         *uint32 // permission bits as in FileInfo; nil leaves them
 	Owner, Group string  // names or numbers; "" leaves them
 }
 
-// DirectoryAdd makes an object. DirectoryModify sets attributes (an empty list clears one). DirectoryDelete removes an object.
+// DirectoryAdd makes an object. DirectoryModify sets attributes (an empty list clears one).
+// DirectoryDelete removes an object.
 type DirectoryAdd struct {
 	DN, Class string
 	Attrs     map[string]any
@@ -182,7 +195,8 @@ type DirectoryModify struct {
 // DirectoryDelete removes an object and all below it.
 type DirectoryDelete struct{ DN string }
 
-// Restart asks the machine to restart in about two seconds. Only the engine sends it: a step never reboots.
+// Restart asks the machine to restart in about two seconds. Only the engine sends it: a step never
+// reboots.
 type Restart struct{ Reason string }
 
 // JobRemove forgets a job: its task, its exit file and its output.
@@ -196,12 +210,14 @@ func (q RegistryKeys) Request() Request { return Request{"reg.keys", map[string]
 
 // Request makes the wire form.
 func (q WMI) Request() Request {
-	return Request{"wmi.get", map[string]any{"ns": q.Namespace, "class": q.Class, "props": anys(q.Props), "where": orEmpty(q.Where)}}
+	return Request{"wmi.get", map[string]any{"ns": q.Namespace, "class": q.Class, "props": anys(q.Props),
+		"where": orEmpty(q.Where)}}
 }
 
 // Request makes the wire form.
 func (q Cmdlet) Request() Request {
-	return Request{"cmdlet", withAs(q.As, map[string]any{"name": q.Name, "load": q.Load, "params": orEmpty(q.Params), "select": anys(q.Select)})}
+	return Request{"cmdlet", withAs(q.As, map[string]any{"name": q.Name, "load": q.Load, "params": orEmpty(q.Params),
+		"select": anys(q.Select)})}
 }
 
 // Request makes the wire form.
@@ -238,17 +254,20 @@ func (a RegistryDeleteKey) Request() Request {
 
 // Request makes the wire form.
 func (a WMICall) Request() Request {
-	return Request{"wmi.call", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where), "method": a.Method, "args": orEmpty(a.Args)}}
+	return Request{"wmi.call", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where),
+		"method": a.Method, "args": orEmpty(a.Args)}}
 }
 
 // Request makes the wire form.
 func (a WMISet) Request() Request {
-	return Request{"wmi.set", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where), "set": orEmpty(a.Set)}}
+	return Request{"wmi.set", map[string]any{"ns": a.Namespace, "class": a.Class, "where": orEmpty(a.Where),
+		"set": orEmpty(a.Set)}}
 }
 
 // Request makes the wire form.
 func (a CmdletCall) Request() Request {
-	return Request{"cmdlet", withAs(a.As, map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params), "select": anys(a.Select)})}
+	return Request{"cmdlet", withAs(a.As, map[string]any{"name": a.Name, "load": a.Load, "params": orEmpty(a.Params),
+		"select": anys(a.Select)})}
 }
 
 // Request makes the wire form.
@@ -324,7 +343,8 @@ func (DirectoryDelete) action()   {}
 func (Restart) action()           {}
 func (JobRemove) action()         {}
 
-// withAs names the credential only where there is one, so that a request without stays as it always was.
+// withAs names the credential only where there is one, so that a request without stays as it always
+// was.
 func withAs(as string, args map[string]any) map[string]any {
 	if as != "" {
 		args["as"] = as

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Row is one typed answer. Values are nil, bool, int64, string, []byte, []any or map[string]any. Names are compared without case.
+// Row is one typed answer. Values are nil, bool, int64, string, []byte, []any or map[string]any.
+// Names are compared without case.
 type Row map[string]any
 
 func (r Row) get(name string) any {

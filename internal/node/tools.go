@@ -2,9 +2,10 @@ package node
 
 import "strings"
 
-// ReadOnlyTool says that a program with these arguments only looks. It knows the few programs that steps read with, in the
-// forms that change nothing; everything else is taken for one that changes something. Programs are named without a path, or
-// by one below the Windows directory of drive C, or on Linux by one directly in /usr/bin, /usr/sbin, /bin or /sbin.
+// ReadOnlyTool says that a program with these arguments only looks. It knows the few programs that
+// steps read with, in the forms that change nothing; everything else is taken for one that changes
+// something. Programs are named without a path, or by one below the Windows directory of drive C,
+// or on Linux by one directly in /usr/bin, /usr/sbin, /bin or /sbin.
 func ReadOnlyTool(argv []string) bool {
 	if len(argv) == 0 {
 		return false
@@ -61,7 +62,8 @@ func clusterReads(args []string) bool {
 				return false
 			}
 		case "prop", "properties", "priv", "privproperties":
-		case "stat", "status", "listowners", "listdep", "listdependencies", "listnetpri", "list", "ver", "version", "quorum", "quorumresource", "?", "help":
+		case "stat", "status", "listowners", "listdep", "listdependencies", "listnetpri", "list", "ver", "version", "quorum",
+			"quorumresource", "?", "help":
 			if valued {
 				return false
 			}
@@ -80,7 +82,8 @@ func scReads(args []string) bool {
 		return false
 	}
 	switch args[0] {
-	case "query", "queryex", "qc", "qdescription", "qfailure", "qtriggerinfo", "sdshow", "enumdepend", "getdisplayname", "getkeyname":
+	case "query", "queryex", "qc", "qdescription", "qfailure", "qtriggerinfo", "sdshow", "enumdepend", "getdisplayname",
+		"getkeyname":
 		return true
 	}
 	return false
@@ -94,13 +97,15 @@ func dnscmdReads(args []string) bool {
 		return false
 	}
 	switch args[0] {
-	case "/enumzones", "/enumrecords", "/enumdirectorypartitions", "/zoneinfo", "/zoneprint", "/info", "/directorypartitioninfo", "/statistics":
+	case "/enumzones", "/enumrecords", "/enumdirectorypartitions", "/zoneinfo", "/zoneprint", "/info",
+		"/directorypartitioninfo", "/statistics":
 		return true
 	}
 	return false
 }
 
-// netshReads: the verb is "show" or "dump", and comes before any name. A script file (-f) or another machine (-r) is not looked into.
+// netshReads: the verb is "show" or "dump", and comes before any name. A script file (-f) or
+// another machine (-r) is not looked into.
 func netshReads(args []string) bool {
 	for _, a := range args {
 		if strings.HasPrefix(a, "-") || strings.HasPrefix(a, "/") {

@@ -8,9 +8,10 @@ import (
 // posixBins are the directories whose programs may be named with their path.
 var posixBins = []string{"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"}
 
-// posixReads says that a program of a Linux machine with these arguments only looks. Names and arguments are compared with case.
-// known is false for a program that is not in the table. Every form is listed by what it may hold, not by what it may not: an
-// option that nobody has looked at is one that may write.
+// posixReads says that a program of a Linux machine with these arguments only looks. Names and
+// arguments are compared with case. known is false for a program that is not in the table. Every
+// form is listed by what it may hold, not by what it may not: an option that nobody has looked at
+// is one that may write.
 func posixReads(argv []string) (reads, known bool) {
 	name := argv[0]
 	if strings.HasPrefix(name, "/") {
@@ -25,9 +26,11 @@ func posixReads(argv []string) (reads, known bool) {
 	case "systemctl":
 		return systemctlReads(args), true
 	case "dpkg-query":
-		return only(args, []string{"-W", "--show", "-l", "--list", "-s", "--status", "-S", "--search", "-L", "--listfiles"}, []string{"-f", "--showformat"}), true
+		return only(args, []string{"-W", "--show", "-l", "--list", "-s", "--status", "-S", "--search", "-L", "--listfiles"},
+			[]string{"-f", "--showformat"}), true
 	case "apt-cache":
-		return len(args) > 0 && slices.Contains([]string{"policy", "madison", "show", "depends", "rdepends", "search"}, args[0]) && plain(args[1:]), true
+		return len(args) > 0 && slices.Contains([]string{"policy", "madison", "show", "depends", "rdepends", "search"},
+			args[0]) && plain(args[1:]), true
 	case "apt-get":
 		return aptReads(args), true
 	case "rpm":
@@ -37,7 +40,8 @@ func posixReads(argv []string) (reads, known bool) {
 	case "findmnt":
 		return findmntReads(args), true
 	case "getent":
-		return len(args) > 0 && slices.Contains([]string{"passwd", "group", "hosts", "ahosts", "services", "protocols", "networks"}, args[0]) && plain(args[1:]), true
+		return len(args) > 0 && slices.Contains([]string{"passwd", "group", "hosts", "ahosts", "services", "protocols",
+			"networks"}, args[0]) && plain(args[1:]), true
 	case "id":
 		return only(args, []string{"-u", "-g", "-G", "-n", "-un", "-gn", "-Gn", "-r"}, nil), true
 	case "uname":
@@ -57,8 +61,8 @@ func plain(args []string) bool {
 	return !slices.ContainsFunc(args, func(a string) bool { return !word(a) })
 }
 
-// only says that every option is one of flags, or one of valued with its value behind it or behind "="; words may stand anywhere,
-// and everything behind "--" is a word.
+// only says that every option is one of flags, or one of valued with its value behind it or behind
+// "="; words may stand anywhere, and everything behind "--" is a word.
 func only(args, flags, valued []string) bool {
 	for i := 0; i < len(args); i++ {
 		a := args[i]
@@ -85,16 +89,19 @@ func systemctlReads(args []string) bool {
 		return false
 	}
 	switch args[0] {
-	case "show", "is-active", "is-enabled", "is-failed", "list-unit-files", "list-units", "list-timers", "list-sockets", "cat", "get-default", "is-system-running":
+	case "show", "is-active", "is-enabled", "is-failed", "list-unit-files", "list-units", "list-timers", "list-sockets",
+		"cat", "get-default", "is-system-running":
 	default:
 		return false
 	}
-	return only(args[1:], []string{"--no-pager", "--no-legend", "--all", "-a", "--value", "--plain", "--quiet", "-q", "--full", "-l"},
+	return only(args[1:], []string{"--no-pager", "--no-legend", "--all", "-a", "--value", "--plain", "--quiet", "-q",
+		"--full", "-l"},
 		[]string{"-p", "--property", "-t", "--type", "--state", "--output", "-o"})
 }
 
-// aptReads: a simulation, in which no other option may stand but those that change what is simulated. -o can name programs to
-// run, so it is taken for the one form that steps use. Source: apt-get(8).
+// aptReads: a simulation, in which no other option may stand but those that change what is
+// simulated. -o can name programs to run, so it is taken for the one form that steps use. Source:
+// apt-get(8).
 func aptReads(args []string) bool {
 	simulated := false
 	for i := 0; i < len(args); i++ {
@@ -105,7 +112,8 @@ func aptReads(args []string) bool {
 			if i++; i == len(args) || args[i] != "Debug::NoLocking=true" {
 				return false
 			}
-		case word(a), slices.Contains([]string{"-q", "-qq", "-y", "--no-install-recommends", "--install-recommends", "--auto-remove", "--allow-downgrades", "--purge"}, a):
+		case word(a), slices.Contains([]string{"-q", "-qq", "-y", "--no-install-recommends", "--install-recommends",
+			"--auto-remove", "--allow-downgrades", "--purge"}, a):
 		default:
 			return false
 		}
@@ -113,22 +121,27 @@ func aptReads(args []string) bool {
 	return simulated
 }
 
-// rpmReads: the query mode, without the options that load macros or other databases. Source: rpm(8).
+// rpmReads: the query mode, without the options that load macros or other databases. Source:
+// rpm(8).
 func rpmReads(args []string) bool {
 	if len(args) == 0 || (args[0] != "-q" && args[0] != "-qa" && args[0] != "--query") {
 		return false
 	}
-	return only(args[1:], []string{"-a", "--all", "-i", "--info", "-l", "--list", "-f", "--file", "--whatprovides", "--whatrequires", "-R", "--requires", "--provides"},
+	return only(args[1:], []string{"-a", "--all", "-i", "--info", "-l", "--list", "-f", "--file", "--whatprovides",
+		"--whatrequires", "-R", "--requires", "--provides"},
 		[]string{"--qf", "--queryformat"})
 }
 
-// sysctlReads: no argument may hold "=", which writes, and no option but those that show. Source: sysctl(8).
+// sysctlReads: no argument may hold "=", which writes, and no option but those that show. Source:
+// sysctl(8).
 func sysctlReads(args []string) bool {
 	if len(args) == 0 {
 		return false
 	}
 	for _, a := range args {
-		if strings.Contains(a, "=") || (!word(a) && !slices.Contains([]string{"-n", "--values", "-a", "--all", "-N", "--names", "-b", "--binary", "-e", "--ignore", "--"}, a)) {
+		if strings.Contains(a, "=") || (!word(a) &&
+			!slices.Contains([]string{"-n", "--values", "-a", "--all", "-N", "--names", "-b", "--binary", "-e", "--ignore",
+				"--"}, a)) {
 			return false
 		}
 	}
@@ -137,21 +150,25 @@ func sysctlReads(args []string) bool {
 
 // findmntReads: everything but --poll, which never ends. Source: findmnt(8).
 func findmntReads(args []string) bool {
-	return only(args, []string{"-J", "--json", "-k", "--kernel", "-s", "--fstab", "-m", "--mtab", "-n", "--noheadings", "-r", "--raw", "-P", "--pairs", "-l", "--list",
+	return only(args, []string{"-J", "--json", "-k", "--kernel", "-s", "--fstab", "-m", "--mtab", "-n", "--noheadings",
+		"-r", "--raw", "-P", "--pairs", "-l", "--list",
 		"-b", "--bytes", "-A", "--all", "-e", "--evaluate", "-f", "--first-only", "-u", "--notruncate", "-v", "--nofsroot"},
-		[]string{"-M", "--mountpoint", "-T", "--target", "-S", "--source", "-o", "--output", "-t", "--types", "-O", "--options"})
+		[]string{"-M", "--mountpoint", "-T", "--target", "-S", "--source", "-o", "--output", "-t", "--types", "-O",
+			"--options"})
 }
 
-// ipReads: options that shape the output, an object, and show (or no verb at all, which shows). -batch and -netns name files and
-// other places, and are not among them. Source: ip(8).
+// ipReads: options that shape the output, an object, and show (or no verb at all, which shows).
+// -batch and -netns name files and other places, and are not among them. Source: ip(8).
 func ipReads(args []string) bool {
 	for len(args) > 0 && !word(args[0]) {
-		if !slices.Contains([]string{"-j", "-json", "-J", "-d", "-details", "-s", "-stats", "-4", "-6", "-o", "-oneline", "-br", "-brief", "-N", "-Numeric", "-p", "-pretty"}, args[0]) {
+		if !slices.Contains([]string{"-j", "-json", "-J", "-d", "-details", "-s", "-stats", "-4", "-6", "-o", "-oneline",
+			"-br", "-brief", "-N", "-Numeric", "-p", "-pretty"}, args[0]) {
 			return false
 		}
 		args = args[1:]
 	}
-	if len(args) == 0 || !slices.Contains([]string{"addr", "address", "link", "route", "rule", "neigh", "neighbour", "maddress"}, args[0]) {
+	if len(args) == 0 || !slices.Contains([]string{"addr", "address", "link", "route", "rule", "neigh", "neighbour",
+		"maddress"}, args[0]) {
 		return false
 	}
 	return len(args) == 1 || ((args[1] == "show" || args[1] == "list") && plain(args[2:]))

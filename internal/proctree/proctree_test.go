@@ -12,8 +12,8 @@ import (
 	"time"
 )
 
-// The test binary is also the programs: a parent that starts a child and waits, or leaves at once; the child says that it is up, and
-// ends when its stdin does.
+// The test binary is also the programs: a parent that starts a child and waits, or leaves at once;
+// the child says that it is up, and ends when its stdin does.
 const (
 	parentWaits  = "parent-that-waits"
 	parentLeaves = "parent-that-leaves"
@@ -48,7 +48,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// start starts a parent in a tree, waits until its child is up, and returns the child's ends of the pipes.
+// start starts a parent in a tree, waits until its child is up, and returns the child's ends of the
+// pipes.
 func start(t *testing.T, kind string) (*exec.Cmd, *Tree, *os.File, *bufio.Reader) {
 	t.Helper()
 	exe, err := os.Executable()

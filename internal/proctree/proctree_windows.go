@@ -19,11 +19,12 @@ type Tree struct {
 	job windows.Handle
 }
 
-// Killed is the exit code of what Kill has ended: ERROR_TIMEOUT, since a limit is why it is mostly done.
+// Killed is the exit code of what Kill has ended: ERROR_TIMEOUT, since a limit is why it is mostly
+// done.
 const Killed = uint32(windows.ERROR_TIMEOUT)
 
-// New prepares a program that is not started yet. It will be started without a window, and waits for Adopt before it does anything,
-// so that nothing it starts can escape.
+// New prepares a program that is not started yet. It will be started without a window, and waits
+// for Adopt before it does anything, so that nothing it starts can escape.
 func New(cmd *exec.Cmd) (*Tree, error) {
 	job, err := windows.CreateJobObject(nil, nil)
 	if err != nil {
@@ -45,11 +46,13 @@ func New(cmd *exec.Cmd) (*Tree, error) {
 func (t *Tree) limit(flags uint32) error {
 	var info windows.JOBOBJECT_EXTENDED_LIMIT_INFORMATION
 	info.BasicLimitInformation.LimitFlags = flags
-	_, err := windows.SetInformationJobObject(t.job, windows.JobObjectExtendedLimitInformation, uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
+	_, err := windows.SetInformationJobObject(t.job, windows.JobObjectExtendedLimitInformation,
+		uintptr(unsafe.Pointer(&info)), uint32(unsafe.Sizeof(info)))
 	return err
 }
 
-// Adopt puts the started program into the job and lets it run. When it fails the program is still to be ended.
+// Adopt puts the started program into the job and lets it run. When it fails the program is still
+// to be ended.
 func (t *Tree) Adopt() error {
 	var err error
 	known := t.cmd.Process.WithHandle(func(h uintptr) { err = windows.AssignProcessToJobObject(t.job, windows.Handle(h)) })
@@ -62,7 +65,8 @@ func (t *Tree) Adopt() error {
 	return resume(uint32(t.cmd.Process.Pid))
 }
 
-// resume lets the only thread of a process that was started suspended run. Go keeps no handle of it, so it is looked for.
+// resume lets the only thread of a process that was started suspended run. Go keeps no handle of
+// it, so it is looked for.
 func resume(pid uint32) error {
 	snapshot, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPTHREAD, 0)
 	if err != nil {

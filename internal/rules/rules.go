@@ -1,5 +1,6 @@
-// Package rules is the catalogue of stated requirements: what the products' own documents ask for, with id, severity, source
-// and what a person can do. It is data; playbooks refer to it by id, and probe and gate steps check what no file can tell.
+// Package rules is the catalogue of stated requirements: what the products' own documents ask for,
+// with id, severity, source and what a person can do. It is data; playbooks refer to it by id, and
+// probe and gate steps check what no file can tell.
 package rules
 
 import "slices"
@@ -25,10 +26,12 @@ const (
 
 // Rule is one requirement.
 type Rule struct {
-	ID        string   `json:"id"` // "SCC-19"
-	Text      string   `json:"text"`
-	Severity  Severity `json:"severity"`
-	Playbooks []string `json:"playbooks"` // names of section G of the reference (scc07, evs03, ec03, ec07, shadow10), or of a shipped playbook
+	ID       string   `json:"id"` // "SCC-19"
+	Text     string   `json:"text"`
+	Severity Severity `json:"severity"`
+	// names of section G of the reference (scc07, evs03, ec03, ec07, shadow10), or of a shipped
+	// playbook
+	Playbooks []string `json:"playbooks"`
 	Checks    []Check  `json:"checks"`
 	Source    string   `json:"source"` // "seed 000, storage"
 	Hint      string   `json:"hint"`   // what a person can do when it is broken
@@ -72,7 +75,8 @@ func (c Catalogue) IDs() []string {
 	return out
 }
 
-// row makes a rule of one line of a table. how holds the letters of the checks: S, P and N as in the reference.
+// row makes a rule of one line of a table. how holds the letters of the checks: S, P and N as in
+// the reference.
 func row(id string, severity Severity, playbooks []string, how, source, text, hint string) Rule {
 	r := Rule{ID: id, Text: text, Severity: severity, Playbooks: playbooks, Source: source, Hint: hint}
 	for _, letter := range how {

@@ -9,7 +9,8 @@ import (
 	"deploy/internal/rules"
 )
 
-// TestCatalogue: the counts are those of the reference (49 + 64 + 52 + 10) and of the playbook for Linux (5), numbers have no gaps, every rule says all it must.
+// TestCatalogue: the counts are those of the reference (49 + 64 + 52 + 10) and of the playbook for
+// Linux (5), numbers have no gaps, every rule says all it must.
 func TestCatalogue(t *testing.T) {
 	counts := map[string]int{"SCC": 49, "EVS": 64, "EC": 52, "SHD": 10, "LNX": 5}
 	have := map[string]bool{}
@@ -22,7 +23,8 @@ func TestCatalogue(t *testing.T) {
 		if r.Severity != rules.Must && r.Severity != rules.Should {
 			t.Errorf("%s: severity %q", r.ID, r.Severity)
 		}
-		if len(r.Playbooks) == 0 || len(r.Checks) == 0 || (!strings.HasPrefix(r.Source, "seed 00") && !strings.HasPrefix(r.ID, "LNX-")) || r.Source == "" {
+		if len(r.Playbooks) == 0 || len(r.Checks) == 0 ||
+			(!strings.HasPrefix(r.Source, "seed 00") && !strings.HasPrefix(r.ID, "LNX-")) || r.Source == "" {
 			t.Errorf("%s: incomplete: %+v", r.ID, r)
 		}
 		for _, s := range []string{r.Text, r.Hint} {
@@ -49,7 +51,8 @@ func TestCatalogue(t *testing.T) {
 
 func TestFor(t *testing.T) {
 	// of the 52 rules for ExpressCluster, 10 concern 2003 alone and 11 concern 2007 alone
-	for playbook, n := range map[string]int{"scc07": 49, "evs03": 64, "ec03": 41, "ec07": 42, "shadow10": 10, "linux-baseline": 5, "none": 0} {
+	for playbook, n := range map[string]int{"scc07": 49, "evs03": 64, "ec03": 41, "ec07": 42, "shadow10": 10,
+		"linux-baseline": 5, "none": 0} {
 		if got := len(rules.All().For(playbook)); got != n {
 			t.Errorf("%s has %d rules, not %d", playbook, got, n)
 		}

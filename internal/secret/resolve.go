@@ -15,8 +15,9 @@ import (
 	"deploy/internal/hint"
 )
 
-// Resolver finds the secret that a Ref names. Its functions are what it may use of the world; a nil one means that the way
-// is not open here (a run without a terminal has no Prompt), and a Ref that needs it is an error.
+// Resolver finds the secret that a Ref names. Its functions are what it may use of the world; a nil
+// one means that the way is not open here (a run without a terminal has no Prompt), and a Ref that
+// needs it is an error.
 type Resolver struct {
 	Dir       string // relative file names stand beside this directory's files
 	LookupEnv func(name string) (string, bool)
@@ -30,7 +31,8 @@ type Resolver struct {
 // maxSecret is far above any password and any private key.
 const maxSecret = 1 << 20
 
-// NewResolver makes a resolver over this process' environment, files and programs. prompt may be nil.
+// NewResolver makes a resolver over this process' environment, files and programs. prompt may be
+// nil.
 func NewResolver(dir string, prompt func(ctx context.Context, question string) (string, error)) *Resolver {
 	return &Resolver{Dir: dir, LookupEnv: os.LookupEnv, ReadFile: os.ReadFile, Run: runProgram, Prompt: prompt}
 }
@@ -43,7 +45,8 @@ func runProgram(ctx context.Context, dir string, argv []string) ([]byte, error) 
 	return cmd.Output()
 }
 
-// Resolve finds the secret. The zero Ref gives the zero Value. An error names the place, never what was found there.
+// Resolve finds the secret. The zero Ref gives the zero Value. An error names the place, never what
+// was found there.
 func (r *Resolver) Resolve(ctx context.Context, ref Ref) (Value, error) {
 	switch {
 	case ref.IsZero():
@@ -65,9 +68,11 @@ func (r *Resolver) env(name string) (Value, error) {
 	s, ok := r.LookupEnv(name)
 	switch {
 	case !ok:
-		return Value{}, hint.Wrap(fmt.Errorf("environment variable %s is not set", name), "set it before you start deploy: export "+name+"=...")
+		return Value{}, hint.Wrap(fmt.Errorf("environment variable %s is not set", name),
+			"set it before you start deploy: export "+name+"=...")
 	case s == "":
-		return Value{}, hint.Wrap(fmt.Errorf("environment variable %s is empty", name), "give it the secret: export "+name+"=...")
+		return Value{}, hint.Wrap(fmt.Errorf("environment variable %s is empty", name),
+			"give it the secret: export "+name+"=...")
 	}
 	return clean([]byte(s), "environment variable "+name, false)
 }
@@ -103,14 +108,16 @@ func (r *Resolver) command(ctx context.Context, argv []string) (Value, error) {
 		if errors.As(err, &exit) {
 			why = exit.ProcessState.String() // "exit status 1"
 		}
-		return Value{}, hint.Wrap(fmt.Errorf("cannot get the secret from %s: %s", what, why), "run the command by hand; it must print the secret and nothing else")
+		return Value{}, hint.Wrap(fmt.Errorf("cannot get the secret from %s: %s", what, why),
+			"run the command by hand; it must print the secret and nothing else")
 	}
 	return clean(out, what, true)
 }
 
 func (r *Resolver) prompt(ctx context.Context, question string) (Value, error) {
 	if r.Prompt == nil {
-		return Value{}, hint.Wrap(fmt.Errorf("cannot ask %q: there is no terminal", question), "name the secret by env, file or command for runs without a terminal")
+		return Value{}, hint.Wrap(fmt.Errorf("cannot ask %q: there is no terminal", question),
+			"name the secret by env, file or command for runs without a terminal")
 	}
 	s, err := r.Prompt(ctx, question)
 	if err != nil {

@@ -25,7 +25,8 @@ func resolver() *secret.Resolver {
 			return v, ok
 		},
 		ReadFile: func(path string) ([]byte, error) {
-			files := map[string]string{"/site/pw": hidden + "\r\n", "/etc/pw": hidden, "/site/two": hidden + "\n\n", "/site/none": "\n", "/site/latin": hidden + "\xe9", "/site/null": hidden + "\x00",
+			files := map[string]string{"/site/pw": hidden + "\r\n", "/etc/pw": hidden, "/site/two": hidden + "\n\n",
+				"/site/none": "\n", "/site/latin": hidden + "\xe9", "/site/null": hidden + "\x00",
 				"/site/large": strings.Repeat(hidden, 200_000)}
 			if v, ok := files[path]; ok {
 				return []byte(v), nil
@@ -73,15 +74,16 @@ func TestResolveErrors(t *testing.T) {
 		ref      secret.Ref
 		msg, tip string
 	}{
-		"env not set":   {secret.Ref{Env: "NOPE"}, "environment variable NOPE is not set", "export NOPE="},
-		"env empty":     {secret.Ref{Env: "EMPTY"}, "environment variable EMPTY is empty", "export EMPTY="},
-		"no file":       {secret.Ref{File: "nope"}, "/site/nope", "start at the site file"},
-		"empty file":    {secret.Ref{File: "none"}, "file /site/none holds no secret", ""},
-		"not UTF-8":     {secret.Ref{File: "latin"}, "not UTF-8", "UTF-8"},
-		"null":          {secret.Ref{File: "null"}, "null character", ""},
-		"large":         {secret.Ref{File: "large"}, "too many for a secret", ""},
-		"command fails": {secret.Ref{Command: []string{"fail", "--token=" + hidden}}, "cannot get the secret from program fail", "by hand"},
-		"prompt fails":  {secret.Ref{Prompt: "fail"}, "the terminal is gone", ""},
+		"env not set": {secret.Ref{Env: "NOPE"}, "environment variable NOPE is not set", "export NOPE="},
+		"env empty":   {secret.Ref{Env: "EMPTY"}, "environment variable EMPTY is empty", "export EMPTY="},
+		"no file":     {secret.Ref{File: "nope"}, "/site/nope", "start at the site file"},
+		"empty file":  {secret.Ref{File: "none"}, "file /site/none holds no secret", ""},
+		"not UTF-8":   {secret.Ref{File: "latin"}, "not UTF-8", "UTF-8"},
+		"null":        {secret.Ref{File: "null"}, "null character", ""},
+		"large":       {secret.Ref{File: "large"}, "too many for a secret", ""},
+		"command fails": {secret.Ref{Command: []string{"fail", "--token=" + hidden}},
+			"cannot get the secret from program fail", "by hand"},
+		"prompt fails": {secret.Ref{Prompt: "fail"}, "the terminal is gone", ""},
 	} {
 		v, err := resolver().Resolve(context.Background(), c.ref)
 		if err == nil || !strings.Contains(err.Error(), c.msg) || !strings.Contains(hint.Of(err), c.tip) || !v.IsZero() {
@@ -114,7 +116,8 @@ func TestRealResolver(t *testing.T) {
 			t.Errorf("%+v: %v", ref, err)
 		}
 	}
-	_, err := r.Resolve(context.Background(), secret.Ref{Command: []string{"sh", "-c", "echo '" + hidden + "' >&2; exit 3"}})
+	_, err := r.Resolve(context.Background(),
+		secret.Ref{Command: []string{"sh", "-c", "echo '" + hidden + "' >&2; exit 3"}})
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || strings.Contains(err.Error(), hidden) {
 		t.Errorf("%v", err)
 	}

@@ -38,14 +38,16 @@ func (v Value) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, Mask) }
 // MarshalText answers the mask for JSON, YAML and slog.
 func (v Value) MarshalText() ([]byte, error) { return []byte(Mask), nil }
 
-// Redactor masks known secrets in text that came from somewhere else (a tool's output, a library's error).
-// It is the second line of defence: the first is not to put secrets there. Safe for concurrent use.
+// Redactor masks known secrets in text that came from somewhere else (a tool's output, a library's
+// error). It is the second line of defence: the first is not to put secrets there. Safe for
+// concurrent use.
 type Redactor struct {
 	mu    sync.RWMutex
 	known []string
 }
 
-// Add makes the redactor know v. Secrets under four characters are not searched for: they would mask half the text.
+// Add makes the redactor know v. Secrets under four characters are not searched for: they would
+// mask half the text.
 func (r *Redactor) Add(v Value) {
 	if len(v.s) < 4 {
 		return

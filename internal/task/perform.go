@@ -1,5 +1,6 @@
-// Package perform runs steps over a session: the one place that knows how a check, an act and an undo are called, for the controller
-// that works from afar and for the agent beside the machine alike.
+// Package perform runs steps over a session: the one place that knows how a check, an act and an
+// undo are called, for the controller that works from afar and for the agent beside the machine
+// alike.
 package task
 
 import (
@@ -17,7 +18,8 @@ import (
 // ErrNoReturn: the kind of step has no way back.
 var ErrNoReturn = errors.New("it cannot be undone")
 
-// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or the same of an Undo.
+// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or
+// the same of an Undo.
 var ErrDidNotHold = errors.New("did not hold")
 
 // Checked is the answer to one Check.
@@ -26,8 +28,9 @@ type Checked struct {
 	Err  error
 }
 
-// Check sends everything that the checks will surely ask in one request, then asks each check. The answers are in the order of list.
-// When the link breaks under way, the rest is answered with the same error: it would only wait for the same dead link.
+// Check sends everything that the checks will surely ask in one request, then asks each check. The
+// answers are in the order of list. When the link breaks under way, the rest is answered with the
+// same error: it would only wait for the same dead link.
 func Check(ctx context.Context, s node.Session, list []steps.Step) []Checked {
 	out := make([]Checked, len(list))
 	facts := s.Facts()
@@ -88,8 +91,8 @@ func Undo(ctx context.Context, n node.Session, s steps.Step, before json.RawMess
 	return guard(s, "undo", func() error { return u.Undo(ctx, n, before) })
 }
 
-// IsProof says that d is a proof that leaves nothing behind: no look at the node can tell that it was given, so having worked is all
-// there is, and the journal remembers it.
+// IsProof says that d is a proof that leaves nothing behind: no look at the node can tell that it
+// was given, so having worked is all there is, and the journal remembers it.
 func IsProof(d steps.Diff) bool {
 	return d.Action == steps.Run && len(d.Changes) == 0 && d.Effects.NothingToUndo
 }
@@ -125,7 +128,8 @@ func (r reader) Open(ctx context.Context, path string) (io.ReadCloser, error) {
 	return r.s.Open(ctx, path)
 }
 
-// PanicError is a panic of a step, made an error: one bad kind must not end a run that has work to write down.
+// PanicError is a panic of a step, made an error: one bad kind must not end a run that has work to
+// write down.
 type PanicError struct {
 	Kind  string
 	Verb  string

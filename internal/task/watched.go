@@ -7,8 +7,8 @@ import (
 	"deploy/internal/node"
 )
 
-// Watched returns s with an eye on its jobs: whenever a job's state is asked for, line gets the last line of what the job printed, for people who
-// wait. Control characters are left out.
+// Watched returns s with an eye on its jobs: whenever a job's state is asked for, line gets the
+// last line of what the job printed, for people who wait. Control characters are left out.
 func Watched(s node.Session, line func(text string)) node.Session { return &watched{s, line} }
 
 type watched struct {

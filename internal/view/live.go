@@ -11,7 +11,8 @@ import (
 	"deploy/internal/engine"
 )
 
-// live prints the plain lines and keeps a block below them: the phase, what each node is at, for how long, and what is waited for.
+// live prints the plain lines and keeps a block below them: the phase, what each node is at, for
+// how long, and what is waited for.
 type live struct {
 	mu      sync.Mutex
 	w       io.Writer
@@ -34,7 +35,8 @@ type activity struct {
 }
 
 func newLive(w io.Writer, o Options) *live {
-	v := &live{w: w, o: o, plain: &plain{w: w, o: o, paint: painter{o.Color}}, active: map[string]*activity{}, stop: make(chan struct{})}
+	v := &live{w: w, o: o, plain: &plain{w: w, o: o, paint: painter{o.Color}}, active: map[string]*activity{},
+		stop: make(chan struct{})}
 	v.stopped.Add(1)
 	go v.tick()
 	return v
@@ -127,7 +129,8 @@ func (v *live) follow(e engine.Event) {
 		if a := v.active[e.Task]; a != nil {
 			a.waits = ""
 		}
-	case engine.EvDone, engine.EvFailed, engine.EvNoOp, engine.EvUndone, engine.EvUndoFailed, engine.EvLeft, engine.EvSigned:
+	case engine.EvDone, engine.EvFailed, engine.EvNoOp, engine.EvUndone, engine.EvUndoFailed, engine.EvLeft,
+		engine.EvSigned:
 		delete(v.active, e.Task)
 	case engine.EvRunEnd:
 		v.active = map[string]*activity{}

@@ -12,7 +12,8 @@ import (
 	"deploy/steps"
 )
 
-// PlanText writes a plan for a person. Steps that have nothing to do are counted, or listed with verbose.
+// PlanText writes a plan for a person. Steps that have nothing to do are counted, or listed with
+// verbose.
 func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	paint := painter{o.Color}
 	fmt.Fprintf(w, "plan for site %s, playbook %s\n\n", paint.bold(p.Site), p.Playbook)
@@ -60,10 +61,12 @@ func PlanCounts(p *engine.Plan) string {
 	if !p.HasChanges() {
 		return fmt.Sprintf("no changes: %s, all as wished", Count(c.Tasks, "step"))
 	}
-	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d as wished", Count(c.Tasks, "step"), c.Change, c.Unknown, c.NoOp)
+	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d as wished", Count(c.Tasks, "step"),
+		c.Change, c.Unknown, c.NoOp)
 }
 
-// finals are the tasks that cannot be undone, by the plan's own list: a kind without a way back is in it whatever its diff says.
+// finals are the tasks that cannot be undone, by the plan's own list: a kind without a way back is
+// in it whatever its diff says.
 func finals(p *engine.Plan) map[string]bool {
 	out := map[string]bool{}
 	for _, n := range p.NoReturn {
@@ -73,11 +76,13 @@ func finals(p *engine.Plan) map[string]bool {
 }
 
 func planTask(w io.Writer, s engine.PlanStep, t engine.PlanTask, final bool, paint painter) {
-	mark := map[steps.Action]string{steps.Create: paint.good("+"), steps.Update: paint.warn("~"), steps.Delete: paint.bad("-"),
-		steps.Run: paint.warn(">"), steps.Unknown: paint.dim("?"), steps.NoOp: " "}[t.Diff.Action]
+	mark := map[steps.Action]string{steps.Create: paint.good("+"), steps.Update: paint.warn("~"),
+		steps.Delete: paint.bad("-"),
+		steps.Run:    paint.warn(">"), steps.Unknown: paint.dim("?"), steps.NoOp: " "}[t.Diff.Action]
 	name := strings.TrimSuffix(t.ID, "@"+t.Node)
 	_, name, _ = strings.Cut(name, "/")
-	fmt.Fprintf(w, "  %s %-14s %-34s %s%s\n", mark, t.Node, name, paint.dim(t.Kind+via(t.Diff.Via)), marks(t, final, paint))
+	fmt.Fprintf(w, "  %s %-14s %-34s %s%s\n", mark, t.Node, name, paint.dim(t.Kind+via(t.Diff.Via)),
+		marks(t, final, paint))
 	switch t.Diff.Action {
 	case steps.Unknown:
 		fmt.Fprintf(w, "      unknown until %s\n", unknownUntil(t.Diff))
@@ -213,13 +218,15 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 				for _, c := range t.Diff.Changes {
 					what = append(what, c.Attr+": "+Change(c))
 				}
-				rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", t.Diff.Action, mdCell(t.ID), t.Kind, mdCell(strings.Join(what, "; "))))
+				rows = append(rows, fmt.Sprintf("| %s | %s | %s | %s |", t.Diff.Action, mdCell(t.ID), t.Kind,
+					mdCell(strings.Join(what, "; "))))
 			}
 		}
 		if len(rows) == 0 {
 			continue
 		}
-		fmt.Fprintf(w, "\n### %s: %s\n\n| action | step | kind | what |\n|---|---|---|---|\n%s\n", ph.ID, ph.Title, strings.Join(rows, "\n"))
+		fmt.Fprintf(w, "\n### %s: %s\n\n| action | step | kind | what |\n|---|---|---|---|\n%s\n", ph.ID, ph.Title,
+			strings.Join(rows, "\n"))
 	}
 }
 
@@ -248,7 +255,8 @@ func mdCell(s string) string {
 	return strings.NewReplacer("|", "\\|", "\n", " ", "\r", " ").Replace(s)
 }
 
-// systemOf tells a node's system in the words of its people: "debian 12 (amd64)", "windows 2008 (6.0.6002), PowerShell 2.0".
+// systemOf tells a node's system in the words of its people: "debian 12 (amd64)", "windows 2008
+// (6.0.6002), PowerShell 2.0".
 func systemOf(f node.Facts) string {
 	if f.OS != "windows" {
 		return fmt.Sprintf("%s %s (%s)", cmp.Or(f.Distro, f.OS), f.Version, f.Arch)

@@ -22,7 +22,8 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 			if p.Counts.Undone > 0 {
 				changed = p.Counts.Undone
 			}
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t\n", p.ID, max(p.Counts.Tasks, changed), changed, p.Counts.NoOp, p.Counts.NotRun+p.Counts.Failed, elapsed(p.Elapsed))
+			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t\n", p.ID, max(p.Counts.Tasks, changed), changed, p.Counts.NoOp,
+				p.Counts.NotRun+p.Counts.Failed, elapsed(p.Elapsed))
 		}
 		_ = t.Flush()
 	}
@@ -71,7 +72,8 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		return
 	}
 	r := s.LastRun
-	fmt.Fprintf(w, "site %s: last run %s (%s by %s, %s): %s\n", s.Site, r.ID, r.Command, r.Who, r.Started.Local().Format(time.DateTime), r.How)
+	fmt.Fprintf(w, "site %s: last run %s (%s by %s, %s): %s\n", s.Site, r.ID, r.Command, r.Who,
+		r.Started.Local().Format(time.DateTime), r.How)
 	if r.Error != "" {
 		fmt.Fprintf(w, "  %s\n", r.Error)
 	}
@@ -103,7 +105,8 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s\n", t.ID)
 	}
 	if s.Open > 0 {
-		fmt.Fprintf(w, "\nopen, so that nobody knows whether it is done: %s; the next apply looks at the machines and settles it\n", Count(s.Open, "step"))
+		fmt.Fprintf(w, "\nopen, so that nobody knows whether it is done: %s; the next apply looks at the machines and "+
+			"settles it\n", Count(s.Open, "step"))
 	}
 }
 
@@ -136,7 +139,8 @@ func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 		case a.Do == engine.DoLeave:
 			fmt.Fprintf(w, "    %s  left as it is%s\n", a.Task, dash(a.Why))
 		case a.Open:
-			fmt.Fprintf(w, "  %s %s  rollback stops here unless the node shows that it was not done%s\n", paint.bad("!"), a.Task, dash(a.Why))
+			fmt.Fprintf(w, "  %s %s  rollback stops here unless the node shows that it was not done%s\n", paint.bad("!"), a.Task,
+				dash(a.Why))
 		default:
 			stop = a.Task
 			fmt.Fprintf(w, "  %s %s  rollback stops here%s\n", paint.bad("!"), a.Task, dash(a.Why))

@@ -1,5 +1,5 @@
-// Package view shows people and programs what the engine says: live on a terminal, as plain lines in a pipe, as JSON lines for
-// programs. All three are made of the same events.
+// Package view shows people and programs what the engine says: live on a terminal, as plain lines
+// in a pipe, as JSON lines for programs. All three are made of the same events.
 package view
 
 import (
@@ -13,10 +13,12 @@ import (
 	"deploy/steps"
 )
 
-// View shows events as they come. It is not safe for concurrent use: the engine sends one event at a time.
+// View shows events as they come. It is not safe for concurrent use: the engine sends one event at
+// a time.
 type View interface {
 	Event(e engine.Event)
-	// Aside takes the live status away while f says something beside the view, or asks a question, and puts it back.
+	// Aside takes the live status away while f says something beside the view, or asks a question, and
+	// puts it back.
 	Aside(f func())
 	// Close takes away what was only there for the moment (the live status) and ends background work.
 	Close()

@@ -82,9 +82,12 @@ func TestRecordedHasEveryKind(t *testing.T) {
 	for _, e := range recorded(t) {
 		seen[e.Kind] = true
 	}
-	for _, k := range []engine.EventKind{engine.EvRunStart, engine.EvConnected, engine.EvRetry, engine.EvPlan, engine.EvPhaseStart, engine.EvCheckpoint,
-		engine.EvNoOp, engine.EvBegin, engine.EvDone, engine.EvFailed, engine.EvLost, engine.EvHeartbeat, engine.EvReboot, engine.EvRebooted,
-		engine.EvApprove, engine.EvGate, engine.EvSigned, engine.EvWarning, engine.EvUndoBegin, engine.EvUndone, engine.EvUndoFailed,
+	for _, k := range []engine.EventKind{engine.EvRunStart, engine.EvConnected, engine.EvRetry, engine.EvPlan,
+		engine.EvPhaseStart, engine.EvCheckpoint,
+		engine.EvNoOp, engine.EvBegin, engine.EvDone, engine.EvFailed, engine.EvLost, engine.EvHeartbeat, engine.EvReboot,
+		engine.EvRebooted,
+		engine.EvApprove, engine.EvGate, engine.EvSigned, engine.EvWarning, engine.EvUndoBegin, engine.EvUndone,
+		engine.EvUndoFailed,
 		engine.EvLeft, engine.EvRunEnd} {
 		if !seen[k] {
 			t.Errorf("no event of kind %s", k)
@@ -114,7 +117,8 @@ func TestJSONLines(t *testing.T) {
 	}
 }
 
-// show plays what a terminal makes of text: lines, and the two sequences by which the live view takes its block back.
+// show plays what a terminal makes of text: lines, and the two sequences by which the live view
+// takes its block back.
 func show(t *testing.T, text string) string {
 	t.Helper()
 	lines := []string{""}
@@ -148,8 +152,8 @@ func show(t *testing.T, text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// What the live view leaves behind is what the plain view writes, less the heartbeats, and while it goes on a block of what is under
-// way stands below.
+// What the live view leaves behind is what the plain view writes, less the heartbeats, and while it
+// goes on a block of what is under way stands below.
 func TestLive(t *testing.T) {
 	var out, plainOut bytes.Buffer
 	now := time.Time{}
@@ -227,11 +231,14 @@ func plan() *engine.Plan {
 	gate.Tasks[0].Gate = &steps.Gate{Title: "Look at the cable"}
 	return &engine.Plan{
 		Site: "s", Playbook: "pb", Nodes: []engine.PlanNode{
-			{Name: "n1", Mode: "direct", Why: "steps run from here", Facts: node.Facts{OS: "windows", Release: node.WS2008, Version: "6.0.6002", PowerShell: "2.0"}},
-			{Name: "n2", Mode: "agent", Notes: []string{"its program was sent from here"}, Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
+			{Name: "n1", Mode: "direct", Why: "steps run from here",
+				Facts: node.Facts{OS: "windows", Release: node.WS2008, Version: "6.0.6002", PowerShell: "2.0"}},
+			{Name: "n2", Mode: "agent", Notes: []string{"its program was sent from here"},
+				Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
 		Phases: []engine.PlanPhase{{ID: "p", Title: "Phase", Steps: []engine.PlanStep{
 			task("new", steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: "a|b", To: "x"}}}),
-			task("restart", steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "a", From: 1, To: 2}}, Effects: steps.Effects{Reboot: true, Interrupts: "mail", Failover: true}}),
+			task("restart", steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "a", From: 1, To: 2}},
+				Effects: steps.Effects{Reboot: true, Interrupts: "mail", Failover: true}}),
 			task("forever", steps.Diff{Action: steps.Unknown, Waits: []string{"p/new@n1", "p/restart@n1", "p/gate@n1"}}),
 			task("there", steps.Diff{Action: steps.NoOp}), gate,
 		}}},
@@ -254,14 +261,17 @@ func TestSummaryAndStatus(t *testing.T) {
 	var out bytes.Buffer
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Tasks: 1, Change: 1}, Reboots: 1}, Options{})
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Tasks: 1, NoOp: 1}}, Options{})
-	Summary(&out, &engine.Summary{How: engine.HowFailed, Counts: engine.Counts{Undone: 7}, Left: []engine.PlanNote{{Task: "p/x@n1", Text: "it stays"}}}, Options{})
+	Summary(&out, &engine.Summary{How: engine.HowFailed, Counts: engine.Counts{Undone: 7},
+		Left: []engine.PlanNote{{Task: "p/x@n1", Text: "it stays"}}}, Options{})
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Undone: 1, NoOp: 3}}, Options{})
 	Status(&out, &engine.StatusReport{Site: "s"}, Options{})
-	Status(&out, &engine.StatusReport{Site: "s", Open: 1, LastRun: &engine.RunStatus{ID: "r", Command: "apply", Who: "ann", How: "failed", Moved: []string{"the site file has changed"}},
+	Status(&out, &engine.StatusReport{Site: "s", Open: 1, LastRun: &engine.RunStatus{ID: "r", Command: "apply", Who: "ann",
+		How: "failed", Moved: []string{"the site file has changed"}},
 		Phases: []engine.PhaseStatus{
 			{ID: "p", Title: "Phase", Checkpoint: true, Counts: engine.StatusCounts{Tasks: 1, Done: 1}},
 			{ID: "q", Counts: engine.StatusCounts{Tasks: 2, Failed: 1, Open: 1}, Tasks: []engine.TaskStatus{
-				{ID: "q/a@n1", Status: journal.StatusFailed, Error: "no", Hint: "try"}, {ID: "q/b@n1", Status: journal.StatusBegun, Open: true}}},
+				{ID: "q/a@n1", Status: journal.StatusFailed, Error: "no", Hint: "try"},
+				{ID: "q/b@n1", Status: journal.StatusBegun, Open: true}}},
 		}}, Options{})
 	golden(t, "summary.txt", strings.ReplaceAll(out.String(), time.Time{}.Local().Format(time.DateTime), "THEN"))
 }
@@ -271,8 +281,10 @@ func TestRollbackPlan(t *testing.T) {
 	RollbackPlan(&out, &engine.RollbackPlan{}, Options{})
 	RollbackPlan(&out, &engine.RollbackPlan{Acts: []engine.RollbackAct{
 		{Task: "p/f@n1", Do: engine.DoUndo, Changes: []steps.Change{{Attr: "a", From: "new", To: "old"}}},
-		{Task: "p/e@n1", Do: engine.DoPass}, {Task: "p/d@n1", Do: engine.DoLeave, Why: "it stays"}, {Task: "p/o@n1", Do: engine.DoStop, Why: "for ever", Open: true},
-		{Task: "p/c@n1", Do: engine.DoStop, Why: "for ever"}, {Task: "p/b@n1", Do: engine.DoUndo, Beyond: true}, {Task: "p/a@n1", Do: engine.DoStop, Beyond: true},
+		{Task: "p/e@n1", Do: engine.DoPass}, {Task: "p/d@n1", Do: engine.DoLeave, Why: "it stays"},
+		{Task: "p/o@n1", Do: engine.DoStop, Why: "for ever", Open: true},
+		{Task: "p/c@n1", Do: engine.DoStop, Why: "for ever"}, {Task: "p/b@n1", Do: engine.DoUndo, Beyond: true},
+		{Task: "p/a@n1", Do: engine.DoStop, Beyond: true},
 	}}, Options{})
 	golden(t, "rollback.txt", out.String())
 }

@@ -1,5 +1,5 @@
-// Package winargs writes Windows command lines: a program gets one text and parts it itself, so arguments that are data have to be
-// quoted for the way in which it will be read.
+// Package winargs writes Windows command lines: a program gets one text and parts it itself, so
+// arguments that are data have to be quoted for the way in which it will be read.
 package winargs
 
 import (
@@ -8,11 +8,13 @@ import (
 	"strings"
 )
 
-// Quote writes the arguments after the program's name, argv[0], so that CommandLineToArgvW and the C run time read them back as they are:
-// backslashes are literal except in front of a quote. Source: the documentation of CommandLineToArgvW and "Parsing C Command-Line Arguments".
+// Quote writes the arguments after the program's name, argv[0], so that CommandLineToArgvW and the
+// C run time read them back as they are: backslashes are literal except in front of a quote.
+// Source: the documentation of CommandLineToArgvW and "Parsing C Command-Line Arguments".
 //
-// CreateProcess hands a batch file to cmd.exe, which reads the line by rules of its own: there is no quoting that every batch
-// file reads back, so an argument for one that holds a character which cmd.exe acts on is refused.
+// CreateProcess hands a batch file to cmd.exe, which reads the line by rules of its own: there is
+// no quoting that every batch file reads back, so an argument for one that holds a character which
+// cmd.exe acts on is refused.
 func Quote(argv []string) (string, error) {
 	if len(argv) == 0 || argv[0] == "" {
 		return "", errors.New("no program is named")
@@ -45,13 +47,15 @@ func Quote(argv []string) (string, error) {
 	return b.String(), nil
 }
 
-// isBatch says that CreateProcess would take a file for a batch file. It does not see dots and spaces at the end of a name.
+// isBatch says that CreateProcess would take a file for a batch file. It does not see dots and
+// spaces at the end of a name.
 func isBatch(name string) bool {
 	name = strings.ToLower(strings.TrimRight(name, ". "))
 	return strings.HasSuffix(name, ".bat") || strings.HasSuffix(name, ".cmd")
 }
 
-// CommandLine writes the whole line that CreateProcess takes: the program's name in quotes, then what Quote gives.
+// CommandLine writes the whole line that CreateProcess takes: the program's name in quotes, then
+// what Quote gives.
 func CommandLine(argv []string) (string, error) {
 	line, err := Quote(argv)
 	if err != nil {
@@ -64,11 +68,13 @@ func CommandLine(argv []string) (string, error) {
 	return name + " " + line, nil
 }
 
-// actsOn knows the characters that cmd.exe acts on even between quotes, or that end a line or a text.
+// actsOn knows the characters that cmd.exe acts on even between quotes, or that end a line or a
+// text.
 func actsOn(r rune) bool { return r < ' ' && r != '\t' || strings.ContainsRune(`"%^&|<>()!`, r) }
 
-// quoteBatch writes an argument as a batch file reads it: commas, semicolons and equal signs part arguments like spaces do, and a
-// backslash means nothing, so it must not be doubled in front of the closing quote.
+// quoteBatch writes an argument as a batch file reads it: commas, semicolons and equal signs part
+// arguments like spaces do, and a backslash means nothing, so it must not be doubled in front of
+// the closing quote.
 func quoteBatch(b *strings.Builder, a string) {
 	parts := func(r rune) bool { return r > '~' || strings.ContainsRune(" \t,;=", r) }
 	if a != "" && !strings.ContainsFunc(a, parts) {

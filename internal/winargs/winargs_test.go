@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// split reads a command line's arguments by the documented rules of CommandLineToArgvW, for what follows the program's name.
+// split reads a command line's arguments by the documented rules of CommandLineToArgvW, for what
+// follows the program's name.
 func split(line string) []string {
 	var args []string
 	i := 0
@@ -27,7 +28,8 @@ func split(line string) []string {
 			}
 			switch {
 			case i < len(line) && line[i] == '"':
-				// 2n backslashes and a quote: n backslashes, and the quote opens or closes; 2n+1: n backslashes and the quote itself
+				// 2n backslashes and a quote: n backslashes, and the quote opens or closes; 2n+1: n backslashes
+				// and the quote itself
 				b.WriteString(strings.Repeat(`\`, n/2))
 				if n%2 == 1 {
 					b.WriteByte('"')
@@ -64,7 +66,8 @@ func TestQuote(t *testing.T) {
 			t.Errorf("Quote(%q) = %s, %v; want %s", tt.argv, got, err, tt.want)
 		}
 	}
-	for _, argv := range [][]string{nil, {""}, {`a"b`}, {"x", "a\x00b"}, {"x.cmd", "a&b"}, {"X.BAT", `"`}, {"x.bat", "%PATH%"}, {"x.bat.", "%PATH%"}, {`C:\x.CMD .. `, "a&b"}, {"x", strings.Repeat("a", 33000)}} {
+	for _, argv := range [][]string{nil, {""}, {`a"b`}, {"x", "a\x00b"}, {"x.cmd", "a&b"}, {"X.BAT", `"`},
+		{"x.bat", "%PATH%"}, {"x.bat.", "%PATH%"}, {`C:\x.CMD .. `, "a&b"}, {"x", strings.Repeat("a", 33000)}} {
 		if got, err := Quote(argv); err == nil {
 			t.Errorf("Quote(%.60q) = %.60s, and no error", argv, got)
 		}

@@ -34,7 +34,8 @@ func TestMain(m *testing.M) {
 }
 
 // nasty are arguments that quoting has got wrong somewhere.
-var nasty = []string{"", " ", "a b", `"`, `\`, `\\`, `\"`, `a\`, `a b\`, `a\\b c\\`, `"a b"`, "tab\there", "a,b;c=d", "日本 語", "é", "%PATH%", "a&b|c", "^", "!x!", "(x)", "*?", "-x", "/x", "'", "`", "$x"}
+var nasty = []string{"", " ", "a b", `"`, `\`, `\\`, `\"`, `a\`, `a b\`, `a\\b c\\`, `"a b"`, "tab\there", "a,b;c=d",
+	"日本 語", "é", "%PATH%", "a&b|c", "^", "!x!", "(x)", "*?", "-x", "/x", "'", "`", "$x"}
 
 // FuzzCommandLineToArgv: the system's own reader gives back what was quoted.
 func FuzzCommandLineToArgv(f *testing.F) {
@@ -60,7 +61,8 @@ func readBack(t *testing.T, argv []string) {
 
 // mixed makes an argument of what has a meaning to somebody on the way.
 func mixed(r *rand.Rand) string {
-	bits := []string{`\`, `\`, `"`, " ", "\t", "a", "b", "%", "^", "&", ",", ";", "=", "!", "(", ")", "'", "*", "?", "/", "-", "日", "é", "\n", "\r", "@", "~", "%~1", "%%"}
+	bits := []string{`\`, `\`, `"`, " ", "\t", "a", "b", "%", "^", "&", ",", ";", "=", "!", "(", ")", "'", "*", "?", "/",
+		"-", "日", "é", "\n", "\r", "@", "~", "%~1", "%%"}
 	var b strings.Builder
 	for range r.IntN(12) {
 		b.WriteString(bits[r.IntN(len(bits))])
@@ -120,11 +122,12 @@ func TestArgumentsArrive(t *testing.T) {
 	}
 }
 
-// batch writes each of its arguments up to the last, which is "end", between marks to a file that stands beside it.
+// batch writes each of its arguments up to the last, which is "end", between marks to a file that
+// stands beside it.
 const batch = "@echo off\r\n:next\r\n>>\"%~dp0out.txt\" echo [%~1]\r\nshift\r\nif not \"%~1\"==\"end\" goto next\r\n"
 
-// FuzzBatchArgument: an argument that is let through to a batch file arrives as it is, and nothing else is run. What cmd.exe would act
-// on is refused, so that is the other half of the proof.
+// FuzzBatchArgument: an argument that is let through to a batch file arrives as it is, and nothing
+// else is run. What cmd.exe would act on is refused, so that is the other half of the proof.
 func FuzzBatchArgument(f *testing.F) {
 	for _, a := range nasty {
 		f.Add(a)

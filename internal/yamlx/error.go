@@ -10,8 +10,8 @@ import (
 	"github.com/hashicorp/go-multierror"
 )
 
-// Error is one mistake in a file. Line and Col start at 1 and count characters, not bytes; Line 0 means the file as a whole.
-// Msg never holds a secret.
+// Error is one mistake in a file. Line and Col start at 1 and count characters, not bytes; Line 0
+// means the file as a whole. Msg never holds a secret.
 type Error struct {
 	File      string
 	Line, Col int
@@ -33,7 +33,8 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// List collects mistakes, so that a person sees all of them at once. The zero List is ready for use.
+// List collects mistakes, so that a person sees all of them at once. The zero List is ready for
+// use.
 type List struct {
 	errs []*Error
 }
@@ -77,7 +78,8 @@ func (l *List) Merge(file string, err error) {
 // Len is the number of mistakes so far.
 func (l *List) Len() int { return len(l.errs) }
 
-// Err returns nil, or all mistakes joined, sorted by file and place. errors.As finds an *Error in it; All gives every one.
+// Err returns nil, or all mistakes joined, sorted by file and place. errors.As finds an *Error in
+// it; All gives every one.
 func (l *List) Err() error {
 	if len(l.errs) == 0 {
 		return nil
@@ -93,7 +95,8 @@ func (l *List) Err() error {
 	return joined
 }
 
-// shown bounds what is printed: a wrong kind of file can have thousands of mistakes, and the first ones tell what is wrong.
+// shown bounds what is printed: a wrong kind of file can have thousands of mistakes, and the first
+// ones tell what is wrong.
 const shown = 50
 
 func render(errs []error) string {

@@ -20,7 +20,8 @@ const (
 type Node struct {
 	Kind      Kind
 	Line, Col int // where the value begins
-	// KeyLine and KeyCol are where the key begins under which the value stands; 0 for a list item and for the root.
+	// KeyLine and KeyCol are where the key begins under which the value stands; 0 for a list item and
+	// for the root.
 	KeyLine, KeyCol int
 
 	// Value of a scalar: string, int, float64 or bool.
@@ -68,7 +69,8 @@ func (n *Node) Text() string {
 	return s
 }
 
-// Pos is the place to show for a value: the value itself, or the key above it for a map, a list or nothing.
+// Pos is the place to show for a value: the value itself, or the key above it for a map, a list or
+// nothing.
 func (n *Node) Pos() (line, col int) {
 	if n == nil {
 		return 0, 0
@@ -159,8 +161,8 @@ func Join(path, step string) string {
 	return path + "." + step
 }
 
-// FromValue makes a node of plain data, with the place that at gives for a path, for data that did not come from a file
-// or whose tree is gone. Map keys come in alphabetical order.
+// FromValue makes a node of plain data, with the place that at gives for a path, for data that did
+// not come from a file or whose tree is gone. Map keys come in alphabetical order.
 func FromValue(v any, path string, at func(path string) (line, col int)) *Node {
 	n := &Node{}
 	n.Line, n.Col = at(path)

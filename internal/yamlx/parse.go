@@ -1,8 +1,10 @@
-// Package yamlx reads YAML strictly, with the place of every value. It is the only package that knows a YAML library.
+// Package yamlx reads YAML strictly, with the place of every value. It is the only package that
+// knows a YAML library.
 //
-// What it refuses: files over a size, deep nesting, many values, aliases that expand to much (an "alias bomb") or to
-// themselves, text that is not UTF-8, control characters, several documents, duplicate keys, merge keys, tags, keys that are
-// not text. What YAML reads differently from what a person may have meant (0777, 1_000, 1.10, yes) becomes a warning.
+// What it refuses: files over a size, deep nesting, many values, aliases that expand to much (an
+// "alias bomb") or to themselves, text that is not UTF-8, control characters, several documents,
+// duplicate keys, merge keys, tags, keys that are not text. What YAML reads differently from what a
+// person may have meant (0777, 1_000, 1.10, yes) becomes a warning.
 package yamlx
 
 import (
@@ -71,7 +73,8 @@ func Parse(file string, data []byte, limits Limits) (*Doc, error) {
 // screen refuses what no YAML library needs to see.
 func screen(file string, data []byte, limits Limits) error {
 	if len(data) > limits.Size {
-		return &Error{File: file, Line: 1, Col: 1, Msg: fmt.Sprintf("the file has %d bytes, more than the %d allowed", len(data), limits.Size),
+		return &Error{File: file, Line: 1, Col: 1, Msg: fmt.Sprintf("the file has %d bytes, more than the %d allowed",
+			len(data), limits.Size),
 			Hint: "this is hardly the file you meant; a site or playbook has some hundred lines"}
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
@@ -83,20 +86,24 @@ func screen(file string, data []byte, limits Limits) error {
 		col++
 		switch {
 		case r == utf8.RuneError && size <= 1:
-			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("byte %#02x is not UTF-8 text", data[i]), Hint: "save the file as UTF-8"}
+			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("byte %#02x is not UTF-8 text", data[i]),
+				Hint: "save the file as UTF-8"}
 		case r == '\n':
 			line, col = line+1, 0
 		case r == '\r' && !bytes.HasPrefix(data[i+1:], []byte("\n")), r == 0x85, r == 0x2028, r == 0x2029:
 			// YAML ends a line here and editors do not: every place after it would be wrong
-			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("the line end U+%04X", r), Hint: "save the file with the line ends of Unix or Windows"}
+			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("the line end U+%04X", r),
+				Hint: "save the file with the line ends of Unix or Windows"}
 		case r < ' ' && r != '\t' && r != '\r', r == 0x7f:
-			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("control character %#02x; this is not a text file", r),
+			return &Error{File: file, Line: line, Col: col, Msg: fmt.Sprintf("control character %#02x; this is not a text file",
+				r),
 				Hint: "give the path of a YAML file"}
 		}
 		i += size
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
-		return &Error{File: file, Line: 1, Col: 1, Msg: "the file is empty", Hint: "`deploy schema` and the examples show what belongs in it"}
+		return &Error{File: file, Line: 1, Col: 1, Msg: "the file is empty",
+			Hint: "`deploy schema` and the examples show what belongs in it"}
 	}
 	return nil
 }
@@ -110,30 +117,35 @@ type parser struct {
 	full     bool // a limit was hit: stop without more messages
 }
 
-// read runs the library. A panic in it is answered as an error: the file comes from outside, and the library is not ours.
+// read runs the library. A panic in it is answered as an error: the file comes from outside, and
+// the library is not ours.
 func (p *parser) read(data []byte) (root *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			root, err = nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "cannot be read as YAML", Hint: "look for unusual characters"}
+			root, err = nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "cannot be read as YAML",
+				Hint: "look for unusual characters"}
 		}
 	}()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, next yaml.Node
 	if err := dec.Decode(&doc); err != nil {
 		if errors.Is(err, io.EOF) {
-			return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing but comments", Hint: "`deploy schema` and the examples show what belongs in it"}
+			return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing but comments",
+				Hint: "`deploy schema` and the examples show what belongs in it"}
 		}
 		return nil, p.syntax(data, err)
 	}
 	switch err := dec.Decode(&next); {
 	case err == nil:
 		line, col := p.separator(data, next)
-		return nil, &Error{File: p.file, Line: line, Col: col, Msg: "a second document begins here", Hint: "keep one document in a file: remove the line ---"}
+		return nil, &Error{File: p.file, Line: line, Col: col, Msg: "a second document begins here",
+			Hint: "keep one document in a file: remove the line ---"}
 	case !errors.Is(err, io.EOF):
 		return nil, p.syntax(data, err)
 	}
 	if len(doc.Content) == 0 {
-		return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing", Hint: "`deploy schema` and the examples show what belongs in it"}
+		return nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "the file holds nothing",
+			Hint: "`deploy schema` and the examples show what belongs in it"}
 	}
 	return doc.Content[0], nil
 }
@@ -174,7 +186,8 @@ func (p *parser) syntax(data []byte, err error) error {
 		for i := max(line-2, 0); i < min(line+1, len(lines)); i++ {
 			indent := lines[i][:len(lines[i])-len(strings.TrimLeft(lines[i], " \t"))]
 			if t := strings.IndexByte(indent, '\t'); t >= 0 {
-				return &Error{File: p.file, Line: i + 1, Col: t + 1, Msg: "a tab in the indentation", Hint: "indent with spaces: YAML allows no tabs there"}
+				return &Error{File: p.file, Line: i + 1, Col: t + 1, Msg: "a tab in the indentation",
+					Hint: "indent with spaces: YAML allows no tabs there"}
 			}
 		}
 	case strings.Contains(msg, "unknown anchor"):
@@ -193,10 +206,13 @@ func (p *parser) syntax(data []byte, err error) error {
 	return &Error{File: p.file, Line: line, Col: col, Msg: msg, Hint: hintText}
 }
 
-// fromParser tells the library's messages whose line is counted from 0 from those whose line is counted from 1.
+// fromParser tells the library's messages whose line is counted from 0 from those whose line is
+// counted from 1.
 func fromParser(msg string) bool {
-	for _, s := range []string{"did not find expected key", "did not find expected node content", "did not find expected '-' indicator",
-		"did not find expected ',' or", "did not find expected <", "found duplicate %YAML", "found incompatible YAML", "found undefined tag handle"} {
+	for _, s := range []string{"did not find expected key", "did not find expected node content",
+		"did not find expected '-' indicator",
+		"did not find expected ',' or", "did not find expected <", "found duplicate %YAML", "found incompatible YAML",
+		"found undefined tag handle"} {
 		if strings.HasPrefix(msg, s) {
 			return true
 		}
@@ -224,7 +240,8 @@ func (p *parser) fail(n *yaml.Node, hintText, format string, args ...any) {
 	p.list.Add(&Error{File: p.file, Line: n.Line, Col: n.Column, Msg: fmt.Sprintf(format, args...), Hint: hintText})
 }
 
-// convert makes our node. open holds the anchors that are being expanded, so that one which holds itself is seen.
+// convert makes our node. open holds the anchors that are being expanded, so that one which holds
+// itself is seen.
 func (p *parser) convert(y *yaml.Node, depth int, open []*yaml.Node) *Node {
 	n := &Node{Line: y.Line, Col: y.Column}
 	if p.full {
@@ -233,7 +250,8 @@ func (p *parser) convert(y *yaml.Node, depth int, open []*yaml.Node) *Node {
 	p.nodes++
 	if p.nodes > p.limits.Nodes {
 		p.full = true
-		p.fail(y, "do not repeat values with anchors (&) and aliases (*)", "the file expands to more than %d values", p.limits.Nodes)
+		p.fail(y, "do not repeat values with anchors (&) and aliases (*)", "the file expands to more than %d values",
+			p.limits.Nodes)
 		return n
 	}
 	if depth > p.limits.Depth {
@@ -285,7 +303,8 @@ func (p *parser) mapping(y *yaml.Node, n *Node, depth int, open []*yaml.Node) {
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
-			p.fail(key, fmt.Sprintf("it stands already in line %d; keep one of them", line), "key %q stands here twice", key.Value)
+			p.fail(key, fmt.Sprintf("it stands already in line %d; keep one of them", line), "key %q stands here twice",
+				key.Value)
 			continue
 		}
 		first[key.Value] = key.Line
@@ -299,7 +318,8 @@ func (p *parser) mapping(y *yaml.Node, n *Node, depth int, open []*yaml.Node) {
 // tag refuses explicit tags other than the natural one: they would change what the text means.
 func (p *parser) tag(y *yaml.Node, natural string) {
 	if y.Style&yaml.TaggedStyle != 0 && y.ShortTag() != natural {
-		p.fail(y, "remove it; quote the value if it must be text", "a tag (!name) is not allowed") // it may be a password that begins with !
+		// it may be a password that begins with !
+		p.fail(y, "remove it; quote the value if it must be text", "a tag (!name) is not allowed")
 	}
 }
 

@@ -14,8 +14,9 @@ var (
 	plainFloat = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)\.[0-9]+$`)
 )
 
-// scalar fills n with the value of a scalar. Only decimal numbers, true and false are more than text; the other forms that
-// YAML reads as numbers keep the library's meaning where a person could mean it, with a warning.
+// scalar fills n with the value of a scalar. Only decimal numbers, true and false are more than
+// text; the other forms that YAML reads as numbers keep the library's meaning where a person could
+// mean it, with a warning.
 func (p *parser) scalar(y *yaml.Node, n *Node) {
 	n.Kind, n.Raw = Scalar, y.Value
 	switch {
@@ -85,7 +86,8 @@ func (p *parser) float(y *yaml.Node, n *Node) {
 	n.Value = f
 	short := strconv.FormatFloat(f, 'f', -1, 64)
 	if !plainFloat.MatchString(y.Value) || (short != strings.TrimPrefix(y.Value, "+") && short+".0" != y.Value) {
-		p.warn(y, fmt.Sprintf("write %q in quotes if it is a version or other text", y.Value), "YAML reads %s as the number %s", y.Value, short)
+		p.warn(y, fmt.Sprintf("write %q in quotes if it is a version or other text", y.Value),
+			"YAML reads %s as the number %s", y.Value, short)
 	}
 }
 

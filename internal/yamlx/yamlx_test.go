@@ -13,7 +13,9 @@ import (
 )
 
 func TestValuesAndPlaces(t *testing.T) {
-	doc, err := yamlx.Parse("f.yaml", []byte("\ufeff# comment\nname: 'a''b'\nlist:\n  - 1\n  - 2.5\n  - {x: true, y: ~}\r\nédgé: {ключ: значение, date: 2020-01-02, ip: 10.0.0.1}\nanchor: &a [1, 2]\nalias: *a\nempty:\nblock: |\n  one\n  two\n"), yamlx.Limits{})
+	doc, err := yamlx.Parse("f.yaml", []byte("\ufeff# comment\nname: 'a''b'\nlist:\n  - 1\n  - 2.5\n  - {x: true, y: "+
+		"~}\r\nédgé: {ключ: значение, date: 2020-01-02, ip: 10.0.0.1}\nanchor: &a [1, 2]\nalias: "+
+		"*a\nempty:\nblock: |\n  one\n  two\n"), yamlx.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -28,7 +30,8 @@ func TestValuesAndPlaces(t *testing.T) {
 		line, col := n.Pos()
 		places[path] = fmt.Sprintf("%d:%d", line, col)
 	})
-	for path, at := range map[string]string{"name": "2:7", "list": "3:1", "list[0]": "4:5", "list[2]": "6:5", "list[2].x": "6:9", "édgé": "7:1",
+	for path, at := range map[string]string{"name": "2:7", "list": "3:1", "list[0]": "4:5", "list[2]": "6:5",
+		"list[2].x": "6:9", "édgé": "7:1",
 		"édgé.ключ": "7:14", "alias": "9:1", "empty": "10:1"} {
 		if places[path] != at {
 			t.Errorf("%s at %s, not %s", path, places[path], at)
@@ -37,7 +40,8 @@ func TestValuesAndPlaces(t *testing.T) {
 }
 
 func TestSurprisesAreWarnings(t *testing.T) {
-	doc, err := yamlx.Parse("f.yaml", []byte("a: 0777\nb: 1_000\nc: 1.10\nd: yes\ne: 0x10\nf: 1e3\ng: 1.5\nh: 2.0\ni: -7\nj: 'yes'\nk: \"0777\"\nl: 8.1\nm: true\nn: 0o17\n"), yamlx.Limits{})
+	doc, err := yamlx.Parse("f.yaml", []byte("a: 0777\nb: 1_000\nc: 1.10\nd: yes\ne: 0x10\nf: 1e3\ng: 1.5\nh: 2.0\ni: "+
+		"-7\nj: 'yes'\nk: \"0777\"\nl: 8.1\nm: true\nn: 0o17\n"), yamlx.Limits{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -51,7 +55,8 @@ func TestSurprisesAreWarnings(t *testing.T) {
 	if d := cmp.Diff([]string{"1:4", "2:4", "3:4", "4:4", "5:4", "6:4", "14:4"}, got); d != "" {
 		t.Errorf("(-want +got)\n%s", d)
 	}
-	for key, want := range map[string]any{"a": 511, "b": 1000, "c": 1.1, "d": "yes", "e": 16, "i": -7, "j": "yes", "k": "0777", "h": 2.0} {
+	for key, want := range map[string]any{"a": 511, "b": 1000, "c": 1.1, "d": "yes", "e": 16, "i": -7, "j": "yes",
+		"k": "0777", "h": 2.0} {
 		if got := doc.Root.Get(key).Plain(); got != want {
 			t.Errorf("%s: %v (%T), not %v", key, got, got, want)
 		}
@@ -69,25 +74,26 @@ func TestRefused(t *testing.T) {
 		data []byte
 		want string
 	}{
-		"ten megabytes":     {[]byte(junk), "f.yaml:1:1: the file has 10485758 bytes"},
-		"binary":            {binary, "f.yaml:1:1: control character 0x00"},
-		"executable":        {[]byte("\x7fELF\x02\x01\x01"), "f.yaml:1:1: control character 0x7f"},
-		"UTF-16":            {[]byte("\xff\xfes\x00i\x00"), "f.yaml:1:1: the file is written in UTF-16"},
-		"Latin-1":           {[]byte("site: caf\xe9\n"), "f.yaml:1:10: byte 0xe9 is not UTF-8 text"},
-		"empty":             {nil, "f.yaml:1:1: the file is empty"},
-		"blank":             {[]byte(" \n\n"), "f.yaml:1:1: the file is empty"},
-		"comments":          {[]byte("# hello\n"), "f.yaml:1:1: the file holds nothing but comments"},
-		"deep":              {[]byte(deep), "nested more than 64 levels deep"},
-		"very deep":         {[]byte(strings.Repeat("[", 20_000)), "nested too deeply"},
-		"many":              {[]byte("[" + strings.Repeat("1,", 150_000) + "]"), "expands to more than 100000 values"},
-		"tab":               {[]byte("a:\n  b:\n\t  c: d\n"), "f.yaml:3:1: a tab in the indentation"},
-		"second broken":     {[]byte("a: b\n---\n[\n"), "f.yaml:4:1: did not find expected node content"},
-		"binary tag":        {[]byte("a: !!binary aGVsbG8=\n"), "f.yaml:1:4: a tag (!name) is not allowed"},
-		"tagged map":        {[]byte("a: !thing {b: c}\n"), "f.yaml:1:4: a tag (!name) is not allowed"},
-		"infinity":          {[]byte("a: .inf\n"), "f.yaml:1:4: cannot use this number"},
-		"not a number":      {[]byte("a: .nan\n"), "f.yaml:1:4: cannot use this number"},
-		"alias key":         {[]byte("&a a: 1\n*a : 2\n"), "f.yaml:2:1: a key must be text"},
-		"nested duplicates": {[]byte("a:\n  b: 1\n  c: 2\n  b: 3\n"), "f.yaml:4:3: key \"b\" stands here twice\n  hint: it stands already in line 2"},
+		"ten megabytes": {[]byte(junk), "f.yaml:1:1: the file has 10485758 bytes"},
+		"binary":        {binary, "f.yaml:1:1: control character 0x00"},
+		"executable":    {[]byte("\x7fELF\x02\x01\x01"), "f.yaml:1:1: control character 0x7f"},
+		"UTF-16":        {[]byte("\xff\xfes\x00i\x00"), "f.yaml:1:1: the file is written in UTF-16"},
+		"Latin-1":       {[]byte("site: caf\xe9\n"), "f.yaml:1:10: byte 0xe9 is not UTF-8 text"},
+		"empty":         {nil, "f.yaml:1:1: the file is empty"},
+		"blank":         {[]byte(" \n\n"), "f.yaml:1:1: the file is empty"},
+		"comments":      {[]byte("# hello\n"), "f.yaml:1:1: the file holds nothing but comments"},
+		"deep":          {[]byte(deep), "nested more than 64 levels deep"},
+		"very deep":     {[]byte(strings.Repeat("[", 20_000)), "nested too deeply"},
+		"many":          {[]byte("[" + strings.Repeat("1,", 150_000) + "]"), "expands to more than 100000 values"},
+		"tab":           {[]byte("a:\n  b:\n\t  c: d\n"), "f.yaml:3:1: a tab in the indentation"},
+		"second broken": {[]byte("a: b\n---\n[\n"), "f.yaml:4:1: did not find expected node content"},
+		"binary tag":    {[]byte("a: !!binary aGVsbG8=\n"), "f.yaml:1:4: a tag (!name) is not allowed"},
+		"tagged map":    {[]byte("a: !thing {b: c}\n"), "f.yaml:1:4: a tag (!name) is not allowed"},
+		"infinity":      {[]byte("a: .inf\n"), "f.yaml:1:4: cannot use this number"},
+		"not a number":  {[]byte("a: .nan\n"), "f.yaml:1:4: cannot use this number"},
+		"alias key":     {[]byte("&a a: 1\n*a : 2\n"), "f.yaml:2:1: a key must be text"},
+		"nested duplicates": {[]byte("a:\n  b: 1\n  c: 2\n  b: 3\n"),
+			"f.yaml:4:3: key \"b\" stands here twice\n  hint: it stands already in line 2"},
 	} {
 		start := time.Now()
 		_, err := yamlx.Parse("f.yaml", c.data, yamlx.Limits{})
@@ -135,7 +141,8 @@ func TestErrorsJoin(t *testing.T) {
 }
 
 func TestFromValue(t *testing.T) {
-	n := yamlx.FromValue(map[string]any{"b": []any{int64(1), "x"}, "a": nil}, "p", func(path string) (int, int) { return len(path), 1 })
+	n := yamlx.FromValue(map[string]any{"b": []any{int64(1), "x"}, "a": nil}, "p",
+		func(path string) (int, int) { return len(path), 1 })
 	if d := cmp.Diff([]string{"a", "b"}, n.Keys); d != "" {
 		t.Error(d)
 	}
@@ -144,9 +151,12 @@ func TestFromValue(t *testing.T) {
 	}
 }
 
-// FuzzParse: whatever the bytes, Parse answers: data or errors with a place, in time, without a panic.
+// FuzzParse: whatever the bytes, Parse answers: data or errors with a place, in time, without a
+// panic.
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"a: b\n", "a: &x [*x]\n", "- {a: 1.10, ? [x] : y}\n", "%YAML 1.1\n---\na: !!str 5\n...\n", "a: |2-\n   x\n\n  y", "<<: {a: b}", "\ufeffa: 'x\n\n  y'", "? |\n  k\n: - v", "a: b\r\n# c\r\n---\r\n", "{a: \"\\u00e9\\x41\"}"} {
+	for _, s := range []string{"a: b\n", "a: &x [*x]\n", "- {a: 1.10, ? [x] : y}\n", "%YAML 1.1\n---\na: !!str 5\n...\n",
+		"a: |2-\n   x\n\n  y", "<<: {a: b}", "\ufeffa: 'x\n\n  y'", "? |\n  k\n: - v", "a: b\r\n# c\r\n---\r\n",
+		"{a: \"\\u00e9\\x41\"}"} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -28,7 +28,8 @@ type group struct {
 	members []string
 }
 
-// shadow is a machine's accounts, with the tools that change them as the package shadow documents them.
+// shadow is a machine's accounts, with the tools that change them as the package shadow documents
+// them.
 type shadow struct {
 	m      *nodetest.Machine
 	users  map[string]*user
@@ -77,7 +78,8 @@ func (s *shadow) getent(argv []string) node.Result {
 	switch argv[1] {
 	case "passwd":
 		if u := s.users[argv[2]]; u != nil {
-			return node.Result{Stdout: []byte(fmt.Sprintf("%s:x:%d:%d:%s:%s:%s\n", argv[2], u.uid, u.gid, u.comment, u.home, u.shell))}
+			return node.Result{Stdout: []byte(fmt.Sprintf("%s:x:%d:%d:%s:%s:%s\n", argv[2], u.uid, u.gid, u.comment, u.home,
+				u.shell))}
 		}
 	case "group":
 		if g := s.groups[argv[2]]; g != nil {
@@ -246,10 +248,13 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 		kind steps.Kind
 		with map[string]any
 	}{
-		"new user":            {userKind(), map[string]any{"name": "ops", "uid": 1500, "groups": []any{"adm", "sudo"}, "shell": "/bin/bash", "comment": "Opérateur"}},
-		"new in a group":      {userKind(), map[string]any{"name": "ops", "group": "adm", "groups": []any{"adm"}, "make_home": false}},
-		"new with own group":  {userKind(), map[string]any{"name": "sudo", "system": true}},
-		"other attributes":    {userKind(), map[string]any{"name": "www", "uid": 3333, "home": "/srv/www", "shell": "/bin/sh", "comment": "x", "groups": []any{"sudo"}}},
+		"new user": {userKind(), map[string]any{"name": "ops", "uid": 1500, "groups": []any{"adm", "sudo"},
+			"shell": "/bin/bash", "comment": "Opérateur"}},
+		"new in a group": {userKind(), map[string]any{"name": "ops", "group": "adm", "groups": []any{"adm"},
+			"make_home": false}},
+		"new with own group": {userKind(), map[string]any{"name": "sudo", "system": true}},
+		"other attributes": {userKind(), map[string]any{"name": "www", "uid": 3333, "home": "/srv/www", "shell": "/bin/sh",
+			"comment": "x", "groups": []any{"sudo"}}},
 		"no other groups":     {userKind(), map[string]any{"name": "www", "groups": []any{"sudo"}, "only_groups": true}},
 		"no groups at all":    {userKind(), map[string]any{"name": "www", "only_groups": true}},
 		"primary group":       {userKind(), map[string]any{"name": "www", "group": "adm"}},
@@ -321,7 +326,8 @@ func TestUndoKeepsMembershipOfOthers(t *testing.T) {
 	if err := step.Undo(t.Context(), s.m, d.Before); err != nil {
 		t.Fatal(err)
 	}
-	if !slices.Contains(s.groups["late"].members, "www") || slices.Contains(s.groups["sudo"].members, "www") || !slices.Contains(s.groups["adm"].members, "www") {
+	if !slices.Contains(s.groups["late"].members, "www") || slices.Contains(s.groups["sudo"].members, "www") ||
+		!slices.Contains(s.groups["adm"].members, "www") {
 		t.Error(s.state())
 	}
 }
@@ -356,7 +362,8 @@ func TestCodesHaveHints(t *testing.T) {
 
 // What getent or id cannot tell is not "absent".
 func TestCannotTell(t *testing.T) {
-	for name, res := range map[string]node.Result{"no enumeration": {Code: 3}, "missing argument": {Code: 1}, "nothing": {}} {
+	for name, res := range map[string]node.Result{"no enumeration": {Code: 3}, "missing argument": {Code: 1},
+		"nothing": {}} {
 		s := machine()
 		s.m.Programs["getent"] = func([]string) node.Result { return res }
 		for _, step := range []steps.Step{&User{Name: "ops"}, &Group{Name: "web"}, &User{Name: "www", Absent: true}} {

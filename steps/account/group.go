@@ -33,7 +33,8 @@ func groupKind() steps.Kind {
 		Name:    "group",
 		Summary: "Makes or removes a local group on Linux.",
 		Doc: "Looks by getent, and works by groupadd, groupmod and groupdel. Members are the business of the user kind. " +
-			"Changing the number of a group does not change the files that carry the old one. The primary group of a user cannot be removed.",
+			"Changing the number of a group does not change the files that carry the old one. The primary group of a user " +
+			"cannot be removed.",
 		Undo:    "Removes the group that was made, or puts number and members back.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"getent(1)", "groupadd(8)", "groupmod(8)", "groupdel(8)", "gpasswd(1)"},
@@ -91,7 +92,8 @@ func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case s.Absent:
 		return steps.NoChange(), nil
 	case !g.Found:
-		d.Action, d.Via, d.Changes = steps.Create, "groupadd", []steps.Change{{Attr: "group " + s.Name, From: nil, To: "there"}}
+		d.Action, d.Via, d.Changes = steps.Create, "groupadd",
+			[]steps.Change{{Attr: "group " + s.Name, From: nil, To: "there"}}
 		if s.GID != nil {
 			d.Changes = append(d.Changes, steps.Change{Attr: "gid", From: nil, To: *s.GID})
 		}
@@ -182,7 +184,8 @@ func (s *Group) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	return nil
 }
 
-// Exit codes that the tools of the package shadow share. Source: useradd(8), usermod(8), userdel(8), groupadd(8), groupdel(8).
+// Exit codes that the tools of the package shadow share. Source: useradd(8), usermod(8),
+// userdel(8), groupadd(8), groupdel(8).
 const (
 	codeNoFile  = 1
 	codeNumber  = 4
@@ -199,11 +202,13 @@ func explain(err error) error {
 	}
 	switch code {
 	case codeNoFile, codeSave:
-		return hint.Wrap(err, "the files below /etc could not be locked or written: does another program change accounts, is the disk full or read-only?")
+		return hint.Wrap(err, "the files below /etc could not be locked or written: does another program change accounts, "+
+			"is the disk full or read-only?")
 	case codeNumber:
 		return hint.Wrap(err, "the number is taken: `getent passwd` and `getent group` show by whom")
 	case codeNoGroup:
-		return hint.Wrap(err, "a group or user that it needs is not there, or comes from a directory service and not from this machine")
+		return hint.Wrap(err, "a group or user that it needs is not there, or comes from a directory service and not from "+
+			"this machine")
 	case codeBusy:
 		return hint.Wrap(err, "the user is logged in or runs processes, or the group is a user's primary group")
 	case codeName:

@@ -1,4 +1,5 @@
-// Package account holds the kinds about local users and groups of Linux. No password is ever read, set or kept.
+// Package account holds the kinds about local users and groups of Linux. No password is ever read,
+// set or kept.
 package account
 
 import (
@@ -29,7 +30,8 @@ func isName(s string) bool { return len(s) <= 32 && nameForm.MatchString(s) }
 
 func checkName(key, name string) error {
 	if !isName(name) {
-		return steps.FieldErr(key, "%q is not a name that Linux takes: small letters, digits, - and _, a letter first, 32 at most", name)
+		return steps.FieldErr(key, "%q is not a name that Linux takes: small letters, digits, - and _, a letter first, 32 "+
+			"at most", name)
 	}
 	return nil
 }

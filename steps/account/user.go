@@ -49,10 +49,12 @@ func userKind() steps.Kind {
 	return steps.Kind{
 		Name:    "user",
 		Summary: "Makes, changes or removes a local account on Linux.",
-		Doc: "Looks by getent and id, and works by useradd, usermod and userdel. It never reads or sets a password: a new account has none, so it is locked for passwords; " +
+		Doc: "Looks by getent and id, and works by useradd, usermod and userdel. It never reads or sets a password: a new " +
+			"account has none, so it is locked for passwords; " +
 			"keys are files below its home. Of groups only membership that is declared is added, unless only_groups is set. " +
 			"Removing an account leaves its home unless delete_home is set.",
-		Undo: "Removes the account that was made, with its home only while that holds nothing but what came from /etc/skel; or puts the recorded number, groups, home, shell and comment back. " +
+		Undo: "Removes the account that was made, with its home only while that holds nothing but what came from " +
+			"/etc/skel; or puts the recorded number, groups, home, shell and comment back. " +
 			"An account that was removed comes back without its password.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"getent(1)", "id(1)", "useradd(8)", "usermod(8)", "userdel(8)"},
@@ -72,7 +74,8 @@ func (s *User) Validate() error {
 		return err
 	}
 	if s.Absent {
-		if s.UID != nil || s.Group != "" || s.Groups != nil || s.OnlyGroups || s.Home != "" || s.MakeHome != nil || s.Shell != "" || s.Comment != nil || s.System {
+		if s.UID != nil || s.Group != "" || s.Groups != nil || s.OnlyGroups || s.Home != "" || s.MakeHome != nil ||
+			s.Shell != "" || s.Comment != nil || s.System {
 			return steps.FieldErr("absent", "excludes everything but delete_home")
 		}
 		return nil
@@ -90,7 +93,8 @@ func (s *User) Validate() error {
 	}
 	for i, g := range s.Groups {
 		if !isName(g) {
-			return &steps.FieldError{Path: []string{"groups", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not the name of a group", g)}
+			return &steps.FieldError{Path: []string{"groups", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not the name of a group", g)}
 		}
 	}
 	for key, path := range map[string]string{"home": s.Home, "shell": s.Shell} {
@@ -133,7 +137,8 @@ func findUser(ctx context.Context, r node.Reader, name string) (userFound, error
 	if a.Code != 0 || len(groups) == 0 {
 		return userFound{}, fmt.Errorf("cannot tell the groups of user %s: %w", name, a.Failed("id"))
 	}
-	return userFound{Found: true, UID: uid, Group: groups[0], GID: gid, Groups: others(groups, groups[0]), Comment: parts[4], Home: parts[5], Shell: parts[6]}, nil
+	return userFound{Found: true, UID: uid, Group: groups[0], GID: gid, Groups: others(groups, groups[0]),
+		Comment: parts[4], Home: parts[5], Shell: parts[6]}, nil
 }
 
 // others sorts a list of groups and leaves the primary one out, as id does.
@@ -198,7 +203,8 @@ func (s *User) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case s.Absent && !now.Found:
 		return steps.NoChange(), nil
 	case s.Absent:
-		d := steps.Diff{Action: steps.Delete, Changes: []steps.Change{{Attr: "user " + s.Name, From: now.UID, To: nil}}, Before: steps.MustJSON(now), Via: "userdel",
+		d := steps.Diff{Action: steps.Delete, Changes: []steps.Change{{Attr: "user " + s.Name, From: now.UID, To: nil}},
+			Before: steps.MustJSON(now), Via: "userdel",
 			Warnings: []string{"the account's password is not kept: after an undo it has none"}}
 		if s.DeletesHome {
 			d.Effects.PointOfNoReturn = "home directory " + now.Home + " is deleted with all that it holds"
@@ -213,7 +219,8 @@ func (s *User) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(now), Via: "usermod"}
 	if s.UID != nil && *s.UID != now.UID {
-		d.Warnings = []string{fmt.Sprintf("files outside the home directory that belong to user number %d keep that number", now.UID)}
+		d.Warnings = []string{fmt.Sprintf("files outside the home directory that belong to user number %d keep that number",
+			now.UID)}
 	}
 	return d, nil
 }
@@ -295,7 +302,8 @@ func (s *User) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 	return steps.Outcome{}, nil
 }
 
-// mailLess is userdel's code for an account that is gone, but whose home or mail box could not be removed.
+// mailLess is userdel's code for an account that is gone, but whose home or mail box could not be
+// removed.
 const mailLess = 12
 
 func (s *User) delete(ctx context.Context, n node.Node) error {
@@ -316,7 +324,8 @@ func (s *User) delete(ctx context.Context, n node.Node) error {
 func (s *User) change(ctx context.Context, n node.Node, now, want userFound) error {
 	argv := []string{"usermod"}
 	for _, c := range differences(now, want) {
-		option := map[string]string{"uid": "--uid", "group": "--gid", "groups": "--groups", "home": "--home", "shell": "--shell", "comment": "--comment"}[c.Attr]
+		option := map[string]string{"uid": "--uid", "group": "--gid", "groups": "--groups", "home": "--home",
+			"shell": "--shell", "comment": "--comment"}[c.Attr]
 		argv = append(argv, option, fmt.Sprint(c.To))
 	}
 	if len(argv) == 1 {
@@ -351,7 +360,8 @@ func (s *User) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 			return err
 		}
 	}
-	argv := []string{"useradd", "--no-create-home", "--no-user-group", "--uid", strconv.Itoa(b.UID), "--gid", b.Group, "--home-dir", b.Home, "--comment", b.Comment}
+	argv := []string{"useradd", "--no-create-home", "--no-user-group", "--uid", strconv.Itoa(b.UID), "--gid", b.Group,
+		"--home-dir", b.Home, "--comment", b.Comment}
 	if b.Shell != "" {
 		argv = append(argv, "--shell", b.Shell)
 	}
@@ -376,7 +386,8 @@ func (s *User) declared(now, b userFound) userFound {
 	if s.OnlyGroups {
 		w.Groups = b.Groups
 	} else {
-		w.Groups = slices.DeleteFunc(slices.Clone(now.Groups), func(g string) bool { return slices.Contains(s.Groups, g) && !slices.Contains(b.Groups, g) })
+		w.Groups = slices.DeleteFunc(slices.Clone(now.Groups),
+			func(g string) bool { return slices.Contains(s.Groups, g) && !slices.Contains(b.Groups, g) })
 	}
 	if slices.Contains(b.Groups, s.Group) {
 		w.Groups = append(w.Groups, s.Group) // it became the primary one, and so vanished from the others
@@ -394,8 +405,8 @@ func (s *User) declared(now, b userFound) userFound {
 	return w
 }
 
-// unmake removes an account that the step had made, its home as far as nobody has used it, and brings back the group of its name
-// if userdel has taken that along though it was there before.
+// unmake removes an account that the step had made, its home as far as nobody has used it, and
+// brings back the group of its name if userdel has taken that along though it was there before.
 func (s *User) unmake(ctx context.Context, n node.Node, b userFound, there bool) error {
 	if there {
 		if err := linux.Do(ctx, n, []int{mailLess}, "userdel", s.Name); err != nil {

@@ -20,6 +20,7 @@ import (
 
 // Kinds makes the registry of every kind.
 func Kinds() *steps.Registry {
-	return steps.NewRegistry(account.Kinds(), cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
+	return steps.NewRegistry(account.Kinds(), cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(),
+		file.Kinds(), manual.Kinds(),
 		network.Kinds(), packages.Kinds(), registry.Kinds(), service.Kinds(), storage.Kinds(), system.Kinds())
 }

@@ -1,7 +1,8 @@
 // Package cluster holds the kinds that form and shape a Windows failover cluster.
 //
-// They run on one member, usually the first node, and see the whole cluster from there. Objects that Windows names in its own
-// language (networks, groups, disks) are found by address, by serial number or by what they hold, never by a name that was not declared.
+// They run on one member, usually the first node, and see the whole cluster from there. Objects
+// that Windows names in its own language (networks, groups, disks) are found by address, by serial
+// number or by what they hold, never by a name that was not declared.
 package cluster
 
 import (

@@ -14,7 +14,8 @@ import (
 
 func TestEveryKindIsDocumented(t *testing.T) {
 	for _, k := range Kinds() {
-		if k.Summary == "" || k.Doc == "" || k.Undo == "" || k.Proof == "" || len(k.Sources) == 0 || len(k.Calls) == 0 || k.Example == "" {
+		if k.Summary == "" || k.Doc == "" || k.Undo == "" || k.Proof == "" || len(k.Sources) == 0 || len(k.Calls) == 0 ||
+			k.Example == "" {
 			t.Errorf("%s lacks documentation", k.Name)
 		}
 	}
@@ -27,9 +28,11 @@ func TestValidate(t *testing.T) {
 		bad  string // what the error speaks of; "" is accepted
 	}{
 		{createKind(), map[string]any{"name": "clu", "node": "n", "addresses": []any{"192.0.2.1"}, "as": "a"}, ""},
-		{createKind(), map[string]any{"name": "a-name-of-16-char", "node": "n", "addresses": []any{"192.0.2.1"}, "as": "a"}, "name"},
+		{createKind(), map[string]any{"name": "a-name-of-16-char", "node": "n", "addresses": []any{"192.0.2.1"}, "as": "a"},
+			"name"},
 		{createKind(), map[string]any{"name": "clu", "node": "n", "addresses": []any{"192.0.2"}, "as": "a"}, "addresses"},
-		{createKind(), map[string]any{"name": "clu", "node": "n", "addresses": []any{"192.0.2.1"}, "mask": "255.0.0.0", "as": "a"}, "mask"},
+		{createKind(), map[string]any{"name": "clu", "node": "n", "addresses": []any{"192.0.2.1"}, "mask": "255.0.0.0",
+			"as": "a"}, "mask"},
 		{networkKind(), map[string]any{"subnet": "10.0.0.0/24", "role": "private"}, ""},
 		{networkKind(), map[string]any{"subnet": "10.0.0.0/24"}, "name"},
 		{networkKind(), map[string]any{"subnet": "10.0.0.0"}, "subnet"},
@@ -63,7 +66,8 @@ func member(rel node.Release, name string) *nodetest.Machine {
 	m := nodetest.New(rel)
 	m.SetClass(`root\cimv2:Win32_Service`, node.Row{"Name": "ClusSvc", "State": "Running", "StartMode": "Auto"})
 	m.SetClass(clus.Namespace+":MSCluster_Cluster", node.Row{"Name": name, "SameSubnetThreshold": int64(5)})
-	m.SetClass(clus.Namespace+":MSCluster_Node", node.Row{"Name": "NODE1", "State": int64(0)}, node.Row{"Name": "NODE2", "State": int64(1)})
+	m.SetClass(clus.Namespace+":MSCluster_Node", node.Row{"Name": "NODE1", "State": int64(0)},
+		node.Row{"Name": "NODE2", "State": int64(1)})
 	return m
 }
 
@@ -74,15 +78,19 @@ func TestRefusals(t *testing.T) {
 		step steps.Step
 		m    *nodetest.Machine
 	}{
-		"another cluster":            {create, member(node.WS2008, "other")},
-		"another node":               {&Create{Name: "clu", Node: "NODE2", Addresses: []string{"192.0.2.1"}, As: "a"}, nodetest.New(node.WS2008)},
-		"2003 forms no cluster":      {create, nodetest.New(node.WS2003)},
-		"two addresses on 2008":      {&Create{Name: "clu", Node: "NODE1", Addresses: []string{"192.0.2.1", "192.0.3.1"}, As: "a"}, nodetest.New(node.WS2008)},
+		"another cluster": {create, member(node.WS2008, "other")},
+		"another node": {&Create{Name: "clu", Node: "NODE2", Addresses: []string{"192.0.2.1"}, As: "a"},
+			nodetest.New(node.WS2008)},
+		"2003 forms no cluster": {create, nodetest.New(node.WS2003)},
+		"two addresses on 2008": {&Create{Name: "clu", Node: "NODE1", Addresses: []string{"192.0.2.1", "192.0.3.1"},
+			As: "a"}, nodetest.New(node.WS2008)},
 		"a member that is down":      {&Node{Cluster: "clu", Name: "node2", As: "a"}, member(node.WS2008, "clu")},
 		"a node for another cluster": {&Node{Cluster: "clu", Name: "node3", As: "a"}, member(node.WS2008, "other")},
-		"more than 2008 takes":       {&Property{Properties: map[string]int64{"SameSubnetThreshold": 11}}, member(node.WS2008, "clu")},
-		"later than 2008":            {&Property{Properties: map[string]int64{"ClusterLogSize": 100}}, member(node.WS2008, "clu")},
-		"validation on 2008":         {&Validation{Report: `C:\`, Name: "r", As: "a"}, member(node.WS2008, "clu")},
+		"more than 2008 takes": {&Property{Properties: map[string]int64{"SameSubnetThreshold": 11}},
+			member(node.WS2008, "clu")},
+		"later than 2008": {&Property{Properties: map[string]int64{"ClusterLogSize": 100}},
+			member(node.WS2008, "clu")},
+		"validation on 2008": {&Validation{Report: `C:\`, Name: "r", As: "a"}, member(node.WS2008, "clu")},
 	} {
 		d, err := c.step.Check(t.Context(), c.m)
 		var until *steps.UntilError

@@ -33,24 +33,30 @@ func createKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.create",
 		Summary: "Forms a failover cluster with its first node.",
-		Doc: "A node that is in no cluster forms one, without taking any disk into it where the tool can be told so. A node that is in a cluster of that name is left alone; " +
-			"one that is in another cluster is an error. A network logon may not make the cluster's computer account, so it runs under the credential " +
-			"named in `as`: cluster.exe as a job on 2008, New-Cluster with a logon of its own from 2008 R2 on. Windows Server 2003 is refused: cluster.exe would want the service account's password on its command line there.",
-		Undo:    "Destroys the cluster, but only while its one member is this node and it holds nothing but its own core resources and disks.",
+		Doc: "A node that is in no cluster forms one, without taking any disk into it where the tool can be told so. A " +
+			"node that is in a cluster of that name is left alone; " +
+			"one that is in another cluster is an error. A network logon may not make the cluster's computer account, so it " +
+			"runs under the credential " +
+			"named in `as`: cluster.exe as a job on 2008, New-Cluster with a logon of its own from 2008 R2 on. Windows " +
+			"Server 2003 is refused: cluster.exe would want the service account's password on its command line there.",
+		Undo: "Destroys the cluster, but only while its one member is this node and it holds nothing but its own core " +
+			"resources and disks.",
 		Proof:   proof,
 		Sources: []string{"Cluster command, Windows Server 2008", "New-Cluster", "Remove-Cluster"},
 		Calls: calls(clus.ReadCalls(), []node.Call{
 			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name"}, On: from2008()},
 			clus.Cmdlet("New-Cluster", "Name", "Node", "StaticAddress", "NoStorage"),
 			clus.Cmdlet("Remove-Cluster", "Force", "CleanupAD"),
-			{Tool: "cluster.exe", On: []node.Release{node.WS2008}, Source: "Cluster command, /create and /destroy, Windows Server 2008"},
+			{Tool: "cluster.exe", On: []node.Release{node.WS2008},
+				Source: "Cluster command, /create and /destroy, Windows Server 2008"},
 		}),
 		New:     func() steps.Step { return &Create{} },
 		Example: "name: mbx01-clu\nnode: mbx01-node1\naddresses: [192.0.2.20]\nas: admin\n",
 	}
 }
 
-// netbios is what a computer name may be. Source: naming conventions in Active Directory for computers.
+// netbios is what a computer name may be. Source: naming conventions in Active Directory for
+// computers.
 var netbios = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,14}$`)
 
 // Kind names the step.
@@ -65,7 +71,8 @@ func (s *Create) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 // Validate looks at the data.
 func (s *Create) Validate() error {
 	if !netbios.MatchString(s.Name) {
-		return steps.FieldErr("name", "%q is no NetBIOS computer name: a letter, then up to 14 letters, digits or dashes", s.Name)
+		return steps.FieldErr("name", "%q is no NetBIOS computer name: a letter, then up to 14 letters, digits or dashes",
+			s.Name)
 	}
 	if len(s.Addresses) == 0 {
 		return steps.FieldErr("addresses", "at least one address is needed")
@@ -97,20 +104,23 @@ func (s *Create) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, err
 		}
 		if !strings.EqualFold(name, s.Name) {
-			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot form cluster %s on %s: the node is a member of cluster %s", s.Name, f.Computer, name),
+			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot form cluster %s on %s: the node is a member of cluster %s", s.Name,
+				f.Computer, name),
 				"name that cluster in the site, or take the node out of it first")
 		}
 		return steps.NoChange(), nil
 	}
 	if !f.Release.AtLeast(node.WS2008) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot form a cluster on %s: %w on Windows Server 2003", f.Computer, node.ErrUnsupported),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot form a cluster on %s: %w on Windows Server 2003", f.Computer,
+			node.ErrUnsupported),
 			"form it by hand with Cluster Administrator, behind a gate")
 	}
 	via := "cluster.exe as a job"
 	if f.Release.AtLeast(node.WS2008R2) {
 		via = clus.Module
 	} else if len(s.Addresses) > 1 {
-		return steps.Diff{}, fmt.Errorf("cannot form cluster %s on %s with %d addresses: cluster.exe takes one", s.Name, f.Computer, len(s.Addresses))
+		return steps.Diff{}, fmt.Errorf("cannot form cluster %s on %s with %d addresses: cluster.exe takes one", s.Name,
+			f.Computer, len(s.Addresses))
 	}
 	return steps.Diff{
 		Action:  steps.Create,
@@ -136,7 +146,8 @@ func clusterName(ctx context.Context, r node.Reader) (string, error) {
 func (s *Create) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
 		_, err := n.Do(ctx, node.CmdletCall{Name: "New-Cluster", Load: clus.Module, As: s.As,
-			Params: map[string]any{"Name": s.Name, "Node": []any{s.Node}, "StaticAddress": anys(s.Addresses), "NoStorage": true}})
+			Params: map[string]any{"Name": s.Name, "Node": []any{s.Node}, "StaticAddress": anys(s.Addresses),
+				"NoStorage": true}})
 		if err != nil {
 			return steps.Outcome{}, fmt.Errorf("cannot form cluster %s: %w", s.Name, err)
 		}
@@ -145,13 +156,15 @@ func (s *Create) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 		if s.Connection != "" {
 			addr += "," + s.Mask + "," + s.Connection
 		}
-		argv := []string{"cluster.exe", "/cluster:" + s.Name, "/create", "/ipaddress:" + addr, "/node:" + s.Node, "/unattended"}
+		argv := []string{"cluster.exe", "/cluster:" + s.Name, "/create", "/ipaddress:" + addr, "/node:" + s.Node,
+			"/unattended"}
 		st, err := clus.RunJob(ctx, n, jobID("cluster-create", s.Name), node.Cmd{Argv: argv, As: s.As})
 		if err != nil {
 			return steps.Outcome{}, err
 		}
 		if st.Code != 0 {
-			return steps.Outcome{}, fmt.Errorf("cannot form cluster %s: %w", s.Name, createHint(clus.JobError("cluster.exe /create", st)))
+			return steps.Outcome{}, fmt.Errorf("cannot form cluster %s: %w", s.Name,
+				createHint(clus.JobError("cluster.exe /create", st)))
 		}
 	}
 	return steps.Outcome{}, clus.WaitCluster(ctx, n)
@@ -192,11 +205,13 @@ func (s *Create) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
 	}
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		if _, err := n.Do(ctx, node.CmdletCall{Name: "Remove-Cluster", Load: clus.Module, As: b.As, Params: map[string]any{"Force": true, "CleanupAD": true}}); err != nil {
+		if _, err := n.Do(ctx, node.CmdletCall{Name: "Remove-Cluster", Load: clus.Module, As: b.As,
+			Params: map[string]any{"Force": true, "CleanupAD": true}}); err != nil {
 			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
 		}
 	} else {
-		st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name), node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy", "/cleanupactivedirectory"}, As: b.As})
+		st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name),
+			node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy", "/cleanupactivedirectory"}, As: b.As})
 		if err != nil {
 			return err
 		}
@@ -207,7 +222,8 @@ func (s *Create) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 	return clus.WaitGone(ctx, n, goneLimit)
 }
 
-// onlyOurs refuses while the cluster has another member or holds anything besides its core resources and disks.
+// onlyOurs refuses while the cluster has another member or holds anything besides its core
+// resources and disks.
 func onlyOurs(ctx context.Context, n node.Node) error {
 	v, err := clus.Open(ctx, n)
 	if err != nil {

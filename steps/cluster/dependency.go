@@ -13,7 +13,8 @@ import (
 	"deploy/steps/cluster/clus"
 )
 
-// Dependency says which resources must be online before a resource may come online. Others that it depends on stay.
+// Dependency says which resources must be online before a resource may come online. Others that it
+// depends on stay.
 type Dependency struct {
 	Resource   string   `json:"resource" doc:"resource that depends; give this, or group and type" example:"First Storage Group/Mailbox Database (mbx01)"`
 	Group      string   `json:"group" doc:"group in which every resource of the type depends" example:"mbx01"`
@@ -31,12 +32,15 @@ func dependencyKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.dependency",
 		Summary: "Makes resources depend on others.",
-		Doc: "Dependencies are compared as a set: what is missing is added, what is there besides stays. A choice (A or B) cannot be told as a set and is an error. " +
-			"With group and type it holds for every resource of that type in the group, for example all databases of a mailbox server, whatever they are called.",
+		Doc: "Dependencies are compared as a set: what is missing is added, what is there besides stays. A choice (A or " +
+			"B) cannot be told as a set and is an error. " +
+			"With group and type it holds for every resource of that type in the group, for example all databases of a " +
+			"mailbox server, whatever they are called.",
 		Undo:    "Removes the dependencies that it added.",
 		Proof:   proof,
 		Sources: []string{"Cluster resource command, /adddep", "Add-ClusterResourceDependency"},
-		Calls:   calls(clus.ReadCalls(), clus.DependencyCalls(), clus.HandCalls(clus.AddDependency, clus.DropDependency, clus.ResourceUp, clus.ResourceDown)),
+		Calls: calls(clus.ReadCalls(), clus.DependencyCalls(),
+			clus.HandCalls(clus.AddDependency, clus.DropDependency, clus.ResourceUp, clus.ResourceDown)),
 		New:     func() steps.Step { return &Dependency{} },
 		Example: "group: mbx01\ntype: Exchange Database\non: [mbx01-data]\n",
 	}
@@ -85,7 +89,8 @@ func (s *Dependency) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 		}
 		if len(missing) > 0 {
 			b.Added[name] = missing
-			d.Changes = append(d.Changes, steps.Change{Attr: name + " depends on", From: now, To: append(append([]string{}, now...), missing...)})
+			d.Changes = append(d.Changes, steps.Change{Attr: name + " depends on", From: now,
+				To: append(append([]string{}, now...), missing...)})
 		}
 	}
 	if len(d.Changes) == 0 {
@@ -157,7 +162,8 @@ func (s *Dependency) Apply(ctx context.Context, n node.Node, d steps.Diff) (step
 	return steps.Outcome{}, nil
 }
 
-// change adds or removes one dependency. 5019 (the resource is online) is met by taking it offline for a moment, where allowed.
+// change adds or removes one dependency. 5019 (the resource is online) is met by taking it offline
+// for a moment, where allowed.
 func (s *Dependency) change(ctx context.Context, n node.Node, v clus.Reader, c clus.Change, fine int64) error {
 	h := clus.HandOf(n.Facts())
 	err := h.Do(ctx, n, c)
@@ -217,7 +223,8 @@ func (s *Dependency) Undo(ctx context.Context, n node.Node, before json.RawMessa
 		}
 		for _, on := range b.Added[name] {
 			// 5002: it does not depend on it any more
-			if err := s.change(ctx, n, v, clus.Change{Op: clus.DropDependency, Name: name, To: on}, 5002); err != nil && !clus.Absent(err) {
+			if err := s.change(ctx, n, v, clus.Change{Op: clus.DropDependency, Name: name, To: on}, 5002); err != nil &&
+				!clus.Absent(err) {
 				return fmt.Errorf("cannot take back a dependency of %q: %w", name, err)
 			}
 		}

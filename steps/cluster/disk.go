@@ -11,7 +11,8 @@ import (
 	"deploy/steps/cluster/clus"
 )
 
-// Disk puts a shared disk under the cluster's control and gives its resource a name and, if asked, a group.
+// Disk puts a shared disk under the cluster's control and gives its resource a name and, if asked,
+// a group.
 type Disk struct {
 	Serial string `json:"serial" doc:"serial number of the disk, the same on every node" required:"true" example:"LUN-DATA-01"`
 	Name   string `json:"name" doc:"name of the Physical Disk resource; left alone when empty and the disk is the cluster's already" example:"mbx01-data"`
@@ -29,16 +30,21 @@ func diskKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.disk",
 		Summary: "Puts a shared disk under the cluster's control.",
-		Doc: "Finds the disk by serial number on the node, and its cluster resource by the disk signature or GUID that both know. " +
-			"A disk that is not the cluster's yet is added to the available storage (on 2003 to the named group) and brought online. " +
+		Doc: "Finds the disk by serial number on the node, and its cluster resource by the disk signature or GUID that " +
+			"both know. " +
+			"A disk that is not the cluster's yet is added to the available storage (on 2003 to the named group) and brought " +
+			"online. " +
 			"Moving it to a group of another owner brings along only groups that hold nothing but disks.",
-		Undo:    "Removes the resource that it made; the data stay. A resource that was there gets its name and group back.",
-		Proof:   proof,
-		Sources: []string{"MSCluster_AvailableDisk.AddToCluster", "Physical Disk private properties", "Cluster resource command"},
+		Undo:  "Removes the resource that it made; the data stay. A resource that was there gets its name and group back.",
+		Proof: proof,
+		Sources: []string{"MSCluster_AvailableDisk.AddToCluster", "Physical Disk private properties",
+			"Cluster resource command"},
 		Calls: calls(clus.ReadCalls(), clus.DiskCalls(),
-			clus.HandCalls(clus.RenameResource, clus.MoveResource, clus.MoveGroup, clus.CreateResource, clus.DeleteResource, clus.ResourceUp, clus.ResourceDown),
+			clus.HandCalls(clus.RenameResource, clus.MoveResource, clus.MoveGroup, clus.CreateResource, clus.DeleteResource,
+				clus.ResourceUp, clus.ResourceDown),
 			[]node.Call{
-				{WMI: clus.Namespace + ":MSCluster_AvailableDisk", Props: []string{"Id", "Signature", "GptGuid", "Number"}, Method: "AddToCluster", Args: []string{"ResourceName"}, On: from2008()},
+				{WMI: clus.Namespace + ":MSCluster_AvailableDisk", Props: []string{"Id", "Signature", "GptGuid", "Number"},
+					Method: "AddToCluster", Args: []string{"ResourceName"}, On: from2008()},
 				{Property: "DiskSignature", Of: "Physical Disk Private Properties", On: from2008()},
 				{Property: "DiskIdGuid", Of: "Physical Disk Private Properties", On: from2008()},
 				{Property: "Signature", Of: "Physical Disk Private Properties", On: []node.Release{node.WS2003}},
@@ -76,7 +82,8 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.Diff{}, err
 	}
 	if disk.Signature == 0 && disk.GUID == "" && r.Facts().Release.AtLeast(node.WS2012) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot put disk %s under the cluster's control: it has no partition table", s.Serial), "initialise it first, by storage.disk")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot put disk %s under the cluster's control: it has no partition table",
+			s.Serial), "initialise it first, by storage.disk")
 	}
 	res, found, err := clus.DiskResource(ctx, v, r, disk)
 	if err != nil {
@@ -84,16 +91,19 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	h := clus.HandOf(r.Facts())
 	if !found {
-		d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(diskBefore{Serial: s.Serial}), Via: "WMI " + clus.Namespace,
+		d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(diskBefore{Serial: s.Serial}),
+			Via:     "WMI " + clus.Namespace,
 			Changes: []steps.Change{{Attr: "resource", From: nil, To: s.Name}}}
 		if r.Facts().Release == node.WS2003 {
 			if s.Group == "" || s.Name == "" {
-				return steps.Diff{}, fmt.Errorf("cannot put disk %s under the cluster's control: on Windows Server 2003 name and group must be given", s.Serial)
+				return steps.Diff{}, fmt.Errorf("cannot put disk %s under the cluster's control: on Windows Server 2003 name "+
+					"and group must be given", s.Serial)
 			}
 			d.Via = h.Via(clus.CreateResource)
 		}
 		if s.Name == "" {
-			return steps.Diff{}, fmt.Errorf("cannot put disk %s under the cluster's control: the resource needs a name", s.Serial)
+			return steps.Diff{}, fmt.Errorf("cannot put disk %s under the cluster's control: the resource needs a name",
+				s.Serial)
 		}
 		if s.Group != "" {
 			d.Changes = append(d.Changes, steps.Change{Attr: "group", From: nil, To: s.Group})
@@ -147,7 +157,8 @@ func (s *Disk) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 // arrange gives a resource its name and group; "" leaves either.
 func arrange(ctx context.Context, n node.Node, v clus.Reader, res clus.Resource, name, group string) error {
 	if name != "" && res.Name != name {
-		if err := clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.RenameResource, Name: res.Name, To: name}); err != nil {
+		if err := clus.HandOf(n.Facts()).Do(ctx, n,
+			clus.Change{Op: clus.RenameResource, Name: res.Name, To: name}); err != nil {
 			return err
 		}
 		res.Name = name
@@ -164,7 +175,8 @@ func (s *Disk) add(ctx context.Context, n node.Node, v clus.Reader, disk clus.Di
 		h := clus.HandOf(n.Facts())
 		for _, c := range []clus.Change{
 			{Op: clus.CreateResource, Name: s.Name, Type: clus.TypeDisk, To: s.Group},
-			{Op: clus.SetProperties, Name: s.Name, Of: clus.Object{Resource: s.Name, Private: true}, Values: map[string]any{"Signature": disk.Signature}},
+			{Op: clus.SetProperties, Name: s.Name, Of: clus.Object{Resource: s.Name, Private: true},
+				Values: map[string]any{"Signature": disk.Signature}},
 			{Op: clus.ResourceUp, Name: s.Name},
 		} {
 			if err := h.Do(ctx, n, c); err != nil {
@@ -176,7 +188,8 @@ func (s *Disk) add(ctx context.Context, n node.Node, v clus.Reader, disk clus.Di
 		if err != nil {
 			return clus.Resource{}, err
 		}
-		if _, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_AvailableDisk", Where: map[string]any{"Id": id},
+		if _, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_AvailableDisk",
+			Where:  map[string]any{"Id": id},
 			Method: "AddToCluster", Args: map[string]any{"ResourceName": s.Name}}); err != nil {
 			return clus.Resource{}, fmt.Errorf("cannot add disk %s to the cluster: %w", s.Serial, err)
 		}
@@ -196,7 +209,8 @@ func (s *Disk) add(ctx context.Context, n node.Node, v clus.Reader, disk clus.Di
 
 // available finds the disk among those that the cluster could take.
 func (s *Disk) available(ctx context.Context, r node.Reader, disk clus.Disk) (string, error) {
-	rows, err := r.Query(ctx, node.WMI{Namespace: clus.Namespace, Class: "MSCluster_AvailableDisk", Props: []string{"Id", "Signature", "GptGuid", "Number"}})
+	rows, err := r.Query(ctx, node.WMI{Namespace: clus.Namespace, Class: "MSCluster_AvailableDisk",
+		Props: []string{"Id", "Signature", "GptGuid", "Number"}})
 	if err != nil {
 		return "", fmt.Errorf("cannot list the disks that the cluster could take: %w", err)
 	}
@@ -205,7 +219,8 @@ func (s *Disk) available(ctx context.Context, r node.Reader, disk clus.Disk) (st
 			return row.String("Id"), nil
 		}
 	}
-	return "", hint.Wrap(fmt.Errorf("cannot add disk %s to the cluster: it is not among the %d disks that the cluster could take", s.Serial, len(rows)),
+	return "", hint.Wrap(fmt.Errorf("cannot add disk %s to the cluster: it is not among the %d disks that the cluster "+
+		"could take", s.Serial, len(rows)),
 		"every node must see the disk, it must be a basic disk with a partition, and no other cluster may hold it")
 }
 

@@ -24,7 +24,8 @@ type groupBefore struct {
 	Values  map[string]int64 `json:"values,omitempty"`
 }
 
-// groupLimits are the ranges of group properties. Source: the group common property pages of the MsCS documentation.
+// groupLimits are the ranges of group properties. Source: the group common property pages of the
+// MsCS documentation.
 var groupLimits = map[string]limits{
 	"AutoFailbackType":    {least: 0, most: 1},
 	"FailoverPeriod":      {least: 0, most: 1193},
@@ -43,7 +44,8 @@ func groupKind() steps.Kind {
 		Sources: []string{"Cluster group command", "Add-ClusterGroup", "Group common properties"},
 		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.CreateGroup, clus.DeleteGroup, clus.SetProperties), []node.Call{
 			{WMI: clus.Namespace + ":MSCluster_ResourceGroup", On: from2008(),
-				Props: []string{"AutoFailbackType", "FailoverPeriod", "FailoverThreshold", "FailbackWindowStart", "FailbackWindowEnd"}},
+				Props: []string{"AutoFailbackType", "FailoverPeriod", "FailoverThreshold", "FailbackWindowStart",
+					"FailbackWindowEnd"}},
 		}),
 		New:     func() steps.Step { return &Group{} },
 		Example: "name: files\nproperties:\n  FailoverThreshold: 2\n",
@@ -69,7 +71,8 @@ func (s *Group) Validate() error {
 			return &steps.FieldError{Path: []string{"properties", name}, Msg: "is no group property that deploy sets"}
 		}
 		if v < l.least || v > l.most {
-			return &steps.FieldError{Path: []string{"properties", name}, Msg: fmt.Sprintf("is %d, must be %d to %d", v, l.least, l.most)}
+			return &steps.FieldError{Path: []string{"properties", name},
+				Msg: fmt.Sprintf("is %d, must be %d to %d", v, l.least, l.most)}
 		}
 	}
 	return nil
@@ -143,7 +146,8 @@ func setNumbers(ctx context.Context, n node.Node, of clus.Object, numbers map[st
 	for k, v := range numbers {
 		values[k] = v
 	}
-	return clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: of.Group + of.Resource, Of: of, Values: values})
+	return clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: of.Group + of.Resource, Of: of,
+		Values: values})
 }
 
 // Undo deletes the group that the step made, or gives properties back.
@@ -169,7 +173,8 @@ func (s *Group) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	}
 	for _, x := range all {
 		if strings.EqualFold(x.Group, s.Name) {
-			return hint.Wrap(fmt.Errorf("cannot delete group %q: it holds resource %q", s.Name, x.Name), "remove what others put into the group first")
+			return hint.Wrap(fmt.Errorf("cannot delete group %q: it holds resource %q", s.Name, x.Name),
+				"remove what others put into the group first")
 		}
 	}
 	err = clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.DeleteGroup, Name: s.Name})

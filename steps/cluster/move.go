@@ -29,7 +29,8 @@ func moveKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.move",
 		Summary: "Moves a group to a node.",
-		Doc:     "Compares the owner of a group and moves it, then waits until it is online there. Every service in the group stops and starts again.",
+		Doc: "Compares the owner of a group and moves it, then waits until it is online there. Every service in the " +
+			"group stops and starts again.",
 		Undo:    "Moves the group back to the recorded owner.",
 		Proof:   proof,
 		Sources: []string{"Cluster group command, /moveto", "Move-ClusterGroup"},
@@ -141,7 +142,8 @@ func moveGroup(ctx context.Context, n node.Node, group, to string) error {
 
 func moveHint(err error, to string) error {
 	if clus.IsCode(err, 5071, 5005) {
-		return hint.Wrap(err, fmt.Sprintf("is %s a possible owner of every resource of the group, and is the product installed there?", to))
+		return hint.Wrap(err, fmt.Sprintf("is %s a possible owner of every resource of the group, and is the product "+
+			"installed there?", to))
 	}
 	return err
 }

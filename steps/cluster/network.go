@@ -13,7 +13,8 @@ import (
 	"deploy/steps/cluster/clus"
 )
 
-// Network names a cluster network and gives it a role. It is known by its address, never by its name.
+// Network names a cluster network and gives it a role. It is known by its address, never by its
+// name.
 type Network struct {
 	Subnet string `json:"subnet" doc:"the network in CIDR form, 192.0.2.0/24: how the network is found" required:"true" example:"10.10.10.0/24"`
 	Name   string `json:"name" doc:"name to give it; left alone when empty"`
@@ -31,7 +32,8 @@ func networkKind() steps.Kind {
 		Name:    "cluster.network",
 		Summary: "Names a cluster network and gives it a role.",
 		Doc: "Finds the network by address and mask: its own name is in the language of the node that formed the cluster. " +
-			"The last internal network cannot lose that role (error 5066), nor can one that an IP address resource uses lose its clients (5067).",
+			"The last internal network cannot lose that role (error 5066), nor can one that an IP address resource uses lose " +
+			"its clients (5067).",
 		Undo:    "Gives back the recorded name and role.",
 		Proof:   proof,
 		Sources: []string{"CLUSTER_NETWORK_ROLE", "MSCluster_Network", "Cluster network command"},
@@ -80,7 +82,8 @@ func (s *Network) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	if s.Name != "" && n.Name != s.Name {
 		for _, o := range all {
 			if strings.EqualFold(o.Name, s.Name) && o.Subnet() != n.Subnet() {
-				return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot name cluster network %s %q: network %s has that name", s.Subnet, s.Name, o.Subnet()),
+				return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot name cluster network %s %q: network %s has that name", s.Subnet,
+					s.Name, o.Subnet()),
 					"give that network another name by a step before this one")
 			}
 		}
@@ -170,7 +173,8 @@ func setNetwork(ctx context.Context, n node.Node, want networkBefore) error {
 func networkHint(err error) error {
 	switch {
 	case clus.IsCode(err, 5066):
-		return hint.Wrap(err, "it is the only network that the nodes use among themselves: give another one the role private or mixed first")
+		return hint.Wrap(err, "it is the only network that the nodes use among themselves: give another one the role "+
+			"private or mixed first")
 	case clus.IsCode(err, 5067):
 		return hint.Wrap(err, "an IP address resource uses this network: clients must be let in")
 	}

@@ -33,9 +33,11 @@ func nodeKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.node",
 		Summary: "Adds a node to a cluster.",
-		Doc: "Runs on a member and adds another computer. Before it acts, the Cluster service must answer and the cluster's own group must be online. " +
+		Doc: "Runs on a member and adds another computer. Before it acts, the Cluster service must answer and the " +
+			"cluster's own group must be online. " +
 			"A member that is down or paused is an error: it is not evicted and added again. No disk is taken into the cluster.",
-		Undo:    "Evicts the node. Groups that it owns and that hold nothing but disks, or the cluster's own, are moved here first; one that holds a service is an error.",
+		Undo: "Evicts the node. Groups that it owns and that hold nothing but disks, or the cluster's own, are moved " +
+			"here first; one that holds a service is an error.",
 		Proof:   proof,
 		Sources: []string{"Cluster command, /addnodes, Windows Server 2008", "Add-ClusterNode", "Remove-ClusterNode"},
 		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.MoveGroup), []node.Call{
@@ -68,7 +70,8 @@ func (s *Node) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.Diff{}, err
 	}
 	if !strings.EqualFold(name, s.Cluster) {
-		return steps.Diff{}, fmt.Errorf("cannot add %s to cluster %s: %s is a member of cluster %s", s.Name, s.Cluster, r.Facts().Computer, name)
+		return steps.Diff{}, fmt.Errorf("cannot add %s to cluster %s: %s is a member of cluster %s", s.Name, s.Cluster,
+			r.Facts().Computer, name)
 	}
 	members, err := v.Nodes(ctx)
 	if err != nil {
@@ -85,11 +88,13 @@ func (s *Node) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{Action: steps.Run, Changes: []steps.Change{{Attr: "state", From: "joining", To: "up"}},
 				Effects: steps.Effects{NothingToUndo: true}}, nil
 		}
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use node %s: it is a member of cluster %s but its state is %d (1 down, 2 paused)", m.Name, name, m.State),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use node %s: it is a member of cluster %s but its state is %d "+
+			"(1 down, 2 paused)", m.Name, name, m.State),
 			"start its Cluster service or resume it; deploy does not evict a node that it did not add")
 	}
 	if !r.Facts().Release.AtLeast(node.WS2008) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot add a node from %s: %w on Windows Server 2003", r.Facts().Computer, node.ErrUnsupported),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot add a node from %s: %w on Windows Server 2003", r.Facts().Computer,
+			node.ErrUnsupported),
 			"add it by hand with Cluster Administrator, behind a gate")
 	}
 	via := "cluster.exe as a job"
@@ -116,27 +121,30 @@ func (s *Node) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outc
 			return steps.Outcome{}, err
 		}
 		if !online {
-			return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot add %s to cluster %s: the cluster's own group is not online", s.Name, s.Cluster),
+			return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot add %s to cluster %s: the cluster's own group is not online",
+				s.Name, s.Cluster),
 				"bring the group with the cluster's name and address online first")
 		}
 		if err := s.add(ctx, n); err != nil {
 			return steps.Outcome{}, err
 		}
 	}
-	return steps.Outcome{}, clus.Until(ctx, goneLimit, "node "+s.Name+" to be up", func(ctx context.Context) (bool, error) {
-		members, err := v.Nodes(ctx)
-		for _, m := range members {
-			if clus.SameNode(m.Name, s.Name) && m.State == clus.NodeUp {
-				return true, nil
+	return steps.Outcome{}, clus.Until(ctx, goneLimit, "node "+s.Name+" to be up",
+		func(ctx context.Context) (bool, error) {
+			members, err := v.Nodes(ctx)
+			for _, m := range members {
+				if clus.SameNode(m.Name, s.Name) && m.State == clus.NodeUp {
+					return true, nil
+				}
 			}
-		}
-		return false, err
-	})
+			return false, err
+		})
 }
 
 func (s *Node) add(ctx context.Context, n node.Node) error {
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		_, err := n.Do(ctx, node.CmdletCall{Name: "Add-ClusterNode", Load: clus.Module, As: s.As, Params: map[string]any{"Name": []any{s.Name}, "NoStorage": true}})
+		_, err := n.Do(ctx, node.CmdletCall{Name: "Add-ClusterNode", Load: clus.Module, As: s.As,
+			Params: map[string]any{"Name": []any{s.Name}, "NoStorage": true}})
 		if err != nil {
 			return fmt.Errorf("cannot add %s to cluster %s: %w", s.Name, s.Cluster, err)
 		}
@@ -149,7 +157,8 @@ func (s *Node) add(ctx context.Context, n node.Node) error {
 	}
 	// 5065: the node is a member already, which is what was wished
 	if st.Code != 0 && st.Code != 5065 {
-		return fmt.Errorf("cannot add %s to cluster %s: %w", s.Name, s.Cluster, createHint(clus.JobError("cluster.exe /addnodes", st)))
+		return fmt.Errorf("cannot add %s to cluster %s: %w", s.Name, s.Cluster,
+			createHint(clus.JobError("cluster.exe /addnodes", st)))
 	}
 	return nil
 }
@@ -183,7 +192,8 @@ func (s *Node) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 		return err
 	}
 	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		_, err := n.Do(ctx, node.CmdletCall{Name: "Remove-ClusterNode", Load: clus.Module, As: b.As, Params: map[string]any{"Name": []any{b.Name}, "Force": true}})
+		_, err := n.Do(ctx, node.CmdletCall{Name: "Remove-ClusterNode", Load: clus.Module, As: b.As,
+			Params: map[string]any{"Name": []any{b.Name}, "Force": true}})
 		if err != nil {
 			return fmt.Errorf("cannot evict %s: %w", b.Name, err)
 		}
@@ -196,7 +206,8 @@ func (s *Node) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	}
 	// 5896: it is out of the cluster, but its own configuration was not cleaned
 	if st.Code == 5896 {
-		return hint.Wrap(fmt.Errorf("cannot clean node %s after eviction: %w", b.Name, clus.JobError("cluster.exe node /evict", st)),
+		return hint.Wrap(fmt.Errorf("cannot clean node %s after eviction: %w", b.Name,
+			clus.JobError("cluster.exe node /evict", st)),
 			"run on that node: cluster node "+b.Name+" /forcecleanup")
 	}
 	if st.Code != 0 {
@@ -221,7 +232,8 @@ func vacate(ctx context.Context, n node.Node, v clus.Reader, name string) error 
 			continue
 		}
 		if g.Name != core.Name && !clus.StorageOnly(all, g.Name) {
-			return hint.Wrap(fmt.Errorf("cannot evict %s: it runs group %q", name, g.Name), "move that group to another node first")
+			return hint.Wrap(fmt.Errorf("cannot evict %s: it runs group %q", name, g.Name),
+				"move that group to another node first")
 		}
 		if err := clus.MoveTo(ctx, n, v, g.Name, n.Facts().Computer); err != nil {
 			return err

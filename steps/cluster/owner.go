@@ -29,7 +29,8 @@ func ownerKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.owner",
 		Summary: "Sets the possible owners of a resource or the preferred owners of a group.",
-		Doc:     "Possible owners are compared as a set, preferred owners in their order. A resource that no node may own cannot be asked for.",
+		Doc: "Possible owners are compared as a set, preferred owners in their order. A resource that no node may own " +
+			"cannot be asked for.",
 		Undo:    "Gives back the recorded owners.",
 		Proof:   proof,
 		Sources: []string{"Cluster resource command, /addowner", "Cluster group command, /setowners", "Set-ClusterOwnerNode"},
@@ -76,8 +77,9 @@ func (s *Owner) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if s.Resource != "" {
 		op = clus.AddOwner
 	}
-	return steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "owners of " + s.Resource + s.Group, From: now, To: s.Nodes}},
-		Before: steps.MustJSON(ownerBefore{now}), Via: clus.HandOf(r.Facts()).Via(op)}, nil
+	return steps.Diff{Action: steps.Update,
+		Changes: []steps.Change{{Attr: "owners of " + s.Resource + s.Group, From: now, To: s.Nodes}},
+		Before:  steps.MustJSON(ownerBefore{now}), Via: clus.HandOf(r.Facts()).Via(op)}, nil
 }
 
 func (s *Owner) exists(ctx context.Context, v clus.Reader) error {
@@ -137,7 +139,8 @@ func (s *Owner) set(ctx context.Context, n node.Node, want []string) error {
 	// owners are added before others are removed, so that there is always one
 	for _, name := range want {
 		if !has(now, name) {
-			if err := h.Do(ctx, n, clus.Change{Op: clus.AddOwner, Name: s.Resource, To: name, Owners: want}); err != nil && !clus.IsCode(err, 5010) {
+			if err := h.Do(ctx, n, clus.Change{Op: clus.AddOwner, Name: s.Resource, To: name, Owners: want}); err != nil &&
+				!clus.IsCode(err, 5010) {
 				return err
 			}
 		}
@@ -146,7 +149,8 @@ func (s *Owner) set(ctx context.Context, n node.Node, want []string) error {
 		if has(want, name) {
 			continue
 		}
-		if err := h.Do(ctx, n, clus.Change{Op: clus.DropOwner, Name: s.Resource, To: name, Owners: want}); err != nil && !clus.IsCode(err, 5042) {
+		if err := h.Do(ctx, n, clus.Change{Op: clus.DropOwner, Name: s.Resource, To: name, Owners: want}); err != nil &&
+			!clus.IsCode(err, 5042) {
 			if clus.IsCode(err, 5071) {
 				err = hint.Wrap(err, "the resource runs on that node: move its group first")
 			}

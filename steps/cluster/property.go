@@ -22,9 +22,10 @@ type propertyBefore struct {
 	Values map[string]int64 `json:"values"`
 }
 
-// limits are the ranges of the properties that may be set, with the release from which on they are there. old is the largest
-// value up to 2008 R2 where that was smaller. Source: the cluster common property pages of the MsCS documentation; the ranges
-// of delay and threshold on 2008 are those of its tuning notes.
+// limits are the ranges of the properties that may be set, with the release from which on they are
+// there. old is the largest value up to 2008 R2 where that was smaller. Source: the cluster common
+// property pages of the MsCS documentation; the ranges of delay and threshold on 2008 are those of
+// its tuning notes.
 type limits struct {
 	least, most, old int64
 	since            node.Release
@@ -57,8 +58,10 @@ func propertyKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.property",
 		Summary: "Sets common properties of the cluster.",
-		Doc: "Compares and sets numbers such as the tolerance for missed heartbeats, within the documented range of the node's release. " +
-			"Known properties: " + strings.Join(propertyNames(), ", ") + ". They take effect at once. Windows Server 2003 has other ones and is refused.",
+		Doc: "Compares and sets numbers such as the tolerance for missed heartbeats, within the documented range of the " +
+			"node's release. " +
+			"Known properties: " + strings.Join(propertyNames(),
+			", ") + ". They take effect at once. Windows Server 2003 has other ones and is refused.",
 		Undo:    "Gives back the recorded numbers.",
 		Proof:   proof,
 		Sources: []string{"Cluster common properties", "MSCluster_Cluster"},
@@ -95,7 +98,8 @@ func (s *Property) Validate() error {
 			return e
 		}
 		if v < l.least || v > l.most {
-			return &steps.FieldError{Path: []string{"properties", name}, Msg: fmt.Sprintf("is %d, must be %d to %d", v, l.least, l.most)}
+			return &steps.FieldError{Path: []string{"properties", name},
+				Msg: fmt.Sprintf("is %d, must be %d to %d", v, l.least, l.most)}
 		}
 	}
 	return nil
@@ -116,10 +120,12 @@ func (s *Property) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	for _, n := range s.names() {
 		l := propertyLimits[n]
 		if !rel.AtLeast(l.since) {
-			return steps.Diff{}, fmt.Errorf("cannot set %s on %s: %w before Windows Server %s", n, r.Facts().Computer, node.ErrUnsupported, l.since)
+			return steps.Diff{}, fmt.Errorf("cannot set %s on %s: %w before Windows Server %s", n, r.Facts().Computer,
+				node.ErrUnsupported, l.since)
 		}
 		if l.old > 0 && !rel.AtLeast(node.WS2012) && s.Properties[n] > l.old {
-			return steps.Diff{}, fmt.Errorf("cannot set %s to %d on %s: up to Windows Server 2008 R2 it is %d at most", n, s.Properties[n], r.Facts().Computer, l.old)
+			return steps.Diff{}, fmt.Errorf("cannot set %s to %d on %s: up to Windows Server 2008 R2 it is %d at most", n,
+				s.Properties[n], r.Facts().Computer, l.old)
 		}
 	}
 	v, err := clus.Open(ctx, r)

@@ -31,12 +31,14 @@ const (
 	quorumDiskWMI = 4 // MSCluster_Cluster.QuorumTypeValue: 1 nodes, 2 nodes and share, 3 nodes and disk, 4 no majority
 )
 
-// quorumState is what a cluster counts: also what undo needs. Witness is the disk resource's name; a share is known by its path.
+// quorumState is what a cluster counts: also what undo needs. Witness is the disk resource's name;
+// a share is known by its path.
 type quorumState struct {
-	Model   string   `json:"model"`
-	Witness string   `json:"witness,omitempty"`
-	Share   string   `json:"share,omitempty"`
-	Kept    []string `json:"kept,omitempty"` // share witness resources that were there: undo removes those that the step made
+	Model   string `json:"model"`
+	Witness string `json:"witness,omitempty"`
+	Share   string `json:"share,omitempty"`
+	// share witness resources that were there: undo removes those that the step made
+	Kept []string `json:"kept,omitempty"`
 }
 
 func quorumKind() steps.Kind {
@@ -45,25 +47,36 @@ func quorumKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.quorum",
 		Summary: "Sets how the cluster counts votes.",
-		Doc: "Compares the model and the witness: the disk by the signature or GUID behind its serial number, the share by its path. " +
-			"Up to 2008 it is set through WMI, a share witness by making a File Share Witness resource first; from 2008 R2 by Set-ClusterQuorum with the parameter names of the release. " +
-			"From 2012 R2 on Windows calls every model with nodes a majority and gives the witness a vote when it helps; the words here stay. " +
+		Doc: "Compares the model and the witness: the disk by the signature or GUID behind its serial number, the share " +
+			"by its path. " +
+			"Up to 2008 it is set through WMI, a share witness by making a File Share Witness resource first; from 2008 R2 " +
+			"by Set-ClusterQuorum with the parameter names of the release. " +
+			"From 2012 R2 on Windows calls every model with nodes a majority and gives the witness a vote when it helps; the " +
+			"words here stay. " +
 			"On 2008 a disk that is the only vote is told from one beside the nodes by QuorumTypeValue alone.",
 		Undo:    "Gives back the recorded model and witness and removes a witness resource that it made.",
 		Proof:   proof,
 		Sources: []string{"MSCluster_Cluster: SetNodeMajorityQuorum, SetMajorityQuorum, SetDiskQuorum", "Set-ClusterQuorum"},
-		Calls: calls(clus.ReadCalls(), clus.DiskCalls(), clus.HandCalls(clus.CreateResource, clus.SetProperties, clus.ResourceUp, clus.ResourceDown, clus.DeleteResource), []node.Call{
-			read,
-			{Cmdlet: "Set-ClusterQuorum", Params: []string{"NodeMajority", "NodeAndDiskMajority", "NodeAndFileShareMajority", "DiskOnly"},
-				On: []node.Release{node.WS2008R2, node.WS2012}, Source: "FailoverClusters module"},
-			{Cmdlet: "Set-ClusterQuorum", Params: []string{"NoWitness", "DiskWitness", "FileShareWitness", "DiskOnly"},
-				On: []node.Release{node.WS2012R2, node.WS2016, node.WS2019, node.WS2022, node.WS2025}, Source: "FailoverClusters module"},
-			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name", "QuorumTypeValue"}, Method: "SetMajorityQuorum", Args: []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
-			{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetDiskQuorum", Args: []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
-			{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetNodeMajorityQuorum", On: []node.Release{node.WS2008}},
-			{WMI: clus.Namespace + ":MSCluster_ClusterToQuorumResource", Props: []string{"PartComponent"}, On: []node.Release{node.WS2008}},
-			{Property: "SharePath", Of: "File Share Quorum Witness Resource Private Properties", On: from2008()},
-		}),
+		Calls: calls(clus.ReadCalls(), clus.DiskCalls(),
+			clus.HandCalls(clus.CreateResource, clus.SetProperties, clus.ResourceUp, clus.ResourceDown, clus.DeleteResource),
+			[]node.Call{
+				read,
+				{Cmdlet: "Set-ClusterQuorum", Params: []string{"NodeMajority", "NodeAndDiskMajority", "NodeAndFileShareMajority",
+					"DiskOnly"},
+					On: []node.Release{node.WS2008R2, node.WS2012}, Source: "FailoverClusters module"},
+				{Cmdlet: "Set-ClusterQuorum", Params: []string{"NoWitness", "DiskWitness", "FileShareWitness", "DiskOnly"},
+					On:     []node.Release{node.WS2012R2, node.WS2016, node.WS2019, node.WS2022, node.WS2025},
+					Source: "FailoverClusters module"},
+				{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name", "QuorumTypeValue"},
+					Method: "SetMajorityQuorum",
+					Args:   []string{"Resource", "QuorumPath"}, On: []node.Release{node.WS2008}},
+				{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetDiskQuorum", Args: []string{"Resource", "QuorumPath"},
+					On: []node.Release{node.WS2008}},
+				{WMI: clus.Namespace + ":MSCluster_Cluster", Method: "SetNodeMajorityQuorum", On: []node.Release{node.WS2008}},
+				{WMI: clus.Namespace + ":MSCluster_ClusterToQuorumResource", Props: []string{"PartComponent"},
+					On: []node.Release{node.WS2008}},
+				{Property: "SharePath", Of: "File Share Quorum Witness Resource Private Properties", On: from2008()},
+			}),
 		New:     func() steps.Step { return &Quorum{} },
 		Example: "model: node-and-disk-majority\ndisk: LUN-QUORUM\n",
 	}
@@ -94,7 +107,8 @@ func (s *Quorum) Validate() error {
 // Check compares model and witness.
 func (s *Quorum) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if !r.Facts().Release.AtLeast(node.WS2008) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot set the quorum on %s: %w on Windows Server 2003", r.Facts().Computer, node.ErrUnsupported), "set it by hand, behind a gate")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot set the quorum on %s: %w on Windows Server 2003",
+			r.Facts().Computer, node.ErrUnsupported), "set it by hand, behind a gate")
 	}
 	v, err := clus.Open(ctx, r)
 	if err != nil {
@@ -108,7 +122,8 @@ func (s *Quorum) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	if now.Model == want.Model && (want.Witness == "" || strings.EqualFold(now.Witness, want.Witness)) && strings.EqualFold(now.Share, want.Share) {
+	if now.Model == want.Model && (want.Witness == "" || strings.EqualFold(now.Witness, want.Witness)) &&
+		strings.EqualFold(now.Share, want.Share) {
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Update, Via: "WMI " + clus.Namespace}
@@ -116,7 +131,8 @@ func (s *Quorum) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		d.Via = clus.Module
 	}
 	if now.Model == otherWitness {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot set the quorum: the cluster has witness %q, which could not be given back", now.Witness), "remove that witness by hand first")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot set the quorum: the cluster has witness %q, which could not be "+
+			"given back", now.Witness), "remove that witness by hand first")
 	}
 	if now.Model != want.Model {
 		d.Changes = append(d.Changes, steps.Change{Attr: "model", From: now.Model, To: want.Model})
@@ -137,7 +153,8 @@ func (s *Quorum) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 func shareWitnesses(all []clus.Resource, share string) []string {
 	var out []string
 	for _, x := range all {
-		if strings.EqualFold(x.Type, clus.TypeShare) && (share == "" || strings.EqualFold(x.Private.String("SharePath"), share)) {
+		if strings.EqualFold(x.Type, clus.TypeShare) &&
+			(share == "" || strings.EqualFold(x.Private.String("SharePath"), share)) {
 			out = append(out, x.Name)
 		}
 	}
@@ -145,7 +162,8 @@ func shareWitnesses(all []clus.Resource, share string) []string {
 	return out
 }
 
-// dropWitnesses removes share witness resources that are not the witness: the module makes a new one each time.
+// dropWitnesses removes share witness resources that are not the witness: the module makes a new
+// one each time.
 func dropWitnesses(ctx context.Context, n node.Node, v clus.Reader, names []string) error {
 	current, _, err := readWitness(ctx, n, v)
 	if err != nil {
@@ -194,7 +212,8 @@ func (s *Quorum) wish(ctx context.Context, r node.Reader, v clus.Reader) (quorum
 	return want, nil
 }
 
-// readQuorum tells the model by the witness resource's type, and a single disk by number (2008) or by name of the enumeration.
+// readQuorum tells the model by the witness resource's type, and a single disk by number (2008) or
+// by name of the enumeration.
 func readQuorum(ctx context.Context, r node.Reader, v clus.Reader) (quorumState, error) {
 	name, only, err := readWitness(ctx, r, v)
 	if err != nil {
@@ -225,7 +244,8 @@ func readQuorum(ctx context.Context, r node.Reader, v clus.Reader) (quorumState,
 // readWitness returns the witness resource's name ("" for none) and whether it is the only vote.
 func readWitness(ctx context.Context, r node.Reader, v clus.Reader) (name string, only bool, err error) {
 	if r.Facts().Release.AtLeast(node.WS2008R2) {
-		rows, err := r.Query(ctx, node.Cmdlet{Name: "Get-ClusterQuorum", Load: clus.Module, Select: []string{"QuorumResource.Name", "QuorumType:name"}})
+		rows, err := r.Query(ctx, node.Cmdlet{Name: "Get-ClusterQuorum", Load: clus.Module,
+			Select: []string{"QuorumResource.Name", "QuorumType:name"}})
 		if err != nil {
 			return "", false, fmt.Errorf("cannot read the quorum of the cluster of %s: %w", r.Facts().Computer, err)
 		}
@@ -234,7 +254,8 @@ func readWitness(ctx context.Context, r node.Reader, v clus.Reader) (name string
 		}
 		return rows[0].String("QuorumResource.Name"), strings.EqualFold(rows[0].String("QuorumType:name"), "DiskOnly"), nil
 	}
-	rows, err := r.Query(ctx, node.WMI{Namespace: clus.Namespace, Class: "MSCluster_ClusterToQuorumResource", Props: []string{"PartComponent"}})
+	rows, err := r.Query(ctx, node.WMI{Namespace: clus.Namespace, Class: "MSCluster_ClusterToQuorumResource",
+		Props: []string{"PartComponent"}})
 	if err != nil {
 		return "", false, fmt.Errorf("cannot read the quorum of the cluster of %s: %w", r.Facts().Computer, err)
 	}
@@ -282,7 +303,8 @@ func setQuorum(ctx context.Context, n node.Node, v clus.Reader, want quorumState
 				return err
 			}
 		}
-		_, err = n.Do(ctx, node.CmdletCall{Name: "Set-ClusterQuorum", Load: clus.Module, Params: quorumParams(n.Facts().Release, want)})
+		_, err = n.Do(ctx, node.CmdletCall{Name: "Set-ClusterQuorum", Load: clus.Module,
+			Params: quorumParams(n.Facts().Release, want)})
 	} else {
 		err = setQuorumWMI(ctx, n, v, want)
 	}
@@ -327,7 +349,8 @@ func setQuorumWMI(ctx context.Context, n node.Node, v clus.Reader, want quorumSt
 		return err
 	}
 	call := func(method string, args map[string]any) error {
-		_, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_Cluster", Where: map[string]any{"Name": id.String("Name")}, Method: method, Args: args})
+		_, err := n.Do(ctx, node.WMICall{Namespace: clus.Namespace, Class: "MSCluster_Cluster",
+			Where: map[string]any{"Name": id.String("Name")}, Method: method, Args: args})
 		return err
 	}
 	switch want.Model {
@@ -360,12 +383,14 @@ func makeWitness(ctx context.Context, n node.Node, v clus.Reader, share string) 
 	}
 	h := clus.HandOf(n.Facts())
 	if _, found := clus.FindResource(all, witnessName); !found {
-		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateResource, Name: witnessName, Type: clus.TypeShare, To: core.Name}); err != nil {
+		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateResource, Name: witnessName, Type: clus.TypeShare,
+			To: core.Name}); err != nil {
 			return err
 		}
 	}
 	of := clus.Object{Resource: witnessName, Private: true}
-	if err := h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: witnessName, Of: of, Values: map[string]any{"SharePath": share}}); err != nil {
+	if err := h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: witnessName, Of: of,
+		Values: map[string]any{"SharePath": share}}); err != nil {
 		return err
 	}
 	if err := h.Do(ctx, n, clus.Change{Op: clus.ResourceUp, Name: witnessName}); err != nil {

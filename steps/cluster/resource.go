@@ -36,26 +36,34 @@ func resourceKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.resource",
 		Summary: "Makes a resource, or sets the group, properties and state of one.",
-		Doc: "Compares what is declared and nothing else. A property that a resource does not show counts as different and is set. " +
-			"Most private properties take effect when the resource comes online the next time; code 5024 says so and is no failure.",
+		Doc: "Compares what is declared and nothing else. A property that a resource does not show counts as different " +
+			"and is set. " +
+			"Most private properties take effect when the resource comes online the next time; code 5024 says so and is no " +
+			"failure.",
 		Undo:    "Deletes the resource that it made; gives recorded group, properties and state back to one that was there.",
 		Proof:   proof,
 		Sources: []string{"Cluster resource command", "MSCluster_Resource", "Network Name private properties"},
-		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.CreateResource, clus.DeleteResource, clus.MoveResource, clus.MoveGroup, clus.SetProperties,
+		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.CreateResource, clus.DeleteResource, clus.MoveResource,
+			clus.MoveGroup, clus.SetProperties,
 			clus.ResourceUp, clus.ResourceDown, clus.GroupUp), propertyCalls()),
 		New:     func() steps.Step { return &Resource{} },
 		Example: "type: Network Name\ngroup: mbx01\nprivate:\n  HostRecordTTL: 600\n",
 	}
 }
 
-// commonNames are the common properties that may be set. Source: the resource common property pages of the MsCS documentation.
-var commonNames = []string{"Description", "IsAlivePollInterval", "LooksAlivePollInterval", "PendingTimeout", "PersistentState", "RestartAction",
+// commonNames are the common properties that may be set. Source: the resource common property pages
+// of the MsCS documentation.
+var commonNames = []string{"Description", "IsAlivePollInterval", "LooksAlivePollInterval", "PendingTimeout",
+	"PersistentState", "RestartAction",
 	"RestartPeriod", "RestartThreshold", "RetryPeriodOnFailure", "SeparateMonitor"}
 
-// privateNames are private properties of Windows' own resource types. Other types bring their own, so any name may be given.
+// privateNames are private properties of Windows' own resource types. Other types bring their own,
+// so any name may be given.
 var privateNames = map[string][]string{
-	"IP Address Private Properties":          {"Address", "SubnetMask", "Network", "EnableNetBIOS", "EnableDhcp", "OverrideAddressMatch"},
-	"Cluster Name Private Properties":        {"Name", "DnsName", "HostRecordTTL", "RegisterAllProvidersIP", "PublishPTRRecords", "RequireDNS", "RemapPipeNames"},
+	"IP Address Private Properties": {"Address", "SubnetMask", "Network", "EnableNetBIOS", "EnableDhcp",
+		"OverrideAddressMatch"},
+	"Cluster Name Private Properties": {"Name", "DnsName", "HostRecordTTL", "RegisterAllProvidersIP",
+		"PublishPTRRecords", "RequireDNS", "RemapPipeNames"},
 	"Physical Disk Private Properties":       {"DiskRunChkDsk", "ConditionalMount", "SkipChkdsk"},
 	"Generic Service Private Properties":     {"ServiceName", "StartupParameters"},
 	"Generic Application Private Properties": {"CurrentDirectory", "InteractWithDesktop"},
@@ -99,7 +107,8 @@ func (s *Resource) Validate() error {
 	for key, m := range map[string]map[string]any{"common": s.Common, "private": s.Private} {
 		for name, v := range m {
 			if value(v) == nil {
-				return &steps.FieldError{Path: []string{key, name}, Msg: fmt.Sprintf("must be text, a whole number or a truth value, is %v", v)}
+				return &steps.FieldError{Path: []string{key, name},
+					Msg: fmt.Sprintf("must be text, a whole number or a truth value, is %v", v)}
 			}
 		}
 	}
@@ -136,7 +145,8 @@ func values(m map[string]any) map[string]any {
 	return out
 }
 
-// find returns the resource; found is false when there is none of that name. Without a name there must be exactly one of the type.
+// find returns the resource; found is false when there is none of that name. Without a name there
+// must be exactly one of the type.
 func (s *Resource) find(ctx context.Context, r node.Reader, v clus.Reader) (clus.Resource, bool, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {
@@ -158,7 +168,8 @@ func (s *Resource) find(ctx context.Context, r node.Reader, v clus.Reader) (clus
 	case 0:
 		return clus.Resource{}, false, steps.Until(groupTag(s.Group), "the group has no resource of type "+s.Type+" yet")
 	}
-	return clus.Resource{}, false, fmt.Errorf("cannot tell which of %d resources of type %s in group %q on %s is meant: give its name", len(found), s.Type, s.Group, r.Facts().Computer)
+	return clus.Resource{}, false, fmt.Errorf("cannot tell which of %d resources of type %s in group %q on %s is "+
+		"meant: give its name", len(found), s.Type, s.Group, r.Facts().Computer)
 }
 
 // Check compares what is declared.
@@ -237,7 +248,8 @@ func (s *Resource) absent(ctx context.Context, v clus.Reader, h clus.Writer) (st
 	if _, ok := clus.FindGroup(groups, s.Group); !ok {
 		return steps.Diff{}, steps.Until(groupTag(s.Group), "the cluster has no such group yet")
 	}
-	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(resourceBefore{Name: s.Name}), Via: h.Via(clus.CreateResource),
+	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(resourceBefore{Name: s.Name}),
+		Via:     h.Via(clus.CreateResource),
 		Changes: []steps.Change{{Attr: "resource", From: nil, To: s.Name}, {Attr: "type", From: nil, To: s.Type}}}
 	for _, m := range []map[string]any{s.Common, s.Private} {
 		for _, k := range sortedKeys(m) {
@@ -272,7 +284,8 @@ func (s *Resource) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.
 	common, private := keep(values(s.Common), b.Common), keep(values(s.Private), b.Private)
 	if d.Action == steps.Create {
 		// 5010: it exists already; the second look will say whether it is the one that was wished
-		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateResource, Name: s.Name, Type: s.Type, To: s.Group}); err != nil && !clus.IsCode(err, 5010) {
+		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateResource, Name: s.Name, Type: s.Type, To: s.Group}); err != nil &&
+			!clus.IsCode(err, 5010) {
 			return steps.Outcome{}, err
 		}
 		common, private = values(s.Common), values(s.Private)
@@ -312,17 +325,20 @@ func keep(want, before map[string]any) map[string]any {
 func setBoth(ctx context.Context, n node.Node, name string, common, private map[string]any) error {
 	h := clus.HandOf(n.Facts())
 	if len(common) > 0 {
-		if err := h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: name, Of: clus.Object{Resource: name}, Values: common}); err != nil {
+		if err := h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: name, Of: clus.Object{Resource: name},
+			Values: common}); err != nil {
 			return err
 		}
 	}
 	if len(private) > 0 {
-		return h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: name, Of: clus.Object{Resource: name, Private: true}, Values: private})
+		return h.Do(ctx, n, clus.Change{Op: clus.SetProperties, Name: name, Of: clus.Object{Resource: name, Private: true},
+			Values: private})
 	}
 	return nil
 }
 
-// restart takes a resource offline, which takes along what depends on it, and brings its whole group online again.
+// restart takes a resource offline, which takes along what depends on it, and brings its whole
+// group online again.
 func restart(ctx context.Context, n node.Node, v clus.Reader, name string) error {
 	all, err := v.Resources(ctx)
 	if err != nil {
@@ -417,8 +433,8 @@ func (s *Resource) Undo(ctx context.Context, n node.Node, before json.RawMessage
 	return nil
 }
 
-// recorded leaves out what was not set before: a property cannot be told to be absent by value, and its default is what Windows
-// shows anyway.
+// recorded leaves out what was not set before: a property cannot be told to be absent by value, and
+// its default is what Windows shows anyway.
 func recorded(m map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range m {

@@ -36,8 +36,10 @@ func validationKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.validation",
 		Summary: "Runs the cluster's configuration tests.",
-		Doc: "Runs Test-Cluster and keeps its report. The verdict is read from the XML report, by the levels of its messages, which are not translated. " +
-			"A report of that name that holds no failure means nothing to do; choose a new name to test again. Windows Server 2008 has no command for it: use a gate there.",
+		Doc: "Runs Test-Cluster and keeps its report. The verdict is read from the XML report, by the levels of its " +
+			"messages, which are not translated. " +
+			"A report of that name that holds no failure means nothing to do; choose a new name to test again. Windows " +
+			"Server 2008 has no command for it: use a gate there.",
 		Undo:    "Deletes the report that it made.",
 		Proof:   "lab-proven; the report's XML form is UNCONFIRMED on real systems",
 		Sources: []string{"Test-Cluster"},
@@ -65,7 +67,9 @@ func (s *Validation) path(ext string) string {
 // Check looks for a report without failures.
 func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if !r.Facts().Release.AtLeast(node.WS2008R2) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot run the configuration tests on %s: %w before Windows Server 2008 R2", r.Facts().Computer, node.ErrUnsupported),
+		return steps.Diff{}, hint.Wrap(
+			fmt.Errorf("cannot run the configuration tests on %s: %w before Windows Server 2008 R2", r.Facts().Computer,
+				node.ErrUnsupported),
 			"use a gate: a person runs the wizard of the failover cluster console and saves the report")
 	}
 	failed, found, err := s.verdict(ctx, r)
@@ -80,7 +84,8 @@ func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 			return steps.Diff{}, err
 		}
 	}
-	d := steps.Diff{Action: steps.Run, Via: clus.Module, Changes: []steps.Change{{Attr: "report", From: nil, To: s.path(".xml")}}}
+	d := steps.Diff{Action: steps.Run, Via: clus.Module,
+		Changes: []steps.Change{{Attr: "report", From: nil, To: s.path(".xml")}}}
 	b := validationBefore{}
 	for _, ext := range []string{".xml", ".htm", ".mht"} {
 		there, err := inspect.Exists(ctx, r, s.path(ext))
@@ -148,7 +153,8 @@ func (s *Validation) Apply(ctx context.Context, n node.Node, _ steps.Diff) (step
 	if len(s.Ignore) > 0 {
 		params["Ignore"] = anys(s.Ignore)
 	}
-	if _, err := n.Do(ctx, node.CmdletCall{Name: "Test-Cluster", Load: clus.Module, As: s.As, Params: params}); err != nil {
+	if _, err := n.Do(ctx, node.CmdletCall{Name: "Test-Cluster", Load: clus.Module, As: s.As,
+		Params: params}); err != nil {
 		return steps.Outcome{}, fmt.Errorf("cannot run the configuration tests on %s: %w", n.Facts().Computer, err)
 	}
 	failed, found, err := s.verdict(ctx, n)
@@ -159,7 +165,8 @@ func (s *Validation) Apply(ctx context.Context, n node.Node, _ steps.Diff) (step
 		return steps.Outcome{}, fmt.Errorf("cannot tell how the configuration tests went: %s is not there", s.path(".xml"))
 	}
 	if failed > 0 {
-		return steps.Outcome{}, hint.Wrap(fmt.Errorf("the configuration tests found %d failures", failed), "read the report "+s.path(".xml")+" on "+n.Facts().Computer)
+		return steps.Outcome{}, hint.Wrap(fmt.Errorf("the configuration tests found %d failures", failed),
+			"read the report "+s.path(".xml")+" on "+n.Facts().Computer)
 	}
 	return steps.Outcome{}, nil
 }

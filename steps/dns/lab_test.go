@@ -20,7 +20,8 @@ func TestTierConformanceInLab(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 				b.World.Forest.Zones["contoso.com"].Records = []*model.Record{
-					{Name: "NODE1", Type: "A", Data: "192.0.2.11", TTL: 1200}, {Name: "node1", Type: "A", Data: "10.10.10.10", TTL: 1200},
+					{Name: "NODE1", Type: "A", Data: "192.0.2.11", TTL: 1200},
+					{Name: "node1", Type: "A", Data: "10.10.10.10", TTL: 1200},
 					{Name: "node10", Type: "A", Data: "192.0.2.110", TTL: 1200}, {Name: "@", Type: "A", Data: "192.0.2.5", TTL: 600},
 				}
 				conformance.Run(t, conformance.Case{Kind: recordKind(), With: with,

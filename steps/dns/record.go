@@ -16,7 +16,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// Record is the set of DNS records of one name and type in a zone of the DNS server that the step runs on.
+// Record is the set of DNS records of one name and type in a zone of the DNS server that the step
+// runs on.
 type Record struct {
 	Zone   string   `json:"zone" required:"true" doc:"zone, like contoso.com"`
 	Name   string   `json:"name" required:"true" doc:"name relative to the zone, @ for its root"`
@@ -60,20 +61,26 @@ func recordKind() steps.Kind {
 	return steps.Kind{
 		Name:    "dns.record",
 		Summary: "Sets the addresses of a name in a DNS zone.",
-		Doc: "Runs on the DNS server itself. The records of the name are compared as a set with those wished: surplus ones are removed, " +
-			"missing ones added, and the time to live is set where one is given. Up to Windows Server 2008 R2 it works through WMI " +
+		Doc: "Runs on the DNS server itself. The records of the name are compared as a set with those wished: surplus " +
+			"ones are removed, " +
+			"missing ones added, and the time to live is set where one is given. Up to Windows Server 2008 R2 it works " +
+			"through WMI " +
 			"and dnscmd, later through the module DnsServer. The zone must exist.",
 		Undo:    "Brings the name back to the recorded addresses and times to live.",
 		Proof:   "unit-tested on a scripted machine; played in the lab; names of the module checked against recorded tables",
 		Sources: []string{source, "dnscmd /recorddelete", "DnsServer module"},
 		Calls: []node.Call{
 			{WMI: aType, Props: recordProps, On: old, Source: source},
-			{WMI: aType, Method: "CreateInstanceFromPropertyData", Args: []string{"DnsServerName", "ContainerName", "OwnerName", "RecordClass", "TTL", "IPAddress"}, On: old, Source: source},
+			{WMI: aType, Method: "CreateInstanceFromPropertyData", Args: []string{"DnsServerName", "ContainerName", "OwnerName",
+				"RecordClass", "TTL", "IPAddress"}, On: old, Source: source},
 			{WMI: aType, Props: recordProps, Method: "Modify", Args: []string{"TTL", "IPAddress"}, On: old, Source: source},
 			{Tool: "dnscmd.exe", On: old, Source: "dnscmd /recorddelete, Windows Server command reference"},
-			{Cmdlet: "Get-DnsServerResourceRecord", Params: []string{"ZoneName", "Name", "RRType", "Node"}, Props: recordSelect, On: newer},
-			{Cmdlet: "Add-DnsServerResourceRecordA", Params: []string{"ZoneName", "Name", "IPv4Address", "TimeToLive", "Confirm"}, On: newer},
-			{Cmdlet: "Remove-DnsServerResourceRecord", Params: []string{"ZoneName", "Name", "RRType", "RecordData", "Force", "Confirm"}, On: newer},
+			{Cmdlet: "Get-DnsServerResourceRecord", Params: []string{"ZoneName", "Name", "RRType", "Node"}, Props: recordSelect,
+				On: newer},
+			{Cmdlet: "Add-DnsServerResourceRecordA", Params: []string{"ZoneName", "Name", "IPv4Address", "TimeToLive",
+				"Confirm"}, On: newer},
+			{Cmdlet: "Remove-DnsServerResourceRecord", Params: []string{"ZoneName", "Name", "RRType", "RecordData", "Force",
+				"Confirm"}, On: newer},
 		},
 		New:     func() steps.Step { return &Record{Type: "A"} },
 		Example: "zone: contoso.com\nname: mbx01\ndata: [192.0.2.21]\nttl: 600\n",
@@ -129,11 +136,13 @@ func (s *Record) query(f node.Facts) node.Query {
 // Reads names what Check will ask.
 func (s *Record) Reads(f node.Facts) []node.Query { return []node.Query{s.query(f)} }
 
-// read lists the records of the name. A zone that is not there cannot be told from an empty name on old releases; adding fails then.
+// read lists the records of the name. A zone that is not there cannot be told from an empty name on
+// old releases; adding fails then.
 func (s *Record) read(ctx context.Context, r node.Reader) ([]entry, error) {
 	rows, err := r.Query(ctx, s.query(r.Facts()))
 	if code, ok := node.Code(err); ok && code == codeNoZone {
-		return nil, hint.Wrap(fmt.Errorf("cannot find zone %s: %w", s.Zone, err), "the step must run on a DNS server that holds the zone")
+		return nil, hint.Wrap(fmt.Errorf("cannot find zone %s: %w", s.Zone, err),
+			"the step must run on a DNS server that holds the zone")
 	}
 	if err != nil && !errors.Is(err, node.ErrNotFound) {
 		return nil, fmt.Errorf("cannot read the records of %s: %w", s.owner(), err)
@@ -303,7 +312,8 @@ func (s *Record) add(ctx context.Context, n node.Node, e entry) error {
 		if f.Domain != "" {
 			server += "." + f.Domain
 		}
-		args := map[string]any{"DnsServerName": server, "ContainerName": s.Zone, "OwnerName": s.owner(), "RecordClass": int64(1), "IPAddress": e.Data}
+		args := map[string]any{"DnsServerName": server, "ContainerName": s.Zone, "OwnerName": s.owner(),
+			"RecordClass": int64(1), "IPAddress": e.Data}
 		if e.TTL != 0 {
 			args["TTL"] = e.TTL
 		}
@@ -315,7 +325,8 @@ func (s *Record) add(ctx context.Context, n node.Node, e entry) error {
 	return nil
 }
 
-// setTTL goes through WMI, or through a second record where there is only the module: its Set- cmdlet wants live objects.
+// setTTL goes through WMI, or through a second record where there is only the module: its Set-
+// cmdlet wants live objects.
 func (s *Record) setTTL(ctx context.Context, n node.Node, e entry) error {
 	if modern(n.Facts()) {
 		if err := s.remove(ctx, n, e); err != nil {
@@ -336,7 +347,8 @@ func (s *Record) setTTL(ctx context.Context, n node.Node, e entry) error {
 func (s *Record) remove(ctx context.Context, n node.Node, e entry) error {
 	if modern(n.Facts()) {
 		err := do(ctx, n, node.CmdletCall{Name: "Remove-DnsServerResourceRecord", Load: module,
-			Params: map[string]any{"ZoneName": s.Zone, "Name": s.Name, "RRType": s.Type, "RecordData": []any{e.Data}, "Force": true, "Confirm": false}})
+			Params: map[string]any{"ZoneName": s.Zone, "Name": s.Name, "RRType": s.Type, "RecordData": []any{e.Data},
+				"Force": true, "Confirm": false}})
 		if err != nil && !errors.Is(err, node.ErrNotFound) {
 			return fmt.Errorf("cannot remove %s from %s: %w", e.Data, s.owner(), err)
 		}
@@ -347,7 +359,8 @@ func (s *Record) remove(ctx context.Context, n node.Node, e entry) error {
 		return fmt.Errorf("cannot remove %s from %s: %w", e.Data, s.owner(), err)
 	}
 	if res.Code != 0 && res.Code != codeNoRecord && res.Code != codeNoName {
-		return fmt.Errorf("cannot remove %s from %s: %w", e.Data, s.owner(), &node.CodeError{Op: "dnscmd /recorddelete", Code: int64(res.Code)})
+		return fmt.Errorf("cannot remove %s from %s: %w", e.Data, s.owner(),
+			&node.CodeError{Op: "dnscmd /recorddelete", Code: int64(res.Code)})
 	}
 	return nil
 }
@@ -363,7 +376,8 @@ func do(ctx context.Context, n node.Node, a node.Action) error {
 	return nil
 }
 
-// timeSpan writes seconds in the form that PowerShell reads as a TimeSpan in every language: d.hh:mm:ss.
+// timeSpan writes seconds in the form that PowerShell reads as a TimeSpan in every language:
+// d.hh:mm:ss.
 func timeSpan(seconds int64) string {
 	return fmt.Sprintf("%d.%02d:%02d:%02d", seconds/86400, seconds/3600%24, seconds/60%60, seconds%60)
 }

@@ -20,13 +20,15 @@ func old() *nodetest.Machine {
 	row := func(owner, ip string, ttl int64) node.Row {
 		return node.Row{"ContainerName": "contoso.com", "OwnerName": owner, "IPAddress": ip, "TTL": ttl}
 	}
-	m.SetClass(aType, row("NODE1.contoso.com", "192.0.2.11", 1200), row("node1.contoso.com", "10.10.10.10", 1200), row("other.contoso.com", "192.0.2.50", 1200))
+	m.SetClass(aType, row("NODE1.contoso.com", "192.0.2.11", 1200), row("node1.contoso.com", "10.10.10.10", 1200),
+		row("other.contoso.com", "192.0.2.50", 1200))
 	m.SetMethod(aType, "CreateInstanceFromPropertyData", func(_ node.Row, args map[string]any) (node.Row, error) {
 		ttl, given := args["TTL"].(int64)
 		if !given {
 			ttl = 3600
 		}
-		m.SetClass(aType, append(m.Classes[strings.ToLower(aType)], row(args["OwnerName"].(string), args["IPAddress"].(string), ttl))...)
+		m.SetClass(aType, append(m.Classes[strings.ToLower(aType)],
+			row(args["OwnerName"].(string), args["IPAddress"].(string), ttl))...)
 		return node.Row{}, nil // a void method: no ReturnValue
 	})
 	m.SetMethod(aType, "Modify", func(row node.Row, args map[string]any) (node.Row, error) {
@@ -59,8 +61,10 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := old()
-			conformance.Run(t, conformance.Case{Kind: recordKind(), With: with, Open: func(*testing.T) node.Session { return m }})
-			if !slices.ContainsFunc(m.Classes[strings.ToLower(aType)], func(r node.Row) bool { return r.String("IPAddress") == "192.0.2.50" }) {
+			conformance.Run(t, conformance.Case{Kind: recordKind(), With: with,
+				Open: func(*testing.T) node.Session { return m }})
+			if !slices.ContainsFunc(m.Classes[strings.ToLower(aType)],
+				func(r node.Row) bool { return r.String("IPAddress") == "192.0.2.50" }) {
 				t.Error("the record of another name has gone")
 			}
 		})

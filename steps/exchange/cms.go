@@ -14,7 +14,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// CMS is a clustered mailbox server on shared storage. It runs on the node that shall be active first.
+// CMS is a clustered mailbox server on shared storage. It runs on the node that shall be active
+// first.
 type CMS struct {
 	Name     string   `json:"name" doc:"network name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Address  string   `json:"address" doc:"its IPv4 address on the client network" required:"true" example:"192.0.2.21"`
@@ -36,17 +37,25 @@ func cmsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.cms",
 		Summary: "Makes a clustered mailbox server of a single copy cluster.",
-		Doc: "Looks in the cluster for a network name of that name with Exchange's System Attendant and Information Store in its group. Where there is none, it brings the server's disks " +
-			"to this node, runs setup.com /NewCms with shared storage as a job, and moves the disks into the group that setup made: setup leaves them where they were. " +
-			"Afterwards Exchange itself must call it a server on shared storage. Dependencies on the disks are the business of cluster.dependency.",
-		Undo: "Moves the disks back to the groups where they were and runs setup.com /RemoveCMS, which refuses while there are mailboxes. What setup leaves in the data folder goes too when " +
+		Doc: "Looks in the cluster for a network name of that name with Exchange's System Attendant and Information Store " +
+			"in its group. Where there is none, it brings the server's disks " +
+			"to this node, runs setup.com /NewCms with shared storage as a job, and moves the disks into the group that " +
+			"setup made: setup leaves them where they were. " +
+			"Afterwards Exchange itself must call it a server on shared storage. Dependencies on the disks are the business " +
+			"of cluster.dependency.",
+		Undo: "Moves the disks back to the groups where they were and runs setup.com /RemoveCMS, which refuses while " +
+			"there are mailboxes. What setup leaves in the data folder goes too when " +
 			"that folder was made with the server. The first server of a cluster must be the last to go.",
-		Proof:   proof,
-		Sources: []string{"How to install the active clustered mailbox role in a single copy cluster on Windows Server 2008", "Uninstalling a single copy cluster, Exchange 2007"},
-		Calls: append(append(append(clus.ReadCalls(), clus.DiskCalls()...), clus.HandCalls(clus.MoveGroup, clus.MoveResource)...),
-			setupCall(), selecting(shellCall("Get-MailboxServer", "Identity"), "Name", "RedundantMachines", "ClusteredStorageType:name")),
-		New:     func() steps.Step { return &CMS{} },
-		Example: "name: mbx01\naddress: 192.0.2.21\ndata_path: E:\\mbx01\ndisks: [LUN-DATA-01]\nsetup: D:\\Exchange\\setup.com\nas: admin\n",
+		Proof: proof,
+		Sources: []string{"How to install the active clustered mailbox role in a single copy cluster on Windows Server 2008",
+			"Uninstalling a single copy cluster, Exchange 2007"},
+		Calls: append(append(append(clus.ReadCalls(), clus.DiskCalls()...),
+			clus.HandCalls(clus.MoveGroup, clus.MoveResource)...),
+			setupCall(), selecting(shellCall("Get-MailboxServer", "Identity"), "Name", "RedundantMachines",
+				"ClusteredStorageType:name")),
+		New: func() steps.Step { return &CMS{} },
+		Example: "name: mbx01\naddress: 192.0.2.21\ndata_path: E:\\mbx01\ndisks: [LUN-DATA-01]\nsetup: " +
+			"D:\\Exchange\\setup.com\nas: admin\n",
 	}
 }
 
@@ -97,7 +106,8 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	d := steps.Diff{Action: steps.Create, Via: "setup.com as a job"}
 	if found && !m.complete() {
 		if !ours {
-			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot make clustered mailbox server %s: the cluster has that network name in group %q without Exchange's resources", s.Name, m.Group.Name),
+			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot make clustered mailbox server %s: the cluster has that network "+
+				"name in group %q without Exchange's resources", s.Name, m.Group.Name),
 				"remove what another setup left, or name another server")
 		}
 		b.Existed = false
@@ -106,7 +116,8 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if complete {
 		d.Action, d.Via = steps.Update, clus.HandOf(r.Facts()).Via(clus.MoveResource)
 	} else {
-		d.Changes = append(d.Changes, steps.Change{Attr: "clustered mailbox server", From: nil, To: s.Name}, steps.Change{Attr: "address", From: nil, To: s.Address})
+		d.Changes = append(d.Changes, steps.Change{Attr: "clustered mailbox server", From: nil, To: s.Name},
+			steps.Change{Attr: "address", From: nil, To: s.Address})
 	}
 	for _, serial := range s.Disks {
 		res, err := clusterDisk(ctx, r, v, serial)
@@ -162,7 +173,8 @@ func (s *CMS) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outco
 		return steps.Outcome{}, err
 	}
 	if !found || !m.complete() {
-		return steps.Outcome{}, fmt.Errorf("setup ended well on %s, but the cluster has no clustered mailbox server %s", n.Facts().Computer, s.Name)
+		return steps.Outcome{}, fmt.Errorf("setup ended well on %s, but the cluster has no clustered mailbox server %s",
+			n.Facts().Computer, s.Name)
 	}
 	for _, serial := range s.Disks {
 		res, err := clusterDisk(ctx, n, v, serial)
@@ -200,11 +212,12 @@ func (s *CMS) make(ctx context.Context, n node.Node, v clus.Reader) error {
 	if err := s.noteFolders(ctx, n); err != nil {
 		return err
 	}
-	return runSetup(ctx, n, s.id(), s.Setup, s.As, "/NewCms", "/CMSName:"+s.Name, "/CMSIPAddress:"+s.Address, "/CMSSharedStorage", "/CMSDataPath:"+s.DataPath)
+	return runSetup(ctx, n, s.id(), s.Setup, s.As, "/NewCms", "/CMSName:"+s.Name, "/CMSIPAddress:"+s.Address,
+		"/CMSSharedStorage", "/CMSDataPath:"+s.DataPath)
 }
 
-// madeKey holds, for as long as the server lives, which folders were made with it. The plan cannot know: the disk that they are on
-// may be with another node when it is made.
+// madeKey holds, for as long as the server lives, which folders were made with it. The plan cannot
+// know: the disk that they are on may be with another node when it is made.
 func madeKey(name string) string { return markRoot + `\Made\` + strings.ToLower(name) }
 
 const (
@@ -220,14 +233,16 @@ func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
 	if err != nil {
 		return err
 	}
-	_, err = n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: foldersName, Type: "string", Data: strings.Join(folders, foldersSep)})
+	_, err = n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: foldersName, Type: "string",
+		Data: strings.Join(folders, foldersSep)})
 	if err != nil {
 		return fmt.Errorf("cannot write down the folders of %s: %w", s.Name, err)
 	}
 	return nil
 }
 
-// dropFolders removes the data folder if it was made with the server, and the folders around it that are empty then.
+// dropFolders removes the data folder if it was made with the server, and the folders around it
+// that are empty then.
 func dropFolders(ctx context.Context, n node.Node, name string) error {
 	v, found, err := inspect.RegistryValue(ctx, n, madeKey(name), foldersName)
 	if err != nil || !found {
@@ -244,7 +259,8 @@ func dropFolders(ctx context.Context, n node.Node, name string) error {
 	return dropKey(ctx, n, madeKey(name))
 }
 
-// alone refuses a node that runs another clustered mailbox server: one node runs one of them at a time.
+// alone refuses a node that runs another clustered mailbox server: one node runs one of them at a
+// time.
 func alone(ctx context.Context, v clus.Reader, computer, except string) error {
 	groups, err := v.Groups(ctx)
 	if err != nil {
@@ -260,7 +276,8 @@ func alone(ctx context.Context, v clus.Reader, computer, except string) error {
 		}
 		g, _ := clus.FindGroup(groups, x.Group)
 		if clus.SameNode(g.Owner, computer) && !strings.EqualFold(g.Name, except) {
-			return hint.Wrap(fmt.Errorf("cannot run clustered mailbox server %s on %s: it runs %q already", except, computer, g.Name),
+			return hint.Wrap(fmt.Errorf("cannot run clustered mailbox server %s on %s: it runs %q already", except, computer,
+				g.Name),
 				"a node runs one clustered mailbox server at a time: move that one to its own node first")
 		}
 	}
@@ -289,15 +306,18 @@ func (s *CMS) bring(ctx context.Context, n node.Node, v clus.Reader, serial stri
 		return err
 	}
 	if !clus.StorageOnly(all, g.Name) {
-		return hint.Wrap(fmt.Errorf("cannot bring disk %q to %s: its group %q on %s holds a service", res.Name, n.Facts().Computer, g.Name, g.Owner),
+		return hint.Wrap(fmt.Errorf("cannot bring disk %q to %s: its group %q on %s holds a service", res.Name,
+			n.Facts().Computer, g.Name, g.Owner),
 			"the disks of a new clustered mailbox server must stand in the cluster's available storage")
 	}
 	return clus.MoveTo(ctx, n, v, g.Name, n.Facts().Computer)
 }
 
-// shared asks Exchange whether the server is one on shared storage; without the switch setup makes one for replication.
+// shared asks Exchange whether the server is one on shared storage; without the switch setup makes
+// one for replication.
 func (s *CMS) shared(ctx context.Context, n node.Node) error {
-	rows, err := ask(ctx, n, s.As, "Get-MailboxServer", map[string]any{"Identity": s.Name}, "Name", "RedundantMachines", "ClusteredStorageType:name")
+	rows, err := ask(ctx, n, s.As, "Get-MailboxServer", map[string]any{"Identity": s.Name}, "Name", "RedundantMachines",
+		"ClusteredStorageType:name")
 	if err != nil {
 		return err
 	}
@@ -355,7 +375,8 @@ func (s *CMS) Undo(ctx context.Context, n node.Node, before json.RawMessage) err
 			return err
 		}
 		if found {
-			return fmt.Errorf("setup ended well on %s, but clustered mailbox server %s is still in the cluster", n.Facts().Computer, b.Name)
+			return fmt.Errorf("setup ended well on %s, but clustered mailbox server %s is still in the cluster",
+				n.Facts().Computer, b.Name)
 		}
 	}
 	if err := dropFolders(ctx, n, b.Name); err != nil {

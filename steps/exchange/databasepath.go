@@ -31,8 +31,10 @@ func databasePathKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.databasepath",
 		Summary: "Moves the file of a mailbox database.",
-		Doc: "Compares the file that Exchange names and moves it with Move-DatabasePath, which dismounts the database for as long as it takes and mounts it again. " +
-			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, and the plan says so.",
+		Doc: "Compares the file that Exchange names and moves it with Move-DatabasePath, which dismounts the database for " +
+			"as long as it takes and mounts it again. " +
+			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, " +
+			"and the plan says so.",
 		Undo:    "Moves the file back to the recorded place, and removes the folders that it made when they are empty.",
 		Proof:   proof,
 		Sources: []string{"Move-DatabasePath, Exchange 2007"},
@@ -98,8 +100,9 @@ func (s *DatabasePath) Check(ctx context.Context, r node.Reader) (steps.Diff, er
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	d := steps.Diff{Action: steps.Update, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "file", From: db.File, To: s.Path}},
-		Before: steps.MustJSON(databasePathBefore{db.StorageGroup, db.Name, db.File, folders})}
+	d := steps.Diff{Action: steps.Update, Via: "Exchange cmdlets",
+		Changes: []steps.Change{{Attr: "file", From: db.File, To: s.Path}},
+		Before:  steps.MustJSON(databasePathBefore{db.StorageGroup, db.Name, db.File, folders})}
 	d.Effects.Interrupts = "database " + s.Server + `\` + db.StorageGroup + `\` + db.Name
 	return comesHere(d, m, r.Facts().Computer), nil
 }

@@ -1,13 +1,15 @@
-// Package exchange holds the kinds about Microsoft Exchange Server 2007: directory preparation, setup, clustered mailbox servers,
-// storage paths, status and moves.
+// Package exchange holds the kinds about Microsoft Exchange Server 2007: directory preparation,
+// setup, clustered mailbox servers, storage paths, status and moves.
 //
 // # How Exchange is reached
 //
-// setup.com runs as a job of the node under a credential of its own: it takes long, may restart WinRM, and talks to a domain
-// controller. The cmdlets of the snap-in run in the caller's process and talk LDAP to a domain controller, so over a network
-// logon (WinRM with NTLM, SSH with a key) they fail for want of a second hop. Therefore every one of them is sent with the
-// name of a credential (node.Cmdlet.As), and the far end runs it in a scheduled task of that user; data travel as data.
-// What a Check can tell without Exchange (registry, the cluster's resources, the directory on a domain controller) it tells so.
+// setup.com runs as a job of the node under a credential of its own: it takes long, may restart
+// WinRM, and talks to a domain controller. The cmdlets of the snap-in run in the caller's process
+// and talk LDAP to a domain controller, so over a network logon (WinRM with NTLM, SSH with a key)
+// they fail for want of a second hop. Therefore every one of them is sent with the name of a
+// credential (node.Cmdlet.As), and the far end runs it in a scheduled task of that user; data
+// travel as data. What a Check can tell without Exchange (registry, the cluster's resources, the
+// directory on a domain controller) it tells so.
 package exchange
 
 import (
@@ -41,15 +43,18 @@ func Kinds() []steps.Kind {
 const (
 	product = "exchange-2007"
 	snapin  = "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
-	proof   = "lab-proven; Exchange 2007's cmdlets stand in no recorded table, see the project's notes on Exchange for where each was seen"
+	proof   = "lab-proven; Exchange 2007's cmdlets stand in no recorded table, see the project's notes on Exchange for " +
+		"where each was seen"
 )
 
-// releases are the systems that the kinds claim: Exchange 2007 SP1 and later also runs on 2003, whose cluster they do not read.
+// releases are the systems that the kinds claim: Exchange 2007 SP1 and later also runs on 2003,
+// whose cluster they do not read.
 func releases() []node.Release { return []node.Release{node.WS2008} }
 
 // shellCall declares a cmdlet of the snap-in.
 func shellCall(name string, params ...string) node.Call {
-	return node.Call{Cmdlet: name, Params: params, Product: product, On: releases(), Source: "Exchange 2007 cmdlet reference, Microsoft TechNet"}
+	return node.Call{Cmdlet: name, Params: params, Product: product, On: releases(),
+		Source: "Exchange 2007 cmdlet reference, Microsoft TechNet"}
 }
 
 // selecting adds the properties that are taken from a cmdlet's objects.
@@ -59,11 +64,13 @@ func selecting(c node.Call, props ...string) node.Call {
 }
 
 func setupCall() node.Call {
-	return node.Call{Tool: "setup.com", Product: product, On: releases(), Source: "Exchange 2007: how to install in unattended mode, Microsoft TechNet"}
+	return node.Call{Tool: "setup.com", Product: product, On: releases(),
+		Source: "Exchange 2007: how to install in unattended mode, Microsoft TechNet"}
 }
 
 // ask runs a reading cmdlet of the snap-in.
-func ask(ctx context.Context, r node.Reader, as, name string, params map[string]any, sel ...string) ([]node.Row, error) {
+func ask(ctx context.Context, r node.Reader, as, name string, params map[string]any, sel ...string) ([]node.Row,
+	error) {
 	rows, err := r.Query(ctx, node.Cmdlet{Name: name, Load: snapin, Params: params, Select: sel, As: as})
 	if err != nil {
 		return nil, fmt.Errorf("cannot ask Exchange on %s: %w", r.Facts().Computer, shellHint(err))
@@ -108,8 +115,9 @@ type mailboxServer struct {
 
 func (m mailboxServer) complete() bool { return m.Attendant && m.Store }
 
-// findServer looks for a clustered mailbox server by the private property Name of its Network Name resource. Exchange's resource
-// types begin with "Microsoft Exchange"; they are type names and not translated.
+// findServer looks for a clustered mailbox server by the private property Name of its Network Name
+// resource. Exchange's resource types begin with "Microsoft Exchange"; they are type names and not
+// translated.
 func findServer(ctx context.Context, v clus.Reader, name string) (mailboxServer, bool, error) {
 	all, err := v.Resources(ctx)
 	if err != nil {

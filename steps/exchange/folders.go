@@ -9,8 +9,8 @@ import (
 	"deploy/internal/node"
 )
 
-// missingFolders tells which of a folder and the folders around it are not there, innermost first. On a drive that this node does
-// not see now nobody can tell, and the answer is none.
+// missingFolders tells which of a folder and the folders around it are not there, innermost first.
+// On a drive that this node does not see now nobody can tell, and the answer is none.
 func missingFolders(ctx context.Context, r node.Reader, path string) ([]string, error) {
 	if len(path) < 3 {
 		return nil, nil

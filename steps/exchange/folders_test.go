@@ -27,7 +27,8 @@ func TestMissingFolders(t *testing.T) {
 			t.Errorf("%s: %q, %v, want %q", path, got, err, want)
 		}
 	}
-	m.Break = func(r node.Request) error { return &node.CodeError{Op: r.Verb, Code: 0x80070015} } // the disk is another node's
+	// the disk is another node's
+	m.Break = func(r node.Request) error { return &node.CodeError{Op: r.Verb, Code: 0x80070015} }
 	if got, err := missingFolders(t.Context(), m, `E:\mbx03`); err != nil || got != nil {
 		t.Errorf("on a disk that is not ready: %q, %v", got, err)
 	}

@@ -6,8 +6,8 @@ import (
 	"deploy/steps"
 )
 
-// TestForesee: before the cluster and the server exist, no check can tell what a step will mean; the plan must say it all the same,
-// and must not call a look a point of no return.
+// TestForesee: before the cluster and the server exist, no check can tell what a step will mean;
+// the plan must say it all the same, and must not call a look a point of no return.
 func TestForesee(t *testing.T) {
 	for _, s := range []steps.Step{&Status{}, &StorageGroup{}} {
 		f, ok := s.(steps.EffectsPreviewer)

@@ -28,7 +28,8 @@ type installBefore struct {
 	As    string   `json:"as"`
 }
 
-// roleKeys are the registry keys of the roles below roleRoot. Only MailboxRole is confirmed from public sources.
+// roleKeys are the registry keys of the roles below roleRoot. Only MailboxRole is confirmed from
+// public sources.
 var roleKeys = map[string]string{
 	"Mailbox": "MailboxRole", "HubTransport": "HubTransportRole", "ClientAccess": "ClientAccessRole",
 	"UnifiedMessaging": "UnifiedMessagingRole", "ManagementTools": "AdminTools",
@@ -38,12 +39,15 @@ func installKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.install",
 		Summary: "Installs Exchange 2007 server roles.",
-		Doc: "Reads each role's registry key: ConfiguredVersion alone means installed. UnpackedVersion without it, or with Action or Watermark beside it, means that a setup was cut: " +
-			"one that deploy started is gone on with, somebody else's is an error. setup.com runs as a job whose name follows from the wish, so that a run that was cut finds it again and waits. " +
+		Doc: "Reads each role's registry key: ConfiguredVersion alone means installed. UnpackedVersion without it, or " +
+			"with Action or Watermark beside it, means that a setup was cut: " +
+			"one that deploy started is gone on with, somebody else's is an error. setup.com runs as a job whose name " +
+			"follows from the wish, so that a run that was cut finds it again and waits. " +
 			"It has worked only when exit code, registry and setup's log agree.",
-		Undo:    "Uninstalls the roles that it installed.",
-		Proof:   proof,
-		Sources: []string{"How to install Exchange 2007 in unattended mode", "registry keys of roles as setup itself probes them"},
+		Undo:  "Uninstalls the roles that it installed.",
+		Proof: proof,
+		Sources: []string{"How to install Exchange 2007 in unattended mode",
+			"registry keys of roles as setup itself probes them"},
 		Calls:   []node.Call{setupCall()},
 		New:     func() steps.Step { return &Install{} },
 		Example: "roles: [Mailbox]\nsetup: D:\\Exchange\\setup.com\nas: admin\n",
@@ -83,7 +87,8 @@ func (s *Install) Validate() error {
 				known = append(known, k)
 			}
 			slices.Sort(known)
-			e := &steps.FieldError{Path: []string{"roles", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is no role", r), Hint: "roles are " + strings.Join(known, ", ")}
+			e := &steps.FieldError{Path: []string{"roles", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is no role", r),
+				Hint: "roles are " + strings.Join(known, ", ")}
 			return e
 		}
 	}
@@ -103,7 +108,8 @@ const (
 	roleDone
 )
 
-// roleState reads one role's key. Source: the rule by which setup's own later versions tell a cut run.
+// roleState reads one role's key. Source: the rule by which setup's own later versions tell a cut
+// run.
 func roleState(ctx context.Context, r node.Reader, role string) (int, error) {
 	rows, err := r.Query(ctx, node.Registry{Key: roleRoot + `\` + roleKeys[role]})
 	if errors.Is(err, node.ErrNotFound) {
@@ -118,7 +124,8 @@ func roleState(ctx context.Context, r node.Reader, role string) (int, error) {
 	}
 	switch {
 	case (have["action"] || have["watermark"]) && have["configuredversion"]:
-		// a clustered mailbox server that is being made writes its watermark into the role that is already there
+		// a clustered mailbox server that is being made writes its watermark into the role that is
+		// already there
 		making, err := anyMark(ctx, r, "exchange-newcms-")
 		if err != nil || making {
 			return roleDone, err
@@ -158,7 +165,8 @@ func (s *Install) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 			continue
 		case rolePartial:
 			if !ours {
-				return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot install role %s on %s: a setup that deploy did not start was cut half-way", role, r.Facts().Computer),
+				return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot install role %s on %s: a setup that deploy did not start was "+
+					"cut half-way", role, r.Facts().Computer),
 					"finish or remove it by hand: setup's log is "+setupLog)
 			}
 			d.Changes = append(d.Changes, steps.Change{Attr: role, From: "half installed", To: "installed"})
@@ -170,7 +178,8 @@ func (s *Install) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	if len(b.Roles) == 0 {
 		if ours {
 			// everything is installed, only our own mark is left to clear
-			return steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "mark of a setup that was under way", From: s.id(), To: nil}},
+			return steps.Diff{Action: steps.Update,
+				Changes: []steps.Change{{Attr: "mark of a setup that was under way", From: s.id(), To: nil}},
 				Effects: steps.Effects{NothingToUndo: true}}, nil
 		}
 		return steps.NoChange(), nil
@@ -201,7 +210,8 @@ func (s *Install) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.O
 			return steps.Outcome{}, err
 		}
 		if st != roleDone {
-			return steps.Outcome{}, hint.Wrap(fmt.Errorf("setup ended well on %s, but the registry says that role %s is not complete", n.Facts().Computer, role),
+			return steps.Outcome{}, hint.Wrap(fmt.Errorf("setup ended well on %s, but the registry says that role %s is not "+
+				"complete", n.Facts().Computer, role),
 				"read "+setupLog+" on the node")
 		}
 	}

@@ -14,7 +14,8 @@ const (
 	media   = `D:\Exchange\setup.com`
 	mailbox = roleRoot + `\MailboxRole`
 	goodRun = "[1] [0] Starting Microsoft Exchange Server 2007 Setup\r\n[1] [1] [ERROR] old\r\n[1] [0] End of Setup\r\n" +
-		"[2] [0] Starting Microsoft Exchange Server 2007 Setup\r\n[2] [0] CurrentResult setupbase.maincore:396: 0\r\n[2] [0] End of Setup\r\n"
+		"[2] [0] Starting Microsoft Exchange Server 2007 Setup\r\n[2] [0] CurrentResult setupbase.maincore:396: 0\r\n[2] " +
+		"[0] End of Setup\r\n"
 )
 
 func theInstall() *Install { return &Install{Roles: []string{"Mailbox"}, Setup: media, As: "admin"} }
@@ -51,7 +52,8 @@ func TestRoleState(t *testing.T) {
 	if _, err := roleState(t.Context(), m, "Mailbox"); err == nil {
 		t.Error("a lost link was taken for an answer")
 	}
-	// a clustered mailbox server of ours that is being made leaves its watermark in the role that is there
+	// a clustered mailbox server of ours that is being made leaves its watermark in the role that is
+	// there
 	m = nodetest.New(node.WS2008)
 	keys(m, "ConfiguredVersion", "Watermark")
 	m.SetKey(markKey("exchange-newcms-1"))
@@ -73,7 +75,8 @@ func TestInstallRefusesSomebodyElsesSetup(t *testing.T) {
 	}
 }
 
-// setup makes the fake setup.com: its exit code, what it leaves in the registry, what it writes into its log.
+// setup makes the fake setup.com: its exit code, what it leaves in the registry, what it writes
+// into its log.
 func setup(m *nodetest.Machine, code int, log string, values ...string) *[]string {
 	var ran []string
 	m.Programs[strings.ToLower(media)] = func(argv []string) node.Result {
@@ -95,13 +98,16 @@ func TestInstallNeedsThreeWitnesses(t *testing.T) {
 		values []string
 		fails  bool
 	}{
-		"all agree":             {0, goodRun, []string{"UnpackedVersion", "ConfiguredVersion"}, false},
-		"exit code":             {1, goodRun, []string{"UnpackedVersion", "ConfiguredVersion"}, true},
-		"registry":              {0, goodRun, []string{"UnpackedVersion"}, true},
-		"watermark left":        {0, goodRun, []string{"UnpackedVersion", "ConfiguredVersion", "Watermark"}, true},
-		"error in the last run": {0, goodRun + "Starting Microsoft Exchange Server 2007 Setup\n[1] [ERROR] no\nEnd of Setup\n", []string{"ConfiguredVersion"}, true},
-		"run without an end":    {0, goodRun + "Starting Microsoft Exchange Server 2007 Setup\n", []string{"ConfiguredVersion"}, true},
-		"no log":                {0, "", []string{"ConfiguredVersion"}, true},
+		"all agree":      {0, goodRun, []string{"UnpackedVersion", "ConfiguredVersion"}, false},
+		"exit code":      {1, goodRun, []string{"UnpackedVersion", "ConfiguredVersion"}, true},
+		"registry":       {0, goodRun, []string{"UnpackedVersion"}, true},
+		"watermark left": {0, goodRun, []string{"UnpackedVersion", "ConfiguredVersion", "Watermark"}, true},
+		"error in the last run": {0, goodRun +
+			"Starting Microsoft Exchange Server 2007 Setup\n[1] [ERROR] no\nEnd of Setup\n", []string{"ConfiguredVersion"},
+			true},
+		"run without an end": {0, goodRun + "Starting Microsoft Exchange Server 2007 Setup\n",
+			[]string{"ConfiguredVersion"}, true},
+		"no log": {0, "", []string{"ConfiguredVersion"}, true},
 	} {
 		m := nodetest.New(node.WS2008)
 		ran := setup(m, c.code, c.log, c.values...)
@@ -125,7 +131,8 @@ func TestInstallNeedsThreeWitnesses(t *testing.T) {
 	}
 }
 
-// A run that was cut finds the job that still runs, or what it left, and does not start setup twice.
+// A run that was cut finds the job that still runs, or what it left, and does not start setup
+// twice.
 func TestInstallGoesOn(t *testing.T) {
 	m := nodetest.New(node.WS2008)
 	ran := setup(m, 0, goodRun, "UnpackedVersion", "ConfiguredVersion")
@@ -189,9 +196,10 @@ func TestValidate(t *testing.T) {
 		}
 	}
 	good := map[string]map[string]any{
-		"exchange.prepare":          {"what": "ad", "setup": media, "organization": "Contoso", "as": "admin"},
-		"exchange.install":          {"roles": []any{"Mailbox"}, "setup": media, "as": "admin"},
-		"exchange.cms":              {"name": "m", "address": "192.0.2.1", "data_path": `E:\m`, "disks": []any{"D"}, "setup": media, "as": "admin"},
+		"exchange.prepare": {"what": "ad", "setup": media, "organization": "Contoso", "as": "admin"},
+		"exchange.install": {"roles": []any{"Mailbox"}, "setup": media, "as": "admin"},
+		"exchange.cms": {"name": "m", "address": "192.0.2.1", "data_path": `E:\m`, "disks": []any{"D"},
+			"setup": media, "as": "admin"},
 		"exchange.storagegroup":     {"server": "m", "letters": []any{"E", "f:"}, "as": "admin"},
 		"exchange.databasepath":     {"server": "m", "path": `E:\m.edb`, "as": "admin"},
 		"exchange.mta":              {"server": "m2", "like": "m1"},

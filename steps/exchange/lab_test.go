@@ -33,15 +33,19 @@ func newStack(t *testing.T, b *conformance.Bench) *stack {
 		}
 		m.Extra["media"] = map[string]string{`c:\exchange`: "exchange-2007-sp1"}
 	}
-	s := &stack{t: t, kinds: steps.NewRegistry(cluster.Kinds(), feature.Kinds(), network.Kinds(), storage.Kinds(), Kinds()), dc: b.Session(t, conformance.DC)}
+	s := &stack{t: t, kinds: steps.NewRegistry(cluster.Kinds(), feature.Kinds(), network.Kinds(), storage.Kinds(),
+		Kinds()), dc: b.Session(t, conformance.DC)}
 	s.first, s.other = s.prepare(b, 0), s.prepare(b, 1)
 	for serial, letter := range map[string]string{conformance.DiskA: "E", conformance.DiskB: "F"} {
 		s.have(s.first, "storage.disk", map[string]any{"serial": serial})
 		s.have(s.first, "storage.volume", map[string]any{"serial": serial, "letter": letter})
 	}
 	s.have(s.dc, "feature", map[string]any{"names": []any{"PowerShell"}})
-	s.have(s.first, "cluster.create", map[string]any{"name": "clu1", "node": conformance.Node1, "addresses": []any{"192.0.2.20"}, "as": conformance.Credential})
-	s.have(s.first, "cluster.node", map[string]any{"cluster": "clu1", "name": conformance.Node2, "as": conformance.Credential})
+	s.have(s.first, "cluster.create",
+		map[string]any{"name": "clu1", "node": conformance.Node1, "addresses": []any{"192.0.2.20"},
+			"as": conformance.Credential})
+	s.have(s.first, "cluster.node", map[string]any{"cluster": "clu1", "name": conformance.Node2,
+		"as": conformance.Credential})
 	s.have(s.first, "cluster.disk", map[string]any{"serial": conformance.DiskA, "name": "data1"})
 	s.have(s.first, "cluster.disk", map[string]any{"serial": conformance.DiskB, "name": "data2"})
 	s.have(s.first, "cluster.network", map[string]any{"subnet": "192.0.2.0/24", "name": "Public", "role": "mixed"})
@@ -51,12 +55,14 @@ func newStack(t *testing.T, b *conformance.Bench) *stack {
 func (s *stack) prepare(b *conformance.Bench, i int) node.Session {
 	s.t.Helper()
 	var n node.Session = b.Session(s.t, []string{conformance.Node1, conformance.Node2}[i])
-	names := []any{"PowerShell", "Failover-Clustering", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase", "Web-Lgcy-Mgmt-Console", "Web-Basic-Auth", "Web-Windows-Auth"}
+	names := []any{"PowerShell", "Failover-Clustering", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase",
+		"Web-Lgcy-Mgmt-Console", "Web-Basic-Auth", "Web-Windows-Auth"}
 	if s.have(n, "feature", map[string]any{"names": names}) {
 		n = conformance.Restart(s.t, n)
 	}
 	mac := []string{conformance.PrivateMAC, "00:15:5D:00:02:02"}[i]
-	s.have(n, "network.address", map[string]any{"mac": mac, "addresses": []any{fmt.Sprintf("10.10.10.%d/24", 10+i)}, "no_gateway": true})
+	s.have(n, "network.address", map[string]any{"mac": mac, "addresses": []any{fmt.Sprintf("10.10.10.%d/24", 10+i)},
+		"no_gateway": true})
 	return n
 }
 
@@ -91,7 +97,8 @@ func (s *stack) play(n node.Session, kind string, with map[string]any) {
 	k, _ := s.kinds.Get(kind)
 	looks := kind == "exchange.storagegroup" || kind == "exchange.status"
 	ok := s.t.Run(kind, func(t *testing.T) {
-		conformance.Run(t, conformance.Case{Kind: k, With: with, OnlyLooks: looks, Programs: []string{setupPath}, Open: func(*testing.T) node.Session { return n }})
+		conformance.Run(t, conformance.Case{Kind: k, With: with, OnlyLooks: looks, Programs: []string{setupPath},
+			Open: func(*testing.T) node.Session { return n }})
 	})
 	if !ok {
 		s.t.FailNow()
@@ -106,20 +113,25 @@ func TestTierConformanceInLab(t *testing.T) {
 		s := newStack(t, b)
 		as := conformance.Credential
 		for _, what := range []string{"schema", "ad"} {
-			s.play(s.dc, "exchange.prepare", map[string]any{"what": what, "setup": setupPath, "organization": "Contoso", "as": as})
+			s.play(s.dc, "exchange.prepare", map[string]any{"what": what, "setup": setupPath, "organization": "Contoso",
+				"as": as})
 		}
 		s.have(s.dc, "exchange.prepare", map[string]any{"what": "domain", "setup": setupPath, "as": as})
 		s.play(s.first, "exchange.install", map[string]any{"roles": []any{"Mailbox"}, "setup": setupPath, "as": as})
-		s.play(s.first, "exchange.cms", map[string]any{"name": "mbx01", "address": "192.0.2.21", "data_path": `E:\mbx01`, "disks": []any{conformance.DiskA}, "setup": setupPath, "as": as})
+		s.play(s.first, "exchange.cms", map[string]any{"name": "mbx01", "address": "192.0.2.21", "data_path": `E:\mbx01`,
+			"disks": []any{conformance.DiskA}, "setup": setupPath, "as": as})
 		s.play(s.first, "exchange.storagegroup", map[string]any{"server": "mbx01", "letters": []any{"E"}, "as": as})
 		s.play(s.other, "exchange.install", map[string]any{"roles": []any{"Mailbox"}, "setup": setupPath, "as": as})
-		s.have(s.first, "cluster.dependency", map[string]any{"group": "mbx01", "type": "Exchange Database", "on": []any{"data1"}, "may_restart": true})
+		s.have(s.first, "cluster.dependency", map[string]any{"group": "mbx01", "type": "Exchange Database",
+			"on": []any{"data1"}, "may_restart": true})
 		s.play(s.first, "exchange.storagegrouppath", map[string]any{"server": "mbx01", "log_path": `E:\logs`, "as": as})
 		s.play(s.first, "exchange.databasepath", map[string]any{"server": "mbx01", "path": `E:\db\mbx01.edb`, "as": as})
 		nodes := []any{conformance.Node1, conformance.Node2}
 		s.play(s.first, "exchange.status", map[string]any{"name": "mbx01", "machines": nodes, "as": as})
-		s.play(s.first, "exchange.move", map[string]any{"name": "mbx01", "nodes": nodes, "owner": conformance.Node1, "as": as})
-		s.play(s.other, "exchange.cms", map[string]any{"name": "mbx02", "address": "192.0.2.22", "data_path": `F:\mbx02`, "disks": []any{conformance.DiskB}, "setup": setupPath, "as": as})
+		s.play(s.first, "exchange.move", map[string]any{"name": "mbx01", "nodes": nodes, "owner": conformance.Node1,
+			"as": as})
+		s.play(s.other, "exchange.cms", map[string]any{"name": "mbx02", "address": "192.0.2.22", "data_path": `F:\mbx02`,
+			"disks": []any{conformance.DiskB}, "setup": setupPath, "as": as})
 		s.play(s.dc, "exchange.mta", map[string]any{"server": "mbx02", "like": "mbx01"})
 	})
 }

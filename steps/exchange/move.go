@@ -16,7 +16,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// Move proves that a clustered mailbox server runs on every node: it moves it to each and back to its owner.
+// Move proves that a clustered mailbox server runs on every node: it moves it to each and back to
+// its owner.
 type Move struct {
 	Name    string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Nodes   []string `json:"nodes" doc:"nodes to prove, in order" required:"true"`
@@ -37,9 +38,12 @@ func moveKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.move",
 		Summary: "Proves that a clustered mailbox server runs on every node.",
-		Doc: "Moves it with Move-ClusteredMailboxServer to every named node in turn and at last to its owner; after each move the cluster must show it online there and Exchange must call it Online. " +
-			"A proof that was made is written down on the node that the step runs on (" + markRoot + `\Proof), with a digest of the nodes, so that the next run does not move a server in service.`,
-		Undo:    "Moves the server back to the recorded owner when it stands elsewhere, and restores the record of the proof.",
+		Doc: "Moves it with Move-ClusteredMailboxServer to every named node in turn and at last to its owner; after each " +
+			"move the cluster must show it online there and Exchange must call it Online. " +
+			"A proof that was made is written down on the node that the step runs on (" + markRoot +
+			`\Proof), with a digest of the nodes, so that the next run does not move a server in service.`,
+		Undo: "Moves the server back to the recorded owner when it stands elsewhere, " +
+			"and restores the record of the proof.",
 		Proof:   proof,
 		Sources: []string{"Move-ClusteredMailboxServer, Exchange 2007", "Verifying a single copy cluster"},
 		Calls:   append(clus.ReadCalls(), moveCall(), statusCall()),
@@ -100,8 +104,9 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, steps.Until(clus.Tag(want), "the node is not up in the cluster")
 		}
 	}
-	d := steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "proven on", From: nil, To: s.Nodes}},
-		Before: steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text()})}
+	d := steps.Diff{Action: steps.Run, Via: "Exchange cmdlets",
+		Changes: []steps.Change{{Attr: "proven on", From: nil, To: s.Nodes}},
+		Before:  steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text()})}
 	d.Effects = s.PreviewEffects()
 	return d, nil
 }
@@ -141,19 +146,22 @@ func (s *Move) to(ctx context.Context, n node.Node, target string) error {
 		err := tell(ctx, n, s.As, "Move-ClusteredMailboxServer", map[string]any{
 			"Identity": s.Name, "TargetMachine": target, "MoveComment": s.Comment, "Confirm": false})
 		if err != nil {
-			return hint.Wrap(fmt.Errorf("cannot move %s to %s: %w", s.Name, target, err), "is the Mailbox role installed there, and can the node reach the server's disks?")
+			return hint.Wrap(fmt.Errorf("cannot move %s to %s: %w", s.Name, target, err),
+				"is the Mailbox role installed there, and can the node reach the server's disks?")
 		}
 	}
 	if err := clus.WaitGroup(ctx, v, m.Group.Name, target); err != nil {
 		return err
 	}
-	return clus.Until(ctx, statusLimit, "Exchange to call "+s.Name+" online on "+target, func(ctx context.Context) (bool, error) {
-		st, err := askStatus(ctx, n, s.As, s.Name)
-		return err == nil && st.online(), err
-	})
+	return clus.Until(ctx, statusLimit, "Exchange to call "+s.Name+" online on "+target,
+		func(ctx context.Context) (bool, error) {
+			st, err := askStatus(ctx, n, s.As, s.Name)
+			return err == nil && st.online(), err
+		})
 }
 
-// bringHere moves a server to this node when it runs elsewhere, for what Exchange does on the owner only.
+// bringHere moves a server to this node when it runs elsewhere, for what Exchange does on the owner
+// only.
 func bringHere(ctx context.Context, n node.Node, as, name string) error {
 	_, m, err := needServer(ctx, n, name)
 	if err != nil || clus.SameNode(m.Group.Owner, n.Facts().Computer) {

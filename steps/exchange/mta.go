@@ -11,8 +11,8 @@ import (
 	"deploy/steps"
 )
 
-// MTA gives a second or later clustered mailbox server of a cluster the Microsoft MTA object without which mailboxes
-// cannot be created on it. It runs on a domain controller.
+// MTA gives a second or later clustered mailbox server of a cluster the Microsoft MTA object
+// without which mailboxes cannot be created on it. It runs on a domain controller.
 type MTA struct {
 	Server string `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx02"`
 	Like   string `json:"like" doc:"name of the first clustered mailbox server, whose object gives the values" required:"true" example:"mbx01"`
@@ -23,18 +23,22 @@ type mtaBefore struct {
 	Made bool   `json:"made"`
 }
 
-// mtaAttrs are copied from the first server's object. Source: the directory schema of the class as Exchange reads it.
+// mtaAttrs are copied from the first server's object. Source: the directory schema of the class as
+// Exchange reads it.
 var mtaAttrs = []string{"mTALocalDesig", "transRetryMins", "transTimeoutMins"}
 
 func mtaKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.mta",
 		Summary: "Makes the Microsoft MTA object of a second clustered mailbox server.",
-		Doc: "Meets a known fault: from the second clustered mailbox server of a cluster on, a new mailbox fails for want of a proxy address generator. " +
-			"It looks for CN=Microsoft MTA below the server's object in the directory and makes it with the values of the first server's. It runs on a domain controller.",
-		Undo:    "Deletes the object that it made.",
-		Proof:   "lab-proven; that values may be copied from the first server's object is UNCONFIRMED on a real one",
-		Sources: []string{"How to enable mailbox creation on the second or subsequent clustered mailbox server in an Exchange 2007 single copy cluster"},
+		Doc: "Meets a known fault: from the second clustered mailbox server of a cluster on, a new mailbox fails for want " +
+			"of a proxy address generator. " +
+			"It looks for CN=Microsoft MTA below the server's object in the directory and makes it with the values of the " +
+			"first server's. It runs on a domain controller.",
+		Undo:  "Deletes the object that it made.",
+		Proof: "lab-proven; that values may be copied from the first server's object is UNCONFIRMED on a real one",
+		Sources: []string{"How to enable mailbox creation on the second or subsequent clustered mailbox server in an " +
+			"Exchange 2007 single copy cluster"},
 		New:     func() steps.Step { return &MTA{} },
 		Example: "server: mbx02\nlike: mbx01\n",
 	}
@@ -91,7 +95,8 @@ func (s *MTA) server(ctx context.Context, r node.Reader, name string) (node.Row,
 }
 
 func child(ctx context.Context, r node.Reader, server node.Row) (node.Row, error) {
-	rows, err := find(ctx, r, node.Directory{Base: server.String("dn"), Scope: "one", Filter: "(cn=Microsoft MTA)", Attrs: mtaAttrs})
+	rows, err := find(ctx, r, node.Directory{Base: server.String("dn"), Scope: "one", Filter: "(cn=Microsoft MTA)",
+		Attrs: mtaAttrs})
 	if err != nil || len(rows) == 0 {
 		return nil, err
 	}
@@ -113,7 +118,8 @@ func (s *MTA) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outco
 		return steps.Outcome{}, err
 	}
 	if model == nil {
-		return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot make the MTA object of %s: %s has none to take the values from", s.Server, s.Like),
+		return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot make the MTA object of %s: %s has none to take the values from",
+			s.Server, s.Like),
 			"name the clustered mailbox server that was installed first")
 	}
 	attrs := map[string]any{"legacyExchangeDN": []any{first(server, "legacyExchangeDN") + "/cn=Microsoft MTA"}}

@@ -12,7 +12,8 @@ import (
 	"deploy/steps"
 )
 
-// Prepare extends the directory for Exchange 2007: the schema, the organisation, or the domain. It runs on a domain controller.
+// Prepare extends the directory for Exchange 2007: the schema, the organisation, or the domain. It
+// runs on a domain controller.
 type Prepare struct {
 	What         string `json:"what" doc:"schema: extend the schema; ad: make the organisation; domain: prepare this domain" required:"true" enum:"schema|ad|domain" example:"schema"`
 	Setup        string `json:"setup" doc:"path of setup.com on the node, on a local disk" required:"true" example:"D:\\Exchange\\setup.com"`
@@ -21,7 +22,8 @@ type Prepare struct {
 	As           string `json:"as" doc:"credential of the site: Schema Admins and Enterprise Admins" required:"true" example:"admin"`
 }
 
-// levels are what each service pack leaves in the directory. Source: Exchange schema versions, Microsoft TechNet Wiki 2772.
+// levels are what each service pack leaves in the directory. Source: Exchange schema versions,
+// Microsoft TechNet Wiki 2772.
 var levels = map[int]struct{ schema, organization, domain int }{
 	1: {11116, 11221, 11221},
 	2: {14622, 11222, 11221},
@@ -32,9 +34,12 @@ func prepareKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.prepare",
 		Summary: "Prepares the directory for Exchange 2007.",
-		Doc: "Compares the version numbers that setup leaves in the directory (rangeUpper of ms-Exch-Schema-Version-Pt, objectVersion of the organisation and of " +
-			"Microsoft Exchange System Objects) with those of the service pack and runs setup.com with /PrepareSchema, /PrepareAD or /PrepareDomain as a job where they are lower. " +
-			"An organisation of another name is an error. It runs on a domain controller, where a network logon can read the directory.",
+		Doc: "Compares the version numbers that setup leaves in the directory (rangeUpper of ms-Exch-Schema-Version-Pt, " +
+			"objectVersion of the organisation and of " +
+			"Microsoft Exchange System Objects) with those of the service pack and runs setup.com with /PrepareSchema, " +
+			"/PrepareAD or /PrepareDomain as a job where they are lower. " +
+			"An organisation of another name is an error. It runs on a domain controller, where a network logon can read the " +
+			"directory.",
 		Undo:    "None: a schema extension cannot be taken back, and an organisation is not deleted.",
 		Proof:   proof,
 		Sources: []string{"How to prepare Active Directory and domains, Exchange 2007", "Exchange schema versions"},
@@ -70,7 +75,8 @@ func (s *Prepare) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	if have >= s.wanted() {
 		return steps.NoChange(), nil
 	}
-	d := steps.Diff{Action: steps.Run, Via: "setup.com as a job", Changes: []steps.Change{{Attr: s.What + " version", From: have, To: s.wanted()}}}
+	d := steps.Diff{Action: steps.Run, Via: "setup.com as a job",
+		Changes: []steps.Change{{Attr: s.What + " version", From: have, To: s.wanted()}}}
 	d.Effects = s.PreviewEffects()
 	return d, nil
 }
@@ -89,7 +95,8 @@ func (s *Prepare) wanted() int {
 	return map[string]int{"schema": l.schema, "ad": l.organization, "domain": l.domain}[s.What]
 }
 
-// level reads the version number of the part of the directory; 0 means that it is not prepared at all.
+// level reads the version number of the part of the directory; 0 means that it is not prepared at
+// all.
 func (s *Prepare) level(ctx context.Context, r node.Reader) (int, error) {
 	nc, err := contexts(ctx, r)
 	if err != nil {
@@ -106,7 +113,8 @@ func (s *Prepare) level(ctx context.Context, r node.Reader) (int, error) {
 		return 0, err
 	}
 	if !strings.EqualFold(org.name, s.Organization) {
-		return 0, hint.Wrap(fmt.Errorf("cannot make the Exchange organisation %q: the directory has %q", s.Organization, org.name),
+		return 0, hint.Wrap(fmt.Errorf("cannot make the Exchange organisation %q: the directory has %q", s.Organization,
+			org.name),
 			"a forest has one Exchange organisation: give its name in the site")
 	}
 	return number(ctx, r, org.dn, "objectVersion")
@@ -144,7 +152,8 @@ func contexts(ctx context.Context, r node.Reader) (naming, error) {
 	if len(rows) == 0 {
 		return naming{}, fmt.Errorf("cannot read the directory from %s: no answer", r.Facts().Computer)
 	}
-	n := naming{first(rows[0], "schemaNamingContext"), first(rows[0], "configurationNamingContext"), first(rows[0], "defaultNamingContext")}
+	n := naming{first(rows[0], "schemaNamingContext"), first(rows[0], "configurationNamingContext"),
+		first(rows[0], "defaultNamingContext")}
 	if n.schema == "" || n.configuration == "" || n.domain == "" {
 		return n, fmt.Errorf("cannot read the directory from %s: its naming contexts are missing", r.Facts().Computer)
 	}

@@ -26,14 +26,15 @@ const (
 // logLimit is the most of setup's log that is read: real ones have a few megabytes.
 const logLimit = 32 << 20
 
-// jobID names a setup run: the same wish has the same name, so that a run that was cut finds it again.
+// jobID names a setup run: the same wish has the same name, so that a run that was cut finds it
+// again.
 func jobID(what string, words ...string) string {
 	sum := sha256.Sum256([]byte(strings.ToLower(strings.Join(words, "\x00"))))
 	return "exchange-" + what + "-" + hex.EncodeToString(sum[:6])
 }
 
-// runSetup runs setup.com as a job. It succeeded only when its exit code and its log both say so; what it was to bring about is
-// the caller's to look at.
+// runSetup runs setup.com as a job. It succeeded only when its exit code and its log both say so;
+// what it was to bring about is the caller's to look at.
 func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...string) error {
 	st, err := clus.RunJob(ctx, n, id, node.Cmd{Argv: append([]string{setup}, args...), As: as})
 	if err != nil {
@@ -53,13 +54,15 @@ func runSetup(ctx context.Context, n node.Node, id, setup, as string, args ...st
 // setupHint tells what a person can do about a setup that failed.
 func setupHint(ctx context.Context, r node.Reader) string {
 	if reasons, _, err := inspect.PendingReboot(ctx, r); err == nil && len(reasons) > 0 {
-		return "a restart of " + r.Facts().Computer + " is due (" + strings.Join(reasons, ", ") + "), and setup does not work before it: restart the machine, then run again"
+		return "a restart of " + r.Facts().Computer + " is due (" + strings.Join(reasons,
+			", ") + "), and setup does not work before it: restart the machine, then run again"
 	}
 	return "read " + setupLog + " on the node, mend what it says, and run again: setup goes on where it stopped"
 }
 
-// logAgrees reads the part of the log that the last run wrote. The log is in English on every system.
-// Source: structure of the log of the same setup framework in later versions; for 2007 UNCONFIRMED in details.
+// logAgrees reads the part of the log that the last run wrote. The log is in English on every
+// system. Source: structure of the log of the same setup framework in later versions; for 2007
+// UNCONFIRMED in details.
 func logAgrees(ctx context.Context, r node.Reader, what string) error {
 	text, err := lastRun(ctx, r)
 	if err != nil {
@@ -67,10 +70,12 @@ func logAgrees(ctx context.Context, r node.Reader, what string) error {
 			"setup writes its log there: look whether the drive has room, then run again")
 	}
 	if strings.Contains(text, "[ERROR]") {
-		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors: %s", what, r.Facts().Computer, firstError(text)), "read "+setupLog+" on the node")
+		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log holds errors: %s", what, r.Facts().Computer,
+			firstError(text)), "read "+setupLog+" on the node")
 	}
 	if !strings.Contains(text, "End of Setup") {
-		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log has no end", what, r.Facts().Computer), "read "+setupLog+" on the node")
+		return hint.Wrap(fmt.Errorf("%s ended with exit code 0 on %s, but its log has no end", what, r.Facts().Computer),
+			"read "+setupLog+" on the node")
 	}
 	return nil
 }
@@ -111,7 +116,8 @@ func firstError(text string) string {
 	return ""
 }
 
-// A mark is a registry key that says that a setup run is ours: without it a half-finished setup is somebody else's.
+// A mark is a registry key that says that a setup run is ours: without it a half-finished setup is
+// somebody else's.
 
 func markKey(id string) string { return markRoot + `\Setup\` + id }
 
@@ -166,8 +172,8 @@ func unmark(ctx context.Context, n node.Node, id string) error {
 	return dropKey(ctx, n, markKey(id))
 }
 
-// dropKey removes a key below markRoot, with the parents that would be empty then, markRoot included. It is one request, so that
-// nothing is left when the link breaks.
+// dropKey removes a key below markRoot, with the parents that would be empty then, markRoot
+// included. It is one request, so that nothing is left when the link breaks.
 func dropKey(ctx context.Context, n node.Node, key string) error {
 	for key != markRoot {
 		up := key[:strings.LastIndexByte(key, '\\')]
@@ -182,7 +188,8 @@ func dropKey(ctx context.Context, n node.Node, key string) error {
 		if err != nil && !errors.Is(err, node.ErrNotFound) {
 			return fmt.Errorf("cannot read registry key %s: %w", up, err)
 		}
-		if len(values) > 0 || slices.ContainsFunc(subs, func(r node.Row) bool { return !strings.EqualFold(r.String("name"), key[len(up)+1:]) }) {
+		if len(values) > 0 || slices.ContainsFunc(subs,
+			func(r node.Row) bool { return !strings.EqualFold(r.String("name"), key[len(up)+1:]) }) {
 			break
 		}
 		key = up

@@ -14,7 +14,8 @@ import (
 	"deploy/steps/cluster/clus"
 )
 
-// Status proves that a clustered mailbox server is online and that every named node can run it. It changes nothing.
+// Status proves that a clustered mailbox server is online and that every named node can run it. It
+// changes nothing.
 type Status struct {
 	Name     string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Machines []string `json:"machines" doc:"nodes that must be operational for it" required:"true"`
@@ -28,8 +29,10 @@ func statusKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.status",
 		Summary: "Proves that a clustered mailbox server is online.",
-		Doc: "Asks Get-ClusteredMailboxServerStatus. The state is read by the name of the enumeration, never by the text that is shown. " +
-			"It must be Online, every named node must be among the operational machines, and no resource may have failed. A server that is pending is waited for.",
+		Doc: "Asks Get-ClusteredMailboxServerStatus. The state is read by the name of the enumeration, never by the text " +
+			"that is shown. " +
+			"It must be Online, every named node must be among the operational machines, and no resource may have failed. A " +
+			"server that is pending is waited for.",
 		Undo:    "Nothing to undo.",
 		Proof:   proof,
 		Sources: []string{"Get-ClusteredMailboxServerStatus, Exchange 2007 SP1"},
@@ -40,7 +43,8 @@ func statusKind() steps.Kind {
 }
 
 func statusCall() node.Call {
-	return selecting(shellCall("Get-ClusteredMailboxServerStatus", "Identity"), "State:name", "OperationalMachines", "FailedResources")
+	return selecting(shellCall("Get-ClusteredMailboxServerStatus", "Identity"), "State:name", "OperationalMachines",
+		"FailedResources")
 }
 
 // Kind names the step.
@@ -62,10 +66,11 @@ func (s serverStatus) online() bool { return strings.EqualFold(s.State, "Online"
 // pending says that the state will change by itself.
 func (s serverStatus) pending() bool { return strings.HasSuffix(strings.ToLower(s.State), "pending") }
 
-// askStatus reads the status. An operational machine comes as its name, with a remark behind a blank on the active one; the
-// remark is not read.
+// askStatus reads the status. An operational machine comes as its name, with a remark behind a
+// blank on the active one; the remark is not read.
 func askStatus(ctx context.Context, r node.Reader, as, name string) (serverStatus, error) {
-	rows, err := ask(ctx, r, as, "Get-ClusteredMailboxServerStatus", map[string]any{"Identity": name}, "State:name", "OperationalMachines", "FailedResources")
+	rows, err := ask(ctx, r, as, "Get-ClusteredMailboxServerStatus", map[string]any{"Identity": name}, "State:name",
+		"OperationalMachines", "FailedResources")
 	if err != nil {
 		return serverStatus{}, err
 	}
@@ -96,21 +101,25 @@ func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if bad == nil {
 		return steps.NoChange(), nil
 	}
-	// steps that come before this one may mend it, so it is not the end of a plan: the proof is asked for when its turn comes
-	return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets", Changes: []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
+	// steps that come before this one may mend it, so it is not the end of a plan: the proof is asked
+	// for when its turn comes
+	return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets",
+		Changes:  []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
 		Warnings: []string{bad.Error()}, Effects: s.PreviewEffects()}, nil
 }
 
 func (s *Status) good(st serverStatus) error {
 	if !st.online() {
-		return hint.Wrap(fmt.Errorf("clustered mailbox server %s is %s, not Online", s.Name, st.State), "read the application event log of the active node and the cluster's resources")
+		return hint.Wrap(fmt.Errorf("clustered mailbox server %s is %s, not Online", s.Name, st.State),
+			"read the application event log of the active node and the cluster's resources")
 	}
 	if len(st.Failed) > 0 {
 		return fmt.Errorf("clustered mailbox server %s has failed resources: %s", s.Name, strings.Join(st.Failed, ", "))
 	}
 	for _, want := range s.Machines {
 		if !slices.ContainsFunc(st.Machines, func(m string) bool { return clus.SameNode(m, want) }) {
-			return hint.Wrap(fmt.Errorf("clustered mailbox server %s cannot run on %s: operational are %s", s.Name, want, strings.Join(st.Machines, ", ")),
+			return hint.Wrap(fmt.Errorf("clustered mailbox server %s cannot run on %s: operational are %s", s.Name, want,
+				strings.Join(st.Machines, ", ")),
 				"is the Mailbox role installed there, and is the node up in the cluster?")
 		}
 	}
@@ -120,11 +129,12 @@ func (s *Status) good(st serverStatus) error {
 // Apply waits for a server that is on its way, and says what is wrong with one that is not.
 func (s *Status) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	var st serverStatus
-	err := clus.Until(ctx, statusLimit, "clustered mailbox server "+s.Name+" to be online", func(ctx context.Context) (bool, error) {
-		var err error
-		st, err = askStatus(ctx, n, s.As, s.Name)
-		return err == nil && !st.pending(), err
-	})
+	err := clus.Until(ctx, statusLimit, "clustered mailbox server "+s.Name+" to be online",
+		func(ctx context.Context) (bool, error) {
+			var err error
+			st, err = askStatus(ctx, n, s.As, s.Name)
+			return err == nil && !st.pending(), err
+		})
 	if err != nil {
 		return steps.Outcome{}, err
 	}

@@ -20,29 +20,35 @@ type database struct {
 func storageCalls() []node.Call {
 	return []node.Call{
 		selecting(shellCall("Get-StorageGroup", "Server"), "Name", "LogFolderPath.PathName", "SystemFolderPath.PathName"),
-		selecting(shellCall("Get-MailboxDatabase", "Server", "Status"), "Name", "StorageGroupName", "EdbFilePath.PathName", "Mounted"),
+		selecting(shellCall("Get-MailboxDatabase", "Server", "Status"), "Name", "StorageGroupName", "EdbFilePath.PathName",
+			"Mounted"),
 	}
 }
 
 func storageGroups(ctx context.Context, r node.Reader, as, server string) ([]storageGroup, error) {
-	rows, err := ask(ctx, r, as, "Get-StorageGroup", map[string]any{"Server": server}, "Name", "LogFolderPath.PathName", "SystemFolderPath.PathName")
+	rows, err := ask(ctx, r, as, "Get-StorageGroup", map[string]any{"Server": server}, "Name", "LogFolderPath.PathName",
+		"SystemFolderPath.PathName")
 	var out []storageGroup
 	for _, row := range rows {
-		out = append(out, storageGroup{row.String("Name"), row.String("LogFolderPath.PathName"), row.String("SystemFolderPath.PathName")})
+		out = append(out, storageGroup{row.String("Name"), row.String("LogFolderPath.PathName"),
+			row.String("SystemFolderPath.PathName")})
 	}
 	return out, err
 }
 
 func databases(ctx context.Context, r node.Reader, as, server string) ([]database, error) {
-	rows, err := ask(ctx, r, as, "Get-MailboxDatabase", map[string]any{"Server": server, "Status": true}, "Name", "StorageGroupName", "EdbFilePath.PathName", "Mounted")
+	rows, err := ask(ctx, r, as, "Get-MailboxDatabase", map[string]any{"Server": server, "Status": true}, "Name",
+		"StorageGroupName", "EdbFilePath.PathName", "Mounted")
 	var out []database
 	for _, row := range rows {
-		out = append(out, database{row.String("Name"), row.String("StorageGroupName"), row.String("EdbFilePath.PathName"), row.Bool("Mounted")})
+		out = append(out, database{row.String("Name"), row.String("StorageGroupName"), row.String("EdbFilePath.PathName"),
+			row.Bool("Mounted")})
 	}
 	return out, err
 }
 
-// oneGroup finds a storage group by name, or the only one: its name is in the language of the setup that made it.
+// oneGroup finds a storage group by name, or the only one: its name is in the language of the setup
+// that made it.
 func oneGroup(list []storageGroup, server, name string) (storageGroup, error) {
 	if name == "" && len(list) == 1 {
 		return list[0], nil
@@ -54,7 +60,8 @@ func oneGroup(list []storageGroup, server, name string) (storageGroup, error) {
 		}
 		names = append(names, g.Name)
 	}
-	return storageGroup{}, hint.Wrap(fmt.Errorf("cannot tell which storage group of %s is meant by %q: %w", server, name, node.ErrNotFound),
+	return storageGroup{}, hint.Wrap(fmt.Errorf("cannot tell which storage group of %s is meant by %q: %w", server, name,
+		node.ErrNotFound),
 		fmt.Sprintf("it has %q", names))
 }
 
@@ -75,7 +82,8 @@ func oneDatabase(list []database, server, group, name string) (database, error) 
 			return d, nil
 		}
 	}
-	return database{}, hint.Wrap(fmt.Errorf("cannot tell which database of %s\\%s is meant by %q: %w", server, group, name, node.ErrNotFound),
+	return database{}, hint.Wrap(fmt.Errorf("cannot tell which database of %s\\%s is meant by %q: %w", server, group, name,
+		node.ErrNotFound),
 		fmt.Sprintf("it has %q", names))
 }
 

@@ -14,7 +14,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// StorageGroup verifies that a clustered mailbox server has its storage group and databases, mounted, on shared disks. It changes nothing.
+// StorageGroup verifies that a clustered mailbox server has its storage group and databases,
+// mounted, on shared disks. It changes nothing.
 type StorageGroup struct {
 	Server  string   `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Name    string   `json:"name" doc:"name of the storage group; the only one, whatever its name, when empty" example:"First Storage Group"`
@@ -26,7 +27,8 @@ func storageGroupKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.storagegroup",
 		Summary: "Verifies a storage group of a clustered mailbox server.",
-		Doc:     "Asks Exchange for the storage group's paths and its databases: every path must stand on one of the server's shared disks and every database must be mounted. It changes nothing.",
+		Doc: "Asks Exchange for the storage group's paths and its databases: every path must stand on one of the " +
+			"server's shared disks and every database must be mounted. It changes nothing.",
 		Undo:    "Nothing to undo.",
 		Proof:   proof,
 		Sources: []string{"Get-StorageGroup", "Get-MailboxDatabase, Exchange 2007"},
@@ -48,7 +50,8 @@ func (s *StorageGroup) Reads(f node.Facts) []node.Query {
 func (s *StorageGroup) Validate() error {
 	for i, l := range s.Letters {
 		if inspect.Letter(l) == "" {
-			return &steps.FieldError{Path: []string{"letters", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is no drive letter", l)}
+			return &steps.FieldError{Path: []string{"letters", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is no drive letter", l)}
 		}
 	}
 	return nil
@@ -90,7 +93,8 @@ func (s *StorageGroup) Check(ctx context.Context, r node.Reader) (steps.Diff, er
 			return steps.Diff{}, err
 		}
 		if !d.Mounted {
-			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot go on with storage group %s\\%s: database %s is not mounted", s.Server, g.Name, d.Name),
+			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot go on with storage group %s\\%s: database %s is not mounted",
+				s.Server, g.Name, d.Name),
 				"mount it and read the application event log of the active node")
 		}
 	}
@@ -104,7 +108,8 @@ func (s *StorageGroup) shared(group, what, path string) error {
 	if slices.ContainsFunc(s.Letters, func(l string) bool { return inspect.Letter(l) == letter(path) }) {
 		return nil
 	}
-	return hint.Wrap(fmt.Errorf("cannot go on with storage group %s\\%s: its %s stand at %q, which is on no shared disk of the server", s.Server, group, what, path),
+	return hint.Wrap(fmt.Errorf("cannot go on with storage group %s\\%s: its %s stand at %q, which is on no shared "+
+		"disk of the server", s.Server, group, what, path),
 		"move them by exchange.storagegrouppath and exchange.databasepath, or name the disk's letter")
 }
 

@@ -30,13 +30,16 @@ func storageGroupPathKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.storagegrouppath",
 		Summary: "Moves the log and system folders of a storage group.",
-		Doc: "Compares the folders that Exchange names and moves them with Move-StorageGroupPath, which dismounts the databases for as long as it takes and mounts them again. " +
-			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, and the plan says so.",
+		Doc: "Compares the folders that Exchange names and moves them with Move-StorageGroupPath, which dismounts the " +
+			"databases for as long as it takes and mounts them again. " +
+			"It must run on the node that owns the server: one that runs elsewhere, after a failover, is moved here first, " +
+			"and the plan says so.",
 		Undo:    "Moves the files back to the recorded places, and removes the folders that it made when they are empty.",
 		Proof:   proof,
 		Sources: []string{"Move-StorageGroupPath, Exchange 2007"},
 		Calls: append(append(clus.ReadCalls(), storageCalls()...),
-			shellCall("Move-StorageGroupPath", "Identity", "LogFolderPath", "SystemFolderPath", "Force", "Confirm"), moveCall(), statusCall()),
+			shellCall("Move-StorageGroupPath", "Identity", "LogFolderPath", "SystemFolderPath", "Force", "Confirm"), moveCall(),
+			statusCall()),
 		New:     func() steps.Step { return &StorageGroupPath{} },
 		Example: "server: mbx01\nlog_path: F:\\mbx01\\logs\nsystem_path: F:\\mbx01\\logs\nas: admin\n",
 	}

@@ -33,16 +33,23 @@ func kind() steps.Kind {
 	return steps.Kind{
 		Name:    "feature",
 		Summary: "Installs Windows roles, role services and features by their ids.",
-		Doc: "Windows Server 2008 is served by ServerManagerCmd, 2008 R2 by Add-WindowsFeature, later releases by Install-WindowsFeature. " +
-			"What a feature needs is installed with it. When Windows asks for a restart, one is due before the step counts as done. " +
-			"Windows Server 2003 has no such features: there the step is an error, and a probe of a registry value does instead.",
-		Undo:    "Removes those of the named features that were not there before. What Windows had installed along with them stays.",
-		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
-		Sources: []string{"ServerManagerCmd exit codes 0, 1003, 3010", "ServerManager module: Add-WindowsFeature, Install-WindowsFeature"},
+		Doc: "Windows Server 2008 is served by ServerManagerCmd, 2008 R2 by Add-WindowsFeature, later releases by " +
+			"Install-WindowsFeature. " +
+			"What a feature needs is installed with it. When Windows asks for a restart, one is due before the step counts " +
+			"as done. " +
+			"Windows Server 2003 has no such features: " +
+			"there the step is an error, and a probe of a registry value does instead.",
+		Undo: "Removes those of the named features that were not there before. What Windows had installed along with " +
+			"them stays.",
+		Proof: "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
+		Sources: []string{"ServerManagerCmd exit codes 0, 1003, 3010",
+			"ServerManager module: Add-WindowsFeature, Install-WindowsFeature"},
 		Calls: append(inspect.FeatureCalls(),
 			node.Call{Cmdlet: "Add-WindowsFeature", Params: []string{"Name"}, Props: results, On: []node.Release{node.WS2008R2}},
-			node.Call{Cmdlet: "Remove-WindowsFeature", Params: []string{"Name"}, Props: results, On: []node.Release{node.WS2008R2}},
-			node.Call{Cmdlet: "Install-WindowsFeature", Params: []string{"Name", "Source", "Confirm"}, Props: results, On: newer},
+			node.Call{Cmdlet: "Remove-WindowsFeature", Params: []string{"Name"}, Props: results,
+				On: []node.Release{node.WS2008R2}},
+			node.Call{Cmdlet: "Install-WindowsFeature", Params: []string{"Name", "Source", "Confirm"}, Props: results,
+				On: newer},
 			node.Call{Cmdlet: "Uninstall-WindowsFeature", Params: []string{"Name", "Confirm"}, Props: results, On: newer}),
 		New:     func() steps.Step { return &Feature{} },
 		Example: "names: [Failover-Clustering, PowerShell]\n",
@@ -59,7 +66,8 @@ func (s *Feature) Validate() error {
 	}
 	for i, n := range s.Names {
 		if n == "" || strings.ContainsAny(n, " \t\"*?") {
-			return &steps.FieldError{Path: []string{"names", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not an id of a feature", n),
+			return &steps.FieldError{Path: []string{"names", fmt.Sprintf("[%d]", i)},
+				Msg:  fmt.Sprintf("%q is not an id of a feature", n),
 				Hint: "ids have no blanks: Failover-Clustering, not what the window shows"}
 		}
 	}
@@ -81,14 +89,16 @@ func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 			have = append(have, n)
 		}
 	}
-	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts()), Effects: steps.Effects{Reboot: true}}
+	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts()),
+		Effects: steps.Effects{Reboot: true}}
 	for _, n := range missing {
 		d.Changes = append(d.Changes, steps.Change{Attr: n, From: "not installed", To: "installed"})
 	}
 	return d, nil
 }
 
-// split reads all features and parts the names into installed ones, in lower case, and missing ones. An id that the machine does not know is an error.
+// split reads all features and parts the names into installed ones, in lower case, and missing
+// ones. An id that the machine does not know is an error.
 func (s *Feature) split(ctx context.Context, r node.Reader) (all map[string]bool, have, missing []string, err error) {
 	all, err = inspect.Features(ctx, r)
 	if err != nil {
@@ -147,8 +157,9 @@ func (s *Feature) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	}
 }
 
-// brought lists, in lower case, the features that Windows installs along with those named because they depend on them.
-// Source: the dependencies that Server Manager shows for the Web Server role, Windows Server 2008 to 2012 R2.
+// brought lists, in lower case, the features that Windows installs along with those named because
+// they depend on them. Source: the dependencies that Server Manager shows for the Web Server role,
+// Windows Server 2008 to 2012 R2.
 func (s *Feature) brought() []string {
 	for _, n := range s.Names {
 		if low := strings.ToLower(n); low == "web-server" || strings.HasPrefix(low, "web-") {
@@ -158,7 +169,8 @@ func (s *Feature) brought() []string {
 	return nil
 }
 
-// Undo removes the named features that were not there before, the last first, and what they had brought along.
+// Undo removes the named features that were not there before, the last first, and what they had
+// brought along.
 func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessage) error {
 	var b before
 	if err := json.Unmarshal(recorded, &b); err != nil {
@@ -183,8 +195,10 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		}
 		due = due || reboot
 	}
-	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so the machine is asked as well
-	_, pending, err := inspect.RegistryKey(ctx, n, `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
+	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so the
+	// machine is asked as well
+	_, pending, err := inspect.RegistryKey(ctx, n,
+		`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
 	if err != nil {
 		return err
 	}
@@ -231,7 +245,8 @@ func command(ctx context.Context, n node.Node, verb string, ids []string) (reboo
 	return reboot, nil
 }
 
-// results are properties of Microsoft.Windows.ServerManager.Commands.FeatureOperationResult; RestartNeeded is an enumeration (No, Yes, Maybe).
+// results are properties of Microsoft.Windows.ServerManager.Commands.FeatureOperationResult;
+// RestartNeeded is an enumeration (No, Yes, Maybe).
 var results = []string{"Success", "RestartNeeded:name", "ExitCode:name"}
 
 func call(ctx context.Context, n node.Node, name string, params map[string]any) (reboot bool, err error) {
@@ -241,7 +256,8 @@ func call(ctx context.Context, n node.Node, name string, params map[string]any) 
 	}
 	for _, row := range rows {
 		if !row.Bool("Success") {
-			return false, hint.Wrap(fmt.Errorf("cannot run %s: it ended with %s", name, row.String("ExitCode:name")), `more in C:\Windows\Logs\DISM and the Server Manager's log`)
+			return false, hint.Wrap(fmt.Errorf("cannot run %s: it ended with %s", name, row.String("ExitCode:name")),
+				`more in C:\Windows\Logs\DISM and the Server Manager's log`)
 		}
 		word := strings.ToLower(row.String("RestartNeeded:name"))
 		reboot = reboot || word == "yes" || word == "maybe"

@@ -14,7 +14,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// server is a French 2008 whose ServerManagerCmd answers with the codes given, in turn; then with 0.
+// server is a French 2008 whose ServerManagerCmd answers with the codes given, in turn; then with
+// 0.
 func server(codes ...int) *nodetest.Machine {
 	m := nodetest.New(node.WS2008)
 	m.SetDir(`C:\Windows\Temp`)
@@ -25,7 +26,8 @@ func server(codes ...int) *nodetest.Machine {
 			var b strings.Builder
 			b.WriteString("----- Rôles -----\r\n\r\n")
 			for id, on := range state {
-				fmt.Fprintf(&b, "    [%s] Clustering avec basculement (suite\r\nlongue)  [%s]\r\n", map[bool]string{true: "X", false: " "}[on], id)
+				fmt.Fprintf(&b, "    [%s] Clustering avec basculement (suite\r\nlongue)  [%s]\r\n",
+					map[bool]string{true: "X", false: " "}[on], id)
 			}
 			return node.Result{Stdout: []byte(b.String())}
 		case "-install", "-remove":
@@ -45,14 +47,17 @@ func server(codes ...int) *nodetest.Machine {
 
 func TestTierConformanceAgainstScript(t *testing.T) {
 	m := server()
-	conformance.Run(t, conformance.Case{Kind: kind(), With: map[string]any{"names": []any{"Failover-Clustering", "powershell", "Web-Server"}}, Open: func(*testing.T) node.Session { return m }})
+	conformance.Run(t, conformance.Case{Kind: kind(),
+		With: map[string]any{"names": []any{"Failover-Clustering", "powershell", "Web-Server"}},
+		Open: func(*testing.T) node.Session { return m }})
 	if m.Asked("run", "-install PowerShell") != 0 || m.Asked("run", "-remove PowerShell") != 0 {
 		t.Error("what was installed already was touched")
 	}
 }
 
 func TestExitCodesOf2008(t *testing.T) {
-	for code, want := range map[int]struct{ reboot, fails bool }{0: {}, 1003: {}, 3010: {reboot: true}, 1004: {fails: true}, 5: {fails: true}, 1641: {fails: true}} {
+	for code, want := range map[int]struct{ reboot, fails bool }{0: {}, 1003: {}, 3010: {reboot: true},
+		1004: {fails: true}, 5: {fails: true}, 1641: {fails: true}} {
 		m := server(code)
 		s := &Feature{Names: []string{"Web-Server"}}
 		d, err := s.Check(t.Context(), m)
@@ -112,7 +117,8 @@ func TestModule(t *testing.T) {
 			installed = false
 			return []node.Row{{"Success": true, "RestartNeeded:name": "No"}}, nil
 		}
-		conformance.Run(t, conformance.Case{Kind: kind(), With: map[string]any{"names": []any{"web-server"}}, Open: func(*testing.T) node.Session { return m }})
+		conformance.Run(t, conformance.Case{Kind: kind(), With: map[string]any{"names": []any{"web-server"}},
+			Open: func(*testing.T) node.Session { return m }})
 		s := &Feature{Names: []string{"web-server"}}
 		out, err := s.Apply(t.Context(), m, steps.Diff{})
 		if err != nil || out.Reboot != reboot {

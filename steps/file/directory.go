@@ -36,16 +36,20 @@ func directoryKind() steps.Kind {
 	return steps.Kind{
 		Name:    "directory",
 		Summary: "Makes a directory and sets who may do what in it.",
-		Doc: "On Windows rights are granted by acl, on Linux set by mode, owner and group; the other system's keys are refused. Accounts are compared by SID and rights by their bits, through the security descriptor, so that no account name in any " +
+		Doc: "On Windows rights are granted by acl, on Linux set by mode, owner and group; the other system's keys are " +
+			"refused. Accounts are compared by SID and rights by their bits, through the security descriptor, so that no " +
+			"account name in any " +
 			"language matters. Rights that are granted already, by an entry of its own or an inherited one, are left alone; " +
 			"no entry is taken away. On Windows the owner is not looked at. On Linux parents that are made get the mode 0755.",
-		Undo: "Puts the recorded access list, or mode, owner and group, back. A directory that the step made is removed if it is empty, and so are the parents that it made; " +
+		Undo: "Puts the recorded access list, or mode, owner and group, back. A directory that the step made is removed " +
+			"if it is empty, and so are the parents that it made; " +
 			"one that holds anything is left.",
 		Proof:   proof + "; " + linux.Proof,
 		Calls:   linux.Calls("getent(1)", "getent"),
 		Sources: []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
 		New:     func() steps.Step { return &Directory{} },
-		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - {sid: SY, rights: full}\n",
+		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - " +
+			"{sid: SY, rights: full}\n",
 	}
 }
 
@@ -56,7 +60,8 @@ func (s *Directory) Kind() string { return "directory" }
 func (s *Directory) Validate() error {
 	for i, a := range s.ACL {
 		if sidOf(a.SID) == "" {
-			return &steps.FieldError{Path: []string{"acl", fmt.Sprintf("[%d]", i), "sid"}, Msg: fmt.Sprintf("%q is neither a SID nor a known short form", a.SID),
+			return &steps.FieldError{Path: []string{"acl", fmt.Sprintf("[%d]", i), "sid"},
+				Msg:  fmt.Sprintf("%q is neither a SID nor a known short form", a.SID),
 				Hint: "write the SID itself, S-1-5-21-...: short forms of accounts of a domain are not known here"}
 		}
 	}
@@ -64,7 +69,8 @@ func (s *Directory) Validate() error {
 		return err
 	}
 	if len(s.ACL) > 0 && strings.HasPrefix(s.Path, "/") {
-		return &steps.FieldError{Path: []string{"acl"}, Msg: "access lists are for Windows", Hint: "on Linux, give mode, owner and group"}
+		return &steps.FieldError{Path: []string{"acl"}, Msg: "access lists are for Windows",
+			Hint: "on Linux, give mode, owner and group"}
 	}
 	return s.validate(s.Path)
 }
@@ -86,7 +92,8 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	var list acl
 	var info node.FileInfo
 	var err error
-	// the access list comes first: it is what was asked for ahead, and it tells as well whether there is anything
+	// the access list comes first: it is what was asked for ahead, and it tells as well whether there
+	// is anything
 	if len(s.ACL) > 0 {
 		sddl, list, err = s.acl(ctx, r)
 	}
@@ -115,7 +122,8 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	}
 	var changes []steps.Change
 	for _, a := range s.missing(list) {
-		changes = append(changes, steps.Change{Attr: "acl " + a.SID, From: fmt.Sprintf("0x%x", list.granted(sidOf(a.SID)).own), To: a.Rights})
+		changes = append(changes, steps.Change{Attr: "acl " + a.SID,
+			From: fmt.Sprintf("0x%x", list.granted(sidOf(a.SID)).own), To: a.Rights})
 	}
 	access, err := s.changes(ctx, r, &info)
 	if err != nil {

@@ -40,9 +40,11 @@ func fileKind() steps.Kind {
 	return steps.Kind{
 		Name:    "file",
 		Summary: "Puts a file with given content in place, or removes one.",
-		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name first, then renamed. " +
+		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name " +
+			"first, then renamed. " +
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
-			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps those that are not declared. It provides the tag file:PATH.",
+			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
+			"those that are not declared. It provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
 		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"chmod(2)", "getent(1)"},

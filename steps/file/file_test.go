@@ -20,8 +20,9 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 		"new file":  {fileKind(), map[string]any{"path": `C:\X\new.txt`, "content": ""}},
 		"no file":   {fileKind(), map[string]any{"path": `C:\X\a.txt`, "absent": true}},
 		"directory": {directoryKind(), map[string]any{"path": `C:\X\Y\Z`}},
-		"rights":    {directoryKind(), map[string]any{"path": `C:\X`, "acl": []any{map[string]any{"sid": "AU", "rights": "read"}}}},
-		"setting":   {xmlKind(), map[string]any{"file": `C:\X\a.config`, "element": "c/a[@k='1']", "value": "2"}},
+		"rights": {directoryKind(), map[string]any{"path": `C:\X`,
+			"acl": []any{map[string]any{"sid": "AU", "rights": "read"}}}},
+		"setting": {xmlKind(), map[string]any{"file": `C:\X\a.config`, "element": "c/a[@k='1']", "value": "2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := nodetest.New(node.WS2008)
@@ -67,16 +68,17 @@ func TestRights(t *testing.T) {
 		ace  ACE
 		ok   bool
 	}{
-		"inherited counts":            {"D:AI" + system, ACE{SID: "S-1-5-18", Rights: "full"}, true},
-		"numbers are rights":          {"D:(A;OICI;0x1301bf;;;BU)", ACE{SID: "BU", Rights: "modify"}, true},
-		"generic all":                 {"D:(A;OICIIO;GA;;;NS)(A;;0x1f01ff;;;NS)", ACE{SID: "NS", Rights: "full"}, true},
-		"not on what is made in it":   {"D:(A;;FA;;;NS)", ACE{SID: "NS", Rights: "full"}, false},
-		"only on what is made in it":  {"D:(A;OICIIO;FA;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
-		"files but not directories":   {"D:(A;OI;FA;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
-		"denied":                      {"D:(D;;0x10000;;;NS)(A;OICI;FA;;;NS)", ACE{SID: "NS", Rights: "modify"}, false},
-		"somebody else":               {"D:" + system, ACE{SID: "BA", Rights: "read"}, false},
-		"less":                        {"D:(A;OICI;FR;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
-		"audit entries are no grants": {"O:BAG:SYD:AI(A;OICI;FR;;;BA)S:(AU;SAFA;FA;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
+		"inherited counts":           {"D:AI" + system, ACE{SID: "S-1-5-18", Rights: "full"}, true},
+		"numbers are rights":         {"D:(A;OICI;0x1301bf;;;BU)", ACE{SID: "BU", Rights: "modify"}, true},
+		"generic all":                {"D:(A;OICIIO;GA;;;NS)(A;;0x1f01ff;;;NS)", ACE{SID: "NS", Rights: "full"}, true},
+		"not on what is made in it":  {"D:(A;;FA;;;NS)", ACE{SID: "NS", Rights: "full"}, false},
+		"only on what is made in it": {"D:(A;OICIIO;FA;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
+		"files but not directories":  {"D:(A;OI;FA;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
+		"denied":                     {"D:(D;;0x10000;;;NS)(A;OICI;FA;;;NS)", ACE{SID: "NS", Rights: "modify"}, false},
+		"somebody else":              {"D:" + system, ACE{SID: "BA", Rights: "read"}, false},
+		"less":                       {"D:(A;OICI;FR;;;NS)", ACE{SID: "NS", Rights: "read"}, false},
+		"audit entries are no grants": {"O:BAG:SYD:AI(A;OICI;FR;;;BA)S:(AU;SAFA;FA;;;NS)", ACE{SID: "NS", Rights: "read"},
+			false},
 	} {
 		l, err := parseSDDL(c.sddl)
 		if err != nil {
@@ -121,14 +123,19 @@ func set(t *testing.T, raw, element, value string) (string, error) {
 func TestXMLKeepsEveryOtherByte(t *testing.T) {
 	utf16 := string(utf16le("<?xml version=\"1.0\" encoding=\"utf-16\"?>\r\n<c><a k='é' value='1'/></c>"))
 	for name, c := range map[string]struct{ raw, element, value, want string }{
-		"bom, crlf, comment": {"\xef\xbb\xbf<!-- <a k='1' value='0'/> -->\r\n<c>\r\n\t<a  k='1'\r\n value = '1' /><!-- x -->\r\n</c>", "c/a[@k='1']", "2",
+		"bom, crlf, comment": {"\xef\xbb\xbf<!-- <a k='1' value='0'/> -->\r\n<c>\r\n\t<a  k='1'\r\n value = '1' /><!-- x " +
+			"-->\r\n</c>", "c/a[@k='1']", "2",
 			"\xef\xbb\xbf<!-- <a k='1' value='0'/> -->\r\n<c>\r\n\t<a  k='1'\r\n value = '2' /><!-- x -->\r\n</c>"},
-		"utf-16":          {utf16, "c/a[@k='é']", "ü", string(utf16le("<?xml version=\"1.0\" encoding=\"utf-16\"?>\r\n<c><a k='é' value='ü'/></c>"))},
-		"latin":           {"<?xml version='1.0' encoding='ISO-8859-1'?><c t='\xe9'><a value='1'/></c>", "c/a", "2", "<?xml version='1.0' encoding='ISO-8859-1'?><c t='\xe9'><a value='2'/></c>"},
-		"quotes":          {`<c><a value='1'/></c>`, "c/a", `it's <"&">`, `<c><a value='it&#39;s &lt;&quot;&amp;&quot;&gt;'/></c>`},
+		"utf-16": {utf16, "c/a[@k='é']", "ü", string(utf16le("<?xml version=\"1.0\" " +
+			"encoding=\"utf-16\"?>\r\n<c><a k='é' value='ü'/></c>"))},
+		"latin": {"<?xml version='1.0' encoding='ISO-8859-1'?><c t='\xe9'><a value='1'/></c>", "c/a", "2",
+			"<?xml version='1.0' encoding='ISO-8859-1'?><c t='\xe9'><a value='2'/></c>"},
+		"quotes": {`<c><a value='1'/></c>`, "c/a", `it's <"&">`,
+			`<c><a value='it&#39;s &lt;&quot;&amp;&quot;&gt;'/></c>`},
 		"no attribute":    {`<c><a k="1" /></c>`, "c/a", "2", `<c><a k="1" value="2" /></c>`},
 		"not self closed": {`<c><a k="1">text</a></c>`, "c/a", "2", `<c><a k="1" value="2">text</a></c>`},
-		"new element":     {"<c>\r\n  <a k=\"1\" value=\"x\"/>\r\n</c>", "c/a[@k='2']", "y", "<c>\r\n  <a k=\"1\" value=\"x\"/>\r\n  <a k=\"2\" value=\"y\" />\r\n</c>"},
+		"new element": {"<c>\r\n  <a k=\"1\" value=\"x\"/>\r\n</c>", "c/a[@k='2']", "y",
+			"<c>\r\n  <a k=\"1\" value=\"x\"/>\r\n  <a k=\"2\" value=\"y\" />\r\n</c>"},
 		"empty parent":    {"<c><s/></c>", "c/s/a[@k='2']", "y", `<c><s><a k="2" value="y" /></s></c>`},
 		"bare parent":     {"<c>\n</c>", "c/a[@k='2']", "y", "<c>\n  <a k=\"2\" value=\"y\" />\n</c>"},
 		"slash in value":  {`<c><a k="x/y" value="1"/></c>`, "c/a[@k='x/y']", "2", `<c><a k="x/y" value="2"/></c>`},
@@ -162,7 +169,8 @@ func TestXMLRefuses(t *testing.T) {
 func TestXMLUndoKeepsTheChangesOfOthers(t *testing.T) {
 	m := nodetest.New(node.WS2008)
 	m.SetFile(`C:\x.config`, []byte(`<c><a k="1" value="1"/></c>`))
-	for element, want := range map[string]string{"c/a[@k='1']": `<c n="2"><a k="1" value="1"/></c>`, "c/b[@k='9']": `<c n="2"><a k="1" value="1"/></c>`} {
+	for element, want := range map[string]string{"c/a[@k='1']": `<c n="2"><a k="1" value="1"/></c>`,
+		"c/b[@k='9']": `<c n="2"><a k="1" value="1"/></c>`} {
 		m.SetFile(`C:\x.config`, []byte(`<c><a k="1" value="1"/></c>`))
 		s := &XMLSetting{File: `C:\x.config`, Element: element, Attribute: "value", Value: "5"}
 		d, err := s.Check(t.Context(), m)

@@ -25,7 +25,8 @@ func Kinds() []steps.Kind {
 
 const proof = "unit-tested on a scripted machine; played in the lab for every Windows release"
 
-// mostKept is the largest previous content, in bytes, that is kept for undo: it stands in the journal.
+// mostKept is the largest previous content, in bytes, that is kept for undo: it stands in the
+// journal.
 const mostKept = 1 << 20
 
 // checkPath wants a full path: C:\..., \\server\share\... or /...

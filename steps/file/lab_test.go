@@ -8,8 +8,10 @@ import (
 	"deploy/steps"
 )
 
-const config = "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <!-- <add key=\"QueueDatabasePath\" value=\"no\"/> -->\r\n" +
-	"  <appSettings>\r\n    <add key=\"QueueDatabasePath\" value=\"C:\\Queue\" />\r\n  </appSettings>\r\n</configuration>\r\n"
+const config = "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <!-- <add " +
+	"key=\"QueueDatabasePath\" value=\"no\"/> -->\r\n" +
+	"  <appSettings>\r\n    <add key=\"QueueDatabasePath\" value=\"C:\\Queue\" />\r\n  " +
+	"</appSettings>\r\n</configuration>\r\n"
 
 func TestTierConformanceInLab(t *testing.T) {
 	text := "line\nnext é\n"
@@ -17,14 +19,20 @@ func TestTierConformanceInLab(t *testing.T) {
 		kind steps.Kind
 		with map[string]any
 	}{
-		"new file":    {fileKind(), map[string]any{"path": `C:\Windows\Temp\new.txt`, "content": text, "crlf": true}},
-		"utf-16":      {fileKind(), map[string]any{"path": `C:\Windows\Temp\new.txt`, "content": text, "encoding": "utf-16le"}},
-		"replace":     {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "base64": "AAEC"}},
-		"absent":      {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "absent": true}},
-		"directories": {directoryKind(), map[string]any{"path": `C:\Deploy\A\B`, "acl": []any{map[string]any{"sid": "S-1-5-20", "rights": "full"}}}},
-		"rights":      {directoryKind(), map[string]any{"path": `C:\Windows\Temp`, "acl": []any{map[string]any{"sid": "NS", "rights": "modify", "inherit": false}}}},
-		"setting":     {xmlKind(), map[string]any{"file": `C:\Windows\Temp\x.config`, "element": "configuration/appSettings/add[@key='QueueDatabasePath']", "value": `E:\Queue & more`}},
-		"new setting": {xmlKind(), map[string]any{"file": `C:\Windows\Temp\x.config`, "element": "configuration/appSettings/add[@key='Other']", "value": "1"}},
+		"new file": {fileKind(), map[string]any{"path": `C:\Windows\Temp\new.txt`, "content": text, "crlf": true}},
+		"utf-16": {fileKind(), map[string]any{"path": `C:\Windows\Temp\new.txt`, "content": text,
+			"encoding": "utf-16le"}},
+		"replace": {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "base64": "AAEC"}},
+		"absent":  {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "absent": true}},
+		"directories": {directoryKind(),
+			map[string]any{"path": `C:\Deploy\A\B`, "acl": []any{map[string]any{"sid": "S-1-5-20", "rights": "full"}}}},
+		"rights": {directoryKind(),
+			map[string]any{"path": `C:\Windows\Temp`,
+				"acl": []any{map[string]any{"sid": "NS", "rights": "modify", "inherit": false}}}},
+		"setting": {xmlKind(), map[string]any{"file": `C:\Windows\Temp\x.config`,
+			"element": "configuration/appSettings/add[@key='QueueDatabasePath']", "value": `E:\Queue & more`}},
+		"new setting": {xmlKind(), map[string]any{"file": `C:\Windows\Temp\x.config`,
+			"element": "configuration/appSettings/add[@key='Other']", "value": "1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {

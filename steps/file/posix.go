@@ -28,10 +28,12 @@ func (a Access) given() bool { return a != Access{} }
 // validate looks at the data; a path of Windows tells already that it cannot be.
 func (a Access) validate(path string) error {
 	if a.Mode != "" && !octal.MatchString(a.Mode) {
-		return &steps.FieldError{Path: []string{"mode"}, Msg: fmt.Sprintf("%q is not three or four octal digits like 0644", a.Mode), Hint: "write it as text, with quotes: '0644'"}
+		return &steps.FieldError{Path: []string{"mode"}, Msg: fmt.Sprintf("%q is not three or four octal digits like 0644",
+			a.Mode), Hint: "write it as text, with quotes: '0644'"}
 	}
 	if a.given() && !strings.HasPrefix(path, "/") {
-		return &steps.FieldError{Path: []string{a.first()}, Msg: "mode, owner and group are for Linux", Hint: "on Windows, the acl of a directory step grants rights"}
+		return &steps.FieldError{Path: []string{a.first()}, Msg: "mode, owner and group are for Linux",
+			Hint: "on Windows, the acl of a directory step grants rights"}
 	}
 	return nil
 }
@@ -49,7 +51,8 @@ func (a Access) first() string {
 // refuse names what a machine does not have.
 func (a Access) refuse(r node.Reader, path string) error {
 	if a.given() && r.Facts().OS != "linux" {
-		return hint.Wrap(fmt.Errorf("cannot set %s of %s: mode, owner and group are for Linux", a.first(), path), "on Windows, the acl of a directory step grants rights")
+		return hint.Wrap(fmt.Errorf("cannot set %s of %s: mode, owner and group are for Linux", a.first(), path),
+			"on Windows, the acl of a directory step grants rights")
 	}
 	return nil
 }
@@ -75,7 +78,8 @@ func record(info node.FileInfo) recorded { return recorded{&info.Mode, info.Owne
 
 func octalText(mode uint32) string { return fmt.Sprintf("%04o", mode) }
 
-// changes compares what is declared with what was found; nothing found makes every declared key a change.
+// changes compares what is declared with what was found; nothing found makes every declared key a
+// change.
 func (a Access) changes(ctx context.Context, r node.Reader, found *node.FileInfo) ([]steps.Change, error) {
 	var out []steps.Change
 	if m := a.bits(); m != nil && (found == nil || found.Mode != *m) {
@@ -109,7 +113,8 @@ func (a Access) changes(ctx context.Context, r node.Reader, found *node.FileInfo
 	return out, nil
 }
 
-// nameOf returns the name of a user or group given by number; a number without a name stays one, as Stat gives it.
+// nameOf returns the name of a user or group given by number; a number without a name stays one, as
+// Stat gives it.
 func nameOf(ctx context.Context, r node.Reader, table, who string) (string, error) {
 	if _, err := strconv.ParseUint(who, 10, 32); err != nil {
 		return who, nil
@@ -157,7 +162,8 @@ func (a Access) back(ctx context.Context, n node.Node, path string, b recorded) 
 func setMode(ctx context.Context, n node.Node, s node.SetMode) error {
 	_, err := n.Do(ctx, s)
 	if errors.Is(err, node.ErrNotFound) {
-		return hint.Wrap(fmt.Errorf("cannot set mode and owner of %s: %w", s.Path, err), "is there a user "+s.Owner+" and a group "+s.Group+"? make them with user and group steps before")
+		return hint.Wrap(fmt.Errorf("cannot set mode and owner of %s: %w", s.Path, err),
+			"is there a user "+s.Owner+" and a group "+s.Group+"? make them with user and group steps before")
 	}
 	if err != nil {
 		return fmt.Errorf("cannot set mode and owner of %s: %w", s.Path, err)
@@ -165,7 +171,8 @@ func setMode(ctx context.Context, n node.Node, s node.SetMode) error {
 	return nil
 }
 
-// options are the access for a file that is written. What is not declared stays as the replaced file has it.
+// options are the access for a file that is written. What is not declared stays as the replaced
+// file has it.
 func (a Access) options() node.WriteOptions {
 	o := node.WriteOptions{Owner: a.Owner, Group: a.Group}
 	if m := a.bits(); m != nil {

@@ -35,23 +35,28 @@ func TestTierConformanceLinuxAgainstScript(t *testing.T) {
 		kind steps.Kind
 		with map[string]any
 	}{
-		"content and mode":    {fileKind(), map[string]any{"path": "/etc/a", "content": "b", "mode": "0600", "owner": "root", "group": "root"}},
-		"mode alone":          {fileKind(), map[string]any{"path": "/etc/a", "content": "a", "mode": "0600"}},
-		"no rights at all":    {fileKind(), map[string]any{"path": "/etc/a", "content": "b", "mode": "0000"}},
-		"owner by number":     {fileKind(), map[string]any{"path": "/etc/a", "content": "a", "owner": "4242"}},
-		"new":                 {fileKind(), map[string]any{"path": "/etc/new", "content": "", "mode": "4755", "owner": "www"}},
-		"absent":              {fileKind(), map[string]any{"path": "/etc/a", "absent": true}},
-		"new directory":       {directoryKind(), map[string]any{"path": "/srv/y/z", "mode": "0750", "group": "www"}},
-		"directory's mode":    {directoryKind(), map[string]any{"path": "/srv/x", "mode": "0755", "owner": "4242"}},
-		"template":            {templateKind(), map[string]any{"path": "/etc/a", "text": "{{ .node.hostname }}", "mode": "0600"}},
-		"template, new":       {templateKind(), map[string]any{"path": "/etc/new", "text": "x\n", "crlf": true}},
-		"template, mode only": {templateKind(), map[string]any{"path": "/etc/a", "text": "{{ .values.a }}", "values": map[string]any{"a": "a"}, "owner": "www"}},
+		"content and mode": {fileKind(), map[string]any{"path": "/etc/a", "content": "b", "mode": "0600", "owner": "root",
+			"group": "root"}},
+		"mode alone":       {fileKind(), map[string]any{"path": "/etc/a", "content": "a", "mode": "0600"}},
+		"no rights at all": {fileKind(), map[string]any{"path": "/etc/a", "content": "b", "mode": "0000"}},
+		"owner by number":  {fileKind(), map[string]any{"path": "/etc/a", "content": "a", "owner": "4242"}},
+		"new": {fileKind(), map[string]any{"path": "/etc/new", "content": "", "mode": "4755",
+			"owner": "www"}},
+		"absent":           {fileKind(), map[string]any{"path": "/etc/a", "absent": true}},
+		"new directory":    {directoryKind(), map[string]any{"path": "/srv/y/z", "mode": "0750", "group": "www"}},
+		"directory's mode": {directoryKind(), map[string]any{"path": "/srv/x", "mode": "0755", "owner": "4242"}},
+		"template": {templateKind(), map[string]any{"path": "/etc/a", "text": "{{ .node.hostname }}",
+			"mode": "0600"}},
+		"template, new": {templateKind(), map[string]any{"path": "/etc/new", "text": "x\n", "crlf": true}},
+		"template, mode only": {templateKind(),
+			map[string]any{"path": "/etc/a", "text": "{{ .values.a }}", "values": map[string]any{"a": "a"}, "owner": "www"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := linuxMachine()
 			before := *m.Files["/etc/a"]
 			conformance.Run(t, conformance.Case{Kind: c.kind, With: c.with, Open: func(*testing.T) node.Session { return m }})
-			if after := m.Files["/etc/a"]; after.Mode != before.Mode || after.Owner != before.Owner || after.Group != before.Group || string(after.Data) != "a" {
+			if after := m.Files["/etc/a"]; after.Mode != before.Mode || after.Owner != before.Owner ||
+				after.Group != before.Group || string(after.Data) != "a" {
 				t.Errorf("%+v is not %+v", after, before)
 			}
 		})
@@ -65,7 +70,8 @@ func TestOwnerByNumber(t *testing.T) {
 	if err != nil || d.Action != steps.NoOp {
 		t.Errorf("%+v, %v", d, err)
 	}
-	if d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "77"}}).Check(t.Context(), linuxMachine()); err == nil {
+	if d, err := (&File{Path: "/etc/a", Content: &a, Access: Access{Owner: "77"}}).Check(t.Context(),
+		linuxMachine()); err == nil {
 		t.Errorf("getent could not tell, and the answer is %+v", d)
 	}
 }
@@ -89,17 +95,19 @@ func TestReplacedFileKeepsItsOwner(t *testing.T) {
 func TestOtherSystemsKeys(t *testing.T) {
 	text := ""
 	for name, s := range map[string]steps.Validator{
-		"mode of Windows":    &File{Path: `C:\x`, Content: &text, Access: Access{Mode: "0644"}},
-		"owner of Windows":   &Directory{Path: `C:\x`, Access: Access{Owner: "root"}},
-		"acl of Linux":       &Directory{Path: "/x", ACL: []ACE{{SID: "BA", Rights: "full"}}},
-		"decimal mode":       &File{Path: "/x", Content: &text, Access: Access{Mode: "42"}},
-		"mode of eight":      &Directory{Path: "/x", Access: Access{Mode: "0888"}},
-		"mode of no file":    &File{Path: "/x", Absent: true, Access: Access{Group: "adm"}},
-		"not a template":     &Template{Path: "/x", Text: "{{ .node.hostname "},
-		"no such function":   &Template{Path: "/x", Text: `{{ readFile "/etc/shadow" }}`},
-		"misspelt fact":      &Template{Path: "/x", Text: "{{ .node.hostnam }}"},
-		"misspelt value":     &Template{Path: "/x", Text: "{{ if .values.a }}{{ $.values.b }}{{ end }}", Values: map[string]any{"a": 1}},
-		"misspelt in else":   &Template{Path: "/x", Text: "{{ range .values.a }}{{ .anything }}{{ else }}{{ .nodes }}{{ end }}", Values: map[string]any{"a": 1}},
+		"mode of Windows":  &File{Path: `C:\x`, Content: &text, Access: Access{Mode: "0644"}},
+		"owner of Windows": &Directory{Path: `C:\x`, Access: Access{Owner: "root"}},
+		"acl of Linux":     &Directory{Path: "/x", ACL: []ACE{{SID: "BA", Rights: "full"}}},
+		"decimal mode":     &File{Path: "/x", Content: &text, Access: Access{Mode: "42"}},
+		"mode of eight":    &Directory{Path: "/x", Access: Access{Mode: "0888"}},
+		"mode of no file":  &File{Path: "/x", Absent: true, Access: Access{Group: "adm"}},
+		"not a template":   &Template{Path: "/x", Text: "{{ .node.hostname "},
+		"no such function": &Template{Path: "/x", Text: `{{ readFile "/etc/shadow" }}`},
+		"misspelt fact":    &Template{Path: "/x", Text: "{{ .node.hostnam }}"},
+		"misspelt value": &Template{Path: "/x", Text: "{{ if .values.a }}{{ $.values.b }}{{ end }}",
+			Values: map[string]any{"a": 1}},
+		"misspelt in else": &Template{Path: "/x", Text: "{{ range .values.a }}{{ .anything }}{{ else }}{{ .nodes }}{{ " +
+			"end }}", Values: map[string]any{"a": 1}},
 		"template's windows": &Template{Path: `C:\x`, Text: "x", Access: Access{Mode: "0644"}},
 	} {
 		var fe *steps.FieldError
@@ -108,7 +116,8 @@ func TestOtherSystemsKeys(t *testing.T) {
 		}
 	}
 	m := nodetest.New(node.WS2008)
-	if _, err := (&File{Path: "/x", Content: &text, Access: Access{Mode: "0644"}}).Check(t.Context(), m); err == nil || hint.Of(err) == "" {
+	if _, err := (&File{Path: "/x", Content: &text, Access: Access{Mode: "0644"}}).Check(t.Context(), m); err == nil ||
+		hint.Of(err) == "" {
 		t.Errorf("a mode on Windows: %v", err)
 	}
 	if _, err := (&Directory{Path: "/x", Access: Access{Group: "g"}}).Check(t.Context(), m); err == nil {
@@ -126,7 +135,8 @@ func TestTemplateText(t *testing.T) {
 		`{{ define "d" }}[{{ . }}]{{ end }}{{ template "d" .values.n }}{{ .node.init | len }}`: "[12000000]7",
 	} {
 		step, err := templateKind().Decode(map[string]any{"path": "/x", "text": text,
-			"values": map[string]any{"n": 12000000, "f": 1.5, "list": []any{"a", 7}, "map": map[string]any{"k": map[string]any{"x": 1}}}})
+			"values": map[string]any{"n": 12000000, "f": 1.5, "list": []any{"a", 7},
+				"map": map[string]any{"k": map[string]any{"x": 1}}}})
 		if err != nil {
 			t.Errorf("%s: %v", text, err)
 			continue

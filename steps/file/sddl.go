@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// masks are the rights that a step can name, as .NET's FileSystemRights with Synchronize. Source: FileSystemRights enumeration.
+// masks are the rights that a step can name, as .NET's FileSystemRights with Synchronize. Source:
+// FileSystemRights enumeration.
 var masks = map[string]uint32{
 	"full":   0x1F01FF,
 	"modify": 0x1301BF,
@@ -16,13 +17,16 @@ var masks = map[string]uint32{
 
 // aliases are SDDL's short forms of SIDs that are the same on every machine. Source: SID Strings.
 var aliases = map[string]string{
-	"AN": "S-1-5-7", "AU": "S-1-5-11", "BA": "S-1-5-32-544", "BG": "S-1-5-32-546", "BO": "S-1-5-32-551", "BU": "S-1-5-32-545",
-	"CG": "S-1-3-1", "CO": "S-1-3-0", "ED": "S-1-5-9", "IU": "S-1-5-4", "LS": "S-1-5-19", "NO": "S-1-5-32-556", "NS": "S-1-5-20",
+	"AN": "S-1-5-7", "AU": "S-1-5-11", "BA": "S-1-5-32-544", "BG": "S-1-5-32-546", "BO": "S-1-5-32-551",
+	"BU": "S-1-5-32-545",
+	"CG": "S-1-3-1", "CO": "S-1-3-0", "ED": "S-1-5-9", "IU": "S-1-5-4", "LS": "S-1-5-19", "NO": "S-1-5-32-556",
+	"NS": "S-1-5-20",
 	"NU": "S-1-5-2", "OW": "S-1-3-4", "PO": "S-1-5-32-550", "PS": "S-1-5-10", "PU": "S-1-5-32-547", "RC": "S-1-5-12",
 	"RD": "S-1-5-32-555", "RE": "S-1-5-32-552", "SO": "S-1-5-32-549", "SU": "S-1-5-6", "SY": "S-1-5-18", "WD": "S-1-1-0",
 }
 
-// sidOf returns the SID in its long form, or "" for what is neither a SID nor a short form of the table.
+// sidOf returns the SID in its long form, or "" for what is neither a SID nor a short form of the
+// table.
 func sidOf(s string) string {
 	s = strings.ToUpper(strings.TrimSpace(s))
 	if strings.HasPrefix(s, "S-1-") && strings.Trim(s[4:], "0123456789-") == "" {
@@ -31,8 +35,8 @@ func sidOf(s string) string {
 	return aliases[s]
 }
 
-// rightWords are the two-letter rights of SDDL as masks on files. Generic ones stand for what Windows maps them to.
-// Source: ACE Strings; generic mapping of files.
+// rightWords are the two-letter rights of SDDL as masks on files. Generic ones stand for what
+// Windows maps them to. Source: ACE Strings; generic mapping of files.
 var rightWords = map[string]uint32{
 	"GA": 0x1F01FF, "GR": 0x120089, "GW": 0x120116, "GX": 0x1200A0,
 	"FA": 0x1F01FF, "FR": 0x120089, "FW": 0x120116, "FX": 0x1200A0,
@@ -112,7 +116,8 @@ func parseACE(raw string) (ace, error) {
 			e.mask |= m
 		}
 	}
-	for _, g := range []struct{ bit, means uint32 }{{0x10000000, 0x1F01FF}, {0x80000000, 0x120089}, {0x40000000, 0x120116}, {0x20000000, 0x1200A0}} {
+	for _, g := range []struct{ bit, means uint32 }{{0x10000000, 0x1F01FF}, {0x80000000, 0x120089}, {0x40000000, 0x120116},
+		{0x20000000, 0x1200A0}} {
 		if e.mask&g.bit != 0 {
 			e.mask = e.mask&^g.bit | g.means
 		}
@@ -129,10 +134,12 @@ func (e ace) has(flag string) bool {
 	return false
 }
 
-// grants are the rights of one account: on the directory itself, on files and on directories that are made in it.
+// grants are the rights of one account: on the directory itself, on files and on directories that
+// are made in it.
 type grants struct{ own, files, dirs uint32 }
 
-// granted adds up the entries that allow something to sid. Entries that deny take their rights away again.
+// granted adds up the entries that allow something to sid. Entries that deny take their rights away
+// again.
 func (l acl) granted(sid string) (g grants) {
 	each := func(kind string, with func(uint32, uint32) uint32) {
 		for _, e := range l.entries {

@@ -32,16 +32,21 @@ func templateKind() steps.Kind {
 	return steps.Kind{
 		Name:    "template",
 		Summary: "Puts a file in place whose text is filled in on the node's facts.",
-		Doc: "The text is a template of Go's text/template. .node holds the facts that are only known when the node answers: hostname, os, release, distro, version, arch, " +
-			"domain, init; .values holds the step's values. What ${{ }} gives is put in before, when the playbook is read; a template adds the facts, conditions and loops. " +
-			"Beside the language's own functions there are join (LIST SEPARATOR), lower and upper; none reads anything. A name that is not there is an error: " +
-			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then handled as by the file kind, and provides the tag file:PATH.",
+		Doc: "The text is a template of Go's text/template. .node holds the facts that are only known when the node " +
+			"answers: hostname, os, release, distro, version, arch, " +
+			"domain, init; .values holds the step's values. What ${{ }} gives is put in before, when the playbook is read; a " +
+			"template adds the facts, conditions and loops. " +
+			"Beside the language's own functions there are join (LIST SEPARATOR), lower and upper; none reads anything. A " +
+			"name that is not there is an error: " +
+			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then " +
+			"handled as by the file kind, and provides the tag file:PATH.",
 		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
 		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"text/template, Go documentation", "os-release(5)"},
 		Calls:   linux.Calls("getent(1)", "getent"),
 		New:     func() steps.Step { return &Template{} },
-		Example: "path: /etc/motd\ntext: |\n  {{ .node.hostname }} runs {{ .node.distro }} {{ .node.version }}.\n  {{- range .values.notes }}\n  {{ . }}\n  {{- end }}\nvalues:\n  notes: [Changes are made by deploy.]\nmode: '0644'\n",
+		Example: "path: /etc/motd\ntext: |\n  {{ .node.hostname }} runs {{ .node.distro }} {{ .node.version }}.\n  {{- " +
+			"range .values.notes }}\n  {{ . }}\n  {{- end }}\nvalues:\n  notes: [Changes are made by deploy.]\nmode: '0644'\n",
 	}
 }
 
@@ -53,8 +58,9 @@ func (s *Template) Provides() []string { return provides(s.Path, false) }
 
 // facts are what .node holds.
 func facts(f node.Facts) map[string]any {
-	return map[string]any{"hostname": f.Computer, "os": f.OS, "release": string(f.Release), "distro": f.Distro, "version": f.Version,
-		"arch": f.Arch, "domain": f.Domain, "init": f.Init}
+	return map[string]any{"hostname": f.Computer, "os": f.OS, "release": string(f.Release), "distro": f.Distro,
+		"version": f.Version,
+		"arch":    f.Arch, "domain": f.Domain, "init": f.Init}
 }
 
 func (s *Template) parse() (*template.Template, error) {
@@ -150,7 +156,8 @@ func (s *Template) name(path []string) error {
 		}
 		slices.Sort(known)
 	}
-	e := &steps.FieldError{Path: []string{"text"}, Msg: fmt.Sprintf("names .%s, which is not there", strings.Join(path, "."))}
+	e := &steps.FieldError{Path: []string{"text"},
+		Msg: fmt.Sprintf("names .%s, which is not there", strings.Join(path, "."))}
 	if near := steps.Nearest(path[len(path)-1], known); near != "" {
 		e.Hint = fmt.Sprintf("did you mean %q?", near)
 	} else if len(known) > 0 {
@@ -183,13 +190,15 @@ func (s *Template) file(f node.Facts) (*File, error) {
 	}
 	var out capped
 	if err := t.Execute(&out, map[string]any{"node": facts(f), "values": values}); err != nil {
-		return nil, hint.Wrap(fmt.Errorf("cannot fill in the template of %s: %w", s.Path, err), "the text names something that values and the node's facts do not have in this form")
+		return nil, hint.Wrap(fmt.Errorf("cannot fill in the template of %s: %w", s.Path, err),
+			"the text names something that values and the node's facts do not have in this form")
 	}
 	text := out.String()
 	return &File{Path: s.Path, Content: &text, CRLF: s.CRLF, Access: s.Access}, nil
 }
 
-// whole makes whole numbers of those that JSON has made fractions of, so that a million is not printed as 1e+06.
+// whole makes whole numbers of those that JSON has made fractions of, so that a million is not
+// printed as 1e+06.
 func whole(v any) any {
 	switch v := v.(type) {
 	case float64:

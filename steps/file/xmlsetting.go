@@ -31,10 +31,12 @@ func xmlKind() steps.Kind {
 	return steps.Kind{
 		Name:    "xmlsetting",
 		Summary: "Sets one attribute of one element in an XML file, like a key of appSettings in a .config file.",
-		Doc: "Finds the element by its path and conditions and changes nothing but the attribute's value: encoding, byte order mark, comments, " +
+		Doc: "Finds the element by its path and conditions and changes nothing but the attribute's value: encoding, byte " +
+			"order mark, comments, " +
 			"blanks and line ends stay byte for byte. UTF-8, UTF-16 and ISO-8859-1 files up to 1 MB are understood. " +
 			"An element that occurs twice is an error. A service that reads the file must be restarted by a step of its own.",
-		Undo:    "Writes the original file back when nothing else has changed in it since; otherwise it sets the attribute alone back.",
+		Undo: "Writes the original file back when nothing else has changed in it since; otherwise it sets the " +
+			"attribute alone back.",
 		Proof:   proof,
 		Sources: []string{"EdgeTransport.exe.config, appSettings: QueueDatabasePath, QueueDatabaseLoggingPath"},
 		New:     func() steps.Step { return &XMLSetting{Attribute: "value"} },

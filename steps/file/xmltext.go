@@ -111,7 +111,8 @@ func decodeXML(raw []byte) (*xmlText, error) {
 	if len(x.bom) > 0 || !latinDeclared.Match(raw) {
 		return nil, errors.New("it is neither UTF-8 nor UTF-16 and does not declare ISO-8859-1 or windows-1252")
 	}
-	// every byte becomes one rune and goes back as one byte: what the bytes mean does not matter, since only ASCII is written
+	// every byte becomes one rune and goes back as one byte: what the bytes mean does not matter,
+	// since only ASCII is written
 	x.latin = true
 	runes := make([]rune, len(raw))
 	for i, b := range raw {
@@ -155,7 +156,8 @@ type place struct {
 	sibling    int  // where the last child element of the parent starts, or -1
 }
 
-// find walks the file once. The last segment may be missing when it has conditions and its parent is there once.
+// find walks the file once. The last segment may be missing when it has conditions and its parent
+// is there once.
 func (x *xmlText) find(path []segment) (place, error) {
 	dec := xml.NewDecoder(strings.NewReader(x.text))
 	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 already
@@ -184,7 +186,8 @@ func (x *xmlText) find(path []segment) (place, error) {
 				if matched == len(path) {
 					hits = append(hits, place{found: true, from: from, to: to})
 				} else if matched == parentDepth {
-					parents = append(parents, place{parentFrom: from, parentTo: to, closing: to, selfClosed: strings.HasSuffix(x.text[from:to], "/>"), sibling: -1})
+					parents = append(parents, place{parentFrom: from, parentTo: to, closing: to,
+						selfClosed: strings.HasSuffix(x.text[from:to], "/>"), sibling: -1})
 					open = true
 				}
 			}
@@ -216,7 +219,8 @@ func (x *xmlText) find(path []segment) (place, error) {
 	case len(parents) == 1 && len(path[len(path)-1].where) > 0:
 		return parents[0], nil
 	}
-	return place{}, errors.New("it is not there, and it cannot be made: that needs its parent once, and a condition in the last part of the path")
+	return place{}, errors.New("it is not there, and it cannot be made: that needs its parent once, and a condition in " +
+		"the last part of the path")
 }
 
 func (s segment) fits(t xml.StartElement) bool {
@@ -245,7 +249,8 @@ func rawName(n xml.Name) string {
 
 var attrForm = regexp.MustCompile(`\s([A-Za-z_][\w.:-]*)\s*=\s*("[^"]*"|'[^']*')`)
 
-// locate returns where an attribute stands in the text: the whole with the blank before it, and the value without quotes.
+// locate returns where an attribute stands in the text: the whole with the blank before it, and the
+// value without quotes.
 func (x *xmlText) locate(p place, name string) (whole, value [2]int, ok bool) {
 	tag := x.text[p.from:p.to]
 	for _, m := range attrForm.FindAllStringSubmatchIndex(tag, -1) {
@@ -317,10 +322,12 @@ func (x *xmlText) insert(p place, s segment, name, value string) {
 	if p.selfClosed {
 		start := x.text[p.parentFrom:p.parentTo]
 		word := strings.FieldsFunc(start[1:], func(c rune) bool { return strings.ContainsRune(" \t\r\n/>", c) })[0]
-		x.splice(p.parentFrom, p.parentTo, strings.TrimRight(strings.TrimSuffix(start, "/>"), " \t")+">"+tag.String()+"</"+word+">")
+		x.splice(p.parentFrom, p.parentTo,
+			strings.TrimRight(strings.TrimSuffix(start, "/>"), " \t")+">"+tag.String()+"</"+word+">")
 		return
 	}
-	// behind the last child's own line, or before the parent's end tag: in front of the blanks that indent the end tag
+	// behind the last child's own line, or before the parent's end tag: in front of the blanks that
+	// indent the end tag
 	at := p.closing
 	for at > p.parentTo && strings.ContainsRune(" \t\r\n", rune(x.text[at-1])) {
 		at--
@@ -352,5 +359,6 @@ func writable(value string) bool {
 }
 
 func escape(value string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;", "\n", "&#10;", "\r", "&#13;", "\t", "&#9;").Replace(value)
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;", "\n", "&#10;", "\r",
+		"&#13;", "\t", "&#9;").Replace(value)
 }

@@ -10,7 +10,8 @@ import (
 	"deploy/internal/node"
 )
 
-// MAC brings a hardware address to the form in which WMI gives it, 00:15:5D:00:00:01. It returns "" for what is none.
+// MAC brings a hardware address to the form in which WMI gives it, 00:15:5D:00:00:01. It returns ""
+// for what is none.
 func MAC(s string) string {
 	s = strings.ToUpper(strings.NewReplacer(":", "", "-", "", ".", "", " ", "").Replace(s))
 	if len(s) != 12 || strings.Trim(s, "0123456789ABCDEF") != "" {
@@ -23,7 +24,8 @@ func MAC(s string) string {
 	return strings.Join(parts, ":")
 }
 
-// Adapter is a network card with its IP settings, joined from Win32_NetworkAdapter and Win32_NetworkAdapterConfiguration.
+// Adapter is a network card with its IP settings, joined from Win32_NetworkAdapter and
+// Win32_NetworkAdapterConfiguration.
 type Adapter struct {
 	MAC        string
 	Name       string // connection name
@@ -42,13 +44,16 @@ type Adapter struct {
 }
 
 var adapterProps = []string{"Index", "MACAddress", "NetConnectionID"}
-var settingProps = []string{"Index", "MACAddress", "SettingID", "IPEnabled", "DHCPEnabled", "IPAddress", "IPSubnet", "DefaultIPGateway",
+var settingProps = []string{"Index", "MACAddress", "SettingID", "IPEnabled", "DHCPEnabled", "IPAddress", "IPSubnet",
+	"DefaultIPGateway",
 	"DNSServerSearchOrder", "FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled", "TcpipNetbiosOptions"}
 
-// interfaces says whether the interface index is asked for: the property came with Windows Vista and is needed from 2016 only.
+// interfaces says whether the interface index is asked for: the property came with Windows Vista
+// and is needed from 2016 only.
 func interfaces(r node.Release) bool { return r.AtLeast(node.WS2016) }
 
-// AdapterReads are the queries of Adapters. They are the same for every kind, so that a phase asks once.
+// AdapterReads are the queries of Adapters. They are the same for every kind, so that a phase asks
+// once.
 func AdapterReads(f node.Facts) []node.Query {
 	props := settingProps
 	if interfaces(f.Release) {
@@ -98,8 +103,10 @@ func Adapters(ctx context.Context, r node.Reader) ([]Adapter, error) {
 
 func joined(c, s node.Row) Adapter {
 	a := Adapter{
-		MAC: MAC(c.String("MACAddress")), Name: c.String("NetConnectionID"), GUID: s.String("SettingID"), Index: c.Int("Index"),
-		Interface: s.Int("InterfaceIndex"), IPEnabled: s.Bool("IPEnabled"), DHCP: s.Bool("DHCPEnabled"), DNS: s.Strings("DNSServerSearchOrder"),
+		MAC: MAC(c.String("MACAddress")), Name: c.String("NetConnectionID"), GUID: s.String("SettingID"),
+		Index:     c.Int("Index"),
+		Interface: s.Int("InterfaceIndex"), IPEnabled: s.Bool("IPEnabled"), DHCP: s.Bool("DHCPEnabled"),
+		DNS:     s.Strings("DNSServerSearchOrder"),
 		FullDNS: s.Bool("FullDNSRegistrationEnabled"), DomainDNS: s.Bool("DomainDNSRegistrationEnabled"),
 		Netbios: s.Int("TcpipNetbiosOptions"), HasNetbios: s.Has("TcpipNetbiosOptions"),
 	}
@@ -123,7 +130,8 @@ func joined(c, s node.Row) Adapter {
 
 // physicalQuery asks which cards are hardware. The property came with Windows Vista.
 func physicalQuery() node.Query {
-	return node.WMI{Namespace: CIMv2, Class: "Win32_NetworkAdapter", Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}}
+	return node.WMI{Namespace: CIMv2, Class: "Win32_NetworkAdapter",
+		Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}}
 }
 
 // PhysicalReads are the queries of Logical.
@@ -136,14 +144,17 @@ func PhysicalReads(f node.Facts) []node.Query {
 
 // PhysicalCalls declares PhysicalReads.
 func PhysicalCalls() []node.Call {
-	return []node.Call{{WMI: CIMv2 + ":Win32_NetworkAdapter", Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}, On: From(node.WS2008)}}
+	return []node.Call{{WMI: CIMv2 + ":Win32_NetworkAdapter",
+		Props: []string{"MACAddress", "NetConnectionID", "PhysicalAdapter"}, On: From(node.WS2008)}}
 }
 
-// Logical returns the connection names of the cards with that hardware address which a driver only pretends: a team, a switch's port. A team and its members may
-// share an address: then it is the team's. No card with that address is an error. Source: Win32_NetworkAdapter.PhysicalAdapter.
+// Logical returns the connection names of the cards with that hardware address which a driver only
+// pretends: a team, a switch's port. A team and its members may share an address: then it is the
+// team's. No card with that address is an error. Source: Win32_NetworkAdapter.PhysicalAdapter.
 func Logical(ctx context.Context, r node.Reader, mac string) ([]string, error) {
 	if release := r.Facts().Release; !release.AtLeast(node.WS2008) {
-		return nil, hint.Wrap(fmt.Errorf("cannot tell whether card %s is a team: Windows Server %s does not say which cards are hardware", mac, release), "look at the card's own program on the node")
+		return nil, hint.Wrap(fmt.Errorf("cannot tell whether card %s is a team: Windows Server %s does not say which "+
+			"cards are hardware", mac, release), "look at the card's own program on the node")
 	}
 	cards, err := r.Query(ctx, physicalQuery())
 	if err != nil {
@@ -166,7 +177,8 @@ func Logical(ctx context.Context, r node.Reader, mac string) ([]string, error) {
 	return out, nil
 }
 
-// AdapterByMAC returns the one card with that hardware address. A team and its members may share one: then the card that has IP counts.
+// AdapterByMAC returns the one card with that hardware address. A team and its members may share
+// one: then the card that has IP counts.
 func AdapterByMAC(ctx context.Context, r node.Reader, mac string) (Adapter, error) {
 	all, err := Adapters(ctx, r)
 	if err != nil {
@@ -203,7 +215,8 @@ func ByMAC(all []Adapter, mac string) (Adapter, error) {
 		return Adapter{}, hint.Wrap(fmt.Errorf("cannot find a network card with address %s", MAC(mac)),
 			"the machine has "+strings.Join(known, ", ")+"; take the address of one of them")
 	}
-	return Adapter{}, hint.Wrap(fmt.Errorf("cannot tell which network card is meant: %d have the address %s", len(hits), MAC(mac)),
+	return Adapter{}, hint.Wrap(fmt.Errorf("cannot tell which network card is meant: %d have the address %s", len(hits),
+		MAC(mac)),
 		"cards of a team share an address; name a card outside the team, or give the members addresses of their own")
 }
 

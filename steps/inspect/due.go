@@ -13,15 +13,17 @@ import (
 	"deploy/steps/linux"
 )
 
-// RebootMark is where packages of Debian and its kin say that a restart is due; RebootPackages has their names, one a line.
-// Source: update-notifier's notify-reboot-required, which the maintainer scripts of packages call; unattended-upgrades' kernel hook.
+// RebootMark is where packages of Debian and its kin say that a restart is due; RebootPackages has
+// their names, one a line. Source: update-notifier's notify-reboot-required, which the maintainer
+// scripts of packages call; unattended-upgrades' kernel hook.
 const (
 	RebootMark     = "/run/reboot-required"
 	RebootPackages = RebootMark + ".pkgs"
 )
 
-// rebootTool is what tells it on RHEL, Fedora and their kin, where it is installed. Source: dnf-plugins-core, needs-restarting(1): with -r the
-// exit code is 1 when a restart is due, and the packages that ask for it stand in lines "  * NAME".
+// rebootTool is what tells it on RHEL, Fedora and their kin, where it is installed. Source:
+// dnf-plugins-core, needs-restarting(1): with -r the exit code is 1 when a restart is due, and the
+// packages that ask for it stand in lines " * NAME".
 const rebootTool = "/usr/bin/needs-restarting"
 
 // ErrNoRebootMark says that a Linux machine has nothing that tells whether a restart is due.
@@ -40,7 +42,8 @@ func RebootCalls() []node.Call {
 	return linux.Calls("needs-restarting(1), dnf-plugins-core; asked only where it is installed", "needs-restarting")
 }
 
-// RestartDue tells what asks for a restart of a Linux machine. ErrNoRebootMark: this machine cannot tell.
+// RestartDue tells what asks for a restart of a Linux machine. ErrNoRebootMark: this machine cannot
+// tell.
 func RestartDue(ctx context.Context, r node.Reader) (Due, error) {
 	fail := func(err error) (Due, error) {
 		return Due{}, fmt.Errorf("cannot tell whether a restart is due: %w", err)
@@ -112,8 +115,9 @@ func rebootPackages(ctx context.Context, r node.Reader) ([]string, error) {
 	return names, nil
 }
 
-// Since tells what asks for a restart now and did not before, so that what others left is not taken for one's own. A mark that was there and was
-// written again counts: then what asked before is asked for again. The program of RHEL tells a package only once.
+// Since tells what asks for a restart now and did not before, so that what others left is not taken
+// for one's own. A mark that was there and was written again counts: then what asked before is
+// asked for again. The program of RHEL tells a package only once.
 func (d Due) Since(before Due) []string {
 	var fresh []string
 	for _, r := range d.Reasons {

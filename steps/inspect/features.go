@@ -35,13 +35,14 @@ func featureQuery() node.Query {
 // FeatureCalls declares what Features asks.
 func FeatureCalls() []node.Call {
 	return []node.Call{
-		{Tool: "ServerManagerCmd.exe", On: []node.Release{node.WS2008}, Source: "ServerManagerCmd -query, Windows Server 2008 command reference"},
+		{Tool: "ServerManagerCmd.exe", On: []node.Release{node.WS2008},
+			Source: "ServerManagerCmd -query, Windows Server 2008 command reference"},
 		{Cmdlet: "Get-WindowsFeature", Props: featureSelect, On: From(node.WS2008R2)},
 	}
 }
 
-// Features tells of every role, role service and feature that the machine knows whether it is installed, by its id in lower case.
-// Windows Server 2003 has no such list.
+// Features tells of every role, role service and feature that the machine knows whether it is
+// installed, by its id in lower case. Windows Server 2003 has no such list.
 func Features(ctx context.Context, r node.Reader) (map[string]bool, error) {
 	release := r.Facts().Release
 	switch {
@@ -58,15 +59,16 @@ func Features(ctx context.Context, r node.Reader) (map[string]bool, error) {
 	case release == node.WS2008:
 		return serverManagerCmd(ctx, r)
 	}
-	return nil, hint.Wrap(errors.New("cannot list the features: Windows Server 2003 has none"), "ask for a registry value or a file instead")
+	return nil, hint.Wrap(errors.New("cannot list the features: Windows Server 2003 has none"),
+		"ask for a registry value or a file instead")
 }
 
-// featureLine finds "[X] Display name  [Id]" wherever lines are broken. The mark and the id are the same in every language; the
-// display name between them is not, and is not looked at.
+// featureLine finds "[X] Display name [Id]" wherever lines are broken. The mark and the id are the
+// same in every language; the display name between them is not, and is not looked at.
 var featureLine = regexp.MustCompile(`\[([Xx ])\][^\[\]]*\[([A-Za-z0-9._-]+)\]`)
 
-// serverManagerCmd reads the printed list. ServerManagerCmd could write XML instead, but only into a file, and a look must not
-// leave anything behind.
+// serverManagerCmd reads the printed list. ServerManagerCmd could write XML instead, but only into
+// a file, and a look must not leave anything behind.
 func serverManagerCmd(ctx context.Context, r node.Reader) (map[string]bool, error) {
 	rows, err := r.Query(ctx, serverManagerQuery())
 	if err != nil {
@@ -75,7 +77,8 @@ func serverManagerCmd(ctx context.Context, r node.Reader) (map[string]bool, erro
 	if len(rows) != 1 || rows[0].Int("code") != 0 {
 		err := errors.New("cannot list the features: no answer")
 		if len(rows) == 1 {
-			err = fmt.Errorf("cannot list the features: %w", &node.CodeError{Op: "ServerManagerCmd -query", Code: rows[0].Int("code")})
+			err = fmt.Errorf("cannot list the features: %w",
+				&node.CodeError{Op: "ServerManagerCmd -query", Code: rows[0].Int("code")})
 		}
 		return nil, hint.Wrap(err, "code 1004 means that a wizard of Server Manager is open on the machine: close it")
 	}

@@ -1,5 +1,5 @@
-// Package look holds reads that several families of steps make in the same way, so that equal questions are equal requests
-// and travel once. It only ever sees a node.Reader.
+// Package look holds reads that several families of steps make in the same way, so that equal
+// questions are equal requests and travel once. It only ever sees a node.Reader.
 package inspect
 
 import (
@@ -34,7 +34,8 @@ func (v Value) Text() string {
 	return row.String("data")
 }
 
-// RegistryValue reads one value; names are compared without case. found is false when the key or the value is absent.
+// RegistryValue reads one value; names are compared without case. found is false when the key or
+// the value is absent.
 func RegistryValue(ctx context.Context, r node.Reader, key, name string) (v Value, found bool, err error) {
 	rows, found, err := RegistryKey(ctx, r, key)
 	if err != nil || !found {
@@ -86,7 +87,8 @@ func Letter(s string) string {
 
 var letterProps = []string{"DeviceID", "DriveType", "FileSystem", "VolumeName"}
 
-// LettersQuery asks for every drive letter of the machine, of disks, optical drives and connected shares, and for what is behind it.
+// LettersQuery asks for every drive letter of the machine, of disks, optical drives and connected
+// shares, and for what is behind it.
 func LettersQuery() node.Query {
 	return node.WMI{Namespace: CIMv2, Class: "Win32_LogicalDisk", Props: letterProps}
 }
@@ -113,7 +115,8 @@ func Letters(ctx context.Context, r node.Reader) (map[string]bool, error) {
 
 // ServiceQuery asks for one service.
 func ServiceQuery(name string) node.Query {
-	return node.WMI{Namespace: CIMv2, Class: "Win32_Service", Props: []string{"Name", "StartMode", "State"}, Where: map[string]any{"Name": name}}
+	return node.WMI{Namespace: CIMv2, Class: "Win32_Service", Props: []string{"Name", "StartMode", "State"},
+		Where: map[string]any{"Name": name}}
 }
 
 // ServiceCall declares ServiceQuery.
@@ -121,8 +124,9 @@ func ServiceCall(on []node.Release) node.Call {
 	return node.Call{WMI: CIMv2 + ":Win32_Service", Props: []string{"Name", "StartMode", "State"}, On: on}
 }
 
-// Service is how a service stands. Start is Win32_Service.StartMode (Auto, Manual, Disabled, Boot, System), State its State
-// (Running, Stopped, Start Pending ...); both are constants in every language.
+// Service is how a service stands. Start is Win32_Service.StartMode (Auto, Manual, Disabled, Boot,
+// System), State its State (Running, Stopped, Start Pending ...); both are constants in every
+// language.
 type Service struct {
 	Name  string
 	Start string

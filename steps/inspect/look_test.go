@@ -32,7 +32,8 @@ func TestPendingReboot(t *testing.T) {
 			m.SetValue(keySession, "PendingFileRenameOperations", "multi", []any{`\??\C:\x`, ""})
 		}, nil, []string{"files"}},
 		"hotfix": {func(m *nodetest.Machine) { m.SetValue(keyHotfix2, "Flags", "dword", int64(2)) }, []string{"hotfix"}, nil},
-		"rename": {func(m *nodetest.Machine) { m.SetValue(keyWanted, "ComputerName", "string", "NODE9") }, []string{"rename"}, nil},
+		"rename": {func(m *nodetest.Machine) { m.SetValue(keyWanted, "ComputerName", "string", "NODE9") }, []string{"rename"},
+			nil},
 		"two at once": {func(m *nodetest.Machine) {
 			m.SetKey(keyCBS)
 			m.SetValue(keyWanted, "ComputerName", "string", "NODE9")
@@ -48,7 +49,8 @@ func TestPendingReboot(t *testing.T) {
 }
 
 func TestMAC(t *testing.T) {
-	for in, want := range map[string]string{"00-15-5d-00-01-0a": "00:15:5D:00:01:0A", "00155D00010A": "00:15:5D:00:01:0A", "0015.5d00.010a": "00:15:5D:00:01:0A",
+	for in, want := range map[string]string{"00-15-5d-00-01-0a": "00:15:5D:00:01:0A", "00155D00010A": "00:15:5D:00:01:0A",
+		"0015.5d00.010a": "00:15:5D:00:01:0A",
 		"00:15:5D:00:01": "", "00:15:5D:00:01:0G": "", "": ""} {
 		if got := MAC(in); got != want {
 			t.Errorf("%q: %q", in, got)
@@ -66,14 +68,17 @@ func TestLetter(t *testing.T) {
 
 func TestWait(t *testing.T) {
 	n := 0
-	if err := Wait(t.Context(), "x", time.Minute, func(context.Context) (bool, error) { n++; return n == 3, nil }); err != nil || n != 3 {
+	if err := Wait(t.Context(), "x", time.Minute,
+		func(context.Context) (bool, error) { n++; return n == 3, nil }); err != nil || n != 3 {
 		t.Errorf("%d, %v", n, err)
 	}
-	if err := Wait(t.Context(), "x", 30*time.Millisecond, func(context.Context) (bool, error) { return false, nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := Wait(t.Context(), "x", 30*time.Millisecond,
+		func(context.Context) (bool, error) { return false, nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 	boom := errors.New("boom")
-	if err := Wait(t.Context(), "x", time.Minute, func(context.Context) (bool, error) { return false, boom }); !errors.Is(err, boom) {
+	if err := Wait(t.Context(), "x", time.Minute,
+		func(context.Context) (bool, error) { return false, boom }); !errors.Is(err, boom) {
 		t.Errorf("%v", err)
 	}
 }

@@ -21,13 +21,15 @@ const (
 // RebootReads are the queries of PendingReboot.
 func RebootReads() []node.Query {
 	return []node.Query{node.Registry{Key: keyCBS}, node.Registry{Key: keyUpdate}, node.Registry{Key: keySession},
-		node.Registry{Key: keyHotfix}, node.Registry{Key: keyHotfix2}, node.Registry{Key: keyActive}, node.Registry{Key: keyWanted}}
+		node.Registry{Key: keyHotfix}, node.Registry{Key: keyHotfix2}, node.Registry{Key: keyActive},
+		node.Registry{Key: keyWanted}}
 }
 
-// PendingReboot tells why a restart of the machine is due: "servicing", "update", "hotfix", "rename". Files that wait to be
-// moved ("files") come in weak, since many programs leave such an entry behind without need.
-// Sources: DSC xPendingReboot and its kin as gathered in the project's notes on Windows. Windows Server 2003 has no servicing
-// key, so no reason there is not a proof. On Linux the reasons are those of RestartDue.
+// PendingReboot tells why a restart of the machine is due: "servicing", "update", "hotfix",
+// "rename". Files that wait to be moved ("files") come in weak, since many programs leave such an
+// entry behind without need. Sources: DSC xPendingReboot and its kin as gathered in the project's
+// notes on Windows. Windows Server 2003 has no servicing key, so no reason there is not a proof. On
+// Linux the reasons are those of RestartDue.
 func PendingReboot(ctx context.Context, r node.Reader) (reasons, weak []string, err error) {
 	if r.Facts().OS == "linux" {
 		d, err := RestartDue(ctx, r)

@@ -25,11 +25,13 @@ type Unit struct {
 	Reload bool   // its file has changed since systemd read it
 }
 
-var unitProps = []string{"Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "Type", "RemainAfterExit", "WantedBy", "RequiredBy", "NeedDaemonReload"}
+var unitProps = []string{"Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "Type",
+	"RemainAfterExit", "WantedBy", "RequiredBy", "NeedDaemonReload"}
 
 // UnitName completes a name without a unit type by ".service".
 func UnitName(name string) string {
-	for _, t := range []string{".service", ".socket", ".timer", ".mount", ".automount", ".path", ".target", ".swap", ".slice", ".scope", ".device"} {
+	for _, t := range []string{".service", ".socket", ".timer", ".mount", ".automount", ".path", ".target", ".swap",
+		".slice", ".scope", ".device"} {
 		if strings.HasSuffix(name, t) {
 			return name
 		}
@@ -49,10 +51,12 @@ func UnitCall() node.Call {
 	return node.Call{Tool: "systemctl", On: linux.Linux(), Source: "systemctl(1)"}
 }
 
-// Units reads one unit; found is false when there is none of that name. A machine whose process 1 is not systemd is an error.
+// Units reads one unit; found is false when there is none of that name. A machine whose process 1
+// is not systemd is an error.
 func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool, err error) {
 	if r.Facts().Init != "systemd" {
-		return Unit{}, false, hint.Wrap(fmt.Errorf("cannot look at service %s: process 1 of the node is not systemd", UnitName(name)),
+		return Unit{}, false, hint.Wrap(fmt.Errorf("cannot look at service %s: process 1 of the node is not systemd",
+			UnitName(name)),
 			"services of other init systems are not known here; use a command step")
 	}
 	a, err := linux.Ask(ctx, r, unitArgv(name)...)
@@ -71,7 +75,8 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 	if v["LoadState"] == "" || v["ActiveState"] == "" {
 		return Unit{}, false, fmt.Errorf("cannot look at service %s: systemctl gave no state", UnitName(name))
 	}
-	u = Unit{ID: v["Id"], Load: v["LoadState"], Active: v["ActiveState"], Sub: v["SubState"], File: v["UnitFileState"], Path: v["FragmentPath"],
+	u = Unit{ID: v["Id"], Load: v["LoadState"], Active: v["ActiveState"], Sub: v["SubState"], File: v["UnitFileState"],
+		Path: v["FragmentPath"],
 		Type: v["Type"], Remain: v["RemainAfterExit"] == "yes",
 		Wanted: v["WantedBy"] != "" || v["RequiredBy"] != "", Reload: v["NeedDaemonReload"] == "yes"}
 	if u.ID == "" {
@@ -80,7 +85,8 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 	return u, u.Load != "not-found", nil
 }
 
-// Running says that the unit runs or is on its way to; one that systemd starts over and over again does not.
+// Running says that the unit runs or is on its way to; one that systemd starts over and over again
+// does not.
 func (u Unit) Running() bool {
 	switch u.Active {
 	case "active", "reloading", "refreshing":
@@ -91,8 +97,9 @@ func (u Unit) Running() bool {
 	return false
 }
 
-// Start is the start type as the service kind words it: auto, manual, disabled, or systemd's own word for what is none of these.
-// A static unit has no [Install] section: nothing but other units starts it, which is manual.
+// Start is the start type as the service kind words it: auto, manual, disabled, or systemd's own
+// word for what is none of these. A static unit has no [Install] section: nothing but other units
+// starts it, which is manual.
 func (u Unit) Start() string {
 	switch u.File {
 	case "enabled":

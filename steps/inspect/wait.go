@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Wait asks done again and again until it says yes, an error comes, or most has gone by. It looks quickly first and then every second.
-// what names the thing waited for, for the error.
+// Wait asks done again and again until it says yes, an error comes, or most has gone by. It looks
+// quickly first and then every second. what names the thing waited for, for the error.
 func Wait(ctx context.Context, what string, most time.Duration, done func(ctx context.Context) (bool, error)) error {
 	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()

@@ -1,5 +1,6 @@
-// Package jobs runs a program as a job and waits for it. Jobs outlive the link and the session, run under credentials of
-// their own, and are known by an id, so that a run that was cut off finds its program again instead of starting it twice.
+// Package jobs runs a program as a job and waits for it. Jobs outlive the link and the session, run
+// under credentials of their own, and are known by an id, so that a run that was cut off finds its
+// program again instead of starting it twice.
 package jobs
 
 import (
@@ -18,15 +19,16 @@ import (
 // DefaultPoll is how often Run looks at a job when it is not told otherwise.
 const DefaultPoll = 2 * time.Second
 
-// ID makes the id of a job from a word for people and all that makes the job what it is: equal work has an equal id.
+// ID makes the id of a job from a word for people and all that makes the job what it is: equal work
+// has an equal id.
 func ID(word string, parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	return word + "-" + hex.EncodeToString(sum[:6])
 }
 
-// Run starts c as job id and waits for its end. A job of that id that still runs is waited for; one that ended before is
-// forgotten and started anew, since the caller has looked and found that its work is not done.
-// poll 0 is DefaultPoll. A job that is lost is an error; an exit code never is.
+// Run starts c as job id and waits for its end. A job of that id that still runs is waited for; one
+// that ended before is forgotten and started anew, since the caller has looked and found that its
+// work is not done. poll 0 is DefaultPoll. A job that is lost is an error; an exit code never is.
 func Run(ctx context.Context, n node.Node, id string, c node.Cmd, poll time.Duration) (node.JobState, error) {
 	if poll <= 0 {
 		poll = DefaultPoll
@@ -54,7 +56,8 @@ func Run(ctx context.Context, n node.Node, id string, c node.Cmd, poll time.Dura
 		case node.JobDone:
 			return state, nil
 		case node.JobLost:
-			return state, hint.Wrap(fmt.Errorf("cannot tell how %s ended: its process is gone and left no exit code", program(c)),
+			return state, hint.Wrap(fmt.Errorf("cannot tell how %s ended: its process is gone and left no exit code",
+				program(c)),
 				"did the machine restart, or did somebody end it? look at its log, then run again")
 		}
 		timer := time.NewTimer(wait)

@@ -68,7 +68,8 @@ func TestRunCanBeCancelled(t *testing.T) {
 }
 
 func TestIDTellsWorkApart(t *testing.T) {
-	seen := map[string]bool{ID("x", "a", "b"): true, ID("x", "ab"): true, ID("x", "a", "", "b"): true, ID("y", "a", "b"): true}
+	seen := map[string]bool{ID("x", "a", "b"): true, ID("x", "ab"): true, ID("x", "a", "", "b"): true,
+		ID("y", "a", "b"): true}
 	if len(seen) != 4 {
 		t.Errorf("other work needs another id: %v", seen)
 	}

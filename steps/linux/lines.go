@@ -18,9 +18,10 @@ func Text(lines []string) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// TakeBack undoes in now the change that led from before to after, and keeps what others have changed since. When nobody has, the
-// answer is before itself, byte for byte. Lines that the change had brought go, where they still stand; those that it had taken away
-// come back behind the line that they stood behind, or at the end when that one is gone. It bears to be done twice.
+// TakeBack undoes in now the change that led from before to after, and keeps what others have
+// changed since. When nobody has, the answer is before itself, byte for byte. Lines that the change
+// had brought go, where they still stand; those that it had taken away come back behind the line
+// that they stood behind, or at the end when that one is gone. It bears to be done twice.
 func TakeBack(before, after, now string) string {
 	switch now {
 	case after, before:

@@ -1,5 +1,6 @@
-// Package posix holds what kinds of steps for Linux share: asking and running programs by exit code, reading and rewriting the
-// small text files below /etc, and taking back one change of such a file when others have changed it since.
+// Package posix holds what kinds of steps for Linux share: asking and running programs by exit
+// code, reading and rewriting the small text files below /etc, and taking back one change of such a
+// file when others have changed it since.
 package linux
 
 import (
@@ -34,7 +35,8 @@ func Calls(source string, programs ...string) []node.Call {
 // Only refuses a machine that is not a Linux one.
 func Only(r node.Reader, kind string) error {
 	if os := r.Facts().OS; os != "linux" {
-		return hint.Wrap(fmt.Errorf("cannot use %s on a %s node: the kind is for Linux", kind, os), "narrow the step's on: to the Linux nodes")
+		return hint.Wrap(fmt.Errorf("cannot use %s on a %s node: the kind is for Linux", kind, os),
+			"narrow the step's on: to the Linux nodes")
 	}
 	return nil
 }
@@ -46,7 +48,8 @@ type Answer struct {
 	Stderr string
 }
 
-// Failed is the error of an answer whose code says that it could not look. op names the program for people.
+// Failed is the error of an answer whose code says that it could not look. op names the program for
+// people.
 func (a Answer) Failed(op string) error {
 	return &node.CodeError{Op: op, Code: int64(a.Code), Text: Last(a.Stdout + a.Stderr)}
 }
@@ -63,7 +66,8 @@ func Ask(ctx context.Context, r node.Reader, argv ...string) (Answer, error) {
 	return Answer{int(rows[0].Int("code")), string(rows[0].Bytes("stdout")), string(rows[0].Bytes("stderr"))}, nil
 }
 
-// Do runs a program that changes something. Any exit code but 0 and those of good is a node.CodeError.
+// Do runs a program that changes something. Any exit code but 0 and those of good is a
+// node.CodeError.
 func Do(ctx context.Context, n node.Node, good []int, argv ...string) error {
 	res, err := n.Run(ctx, node.Cmd{Argv: argv, Timeout: limit})
 	if err != nil {
@@ -75,7 +79,8 @@ func Do(ctx context.Context, n node.Node, good []int, argv ...string) error {
 	return nil
 }
 
-// limit is how long one program may run; systemctl waits for a service as long as its unit says, 90 seconds by default.
+// limit is how long one program may run; systemctl waits for a service as long as its unit says, 90
+// seconds by default.
 const limit = 10 * time.Minute
 
 // Last keeps the end of a program's output, for people.

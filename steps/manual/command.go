@@ -32,12 +32,16 @@ func commandKind() steps.Kind {
 	return steps.Kind{
 		Name:    "command",
 		Summary: "Runs programs of your own to check, to do and to take back.",
-		Doc: "Programs are started directly, without a shell; arguments are passed as they are. You vouch that check changes nothing: " +
-			"it runs in every plan. Decisions are made on exit codes alone. Never put a password into an argument: it would stand in the journal.",
-		Undo:    "Runs the undo program, unless check says that nothing is in place; without an undo program, the step is a point of no return.",
-		Proof:   "unit-tested on a scripted machine; played in the lab",
-		New:     func() steps.Step { return &Command{} },
-		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
+		Doc: "Programs are started directly, without a shell; arguments are passed as they are. You vouch that check " +
+			"changes nothing: " +
+			"it runs in every plan. Decisions are made on exit codes alone. Never put a password into an argument: it would " +
+			"stand in the journal.",
+		Undo: "Runs the undo program, unless check says that nothing is in place; without an undo program, the step is " +
+			"a point of no return.",
+		Proof: "unit-tested on a scripted machine; played in the lab",
+		New:   func() steps.Step { return &Command{} },
+		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, " +
+			"D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
 	}
 }
 
@@ -91,10 +95,12 @@ func (s *Command) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}
 	if !slices.Contains(s.todo(), code) {
 		return steps.Diff{}, fmt.Errorf("cannot tell whether there is something to do: %w",
-			&node.CodeError{Op: s.CheckArgv[0], Code: int64(code), Text: last(string(rows[0].Bytes("stdout")) + string(rows[0].Bytes("stderr")))})
+			&node.CodeError{Op: s.CheckArgv[0], Code: int64(code),
+				Text: last(string(rows[0].Bytes("stdout")) + string(rows[0].Bytes("stderr")))})
 	}
-	d := steps.Diff{Action: steps.Run, Changes: []steps.Change{{Attr: "command", From: "to be done", To: strings.Join(s.ApplyArgv, " ")}},
-		Before: steps.MustJSON(commandBefore{}), Via: s.ApplyArgv[0]}
+	d := steps.Diff{Action: steps.Run,
+		Changes: []steps.Change{{Attr: "command", From: "to be done", To: strings.Join(s.ApplyArgv, " ")}},
+		Before:  steps.MustJSON(commandBefore{}), Via: s.ApplyArgv[0]}
 	if len(s.UndoArgv) == 0 {
 		d.Effects.PointOfNoReturn = "the step names no undo program"
 	}
@@ -131,7 +137,8 @@ func (s *Command) run(ctx context.Context, n node.Node, argv []string, good []in
 		}
 		code, text = res.Code, string(res.Stdout)+string(res.Stderr)
 	} else {
-		state, err := jobs.Run(ctx, n, jobs.ID("command", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))}, argv...)...), c, 0)
+		state, err := jobs.Run(ctx, n, jobs.ID("command", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))},
+			argv...)...), c, 0)
 		if err != nil {
 			return 0, err
 		}

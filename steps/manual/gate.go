@@ -28,12 +28,15 @@ func gateKind() steps.Kind {
 	return steps.Kind{
 		Name:    "gate",
 		Summary: "Asks a person to do something, waits for the sign-off, and looks whether it was done.",
-		Doc: "A sign-off alone is not believed: a report file, with a least size and written after another file, or a registry value must show " +
+		Doc: "A sign-off alone is not believed: a report file, with a least size and written after another file, or a " +
+			"registry value must show " +
 			"that the act was done. While they show it already, nobody is asked.",
-		Undo:    "Nothing to undo: what a person did stays.",
-		Proof:   "unit-tested on a scripted machine; played in the lab",
-		New:     func() steps.Step { return &Gate{} },
-		Example: "title: Validate the cluster\ntext: |\n  Run the Validate a Configuration wizard with all tests and save its report under the path below.\nreport: C:\\Windows\\Cluster\\Reports\\deploy-validation.mht\noperator: validate-cluster\n",
+		Undo:  "Nothing to undo: what a person did stays.",
+		Proof: "unit-tested on a scripted machine; played in the lab",
+		New:   func() steps.Step { return &Gate{} },
+		Example: "title: Validate the cluster\ntext: |\n  Run the Validate a Configuration wizard with all tests and save " +
+			"its report under the path below.\nreport: C:\\Windows\\Cluster\\Reports\\deploy-validation.mht\noperator: " +
+			"validate-cluster\n",
 	}
 }
 
@@ -81,7 +84,8 @@ func (s *Gate) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if missing == nil {
 		return steps.NoChange(), nil
 	}
-	return steps.Diff{Action: steps.Run, Changes: []steps.Change{*missing}, Via: "a person", Effects: steps.Effects{NothingToUndo: true}}, nil
+	return steps.Diff{Action: steps.Run, Changes: []steps.Change{*missing}, Via: "a person",
+		Effects: steps.Effects{NothingToUndo: true}}, nil
 }
 
 // missing tells what of the proof is not there, or nil.
@@ -167,7 +171,8 @@ func (s *Gate) candidates(ctx context.Context, r node.Reader) ([]string, error) 
 	var out []string
 	for _, row := range rows {
 		low := strings.ToLower(row.String("name"))
-		if !row.Bool("dir") && len(low) >= len(head)+len(tail) && strings.HasPrefix(low, head) && strings.HasSuffix(low, tail) {
+		if !row.Bool("dir") && len(low) >= len(head)+len(tail) && strings.HasPrefix(low, head) &&
+			strings.HasSuffix(low, tail) {
 			out = append(out, dir+sep+row.String("name"))
 		}
 	}
@@ -190,7 +195,8 @@ func (s *Gate) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 		return steps.Outcome{}, err
 	}
 	if missing != nil {
-		return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot pass the gate %q: %s is %v", s.Title, missing.Attr, missing.From), "do what the gate asks for, then run again")
+		return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot pass the gate %q: %s is %v", s.Title, missing.Attr,
+			missing.From), "do what the gate asks for, then run again")
 	}
 	return steps.Outcome{}, nil
 }

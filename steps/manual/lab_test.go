@@ -14,11 +14,15 @@ func TestTierConformanceProbeInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		s := b.Session(t, conformance.Node1)
 		with := map[string]any{
-			"message": "m", "releases": []any{string(s.Facts().Release)}, "min_adapters": 2, "free_letter": "E", "pending_reboot": "none",
-			"disks": []any{conformance.DiskA, conformance.DiskB}, "domain": conformance.Domain, "service": map[string]any{"name": "spooler", "state": "running"},
-			"file": `C:\Windows`, "no_file": `C:\Nothing`, "registry": map[string]any{"key": `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip`},
+			"message": "m", "releases": []any{string(s.Facts().Release)}, "min_adapters": 2, "free_letter": "E",
+			"pending_reboot": "none",
+			"disks":          []any{conformance.DiskA, conformance.DiskB}, "domain": conformance.Domain,
+			"service": map[string]any{"name": "spooler", "state": "running"},
+			"file":    `C:\Windows`, "no_file": `C:\Nothing`,
+			"registry": map[string]any{"key": `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip`},
 		}
-		conformance.Run(t, conformance.Case{Kind: probeKind(), With: with, OnlyLooks: true, Open: func(*testing.T) node.Session { return s }})
+		conformance.Run(t, conformance.Case{Kind: probeKind(), With: with, OnlyLooks: true,
+			Open: func(*testing.T) node.Session { return s }})
 	})
 }
 
@@ -46,7 +50,8 @@ func TestTeamProbeInLab(t *testing.T) {
 		b.World.Lock()
 		card.Team = true
 		b.World.Unlock()
-		if d := check(t, p, s); d.Action != steps.NoOp || len(d.Warnings) != 1 || !strings.HasPrefix(d.Warnings[0], "SCC-27: m (network card "+card.Name) {
+		if d := check(t, p, s); d.Action != steps.NoOp || len(d.Warnings) != 1 ||
+			!strings.HasPrefix(d.Warnings[0], "SCC-27: m (network card "+card.Name) {
 			t.Errorf("a team: %+v", d)
 		}
 	})
@@ -57,8 +62,9 @@ func TestTierConformanceCommandInLab(t *testing.T) {
 	const key = `HKLM\SOFTWARE\DeployTest`
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 		conformance.Run(t, conformance.Case{
-			Kind:     commandKind(),
-			With:     map[string]any{"check": []any{"reg.exe", "query", key}, "apply": []any{"reg.exe", "add", key, "/f"}, "undo": []any{"reg.exe", "delete", key, "/f"}},
+			Kind: commandKind(),
+			With: map[string]any{"check": []any{"reg.exe", "query", key}, "apply": []any{"reg.exe", "add", key, "/f"},
+				"undo": []any{"reg.exe", "delete", key, "/f"}},
 			Programs: []string{"reg.exe"}, Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) },
 		})
 	})

@@ -70,12 +70,15 @@ func TestTierConformanceProbe(t *testing.T) {
 	m.F.ServicePack = 1
 	m.F.Arch = "amd64"
 	m.SetClass(`root\cimv2:Win32_Service`, node.Row{"Name": "ClusSvc", "StartMode": "Manual", "State": "Stopped"})
-	m.SetClass(`root\cimv2:Win32_LogicalDisk`, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS", "VolumeName": ""})
+	m.SetClass(`root\cimv2:Win32_LogicalDisk`, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS",
+		"VolumeName": ""})
 	m.SetValue(`HKLM\SOFTWARE\X`, "V", "dword", int64(3))
 	m.SetFile(`C:\there`, nil)
-	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public", "PhysicalAdapter": true},
+	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public",
+		"PhysicalAdapter": true},
 		node.Row{"MACAddress": "00:15:5D:00:00:02", "NetConnectionID": "Private member", "PhysicalAdapter": true},
-		node.Row{"MACAddress": "00:15:5D:00:00:02", "NetConnectionID": "Private", "PhysicalAdapter": false}, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": nil, "PhysicalAdapter": false})
+		node.Row{"MACAddress": "00:15:5D:00:00:02", "NetConnectionID": "Private", "PhysicalAdapter": false},
+		node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": nil, "PhysicalAdapter": false})
 	m.Cmdlets["get-windowsfeature"] = func(map[string]any) ([]node.Row, error) {
 		return []node.Row{{"Name": "Web-Server", "Installed": true}, {"Name": "DNS", "Installed": false}}, nil
 	}
@@ -83,22 +86,26 @@ func TestTierConformanceProbe(t *testing.T) {
 		with map[string]any
 		ok   bool
 	}{
-		"release":          {map[string]any{"releases": []any{"2008r2", "2012"}}, true},
-		"other release":    {map[string]any{"releases": []any{"2008"}}, false},
-		"service pack":     {map[string]any{"min_service_pack": 2}, false},
-		"arch":             {map[string]any{"arch": "amd64"}, true},
-		"domain":           {map[string]any{"domain": "CONTOSO.com"}, true},
-		"other domain":     {map[string]any{"domain": "fabrikam.com"}, false},
-		"feature":          {map[string]any{"features": []any{"web-server"}}, true},
-		"no feature":       {map[string]any{"features": []any{"Web-Server", "DNS"}}, false},
-		"service":          {map[string]any{"service": map[string]any{"name": "ClusSvc", "state": "stopped", "start": "manual"}}, true},
-		"service runs":     {map[string]any{"service": map[string]any{"name": "ClusSvc", "state": "running"}}, false},
-		"service starts":   {map[string]any{"service": map[string]any{"name": "ClusSvc", "start": "auto"}}, false},
-		"no service":       {map[string]any{"service": map[string]any{"name": "IISADMIN", "absent": true}}, true},
-		"service missing":  {map[string]any{"service": map[string]any{"name": "IISADMIN"}}, false},
-		"value":            {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "3"}}, true},
-		"other value":      {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "4"}}, false},
-		"not other value":  {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "4", "absent": true}}, true},
+		"release":       {map[string]any{"releases": []any{"2008r2", "2012"}}, true},
+		"other release": {map[string]any{"releases": []any{"2008"}}, false},
+		"service pack":  {map[string]any{"min_service_pack": 2}, false},
+		"arch":          {map[string]any{"arch": "amd64"}, true},
+		"domain":        {map[string]any{"domain": "CONTOSO.com"}, true},
+		"other domain":  {map[string]any{"domain": "fabrikam.com"}, false},
+		"feature":       {map[string]any{"features": []any{"web-server"}}, true},
+		"no feature":    {map[string]any{"features": []any{"Web-Server", "DNS"}}, false},
+		"service": {map[string]any{"service": map[string]any{"name": "ClusSvc", "state": "stopped",
+			"start": "manual"}}, true},
+		"service runs":    {map[string]any{"service": map[string]any{"name": "ClusSvc", "state": "running"}}, false},
+		"service starts":  {map[string]any{"service": map[string]any{"name": "ClusSvc", "start": "auto"}}, false},
+		"no service":      {map[string]any{"service": map[string]any{"name": "IISADMIN", "absent": true}}, true},
+		"service missing": {map[string]any{"service": map[string]any{"name": "IISADMIN"}}, false},
+		"value": {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "3"}},
+			true},
+		"other value": {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "4"}},
+			false},
+		"not other value": {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`, "name": "v", "data": "4",
+			"absent": true}}, true},
 		"key":              {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\X`}}, true},
 		"no key":           {map[string]any{"registry": map[string]any{"key": `HKLM\SOFTWARE\Y`, "absent": true}}, true},
 		"file":             {map[string]any{"file": `C:\there`}, true},
@@ -129,7 +136,8 @@ func TestTierConformanceProbe(t *testing.T) {
 				t.Errorf("warnings %q", d.Warnings)
 			}
 			if c.ok {
-				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true, Open: func(*testing.T) node.Session { return m }})
+				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true,
+					Open: func(*testing.T) node.Session { return m }})
 				return
 			}
 			if _, err := step.Apply(t.Context(), m, d); err == nil || !strings.Contains(err.Error(), "it does not hold") {
@@ -145,7 +153,8 @@ func TestProbeNamesItsRuleAndPassesOnceRepaired(t *testing.T) {
 	s := &Probe{Rule: "SCC-02", Message: "a restart is due", Hint: "restart it", Severity: "must", PendingReboot: "none"}
 	d := check(t, s, m)
 	_, err := s.Apply(t.Context(), m, d)
-	if err == nil || !strings.Contains(err.Error(), "SCC-02") || !strings.Contains(err.Error(), "servicing") || hint.Of(err) != "restart it" {
+	if err == nil || !strings.Contains(err.Error(), "SCC-02") || !strings.Contains(err.Error(), "servicing") ||
+		hint.Of(err) != "restart it" {
 		t.Errorf("error %v, hint %q", err, hint.Of(err))
 	}
 	delete(m.Registry, strings.ToLower(rebootKey))
@@ -157,7 +166,8 @@ func TestProbeNamesItsRuleAndPassesOnceRepaired(t *testing.T) {
 func TestProbeThatCannotTell(t *testing.T) {
 	m := nodetest.New(node.WS2008)
 	m.Break = func(node.Request) error { return &node.CodeError{Op: "reg.get", Code: 5} }
-	for _, s := range []*Probe{{Message: "m", PendingReboot: "none"}, {Message: "m", File: `C:\x`}, {Message: "m", Service: &Running{Name: "x", Absent: true}}} {
+	for _, s := range []*Probe{{Message: "m", PendingReboot: "none"}, {Message: "m", File: `C:\x`},
+		{Message: "m", Service: &Running{Name: "x", Absent: true}}} {
 		if d, err := s.Check(t.Context(), m); err == nil {
 			t.Errorf("%+v", d)
 		}
@@ -187,9 +197,12 @@ func TestTierConformanceCommand(t *testing.T) {
 	for _, as := range []string{"", "admin"} {
 		code := 0
 		m := command(&code)
-		with := map[string]any{"check": []any{`C:\t\check.exe`}, "apply": []any{`C:\t\do.exe`, "on"}, "undo": []any{`C:\t\do.exe`, "off"}, "codes": []any{7}, "as": as}
-		conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{`C:\t\do.exe`}, Open: func(*testing.T) node.Session { return m }})
-		s := &Command{CheckArgv: []string{`C:\t\check.exe`}, ApplyArgv: []string{`C:\t\do.exe`, "on"}, RebootCodes: []int{7}, As: as}
+		with := map[string]any{"check": []any{`C:\t\check.exe`}, "apply": []any{`C:\t\do.exe`, "on"},
+			"undo": []any{`C:\t\do.exe`, "off"}, "codes": []any{7}, "as": as}
+		conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{`C:\t\do.exe`},
+			Open: func(*testing.T) node.Session { return m }})
+		s := &Command{CheckArgv: []string{`C:\t\check.exe`}, ApplyArgv: []string{`C:\t\do.exe`, "on"}, RebootCodes: []int{7},
+			As: as}
 		d := check(t, s, m)
 		if d.Effects.PointOfNoReturn == "" {
 			t.Error("a command without undo is a point of no return")
@@ -230,11 +243,13 @@ func TestValidate(t *testing.T) {
 // A card that is not there, and a release that does not tell, are no plain cards.
 func TestPlainCardCannotBeTold(t *testing.T) {
 	m := nodetest.New(node.WS2008)
-	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public", "PhysicalAdapter": true})
+	m.SetClass(`root\cimv2:Win32_NetworkAdapter`, node.Row{"MACAddress": "00:15:5D:00:00:01", "NetConnectionID": "Public",
+		"PhysicalAdapter": true})
 	if _, err := (&Probe{Message: "m", Plain: []string{"00:15:5D:00:00:09"}}).Check(t.Context(), m); err == nil {
 		t.Error("a card that is not there holds")
 	}
-	if _, err := (&Probe{Message: "m", Plain: []string{"00:15:5D:00:00:01"}}).Check(t.Context(), nodetest.New(node.WS2003)); err == nil || hint.Of(err) == "" {
+	if _, err := (&Probe{Message: "m", Plain: []string{"00:15:5D:00:00:01"}}).Check(t.Context(),
+		nodetest.New(node.WS2003)); err == nil || hint.Of(err) == "" {
 		t.Errorf("on 2003: %v", err)
 	}
 	if err := (&Probe{Message: "m", Severity: "must", Plain: []string{"x"}}).Validate(); err == nil {

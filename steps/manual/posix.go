@@ -23,12 +23,15 @@ func (s *Probe) refuse(f node.Facts) error {
 		named bool
 		linux bool
 	}{
-		{"min_service_pack", s.ServicePack > 0, false}, {"features", len(s.Features) > 0, false}, {"registry", s.Registry != nil, false},
-		{"free_letter", s.FreeLetter != "", false}, {"min_adapters", s.Adapters > 0, false}, {"plain_adapters", len(s.Plain) > 0, false}, {"disks", len(s.Disks) > 0, false},
+		{"min_service_pack", s.ServicePack > 0, false}, {"features", len(s.Features) > 0, false},
+		{"registry", s.Registry != nil, false},
+		{"free_letter", s.FreeLetter != "", false}, {"min_adapters", s.Adapters > 0, false},
+		{"plain_adapters", len(s.Plain) > 0, false}, {"disks", len(s.Disks) > 0, false},
 		{"distros", len(s.Distros) > 0, true}, {"listens", s.Listens > 0, true},
 	} {
 		if x.named && f.OS != "" && x.linux != onLinux(f) {
-			return hint.Wrap(fmt.Errorf("cannot probe %s on a %s node", x.key, f.OS), "the reference of the kind probe says which key is for which system; narrow the step's on:")
+			return hint.Wrap(fmt.Errorf("cannot probe %s on a %s node", x.key, f.OS),
+				"the reference of the kind probe says which key is for which system; narrow the step's on:")
 		}
 	}
 	return nil
@@ -56,7 +59,8 @@ func (s *Probe) unit(ctx context.Context, r node.Reader) (*steps.Change, error) 
 	return nil, nil
 }
 
-// listening is the state of a TCP socket that waits for connections. Source: proc(5), /proc/net/tcp; include/net/tcp_states.h.
+// listening is the state of a TCP socket that waits for connections. Source: proc(5),
+// /proc/net/tcp; include/net/tcp_states.h.
 const listening = "0A"
 
 // listens looks for a TCP socket in both families' tables.
@@ -76,7 +80,8 @@ func (s *Probe) listens(ctx context.Context, r node.Reader) (*steps.Change, erro
 			if len(f) < 4 || f[3] != listening {
 				continue
 			}
-			if port, err := strconv.ParseUint(f[1][strings.LastIndexByte(f[1], ':')+1:], 16, 16); err == nil && int(port) == s.Listens {
+			if port, err := strconv.ParseUint(f[1][strings.LastIndexByte(f[1], ':')+1:], 16, 16); err == nil &&
+				int(port) == s.Listens {
 				return nil, nil
 			}
 		}

@@ -14,14 +14,17 @@ import (
 
 func debian() *nodetest.Machine {
 	m := nodetest.NewLinux()
-	m.SetFile("/proc/net/tcp", []byte("  sl  local_address rem_address   st\n   0: 00000000:0016 00000000:0000 0A 00000000:00000000\n   1: 0100007F:1F90 0100007F:0001 01 0\n"))
-	m.SetFile("/proc/net/tcp6", []byte("  sl  local_address\n   0: 00000000000000000000000000000000:0050 00000000000000000000000000000000:0000 0A 0\n"))
+	m.SetFile("/proc/net/tcp", []byte("  sl  local_address rem_address   st\n   0: 00000000:0016 00000000:0000 0A "+
+		"00000000:00000000\n   1: 0100007F:1F90 0100007F:0001 01 0\n"))
+	m.SetFile("/proc/net/tcp6", []byte("  sl  local_address\n   0: 00000000000000000000000000000000:0050 "+
+		"00000000000000000000000000000000:0000 0A 0\n"))
 	m.SetFile("/srv/reports/Report-1.html", []byte("done"))
 	m.Programs["systemctl"] = func(argv []string) node.Result {
 		if argv[len(argv)-1] != "ssh.service" {
 			return node.Result{Stdout: []byte("Id=x\nLoadState=not-found\nActiveState=inactive\n")}
 		}
-		return node.Result{Stdout: []byte("Id=ssh.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n")}
+		return node.Result{Stdout: []byte(
+			"Id=ssh.service\nLoadState=loaded\nActiveState=active\nSubState=running\nUnitFileState=enabled\n")}
 	}
 	return m
 }
@@ -34,22 +37,24 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 		"distribution":       {map[string]any{"distros": []any{"ubuntu", "debian"}}, true},
 		"other distribution": {map[string]any{"distros": []any{"rhel"}}, false},
 		"release":            {map[string]any{"releases": []any{"linux"}}, true},
-		"unit":               {map[string]any{"service": map[string]any{"name": "ssh", "state": "running", "start": "auto"}}, true},
-		"unit stopped":       {map[string]any{"service": map[string]any{"name": "ssh", "state": "stopped"}}, false},
-		"unit masked":        {map[string]any{"service": map[string]any{"name": "ssh", "start": "disabled"}}, false},
-		"no unit":            {map[string]any{"service": map[string]any{"name": "telnet", "absent": true}}, true},
-		"unit is missing":    {map[string]any{"service": map[string]any{"name": "telnet"}}, false},
-		"port":               {map[string]any{"listens": 22}, true},
-		"port of IPv6":       {map[string]any{"listens": 80}, true},
-		"port of a client":   {map[string]any{"listens": 8080}, false},
-		"restart":            {map[string]any{"pending_reboot": "none"}, true},
-		"file":               {map[string]any{"file": "/srv/reports/Report-1.html", "no_file": "/SRV"}, true},
+		"unit": {map[string]any{"service": map[string]any{"name": "ssh", "state": "running", "start": "auto"}},
+			true},
+		"unit stopped":     {map[string]any{"service": map[string]any{"name": "ssh", "state": "stopped"}}, false},
+		"unit masked":      {map[string]any{"service": map[string]any{"name": "ssh", "start": "disabled"}}, false},
+		"no unit":          {map[string]any{"service": map[string]any{"name": "telnet", "absent": true}}, true},
+		"unit is missing":  {map[string]any{"service": map[string]any{"name": "telnet"}}, false},
+		"port":             {map[string]any{"listens": 22}, true},
+		"port of IPv6":     {map[string]any{"listens": 80}, true},
+		"port of a client": {map[string]any{"listens": 8080}, false},
+		"restart":          {map[string]any{"pending_reboot": "none"}, true},
+		"file":             {map[string]any{"file": "/srv/reports/Report-1.html", "no_file": "/SRV"}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.with["message"] = "it does not hold"
 			m := debian()
 			if c.ok {
-				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true, Open: func(*testing.T) node.Session { return m }})
+				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true,
+					Open: func(*testing.T) node.Session { return m }})
 				return
 			}
 			step, err := probeKind().Decode(c.with)
@@ -69,7 +74,8 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 }
 
 func TestProbeOfTheOtherSystem(t *testing.T) {
-	for _, s := range []*Probe{{Features: []string{"x"}}, {FreeLetter: "E"}, {Registry: &Value{Key: `HKLM\x`}}, {Adapters: 1}, {Disks: []string{"x"}}, {ServicePack: 1}} {
+	for _, s := range []*Probe{{Features: []string{"x"}}, {FreeLetter: "E"}, {Registry: &Value{Key: `HKLM\x`}},
+		{Adapters: 1}, {Disks: []string{"x"}}, {ServicePack: 1}} {
 		if _, err := s.Check(t.Context(), debian()); err == nil || hint.Of(err) == "" {
 			t.Errorf("%+v on Linux: %v", s, err)
 		}
@@ -92,7 +98,8 @@ func TestProbeOfTheOtherSystem(t *testing.T) {
 }
 
 func TestGateOfLinux(t *testing.T) {
-	for report, there := range map[string]bool{"/srv/reports/Report-*.html": true, "/srv/reports/report-1.html": false, "/srv/reports/*.txt": false, "/srv/none/*": false, "/*": false} {
+	for report, there := range map[string]bool{"/srv/reports/Report-*.html": true, "/srv/reports/report-1.html": false,
+		"/srv/reports/*.txt": false, "/srv/none/*": false, "/*": false} {
 		s := &Gate{Title: "t", Text: "t", Report: report}
 		if err := s.Validate(); err != nil {
 			t.Fatal(err)
@@ -114,8 +121,10 @@ func TestTierConformanceCommandOnLinux(t *testing.T) {
 	}
 	m.Programs["touch"] = func(argv []string) node.Result { m.SetFile(argv[1], nil); return node.Result{} }
 	m.Programs["rm"] = func(argv []string) node.Result { delete(m.Files, argv[1]); return node.Result{} }
-	with := map[string]any{"check": []any{"/usr/bin/test", "-e", "/opt/done"}, "apply": []any{"touch", "/opt/done"}, "undo": []any{"rm", "/opt/done"}, "directory": "/opt"}
-	conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{"touch", "rm"}, Open: func(*testing.T) node.Session { return m }})
+	with := map[string]any{"check": []any{"/usr/bin/test", "-e", "/opt/done"}, "apply": []any{"touch", "/opt/done"},
+		"undo": []any{"rm", "/opt/done"}, "directory": "/opt"}
+	conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{"touch", "rm"},
+		Open: func(*testing.T) node.Session { return m }})
 	if m.Asked("run", strings.ToLower("/opt/done")) == 0 {
 		t.Error("nothing was run")
 	}

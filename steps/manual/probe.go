@@ -51,15 +51,20 @@ func probeKind() steps.Kind {
 	return steps.Kind{
 		Name:    "probe",
 		Summary: "Asserts facts about a node and changes nothing.",
-		Doc: "Everything that is named must hold. When it does not, a probe of severity must shows it in the plan and stops the run when its " +
-			"turn comes; one of severity should only warns. A plan shows a broken probe without failing, since an earlier step may still repair it.",
-		Undo:    "Nothing to undo.",
-		Proof:   "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " + linux.Proof,
+		Doc: "Everything that is named must hold. When it does not, a probe of severity must shows it in the plan and " +
+			"stops the run when its " +
+			"turn comes; one of severity should only warns. A plan shows a broken probe without failing, since an earlier " +
+			"step may still repair it.",
+		Undo: "Nothing to undo.",
+		Proof: "unit-tested on a scripted machine; played in the lab; names checked against recorded tables; " +
+			linux.Proof,
 		Sources: []string{"the rule catalogue", "proc(5): /proc/net/tcp", "os-release(5)"},
-		Calls: slices.Concat(inspect.FeatureCalls(), inspect.RebootCalls(), inspect.AdapterCalls(), inspect.PhysicalCalls(), storage.Calls(),
+		Calls: slices.Concat(inspect.FeatureCalls(), inspect.RebootCalls(), inspect.AdapterCalls(), inspect.PhysicalCalls(),
+			storage.Calls(),
 			[]node.Call{inspect.ServiceCall(node.WindowsReleases()), inspect.UnitCall()}),
-		New:     func() steps.Step { return &Probe{Severity: "must"} },
-		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: ['2008']\n",
+		New: func() steps.Step { return &Probe{Severity: "must"} },
+		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: " +
+			"['2008']\n",
 	}
 }
 
@@ -71,7 +76,8 @@ func (s *Probe) Validate() error {
 	known := append(node.WindowsReleases(), node.Linux)
 	for i, r := range s.Releases {
 		if !slices.Contains(known, node.Release(r)) {
-			return &steps.FieldError{Path: []string{"releases", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a release", r)}
+			return &steps.FieldError{Path: []string{"releases", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not a release", r)}
 		}
 	}
 	if s.FreeLetter != "" && inspect.Letter(s.FreeLetter) == "" {
@@ -81,11 +87,13 @@ func (s *Probe) Validate() error {
 		return steps.FieldErr("listens", "is a port from 1 to 65535")
 	}
 	if len(s.asserts()) == 0 {
-		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or another one")
+		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or "+
+			"another one")
 	}
 	for i, mac := range s.Plain {
 		if inspect.MAC(mac) == "" {
-			return &steps.FieldError{Path: []string{"plain_adapters", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not a hardware address", mac)}
+			return &steps.FieldError{Path: []string{"plain_adapters", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not a hardware address", mac)}
 		}
 	}
 	return s.Registry.validate("registry")
@@ -192,7 +200,8 @@ func (s *Probe) asserts() []assert {
 	add(s.PendingReboot != "", func(ctx context.Context, r node.Reader) (*steps.Change, error) {
 		reasons, _, err := inspect.PendingReboot(ctx, r)
 		if errors.Is(err, inspect.ErrNoRebootMark) {
-			return nil, hint.Wrap(err, "install what tells it (dnf-utils), or use a command step with the distribution's own tool")
+			return nil, hint.Wrap(err, "install what tells it (dnf-utils), or use a command step with the distribution's own "+
+				"tool")
 		}
 		if err != nil || len(reasons) == 0 {
 			return nil, err
@@ -216,7 +225,8 @@ func exists(path string, wish bool) assert {
 func (s *Probe) release(_ context.Context, r node.Reader) (*steps.Change, error) {
 	have := r.Facts().Release
 	if have == "" {
-		return nil, fmt.Errorf("cannot tell the release of the node: version %s, build %d is not known", r.Facts().Version, r.Facts().Build)
+		return nil, fmt.Errorf("cannot tell the release of the node: version %s, build %d is not known", r.Facts().Version,
+			r.Facts().Build)
 	}
 	if slices.Contains(s.Releases, string(have)) {
 		return nil, nil
@@ -256,7 +266,8 @@ func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, erro
 	if !found {
 		return nil, nil
 	}
-	if running := strings.EqualFold(svc.State, "Running"); s.Service.State != "" && running != (s.Service.State == "running") {
+	if running := strings.EqualFold(svc.State, "Running"); s.Service.State != "" &&
+		running != (s.Service.State == "running") {
 		return broken(attr, strings.ToLower(svc.State), s.Service.State)
 	}
 	if s.Service.Start != "" && !strings.EqualFold(svc.Start, s.Service.Start) {
@@ -316,7 +327,8 @@ func (s *Probe) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.NoChange(), nil
 	}
 	if s.Severity == "should" {
-		return steps.Diff{Action: steps.NoOp, Warnings: []string{s.text(changes)}, Effects: steps.Effects{NothingToUndo: true}}, nil
+		return steps.Diff{Action: steps.NoOp, Warnings: []string{s.text(changes)},
+			Effects: steps.Effects{NothingToUndo: true}}, nil
 	}
 	return steps.Diff{Action: steps.Run, Changes: changes, Warnings: []string{"will stop the run: " + s.text(changes)},
 		Effects: steps.Effects{NothingToUndo: true}}, nil
@@ -335,7 +347,8 @@ func (s *Probe) text(changes []steps.Change) string {
 	return t
 }
 
-// Apply looks again, since earlier steps may have repaired it, and stops the run when it still does not hold.
+// Apply looks again, since earlier steps may have repaired it, and stops the run when it still does
+// not hold.
 func (s *Probe) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	d, err := s.Check(ctx, n)
 	if err != nil || d.Action == steps.NoOp {

@@ -33,7 +33,8 @@ func adapterKind() steps.Kind {
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapter", "netsh interface set interface"},
 		Calls: append(inspect.AdapterCalls(),
-			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(), Source: "netsh interface set interface name= newname=, Windows Server command reference"}),
+			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(),
+				Source: "netsh interface set interface name= newname=, Windows Server command reference"}),
 		New:     func() steps.Step { return &Adapter{} },
 		Example: "mac: 00:15:5D:00:01:01\nname: Public\n",
 	}
@@ -106,15 +107,19 @@ func (s *Adapter) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 	return rename(ctx, n, a.Name, b.Name)
 }
 
-// rename does it by netsh on every release: WMI's NetConnectionID can be written, but Rename-NetAdapter is from 2012 only.
-// netsh answers 0 or 1; the engine's second look is what proves the change.
+// rename does it by netsh on every release: WMI's NetConnectionID can be written, but
+// Rename-NetAdapter is from 2012 only. netsh answers 0 or 1; the engine's second look is what
+// proves the change.
 func rename(ctx context.Context, n node.Node, from, to string) error {
-	res, err := n.Run(ctx, node.Cmd{Argv: []string{"netsh.exe", "interface", "set", "interface", "name=" + from, "newname=" + to}})
+	res, err := n.Run(ctx, node.Cmd{Argv: []string{"netsh.exe", "interface", "set", "interface", "name=" + from,
+		"newname=" + to}})
 	if err != nil {
 		return fmt.Errorf("cannot rename connection %q: %w", from, err)
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("cannot rename connection %q to %q: %w", from, to, &node.CodeError{Op: "netsh interface set interface", Code: int64(res.Code), Text: strings.TrimSpace(string(res.Stdout))})
+		return fmt.Errorf("cannot rename connection %q to %q: %w", from, to,
+			&node.CodeError{Op: "netsh interface set interface", Code: int64(res.Code),
+				Text: strings.TrimSpace(string(res.Stdout))})
 	}
 	return nil
 }

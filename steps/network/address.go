@@ -33,18 +33,24 @@ func addressKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.address",
 		Summary: "Gives a network card its static addresses and gateway, or DHCP.",
-		Doc: "On Windows. Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked at, and on a member of a running " +
+		Doc: "On Windows. Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked " +
+			"at, and on a member of a running " +
 			"failover cluster neither are surplus IPv4 addresses, which are the cluster's. " +
-			"When the card carries deploy's own session, the link breaks at the change and is taken up again at the new address only if the site names that one. " +
+			"When the card carries deploy's own session, the link breaks at the change and is taken up again at the new " +
+			"address only if the site names that one. " +
 			"Removing a default gateway is done by netsh, since WMI cannot take an empty list.",
-		Undo:    "Puts the recorded addresses, gateways and DHCP back.",
-		Proof:   proof,
-		Sources: []string{"Win32_NetworkAdapterConfiguration: EnableStatic, EnableDHCP, SetGateways", "netsh interface ip set address"},
+		Undo:  "Puts the recorded addresses, gateways and DHCP back.",
+		Proof: proof,
+		Sources: []string{"Win32_NetworkAdapterConfiguration: EnableStatic, EnableDHCP, SetGateways",
+			"netsh interface ip set address"},
 		Calls: append(inspect.AdapterCalls(),
-			node.Call{WMI: config, Method: "EnableStatic", Args: []string{"IPAddress", "SubnetMask"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
-			node.Call{WMI: config, Method: "SetGateways", Args: []string{"DefaultIPGateway"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
+			node.Call{WMI: config, Method: "EnableStatic", Args: []string{"IPAddress", "SubnetMask"},
+				Props: []string{"SettingID"}, On: node.WindowsReleases()},
+			node.Call{WMI: config, Method: "SetGateways", Args: []string{"DefaultIPGateway"}, Props: []string{"SettingID"},
+				On: node.WindowsReleases()},
 			node.Call{WMI: config, Method: "EnableDHCP", Props: []string{"SettingID"}, On: node.WindowsReleases()},
-			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(), Source: "netsh interface ip set address gateway=none, Windows Server command reference"}),
+			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(),
+				Source: "netsh interface ip set address gateway=none, Windows Server command reference"}),
 		New:     func() steps.Step { return &Address{} },
 		Example: "mac: 00:15:5D:00:01:01\naddresses: [192.0.2.11/24]\ngateway: 192.0.2.1\n",
 	}
@@ -72,7 +78,8 @@ func (s *Address) Validate() error {
 	for i, text := range s.Addresses {
 		p, err := netip.ParsePrefix(text)
 		if err != nil || !p.Addr().Is4() || p.Bits() == 0 {
-			return &steps.FieldError{Path: []string{"addresses", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not an IPv4 address with prefix length, like 192.0.2.11/24", text)}
+			return &steps.FieldError{Path: []string{"addresses", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not an IPv4 address with prefix length, like 192.0.2.11/24", text)}
 		}
 		inside = inside || p.Contains(gw)
 	}
@@ -118,7 +125,8 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 			changes = append(changes, steps.Change{Attr: "addresses", From: have, To: s.Addresses})
 		}
 		if want, declared := s.gateways(); declared && !sameSet(a.Gateways, want) {
-			changes = append(changes, steps.Change{Attr: "gateway", From: strings.Join(a.Gateways, ", "), To: strings.Join(want, ", ")})
+			changes = append(changes, steps.Change{Attr: "gateway", From: strings.Join(a.Gateways, ", "),
+				To: strings.Join(want, ", ")})
 		}
 	}
 	if len(changes) == 0 {
@@ -131,8 +139,8 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}, nil
 }
 
-// same compares the addresses as sets. On a member of a running cluster, surplus ones are taken for those of the cluster's
-// resources, which come and go with their groups and must not be removed.
+// same compares the addresses as sets. On a member of a running cluster, surplus ones are taken for
+// those of the cluster's resources, which come and go with their groups and must not be removed.
 func (s *Address) same(ctx context.Context, r node.Reader, have []string) (bool, error) {
 	if sameSet(have, s.Addresses) {
 		return true, nil
@@ -195,7 +203,8 @@ func (s *Address) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 }
 
 // setAddress brings card a to the wish with as few changes as can be.
-func setAddress(ctx context.Context, n node.Node, a inspect.Adapter, dhcp bool, addresses, gateways []string) (reboot bool, err error) {
+func setAddress(ctx context.Context, n node.Node, a inspect.Adapter, dhcp bool, addresses,
+	gateways []string) (reboot bool, err error) {
 	if dhcp {
 		return call(ctx, n, a.GUID, "EnableDHCP", nil)
 	}
@@ -208,11 +217,13 @@ func setAddress(ctx context.Context, n node.Node, a inspect.Adapter, dhcp bool, 
 			}
 			ips, masks = append(ips, p.Addr().String()), append(masks, inspect.Mask(p.Bits()))
 		}
-		if reboot, err = call(ctx, n, a.GUID, "EnableStatic", map[string]any{"IPAddress": ips, "SubnetMask": masks}); err != nil {
+		if reboot, err = call(ctx, n, a.GUID, "EnableStatic",
+			map[string]any{"IPAddress": ips, "SubnetMask": masks}); err != nil {
 			return reboot, err
 		}
 	}
-	// what EnableStatic leaves of a DHCP gateway differs between releases, so look again before judging
+	// what EnableStatic leaves of a DHCP gateway differs between releases, so look again before
+	// judging
 	now, err := cardForUndo(ctx, n, a.GUID)
 	if err != nil || sameSet(now.Gateways, gateways) {
 		return reboot, err
@@ -230,19 +241,22 @@ func clearGateway(ctx context.Context, n node.Node, a inspect.Adapter, addresses
 	if err != nil {
 		return fmt.Errorf("cannot read address %q: %w", addresses[0], err)
 	}
-	res, err := n.Run(ctx, node.Cmd{Argv: []string{"netsh.exe", "interface", "ip", "set", "address", "name=" + a.Name, "source=static",
+	res, err := n.Run(ctx, node.Cmd{Argv: []string{"netsh.exe", "interface", "ip", "set", "address", "name=" + a.Name,
+		"source=static",
 		"addr=" + p.Addr().String(), "mask=" + inspect.Mask(p.Bits()), "gateway=none"}})
 	if err != nil {
 		return fmt.Errorf("cannot clear the gateway of card %s: %w", a.Name, err)
 	}
 	if res.Code != 0 {
 		return fmt.Errorf("cannot clear the gateway of card %s: %w", a.Name,
-			&node.CodeError{Op: "netsh interface ip set address", Code: int64(res.Code), Text: strings.TrimSpace(string(res.Stdout))})
+			&node.CodeError{Op: "netsh interface ip set address", Code: int64(res.Code),
+				Text: strings.TrimSpace(string(res.Stdout))})
 	}
 	if len(addresses) == 1 {
 		return nil
 	}
-	// netsh has replaced the whole list by the first address: the others come back the same way as they were set
+	// netsh has replaced the whole list by the first address: the others come back the same way as
+	// they were set
 	var ips, masks []any
 	for _, text := range addresses {
 		p, err := netip.ParsePrefix(text)

@@ -43,15 +43,19 @@ func bindingKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.binding",
 		Summary: "Puts network cards in order, the public one before the private one.",
-		Doc: "On Windows. Up to Windows Server 2012 R2 it orders the cards in the value Bind of the Tcpip service and a restart is due. From 2016 on, " +
-			"where that order is not kept any more, it sets IPv4 interface metrics of 10, 20 and so on. Only the order of the named cards " +
+		Doc: "On Windows. Up to Windows Server 2012 R2 it orders the cards in the value Bind of the Tcpip service and a " +
+			"restart is due. From 2016 on, " +
+			"where that order is not kept any more, it sets IPv4 interface metrics of 10, 20 and so on. Only the order of " +
+			"the named cards " +
 			"among each other is looked at: the hidden adapter of a failover cluster may stand first.",
 		Undo:    "Puts the recorded order, or the recorded metrics, back.",
 		Proof:   proof,
 		Sources: []string{`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Linkage`, "Set-NetIPInterface"},
 		Calls: append(inspect.AdapterCalls(),
-			node.Call{Cmdlet: "Get-NetIPInterface", Params: []string{"AddressFamily"}, Props: []string{"InterfaceIndex", "InterfaceMetric", "AutomaticMetric"}, On: newer},
-			node.Call{Cmdlet: "Set-NetIPInterface", Params: []string{"InterfaceIndex", "AddressFamily", "InterfaceMetric", "AutomaticMetric", "Confirm"}, On: newer}),
+			node.Call{Cmdlet: "Get-NetIPInterface", Params: []string{"AddressFamily"},
+				Props: []string{"InterfaceIndex", "InterfaceMetric", "AutomaticMetric"}, On: newer},
+			node.Call{Cmdlet: "Set-NetIPInterface", Params: []string{"InterfaceIndex", "AddressFamily", "InterfaceMetric",
+				"AutomaticMetric", "Confirm"}, On: newer}),
 		New:     func() steps.Step { return &Binding{} },
 		Example: "order: [00:15:5D:00:01:01, 00:15:5D:00:01:02]\n",
 	}
@@ -139,7 +143,8 @@ func (s *Binding) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		}
 	}
 	if len(found) != len(cards) {
-		return steps.Diff{}, fmt.Errorf("cannot tell the binding order: only %d of %d cards are bound to TCP/IP (%s)", len(found), len(cards), strings.Join(found, ", "))
+		return steps.Diff{}, fmt.Errorf("cannot tell the binding order: only %d of %d cards are bound to TCP/IP (%s)",
+			len(found), len(cards), strings.Join(found, ", "))
 	}
 	if slices.Equal(found, names) {
 		return steps.NoChange(), nil
@@ -244,8 +249,9 @@ func readBind(ctx context.Context, r node.Reader) ([]string, error) {
 	return node.Row{"x": v.Data}.Strings("x"), nil
 }
 
-// reorder puts the cards of guids into the places that they hold together, in the order of guids. Every other entry stays
-// where it is. It says whether it changed anything, which counts after a restart only.
+// reorder puts the cards of guids into the places that they hold together, in the order of guids.
+// Every other entry stays where it is. It says whether it changed anything, which counts after a
+// restart only.
 func reorder(ctx context.Context, n node.Node, guids []string) (bool, error) {
 	bind, err := readBind(ctx, n)
 	if err != nil {

@@ -31,15 +31,20 @@ func dnsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.dns",
 		Summary: "Sets the DNS servers of a network card and whether it registers its addresses.",
-		Doc: "On Windows. Finds the card by its hardware address and works through WMI, for the registration from 2012 on through the module DnsClient. With register: false neither the full name nor the name " +
+		Doc: "On Windows. Finds the card by its hardware address and works through WMI, for the registration from 2012 on " +
+			"through the module DnsClient. With register: false neither the full name nor the name " +
 			"in the connection's own domain is registered. Records that were registered before stay; dns.record removes them.",
 		Undo:    "Puts the recorded servers and registration back; servers that came from DHCP are taken from DHCP again.",
 		Proof:   proof,
 		Sources: []string{"Win32_NetworkAdapterConfiguration: SetDNSServerSearchOrder, SetDynamicDNSRegistration"},
 		Calls: append(inspect.AdapterCalls(),
-			node.Call{WMI: config, Method: "SetDNSServerSearchOrder", Args: []string{"DNSServerSearchOrder"}, Props: []string{"SettingID"}, On: node.WindowsReleases()},
-			node.Call{WMI: config, Method: "SetDynamicDNSRegistration", Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"}, On: inspect.Between(node.WS2003, node.WS2008R2)},
-			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress", "UseSuffixWhenRegistering", "Confirm"}, On: inspect.From(node.WS2012)}),
+			node.Call{WMI: config, Method: "SetDNSServerSearchOrder", Args: []string{"DNSServerSearchOrder"},
+				Props: []string{"SettingID"}, On: node.WindowsReleases()},
+			node.Call{WMI: config, Method: "SetDynamicDNSRegistration",
+				Args: []string{"FullDNSRegistrationEnabled", "DomainDNSRegistrationEnabled"}, Props: []string{"SettingID"},
+				On: inspect.Between(node.WS2003, node.WS2008R2)},
+			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress",
+				"UseSuffixWhenRegistering", "Confirm"}, On: inspect.From(node.WS2012)}),
 		New:     func() steps.Step { return &DNS{} },
 		Example: "mac: 00:15:5D:00:01:02\nservers: []\nregister: false\n",
 	}
@@ -55,7 +60,8 @@ func (s *DNS) Validate() error {
 	}
 	for i, text := range s.Servers {
 		if ip, err := netip.ParseAddr(text); err != nil || !ip.Is4() {
-			return &steps.FieldError{Path: []string{"servers", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not an IPv4 address", text)}
+			return &steps.FieldError{Path: []string{"servers", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not an IPv4 address", text)}
 		}
 	}
 	return checkMAC("mac", s.MAC)
@@ -92,7 +98,8 @@ func (s *DNS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 
 func (s *DNS) changes(a inspect.Adapter) (changes []steps.Change) {
 	if s.Servers != nil && !slices.Equal(a.DNS, s.Servers) {
-		changes = append(changes, steps.Change{Attr: "servers", From: strings.Join(a.DNS, ", "), To: strings.Join(s.Servers, ", ")})
+		changes = append(changes, steps.Change{Attr: "servers", From: strings.Join(a.DNS, ", "),
+			To: strings.Join(s.Servers, ", ")})
 	}
 	if s.Register != nil && (a.FullDNS != *s.Register || (a.DomainDNS && !*s.Register)) {
 		changes = append(changes, steps.Change{Attr: "register", From: a.FullDNS || a.DomainDNS, To: *s.Register})
@@ -100,13 +107,15 @@ func (s *DNS) changes(a inspect.Adapter) (changes []steps.Change) {
 	return changes
 }
 
-// staticServers returns the servers that were set by hand, or nil when they come from DHCP. WMI shows both alike; on a DHCP
-// card the value NameServer tells. Source: Tcpip\Parameters\Interfaces registry entries (NameServer, DhcpNameServer).
+// staticServers returns the servers that were set by hand, or nil when they come from DHCP. WMI
+// shows both alike; on a DHCP card the value NameServer tells. Source: Tcpip\Parameters\Interfaces
+// registry entries (NameServer, DhcpNameServer).
 func staticServers(ctx context.Context, r node.Reader, a inspect.Adapter) ([]string, error) {
 	if !a.DHCP {
 		return append([]string{}, a.DNS...), nil
 	}
-	v, found, err := inspect.RegistryValue(ctx, r, `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+a.GUID, "NameServer")
+	v, found, err := inspect.RegistryValue(ctx, r,
+		`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+a.GUID, "NameServer")
 	if err != nil {
 		return nil, err
 	}
@@ -176,13 +185,16 @@ func setServers(ctx context.Context, n node.Node, guid string, servers []string)
 	return call(ctx, n, guid, "SetDNSServerSearchOrder", args)
 }
 
-// setRegistration uses the module DnsClient where there is one: later recordings of the WMI method lack its second argument.
+// setRegistration uses the module DnsClient where there is one: later recordings of the WMI method
+// lack its second argument.
 func setRegistration(ctx context.Context, n node.Node, a inspect.Adapter, full, domain bool) (bool, error) {
 	if !n.Facts().Release.AtLeast(node.WS2012) {
-		return call(ctx, n, a.GUID, "SetDynamicDNSRegistration", map[string]any{"FullDNSRegistrationEnabled": full, "DomainDNSRegistrationEnabled": domain})
+		return call(ctx, n, a.GUID, "SetDynamicDNSRegistration",
+			map[string]any{"FullDNSRegistrationEnabled": full, "DomainDNSRegistrationEnabled": domain})
 	}
 	_, err := n.Do(ctx, node.CmdletCall{Name: "Set-DnsClient", Load: "DnsClient",
-		Params: map[string]any{"InterfaceAlias": a.Name, "RegisterThisConnectionsAddress": full, "UseSuffixWhenRegistering": domain, "Confirm": false}})
+		Params: map[string]any{"InterfaceAlias": a.Name, "RegisterThisConnectionsAddress": full,
+			"UseSuffixWhenRegistering": domain, "Confirm": false}})
 	if err != nil {
 		return false, fmt.Errorf("cannot set the DNS registration of card %s: %w", a.Name, err)
 	}

@@ -38,13 +38,16 @@ func hostsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.hosts",
 		Summary: "Sets names in /etc/hosts on Linux.",
-		Doc: "Every name stands for its address: it is added to the address's line, or to a new line at the end, and taken off the lines of other addresses of the same family. " +
+		Doc: "Every name stands for its address: it is added to the address's line, or to a new line at the end, and " +
+			"taken off the lines of other addresses of the same family. " +
 			"Other names, comments and the order of lines stay.",
-		Undo:    "Writes the recorded file back when nobody has changed it since; otherwise it takes back its own change alone.",
+		Undo: "Writes the recorded file back when nobody has changed it since; otherwise it takes back its own change " +
+			"alone.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"hosts(5)"},
 		New:     func() steps.Step { return &Hosts{} },
-		Example: "entries:\n  - {address: 192.0.2.11, names: [web1.example.com, web1]}\n  - {address: 192.0.2.12, names: [web2.example.com, web2]}\n",
+		Example: "entries:\n  - {address: 192.0.2.11, names: [web1.example.com, web1]}\n  - {address: 192.0.2.12, names: " +
+			"[web2.example.com, web2]}\n",
 	}
 }
 
@@ -246,7 +249,8 @@ func (s *Hosts) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 func onlyWindows(r node.Reader, kind string) error {
 	if r.Facts().OS == "linux" {
 		return hint.Wrap(fmt.Errorf("cannot use %s on a Linux node: it sets cards through Windows", kind),
-			"distributions keep addresses in files of their own: put systemd-networkd's, netplan's or ifupdown's in place with a file step, and names with network.hosts")
+			"distributions keep addresses in files of their own: put systemd-networkd's, netplan's or ifupdown's in place "+
+				"with a file step, and names with network.hosts")
 	}
 	return nil
 }

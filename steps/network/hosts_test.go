@@ -11,7 +11,8 @@ import (
 	"deploy/steps"
 )
 
-const oldHosts = "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost"
+const oldHosts = "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 " +
+	"localhost ip6-localhost"
 
 func TestTierConformanceHostsAgainstScript(t *testing.T) {
 	entry := func(address string, names ...any) map[string]any {
@@ -35,7 +36,8 @@ func TestTierConformanceHostsAgainstScript(t *testing.T) {
 	}
 	m := nodetest.NewLinux()
 	m.SetDir("/etc")
-	conformance.Run(t, conformance.Case{Kind: hostsKind(), With: map[string]any{"entries": []any{entry("192.0.2.1", "a")}}, Open: func(*testing.T) node.Session { return m }})
+	conformance.Run(t, conformance.Case{Kind: hostsKind(), With: map[string]any{"entries": []any{entry("192.0.2.1", "a")}},
+		Open: func(*testing.T) node.Session { return m }})
 	if m.Files[hostsFile] != nil {
 		t.Error("the file that was made is still there")
 	}
@@ -46,11 +48,14 @@ func TestHostsText(t *testing.T) {
 		s    Hosts
 		want string
 	}{
-		"as it is": {Hosts{Entries: []HostEntry{{"192.0.2.11", []string{"WEB1", "web1.example.com"}}, {"127.0.0.1", []string{"localhost"}}}}, oldHosts},
+		"as it is": {Hosts{Entries: []HostEntry{{"192.0.2.11", []string{"WEB1", "web1.example.com"}},
+			{"127.0.0.1", []string{"localhost"}}}}, oldHosts},
 		"added": {Hosts{Entries: []HostEntry{{"192.0.2.11", []string{"www"}}}},
-			"127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com web1 www # first\n192.0.2.12 web2\n::1 localhost ip6-localhost\n"},
+			"127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com web1 www # first\n192.0.2.12 web2\n::1 localhost " +
+				"ip6-localhost\n"},
 		"families are apart": {Hosts{Entries: []HostEntry{{"127.0.1.1", []string{"localhost"}}}},
-			"# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost\n127.0.1.1\tlocalhost\n"},
+			"# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12 web2\n::1 localhost " +
+				"ip6-localhost\n127.0.1.1\tlocalhost\n"},
 		"absent elsewhere": {Hosts{Absent: true, Entries: []HostEntry{{"192.0.2.99", []string{"web1"}}}}, oldHosts},
 	} {
 		if got := c.s.edit(oldHosts); got != c.want {

@@ -1,5 +1,6 @@
-// Package network holds the kinds that set up network cards. Cards are known by their hardware address: names and numbers
-// differ between machines and languages. Cards are set on Windows only; on Linux there are the names of /etc/hosts.
+// Package network holds the kinds that set up network cards. Cards are known by their hardware
+// address: names and numbers differ between machines and languages. Cards are set on Windows only;
+// on Linux there are the names of /etc/hosts.
 package network
 
 import (
@@ -27,7 +28,8 @@ func Kinds() []steps.Kind {
 
 const config = inspect.CIMv2 + ":Win32_NetworkAdapterConfiguration"
 
-const proof = "unit-tested on a scripted machine; played in the lab for every release; names checked against recorded tables"
+const proof = "unit-tested on a scripted machine; played in the lab for every release; names checked against " +
+	"recorded tables"
 
 func checkMAC(key, mac string) error {
 	if inspect.MAC(mac) == "" {
@@ -36,8 +38,8 @@ func checkMAC(key, mac string) error {
 	return nil
 }
 
-// call calls a method of one card's configuration. It returns whether a restart is due, which is what return value 1 means.
-// Source: Win32_NetworkAdapterConfiguration, method return values.
+// call calls a method of one card's configuration. It returns whether a restart is due, which is
+// what return value 1 means. Source: Win32_NetworkAdapterConfiguration, method return values.
 func call(ctx context.Context, n node.Node, guid, method string, args map[string]any) (reboot bool, err error) {
 	rows, err := n.Do(ctx, node.WMICall{Namespace: inspect.CIMv2, Class: "Win32_NetworkAdapterConfiguration",
 		Where: map[string]any{"SettingID": guid}, Method: method, Args: args})
@@ -53,7 +55,8 @@ func call(ctx context.Context, n node.Node, guid, method string, args map[string
 	case 1:
 		return true, nil
 	default:
-		err := fmt.Errorf("cannot set card %s: %w", guid, &node.CodeError{Op: "Win32_NetworkAdapterConfiguration." + method, Code: code})
+		err := fmt.Errorf("cannot set card %s: %w", guid, &node.CodeError{Op: "Win32_NetworkAdapterConfiguration." + method,
+			Code: code})
 		if h := codeHint(code); h != "" {
 			err = hint.Wrap(err, h)
 		}
@@ -95,7 +98,8 @@ func cardForUndo(ctx context.Context, n node.Node, guid string) (inspect.Adapter
 	return a, nil
 }
 
-// due makes the answer of an undo that worked: steps.ErrRebootDue when the machine asked for a restart.
+// due makes the answer of an undo that worked: steps.ErrRebootDue when the machine asked for a
+// restart.
 func due(reboot bool, err error) error {
 	if err == nil && reboot {
 		return steps.ErrRebootDue

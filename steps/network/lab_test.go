@@ -9,15 +9,18 @@ import (
 	"deploy/steps"
 )
 
-// The bench's first node has its private card first, on DHCP, and its public card second, at 192.0.2.11/24.
+// The bench's first node has its private card first, on DHCP, and its public card second, at
+// 192.0.2.11/24.
 func TestTierConformanceInLab(t *testing.T) {
 	cases := []struct {
 		kind steps.Kind
 		with map[string]any
 	}{
 		{adapterKind(), map[string]any{"mac": "00-15-5d-00-01-01", "name": "Public"}},
-		{addressKind(), map[string]any{"mac": conformance.PublicMAC, "addresses": []any{"192.0.2.21/24", "192.0.2.22/24"}, "gateway": "192.0.2.1"}},
-		{addressKind(), map[string]any{"mac": conformance.PrivateMAC, "addresses": []any{"10.10.10.10/24"}, "no_gateway": true}},
+		{addressKind(), map[string]any{"mac": conformance.PublicMAC, "addresses": []any{"192.0.2.21/24", "192.0.2.22/24"},
+			"gateway": "192.0.2.1"}},
+		{addressKind(), map[string]any{"mac": conformance.PrivateMAC, "addresses": []any{"10.10.10.10/24"},
+			"no_gateway": true}},
 		{addressKind(), map[string]any{"mac": conformance.PublicMAC, "dhcp": true}},
 		{dnsKind(), map[string]any{"mac": conformance.PublicMAC, "servers": []any{"192.0.2.5", "192.0.2.6"}}},
 		{dnsKind(), map[string]any{"mac": conformance.PrivateMAC, "servers": []any{}, "register": false}},
@@ -41,7 +44,8 @@ func TestTierConformanceBindingInLab(t *testing.T) {
 		if check(t, &Binding{Order: order}, s).Action == steps.NoOp {
 			slices.Reverse(order)
 		}
-		conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": anys(order)}, Restart: conformance.Restart,
-			Open: func(*testing.T) node.Session { return s }})
+		conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": anys(order)},
+			Restart: conformance.Restart,
+			Open:    func(*testing.T) node.Session { return s }})
 	})
 }

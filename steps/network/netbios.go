@@ -16,7 +16,8 @@ type Netbios struct {
 	Mode string `json:"mode" required:"true" enum:"default|enabled|disabled" doc:"default takes what DHCP says"`
 }
 
-// modes by the number that WMI and the registry share. Source: Win32_NetworkAdapterConfiguration.TcpipNetbiosOptions.
+// modes by the number that WMI and the registry share. Source:
+// Win32_NetworkAdapterConfiguration.TcpipNetbiosOptions.
 var modes = []string{"default", "enabled", "disabled"}
 
 type netbiosBefore struct {
@@ -29,13 +30,16 @@ func netbiosKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.netbios",
 		Summary: "Switches NetBIOS over TCP/IP of a network card.",
-		Doc: "On Windows. Finds the card by its hardware address. Where TCP/IP is enabled on it, WMI reads and sets the option; " +
+		Doc: "On Windows. Finds the card by its hardware address. Where TCP/IP is enabled on it, WMI reads and sets the " +
+			"option; " +
 			"for a card that is unplugged or disabled, the registry value NetbiosOptions does.",
-		Undo:    "Puts the recorded option back.",
-		Proof:   proof,
-		Sources: []string{"Win32_NetworkAdapterConfiguration: SetTcpipNetbios", `HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces`},
+		Undo:  "Puts the recorded option back.",
+		Proof: proof,
+		Sources: []string{"Win32_NetworkAdapterConfiguration: SetTcpipNetbios",
+			`HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces`},
 		Calls: append(inspect.AdapterCalls(),
-			node.Call{WMI: config, Method: "SetTcpipNetbios", Args: []string{"TcpipNetbiosOptions"}, Props: []string{"SettingID"}, On: node.WindowsReleases()}),
+			node.Call{WMI: config, Method: "SetTcpipNetbios", Args: []string{"TcpipNetbiosOptions"},
+				Props: []string{"SettingID"}, On: node.WindowsReleases()}),
 		New:     func() steps.Step { return &Netbios{} },
 		Example: "mac: 00:15:5D:00:01:02\nmode: disabled\n",
 	}
@@ -121,7 +125,8 @@ func netbtKey(guid string) string {
 	return `HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces\Tcpip_` + guid
 }
 
-// option reads the option of a card; where WMI has none, because TCP/IP is not enabled, the registry does and no value means 0.
+// option reads the option of a card; where WMI has none, because TCP/IP is not enabled, the
+// registry does and no value means 0.
 func option(ctx context.Context, r node.Reader, a inspect.Adapter) (netbiosBefore, error) {
 	if a.IPEnabled && a.HasNetbios {
 		return netbiosBefore{GUID: a.GUID, Option: a.Netbios}, nil
@@ -141,7 +146,8 @@ func setOption(ctx context.Context, n node.Node, a inspect.Adapter, value int64)
 	if a.IPEnabled {
 		return call(ctx, n, a.GUID, "SetTcpipNetbios", map[string]any{"TcpipNetbiosOptions": value})
 	}
-	if _, err := n.Do(ctx, node.RegistrySet{Key: netbtKey(a.GUID), Name: "NetbiosOptions", Type: "dword", Data: value}); err != nil {
+	if _, err := n.Do(ctx, node.RegistrySet{Key: netbtKey(a.GUID), Name: "NetbiosOptions", Type: "dword",
+		Data: value}); err != nil {
 		return false, fmt.Errorf("cannot set NetBIOS of card %s: %w", a.MAC, err)
 	}
 	return false, nil

@@ -21,21 +21,26 @@ const (
 	settings    = `root\cimv2:Win32_NetworkAdapterConfiguration`
 )
 
-// machine is a French 2008 R2 with two cards, a miniport without a connection, and the cluster's hidden adapter bound first.
+// machine is a French 2008 R2 with two cards, a miniport without a connection, and the cluster's
+// hidden adapter bound first.
 func machine() *nodetest.Machine {
 	m := nodetest.New(node.WS2008R2)
 	card := func(index int64, mac string, name any) node.Row {
 		return node.Row{"Index": index, "MACAddress": mac, "NetConnectionID": name}
 	}
-	m.SetClass(cards, card(1, "50:50:54:50:30:30", nil), card(7, pub, "Connexion au réseau local"), card(8, priv, "Connexion au réseau local 2"))
+	m.SetClass(cards, card(1, "50:50:54:50:30:30", nil), card(7, pub, "Connexion au réseau local"),
+		card(8, priv, "Connexion au réseau local 2"))
 	setting := func(index int64, mac, guid string, ip, mask []any) node.Row {
-		return node.Row{"Index": index, "MACAddress": mac, "SettingID": guid, "IPEnabled": true, "DHCPEnabled": false, "IPAddress": ip, "IPSubnet": mask,
-			"DefaultIPGateway": nil, "DNSServerSearchOrder": nil, "FullDNSRegistrationEnabled": true, "DomainDNSRegistrationEnabled": false, "TcpipNetbiosOptions": int64(0)}
+		return node.Row{"Index": index, "MACAddress": mac, "SettingID": guid, "IPEnabled": true, "DHCPEnabled": false,
+			"IPAddress": ip, "IPSubnet": mask,
+			"DefaultIPGateway": nil, "DNSServerSearchOrder": nil, "FullDNSRegistrationEnabled": true,
+			"DomainDNSRegistrationEnabled": false, "TcpipNetbiosOptions": int64(0)}
 	}
 	m.SetClass(settings, setting(1, "50:50:54:50:30:30", "{C}", nil, nil),
 		setting(7, pub, gPub, []any{"192.0.2.11", "fe80::1"}, []any{"255.255.255.0", "64"}),
 		setting(8, priv, gPriv, []any{"10.10.10.10"}, []any{"255.255.255.0"}))
-	m.SetValue(linkage, "Bind", "multi", []any{`\Device\{CCCCCCCC-0000-0000-0000-00000000C1A5}`, `\Device\` + gPriv, `\Device\` + strings.ToLower(gPub)})
+	m.SetValue(linkage, "Bind", "multi", []any{`\Device\{CCCCCCCC-0000-0000-0000-00000000C1A5}`, `\Device\` + gPriv,
+		`\Device\` + strings.ToLower(gPub)})
 	return m
 }
 
@@ -82,7 +87,10 @@ func TestAddressesOfTheClusterAreLeft(t *testing.T) {
 	if len(d.Changes) != 1 || d.Changes[0].Attr != "gateway" {
 		t.Errorf("cluster: %+v", d.Changes)
 	}
-	answer(m, "SetGateways", 0, func(row node.Row, args map[string]any) { row["DefaultIPGateway"] = args["DefaultIPGateway"] })
+	answer(m, "SetGateways", 0, func(row node.Row,
+		args map[string]any) {
+		row["DefaultIPGateway"] = args["DefaultIPGateway"]
+	})
 	if _, err := s.Apply(t.Context(), m, d); err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +132,8 @@ func TestUnpluggedCardIsNotAbsent(t *testing.T) {
 		t.Error("the address of a card without TCP/IP cannot be told, and no error came")
 	}
 	// NetBIOS of such a card stands in the registry
-	conformance.Run(t, conformance.Case{Kind: netbiosKind(), With: map[string]any{"mac": priv, "mode": "disabled"}, Open: func(*testing.T) node.Session { return m }})
+	conformance.Run(t, conformance.Case{Kind: netbiosKind(), With: map[string]any{"mac": priv, "mode": "disabled"},
+		Open: func(*testing.T) node.Session { return m }})
 	if m.Asked("wmi.call", "SetTcpipNetbios") != 0 {
 		t.Error("WMI was asked though it refuses such a card")
 	}
@@ -140,8 +149,10 @@ func TestCardIsFoundByAddressNotByName(t *testing.T) {
 	rows := m.Classes[strings.ToLower(cards)]
 	m.SetClass(cards, append(rows, node.Row{"Index": int64(9), "MACAddress": pub, "NetConnectionID": "Team"})...)
 	conf := m.Classes[strings.ToLower(settings)]
-	m.SetClass(settings, append(conf, node.Row{"Index": int64(9), "MACAddress": pub, "SettingID": "{T}", "IPEnabled": false, "DHCPEnabled": false, "IPAddress": nil, "IPSubnet": nil,
-		"DefaultIPGateway": nil, "DNSServerSearchOrder": nil, "FullDNSRegistrationEnabled": nil, "DomainDNSRegistrationEnabled": nil, "TcpipNetbiosOptions": nil})...)
+	m.SetClass(settings, append(conf, node.Row{"Index": int64(9), "MACAddress": pub, "SettingID": "{T}",
+		"IPEnabled": false, "DHCPEnabled": false, "IPAddress": nil, "IPSubnet": nil,
+		"DefaultIPGateway": nil, "DNSServerSearchOrder": nil, "FullDNSRegistrationEnabled": nil,
+		"DomainDNSRegistrationEnabled": nil, "TcpipNetbiosOptions": nil})...)
 	a, err := inspect.AdapterByMAC(t.Context(), m, pub)
 	if err != nil || a.Index != 7 {
 		t.Errorf("found %+v, %v", a, err)
@@ -157,14 +168,16 @@ func TestNameOfAnotherCardIsRefused(t *testing.T) {
 
 func TestBindingLeavesTheClustersAdapterFirst(t *testing.T) {
 	m := machine()
-	conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": []any{pub, priv}}, Open: func(*testing.T) node.Session { return m }})
+	conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": []any{pub, priv}},
+		Open: func(*testing.T) node.Session { return m }})
 	s := &Binding{Order: []string{pub, priv}}
 	out, err := s.Apply(t.Context(), m, check(t, s, m))
 	if err != nil || !out.Reboot {
 		t.Fatalf("outcome %+v, %v", out, err)
 	}
 	got, err := readBind(t.Context(), m)
-	if want := []string{`\Device\{CCCCCCCC-0000-0000-0000-00000000C1A5}`, `\Device\` + strings.ToLower(gPub), `\Device\` + gPriv}; err != nil || !slices.Equal(got, want) {
+	if want := []string{`\Device\{CCCCCCCC-0000-0000-0000-00000000C1A5}`, `\Device\` + strings.ToLower(gPub),
+		`\Device\` + gPriv}; err != nil || !slices.Equal(got, want) {
 		t.Errorf("bound %q, %v", got, err)
 	}
 }
@@ -198,7 +211,10 @@ func TestMetricsFrom2016(t *testing.T) {
 		11: {"InterfaceIndex": int64(11), "InterfaceMetric": int64(25), "AutomaticMetric": int64(1)},
 		12: {"InterfaceIndex": int64(12), "InterfaceMetric": int64(15), "AutomaticMetric": int64(0)},
 	}
-	m.Cmdlets["get-netipinterface"] = func(map[string]any) ([]node.Row, error) { return []node.Row{metrics[11], metrics[12]}, nil }
+	m.Cmdlets["get-netipinterface"] = func(map[string]any) ([]node.Row,
+		error) {
+		return []node.Row{metrics[11], metrics[12]}, nil
+	}
 	m.Cmdlets["set-netipinterface"] = func(p map[string]any) ([]node.Row, error) {
 		row := metrics[p["InterfaceIndex"].(int64)]
 		if p["AutomaticMetric"] == "Enabled" {
@@ -208,17 +224,20 @@ func TestMetricsFrom2016(t *testing.T) {
 		}
 		return nil, nil
 	}
-	conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": []any{pub, priv}}, Open: func(*testing.T) node.Session { return m }})
+	conformance.Run(t, conformance.Case{Kind: bindingKind(), With: map[string]any{"order": []any{pub, priv}},
+		Open: func(*testing.T) node.Session { return m }})
 }
 
-// On a DHCP card, servers set by hand stand in NameServer; those of the lease must not be written back as if they did.
+// On a DHCP card, servers set by hand stand in NameServer; those of the lease must not be written
+// back as if they did.
 func TestDNSUndoTellsLeaseFromSetting(t *testing.T) {
 	for name, static := range map[string]string{"lease": "", "by hand": "192.0.2.7,192.0.2.8"} {
 		t.Run(name, func(t *testing.T) {
 			m := machine()
 			row := m.Classes[strings.ToLower(settings)][1]
 			row["DHCPEnabled"], row["DNSServerSearchOrder"] = true, []any{"192.0.2.7", "192.0.2.8"}
-			m.SetValue(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+gPub, "NameServer", "string", static)
+			m.SetValue(`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces\`+gPub, "NameServer", "string",
+				static)
 			var sent []any
 			answer(m, "SetDNSServerSearchOrder", 0, func(row node.Row, args map[string]any) {
 				sent = append(sent, args["DNSServerSearchOrder"])

@@ -9,7 +9,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// A restart that the installation asks for is the step's; one that was due before is somebody else's.
+// A restart that the installation asks for is the step's; one that was due before is somebody
+// else's.
 func TestRestartAfterPackages(t *testing.T) {
 	marks := func(d *debian, names string) {
 		d.m.SetFile(inspect.RebootMark, nil)
@@ -23,11 +24,15 @@ func TestRestartAfterPackages(t *testing.T) {
 		note      string
 		warning   string
 	}{
-		"nothing is due":     {restart: "when-due"},
-		"due, and only told": {installed: func(d *debian) { marks(d, "chrony\n") }, warning: "a restart of node1 is due because of this (chrony): restart it, or let the step do so with restart: when-due"},
-		"due":                {restart: "when-due", installed: func(d *debian) { marks(d, "chrony\n") }, reboot: true, note: "a restart is due: chrony"},
-		"another's":          {restart: "when-due", before: func(d *debian) { marks(d, "libc6\n") }, warning: "a restart of node1 was due before this (libc6); it is left to whoever asked for it"},
-		"another's and ours": {restart: "when-due", before: func(d *debian) { marks(d, "libc6\n") }, installed: func(d *debian) { marks(d, "libc6\nchrony\n") }, reboot: true, note: "a restart is due: chrony"},
+		"nothing is due": {restart: "when-due"},
+		"due, and only told": {installed: func(d *debian) { marks(d, "chrony\n") }, warning: "a restart of node1 is due " +
+			"because of this (chrony): restart it, or let the step do so with restart: when-due"},
+		"due": {restart: "when-due", installed: func(d *debian) { marks(d, "chrony\n") }, reboot: true,
+			note: "a restart is due: chrony"},
+		"another's": {restart: "when-due", before: func(d *debian) { marks(d, "libc6\n") },
+			warning: "a restart of node1 was due before this (libc6); it is left to whoever asked for it"},
+		"another's and ours": {restart: "when-due", before: func(d *debian) { marks(d, "libc6\n") },
+			installed: func(d *debian) { marks(d, "libc6\nchrony\n") }, reboot: true, note: "a restart is due: chrony"},
 		"nothing that tells": {restart: "when-due", before: func(d *debian) { d.m.F.Distro = "fedora" }},
 		"it cannot be told": {restart: "when-due", before: func(d *debian) {
 			d.m.Break = func(r node.Request) error {
@@ -71,7 +76,8 @@ func TestRestartAfterPackages(t *testing.T) {
 	}
 }
 
-// A link that breaks while the mark is read is no answer: whether the packages are there must be looked at.
+// A link that breaks while the mark is read is no answer: whether the packages are there must be
+// looked at.
 func TestRestartIsNotTold(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		d := newDebian()

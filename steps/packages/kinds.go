@@ -1,4 +1,5 @@
-// Package packages holds the kinds that install software: setup programs of Windows, packages of Linux distributions.
+// Package packages holds the kinds that install software: setup programs of Windows, packages of
+// Linux distributions.
 package packages
 
 import "deploy/steps"

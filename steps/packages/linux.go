@@ -48,7 +48,8 @@ type manager interface {
 	// list asks for every package that is installed.
 	list() node.Query
 	parse(stdout string) []installed
-	// foresee tells what a transaction would install and remove, names included; known is false when the machine cannot tell.
+	// foresee tells what a transaction would install and remove, names included; known is false when
+	// the machine cannot tell.
 	foresee(ctx context.Context, r node.Reader, t transaction) (come, gone []string, known bool, err error)
 	// argv is the program for a transaction; nil for one that this manager does not need.
 	argv(t transaction) []string
@@ -66,7 +67,8 @@ type transaction struct {
 
 type verb string
 
-// sweep removes as remove does, and whatever nothing needs any more. refresh fetches the package lists.
+// sweep removes as remove does, and whatever nothing needs any more. refresh fetches the package
+// lists.
 const (
 	refresh verb = "refresh"
 	install verb = "install"
@@ -78,16 +80,22 @@ func linuxKind() steps.Kind {
 	return steps.Kind{
 		Name:    "packages",
 		Summary: "Installs or removes packages of a Linux distribution, all in one transaction.",
-		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and dnf. It asks no questions, keeps configuration files that were changed, " +
+		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and " +
+			"dnf. It asks no questions, keeps configuration files that were changed, " +
 			"waits up to ten minutes for another installation, and runs as a job, so that a broken link does not break it. " +
-			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one that others provide. " +
-			"Whether a restart is due is read before and after from /run/reboot-required (Debian and its kin) or needs-restarting -r (dnf-utils, where installed): " +
+			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one " +
+			"that others provide. " +
+			"Whether a restart is due is read before and after from /run/reboot-required (Debian and its kin) or " +
+			"needs-restarting -r (dnf-utils, where installed): " +
 			"what others had left due before is told as a warning, and never restarted for. " +
 			"It provides the tags packages and package:NAME, for the until of a service step. " +
 			"It has a name of its own beside package, since that one's wish is a setup program and a proof in the registry.",
-		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
-			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. Configuration files stay.",
-		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
+		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while " +
+			"nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
+			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. " +
+			"Configuration files stay.",
+		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of " +
+			"their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
 		Sources: []string{"dpkg-query(1)", "apt-get(8)", "apt.conf(5): DPkg::Lock::Timeout", "rpm(8)", "dnf(8)",
 			"needrestart: NEEDRESTART_MODE", "update-notifier: /run/reboot-required and its .pkgs", "needs-restarting(1)"},
 		Calls: append(linux.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
@@ -113,8 +121,8 @@ func (s *Packages) Provides() []string {
 	return out
 }
 
-// Debian policy 5.6.7 (plus :architecture), and RPM's names; version as both families write them. A dash at the end would tell apt-get
-// to remove the package.
+// Debian policy 5.6.7 (plus :architecture), and RPM's names; version as both families write them. A
+// dash at the end would tell apt-get to remove the package.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9+._-]*[A-Za-z0-9+])?(:[a-z0-9-]+)?(=[A-Za-z0-9.+:~^_-]+)?$`)
 
 // Validate looks at the data.
@@ -125,7 +133,8 @@ func (s *Packages) Validate() error {
 		name, version := split(n)
 		switch {
 		case !nameForm.MatchString(n):
-			return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%q is not the name of a package", n), Hint: "write name or name=version"}
+			return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%q is not the name of a package", n),
+				Hint: "write name or name=version"}
 		case seen[name]:
 			return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%s is there twice", name)}
 		case s.Absent && version != "":
@@ -144,7 +153,8 @@ func split(n string) (name, version string) {
 	return name, version
 }
 
-// managerOf chooses by the distribution; one that is not known is told by its tools' absence when they are called.
+// managerOf chooses by the distribution; one that is not known is told by its tools' absence when
+// they are called.
 func managerOf(f node.Facts) (manager, error) {
 	switch f.Distro {
 	case "debian", "ubuntu", "raspbian", "linuxmint", "pop", "kali", "devuan":
@@ -309,7 +319,8 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	return s.restart(ctx, n, due)
 }
 
-// restart tells what follows when the installation has left a restart due. What was due before is not this step's.
+// restart tells what follows when the installation has left a restart due. What was due before is
+// not this step's.
 func (s *Packages) restart(ctx context.Context, r node.Reader, before inspect.Due) (out steps.Outcome, err error) {
 	name := r.Facts().Computer
 	now, err := inspect.RestartDue(ctx, r)
@@ -322,9 +333,11 @@ func (s *Packages) restart(ctx context.Context, r node.Reader, before inspect.Du
 	case len(fresh) > 0 && s.Restart != "":
 		out.Reboot, out.Note = true, "a restart is due: "+strings.Join(fresh, ", ")
 	case len(fresh) > 0:
-		out.Warnings = []string{fmt.Sprintf("a restart of %s is due because of this (%s): restart it, or let the step do so with restart: when-due", name, strings.Join(fresh, ", "))}
+		out.Warnings = []string{fmt.Sprintf("a restart of %s is due because of this (%s): restart it, or let the step do "+
+			"so with restart: when-due", name, strings.Join(fresh, ", "))}
 	case len(now.Reasons) > 0:
-		out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it", name, strings.Join(now.Reasons, ", "))}
+		out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it",
+			name, strings.Join(now.Reasons, ", "))}
 	}
 	return out, nil
 }
@@ -341,21 +354,25 @@ func (s *Packages) change(ctx context.Context, n node.Node, m manager, names []s
 	}
 	err := run(ctx, n, "cannot install "+strings.Join(names, ", "), m.argv(transaction{install, names, s.Recommends}))
 	if err != nil {
-		return hint.Wrap(err, "is the name right, can the node reach its repositories, and are the package lists fresh (refresh: true)?")
+		return hint.Wrap(err, "is the name right, can the node reach its repositories, and are the package lists fresh "+
+			"(refresh: true)?")
 	}
 	_, have, err := s.read(ctx, n)
 	if err != nil {
 		return err
 	}
 	for _, want := range s.Names {
-		if name, _ := split(want); !slices.ContainsFunc(have, func(p installed) bool { return p.Name == name || p.Name+":"+p.Arch == name }) {
-			return hint.Wrap(fmt.Errorf("cannot find package %s though its installation worked", name), "the name may be one that another package provides: name that package")
+		if name, _ := split(want); !slices.ContainsFunc(have,
+			func(p installed) bool { return p.Name == name || p.Name+":"+p.Arch == name }) {
+			return hint.Wrap(fmt.Errorf("cannot find package %s though its installation worked", name),
+				"the name may be one that another package provides: name that package")
 		}
 	}
 	return nil
 }
 
-// run runs a transaction as a job, so that it outlives the link, or in the session where that has no jobs.
+// run runs a transaction as a job, so that it outlives the link, or in the session where that has
+// no jobs.
 func run(ctx context.Context, n node.Node, what string, argv []string) error {
 	c := node.Cmd{Argv: argv, Timeout: limit}
 	state, err := jobs.Run(ctx, n, jobs.ID("packages", argv...), c, 0)
@@ -369,7 +386,8 @@ func run(ctx context.Context, n node.Node, what string, argv []string) error {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	if state.Code != 0 {
-		return fmt.Errorf("%s: %w", what, &node.CodeError{Op: "the package manager", Code: int64(state.Code), Text: tail(state.Output)})
+		return fmt.Errorf("%s: %w", what, &node.CodeError{Op: "the package manager", Code: int64(state.Code),
+			Text: tail(state.Output)})
 	}
 	return nil
 }
@@ -391,7 +409,8 @@ func (s *Packages) Undo(ctx context.Context, n node.Node, recorded json.RawMessa
 		}
 	}
 	if len(back) > 0 {
-		if err := run(ctx, n, "cannot put back "+strings.Join(back, ", "), m.argv(transaction{Verb: install, Names: back})); err != nil {
+		if err := run(ctx, n, "cannot put back "+strings.Join(back, ", "),
+			m.argv(transaction{Verb: install, Names: back})); err != nil {
 			return hint.Wrap(err, "do the repositories still have these versions?")
 		}
 	}
@@ -402,7 +421,8 @@ func (s *Packages) Undo(ctx context.Context, n node.Node, recorded json.RawMessa
 	return run(ctx, n, "cannot take off again "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
 }
 
-// surplus tells what undo removes: the named packages that were not there, and what came along while nothing else needs it.
+// surplus tells what undo removes: the named packages that were not there, and what came along
+// while nothing else needs it.
 func surplus(ctx context.Context, r node.Reader, m manager, have []installed, b packagesBefore) ([]string, error) {
 	here := func(names []string) (out []string) {
 		for _, n := range names {
@@ -429,7 +449,8 @@ func surplus(ctx context.Context, r node.Reader, m manager, have []installed, b 
 			return append(names, left...), err
 		}
 		if len(names) == len(named) {
-			return nil, hint.Wrap(fmt.Errorf("cannot take off %s again: %s, which came later, would go with it", strings.Join(named, ", "), strings.Join(more, ", ")),
+			return nil, hint.Wrap(fmt.Errorf("cannot take off %s again: %s, which came later, would go with it",
+				strings.Join(named, ", "), strings.Join(more, ", ")),
 				"remove those first, or leave it")
 		}
 	}
@@ -447,8 +468,10 @@ func others(ctx context.Context, r node.Reader, m manager, names []string) (out 
 	return out, err
 }
 
-// unforeseen tells what came along with names when that could not be foreseen: what nothing needs once they are gone, and was not there before.
-func unforeseen(ctx context.Context, r node.Reader, m manager, have []installed, b packagesBefore, names []string) (out []string, err error) {
+// unforeseen tells what came along with names when that could not be foreseen: what nothing needs
+// once they are gone, and was not there before.
+func unforeseen(ctx context.Context, r node.Reader, m manager, have []installed, b packagesBefore,
+	names []string) (out []string, err error) {
 	if b.Known || len(b.Had) == 0 {
 		return nil, nil
 	}

@@ -28,9 +28,10 @@ type debian struct {
 
 func newDebian() *debian {
 	d := &debian{m: nodetest.NewLinux(), config: map[string]bool{"oldconf": true},
-		versions: map[string][]string{"chrony": {"4.3-2", "4.2-1"}, "libcap": {"2.66"}, "tzdata": {"2024a"}, "oldconf": {"1"}, "base": {"12.4"}, "addon": {"1"}},
-		needs:    map[string][]string{"chrony": {"libcap", "tzdata"}, "addon": {"libcap"}},
-		have:     map[string]string{"base": "12.4", "tzdata": "2024a"}}
+		versions: map[string][]string{"chrony": {"4.3-2", "4.2-1"}, "libcap": {"2.66"}, "tzdata": {"2024a"}, "oldconf": {"1"},
+			"base": {"12.4"}, "addon": {"1"}},
+		needs: map[string][]string{"chrony": {"libcap", "tzdata"}, "addon": {"libcap"}},
+		have:  map[string]string{"base": "12.4", "tzdata": "2024a"}}
 	d.m.Programs["dpkg-query"] = func([]string) node.Result {
 		out := ""
 		for _, n := range slices.Sorted(maps.Keys(d.have)) {
@@ -100,7 +101,8 @@ func (d *debian) apt(argv []string) node.Result {
 		for changed := true; changed; {
 			changed = false
 			for n := range have {
-				if !slices.Contains(drop, n) && slices.ContainsFunc(d.needs[n], func(x string) bool { return slices.Contains(drop, x) }) {
+				if !slices.Contains(drop, n) &&
+					slices.ContainsFunc(d.needs[n], func(x string) bool { return slices.Contains(drop, x) }) {
 					drop, changed = append(drop, n), true
 				}
 			}
@@ -126,12 +128,15 @@ func TestTierConformanceDebianAgainstScript(t *testing.T) {
 		with  map[string]any
 		start func(d *debian)
 	}{
-		"new":                  {map[string]any{"names": []any{"chrony", "base"}}, nil},
-		"new at a version":     {map[string]any{"names": []any{"chrony=4.2-1"}, "recommends": true}, nil},
-		"other version":        {map[string]any{"names": []any{"chrony=4.2-1"}}, func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.3-2", "2.66" }},
-		"configuration only":   {map[string]any{"names": []any{"oldconf"}}, nil},
-		"none":                 {map[string]any{"names": []any{"chrony", "addon", "oldconf"}, "absent": true}, func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.3-2", "2.66" }},
-		"goes with another":    {map[string]any{"names": []any{"libcap"}, "absent": true}, func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.2-1", "2.66" }},
+		"new":              {map[string]any{"names": []any{"chrony", "base"}}, nil},
+		"new at a version": {map[string]any{"names": []any{"chrony=4.2-1"}, "recommends": true}, nil},
+		"other version": {map[string]any{"names": []any{"chrony=4.2-1"}},
+			func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.3-2", "2.66" }},
+		"configuration only": {map[string]any{"names": []any{"oldconf"}}, nil},
+		"none": {map[string]any{"names": []any{"chrony", "addon", "oldconf"}, "absent": true},
+			func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.3-2", "2.66" }},
+		"goes with another": {map[string]any{"names": []any{"libcap"}, "absent": true},
+			func(d *debian) { d.have["chrony"], d.have["libcap"] = "4.2-1", "2.66" }},
 		"lists are not there":  {map[string]any{"names": []any{"chrony"}, "refresh": true}, nil},
 		"by name:architecture": {map[string]any{"names": []any{"tzdata:amd64"}, "absent": true}, nil},
 	} {
@@ -141,7 +146,8 @@ func TestTierConformanceDebianAgainstScript(t *testing.T) {
 				c.start(d)
 			}
 			start := fmt.Sprint(d.have)
-			conformance.Run(t, conformance.Case{Kind: linuxKind(), With: c.with, Open: func(*testing.T) node.Session { return d.m }})
+			conformance.Run(t, conformance.Case{Kind: linuxKind(), With: c.with,
+				Open: func(*testing.T) node.Session { return d.m }})
 			if end := fmt.Sprint(d.have); end != start {
 				t.Errorf("was %s, is %s", start, end)
 			}
@@ -172,7 +178,8 @@ func TestUndoOfWhatWasNotForeseen(t *testing.T) {
 	}
 }
 
-// What was installed later keeps what it needs; when it needs the named package itself, undo refuses.
+// What was installed later keeps what it needs; when it needs the named package itself, undo
+// refuses.
 func TestUndoSparesWhatOthersNeed(t *testing.T) {
 	d := newDebian()
 	s := &Packages{Names: []string{"chrony"}}
@@ -199,16 +206,19 @@ func TestUndoSparesWhatOthersNeed(t *testing.T) {
 
 func TestPackagesThatCannotBe(t *testing.T) {
 	d := newDebian()
-	if _, err := (&Packages{Names: []string{"nothing"}}).Apply(t.Context(), d.m, steps.Diff{}); err == nil || hint.Of(err) == "" {
+	if _, err := (&Packages{Names: []string{"nothing"}}).Apply(t.Context(), d.m, steps.Diff{}); err == nil ||
+		hint.Of(err) == "" {
 		t.Errorf("a package that does not exist: %v", err)
 	} else if code, _ := node.Code(err); code != 100 {
 		t.Errorf("code %d", code)
 	}
 	d.m.Programs["env"] = func([]string) node.Result { return node.Result{} }
-	if _, err := (&Packages{Names: []string{"mail-transport-agent"}}).Apply(t.Context(), d.m, steps.Diff{}); err == nil || hint.Of(err) == "" {
+	if _, err := (&Packages{Names: []string{"mail-transport-agent"}}).Apply(t.Context(), d.m, steps.Diff{}); err == nil ||
+		hint.Of(err) == "" {
 		t.Errorf("a name that others provide: %v", err)
 	}
-	for name, res := range map[string]node.Result{"code": {Code: 2, Stdout: []byte("ii \tbase\tamd64\t1\n")}, "nothing": {}} {
+	for name, res := range map[string]node.Result{"code": {Code: 2, Stdout: []byte("ii \tbase\tamd64\t1\n")},
+		"nothing": {}} {
 		d.m.Programs["dpkg-query"] = func([]string) node.Result { return res }
 		if diff, err := (&Packages{Names: []string{"chrony"}}).Check(t.Context(), d.m); err == nil {
 			t.Errorf("%s: %+v", name, diff)
@@ -221,7 +231,8 @@ func TestPackagesThatCannotBe(t *testing.T) {
 	if _, err := (&Packages{Names: []string{"chrony"}}).Check(t.Context(), nodetest.New(node.WS2022)); err == nil {
 		t.Error("packages on Windows, and no error came")
 	}
-	if _, err := (&Package{Path: "/x", Detect: &Detect{Key: `HKLM\x`}}).Check(t.Context(), nodetest.NewLinux()); err == nil || hint.Of(err) == "" {
+	if _, err := (&Package{Path: "/x", Detect: &Detect{Key: `HKLM\x`}}).Check(t.Context(),
+		nodetest.NewLinux()); err == nil || hint.Of(err) == "" {
 		t.Errorf("a setup program on Linux: %v", err)
 	}
 }
@@ -282,7 +293,8 @@ func TestTierConformanceRedHatAgainstScript(t *testing.T) {
 			}
 		})
 	}
-	for want, same := range map[string]bool{"4.3": true, "4.3-1.el9": true, "1:4.3-1.el9": true, "4.2": false, "0:4.3-1.el9": false} {
+	for want, same := range map[string]bool{"4.3": true, "4.3-1.el9": true, "1:4.3-1.el9": true, "4.2": false,
+		"0:4.3-1.el9": false} {
 		if (dnf{}).same("1:4.3-1.el9", want) != same {
 			t.Errorf("%s: same is %t", want, !same)
 		}

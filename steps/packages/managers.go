@@ -14,11 +14,13 @@ import (
 type apt struct{}
 
 func (apt) list() node.Query {
-	return node.Tool{Argv: []string{"dpkg-query", "-W", "-f", "${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n"}}
+	return node.Tool{Argv: []string{"dpkg-query", "-W", "-f",
+		"${db:Status-Abbrev}\t${Package}\t${Architecture}\t${Version}\n"}}
 }
 
-// parse keeps what is installed. Of the status, the second letter tells: i is installed, c only configuration files, n nothing; any other
-// is a package half on its way, which has to be brought to its end and so does not count. Source: dpkg-query(1), dpkg(1).
+// parse keeps what is installed. Of the status, the second letter tells: i is installed, c only
+// configuration files, n nothing; any other is a package half on its way, which has to be brought
+// to its end and so does not count. Source: dpkg-query(1), dpkg(1).
 func (apt) parse(stdout string) (out []installed) {
 	for _, line := range linux.Lines(stdout) {
 		f := strings.Split(line, "\t")
@@ -32,7 +34,8 @@ func (apt) parse(stdout string) (out []installed) {
 // aptNone is apt-get's only code for a failure. Source: apt-get(8).
 const aptNone = 100
 
-// foresee reads the lines Inst and Remv of a simulation, which are no sentences and are not translated.
+// foresee reads the lines Inst and Remv of a simulation, which are no sentences and are not
+// translated.
 func (apt) foresee(ctx context.Context, r node.Reader, t transaction) (come, gone []string, known bool, err error) {
 	argv := []string{"apt-get", "-s", "-q", "-o", "Debug::NoLocking=true"}
 	switch t.Verb {
@@ -89,9 +92,11 @@ func recommends(yes bool) string {
 	return "--no-install-recommends"
 }
 
-// quiet starts apt-get so that it never asks, keeps changed configuration files and waits for a lock.
+// quiet starts apt-get so that it never asks, keeps changed configuration files and waits for a
+// lock.
 func quiet(args ...string) []string {
-	return append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a", "apt-get", "-y", "-q", "-o", "DPkg::Lock::Timeout=600",
+	return append([]string{"env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a", "apt-get", "-y", "-q", "-o",
+		"DPkg::Lock::Timeout=600",
 		"-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"}, args...)
 }
 

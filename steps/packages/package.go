@@ -48,7 +48,8 @@ const (
 	limit          = 4 * time.Hour
 )
 
-// Exit codes of Windows Installer that setup programs share. Source: MsiExec.exe and InstMsi.exe error messages.
+// Exit codes of Windows Installer that setup programs share. Source: MsiExec.exe and InstMsi.exe
+// error messages.
 const (
 	codeDone          = 0
 	codeUnknown       = 1605 // ERROR_UNKNOWN_PRODUCT: not installed, so an uninstallation is done
@@ -61,15 +62,22 @@ func kind() steps.Kind {
 	return steps.Kind{
 		Name:    "package",
 		Summary: "Installs an MSI file or a setup program.",
-		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a value of your own. " +
-			"It runs the program when it is not, waits for its end and judges by the exit code. With as it runs as a job with that " +
-			"credential, which is what setups need that reach other machines. A restart that was due before is told as a warning, and never restarted for. It is for Windows: packages of a Linux distribution, which have names and not files, are the kind packages.",
-		Undo:    "Runs the uninstall command, or msiexec /x for an .msi file with its product code. Without either the step is a point of no return.",
+		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a " +
+			"value of your own. " +
+			"It runs the program when it is not, waits for its end and judges by the exit code. With as it runs as a job " +
+			"with that " +
+			"credential, which is what setups need that reach other machines. A restart that was due before is told as a " +
+			"warning, and never restarted for. It is for Windows: packages of a Linux distribution, which have names and not " +
+			"files, are the kind packages.",
+		Undo: "Runs the uninstall command, or msiexec /x for an .msi file with its product code. Without either the " +
+			"step is a point of no return.",
 		Proof:   "unit-tested on a scripted machine",
 		Sources: []string{"Windows Installer exit codes 0, 1605, 1618, 1641, 3010", "Uninstall registry key"},
-		Calls:   []node.Call{{Tool: "msiexec.exe", On: node.WindowsReleases(), Source: "msiexec, Windows Installer command-line options"}},
-		New:     func() steps.Step { return &Package{} },
-		Example: "path: D:\\media\\tool.msi\narguments: [ALLUSERS=1]\nproduct_code: '{8E5233E1-7495-44FB-8DEB-4BE906D59619}'\n",
+		Calls: []node.Call{{Tool: "msiexec.exe", On: node.WindowsReleases(),
+			Source: "msiexec, Windows Installer command-line options"}},
+		New: func() steps.Step { return &Package{} },
+		Example: "path: D:\\media\\tool.msi\narguments: [ALLUSERS=1]\nproduct_code: " +
+			"'{8E5233E1-7495-44FB-8DEB-4BE906D59619}'\n",
 	}
 }
 
@@ -81,7 +89,8 @@ var guid = regexp.MustCompile(`(?i)^\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\
 // Validate looks at the data.
 func (s *Package) Validate() error {
 	if (s.ProductCode == "") == (s.Detect == nil) {
-		return steps.FieldErr("product_code", "give either product_code or detect, so that it can be told whether it is installed")
+		return steps.FieldErr("product_code", "give either product_code or detect, so that it can be told whether it is "+
+			"installed")
 	}
 	if s.ProductCode != "" && !guid.MatchString(s.ProductCode) {
 		return steps.FieldErr("product_code", "%q is not a GUID in braces", s.ProductCode)
@@ -107,7 +116,8 @@ func (s *Package) Reads(node.Facts) []node.Query {
 // Check reads the registry.
 func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if r.Facts().OS == "linux" {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot run setup program %s on a Linux node: the kind package is for Windows", s.Path),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot run setup program %s on a Linux node: the kind package is for "+
+			"Windows", s.Path),
 			"use packages, which installs by name with apt or dnf")
 	}
 	installed, err := s.installed(ctx, r)
@@ -168,7 +178,8 @@ func (s *Package) uninstall() []string {
 	return nil
 }
 
-// Apply runs the program. Whether a restart is due because of it says its exit code alone; what was due before is somebody else's, and only told.
+// Apply runs the program. Whether a restart is due because of it says its exit code alone; what was
+// due before is somebody else's, and only told.
 func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	due, _, err := inspect.PendingReboot(ctx, n)
 	var broken *node.LinkError
@@ -184,7 +195,8 @@ func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	switch {
 	case code == codeDone, slices.Contains(s.Codes, code):
 		if before != "" {
-			out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it", n.Facts().Computer, before)}
+			out.Warnings = []string{fmt.Sprintf("a restart of %s was due before this (%s); it is left to whoever asked for it",
+				n.Facts().Computer, before)}
 		}
 		return out, nil
 	case code == codeReboot, code == codeRebootStarted:
@@ -196,7 +208,8 @@ func (s *Package) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.O
 	case code == codeOther:
 		err = hint.Wrap(err, "another installation is running on the machine: wait for its end")
 	case before != "":
-		err = hint.Wrap(err, fmt.Sprintf("a restart of %s was due before (%s), which many setup programs refuse: restart the machine, then run again", n.Facts().Computer, before))
+		err = hint.Wrap(err, fmt.Sprintf("a restart of %s was due before (%s), which many setup programs refuse: restart "+
+			"the machine, then run again", n.Facts().Computer, before))
 	}
 	return steps.Outcome{}, err
 }
@@ -213,7 +226,8 @@ func (s *Package) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 	}
 	argv := s.uninstall()
 	if len(argv) == 0 {
-		return hint.Wrap(fmt.Errorf("cannot take %s off again: no uninstall command is given", s.Path), "give the step uninstall, or do it by hand")
+		return hint.Wrap(fmt.Errorf("cannot take %s off again: no uninstall command is given", s.Path),
+			"give the step uninstall, or do it by hand")
 	}
 	code, text, err := s.run(ctx, n, argv)
 	if err != nil {
@@ -228,10 +242,12 @@ func (s *Package) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 	if slices.Contains(s.Codes, code) {
 		return nil
 	}
-	return fmt.Errorf("cannot take %s off again: %w", s.Path, &node.CodeError{Op: "uninstallation", Code: int64(code), Text: text})
+	return fmt.Errorf("cannot take %s off again: %w", s.Path,
+		&node.CodeError{Op: "uninstallation", Code: int64(code), Text: text})
 }
 
-// run starts a program as a job when it needs a credential, and waits for it in the session otherwise.
+// run starts a program as a job when it needs a credential, and waits for it in the session
+// otherwise.
 func (s *Package) run(ctx context.Context, n node.Node, argv []string) (code int, text string, err error) {
 	c := node.Cmd{Argv: argv, Dir: s.Directory, As: s.As, Timeout: limit}
 	if s.As == "" {
@@ -241,7 +257,8 @@ func (s *Package) run(ctx context.Context, n node.Node, argv []string) (code int
 		}
 		return res.Code, tail(string(res.Stdout) + string(res.Stderr)), nil
 	}
-	state, err := jobs.Run(ctx, n, jobs.ID("package", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))}, argv...)...), c, 0)
+	state, err := jobs.Run(ctx, n, jobs.ID("package", append([]string{s.Directory, s.As, strconv.Itoa(len(argv))},
+		argv...)...), c, 0)
 	if err != nil {
 		return 0, "", err
 	}

@@ -14,7 +14,8 @@ import (
 
 const product = "{8E5233E1-7495-44FB-8DEB-4BE906D59619}"
 
-// machine has an installer that ends with a code and, when that means done, leaves the product's key.
+// machine has an installer that ends with a code and, when that means done, leaves the product's
+// key.
 func machine(code int) *nodetest.Machine {
 	m := nodetest.New(node.WS2008)
 	m.Programs["msiexec.exe"] = func(argv []string) node.Result {
@@ -35,14 +36,16 @@ func machine(code int) *nodetest.Machine {
 
 func TestTierConformanceAgainstScript(t *testing.T) {
 	for name, with := range map[string]map[string]any{
-		"msi":             {"path": `D:\tool.MSI`, "product_code": product, "arguments": []any{"ALLUSERS=1"}},
-		"msi as a job":    {"path": `D:\tool.msi`, "product_code": product, "as": "admin"},
-		"setup, no undo":  {"path": `D:\setup.exe`, "detect": map[string]any{"key": `HKLM\SOFTWARE\Vendor`, "name": "version", "data": "8.1"}},
+		"msi":          {"path": `D:\tool.MSI`, "product_code": product, "arguments": []any{"ALLUSERS=1"}},
+		"msi as a job": {"path": `D:\tool.msi`, "product_code": product, "as": "admin"},
+		"setup, no undo": {"path": `D:\setup.exe`, "detect": map[string]any{"key": `HKLM\SOFTWARE\Vendor`, "name": "version",
+			"data": "8.1"}},
 		"own uninstaller": {"path": `D:\tool.msi`, "product_code": product, "uninstall": []any{"msiexec.exe", "/x", "x"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := machine(0)
-			conformance.Run(t, conformance.Case{Kind: kind(), With: with, Programs: []string{`D:\setup.exe`}, Open: func(*testing.T) node.Session { return m }})
+			conformance.Run(t, conformance.Case{Kind: kind(), With: with, Programs: []string{`D:\setup.exe`},
+				Open: func(*testing.T) node.Session { return m }})
 			if _, asJob := with["as"]; asJob != (m.Asked("job.start", "admin") > 0) {
 				t.Error("a job where none was wished, or none where one was")
 			}
@@ -51,7 +54,8 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 }
 
 func TestExitCodes(t *testing.T) {
-	for code, want := range map[int]struct{ reboot, fails bool }{0: {}, 3010: {reboot: true}, 1641: {reboot: true}, 1603: {fails: true}, 1618: {fails: true}, 1003: {fails: true}} {
+	for code, want := range map[int]struct{ reboot, fails bool }{0: {}, 3010: {reboot: true}, 1641: {reboot: true},
+		1603: {fails: true}, 1618: {fails: true}, 1003: {fails: true}} {
 		s := &Package{Path: `D:\tool.msi`, ProductCode: product}
 		out, err := s.Apply(t.Context(), machine(code), steps.Diff{})
 		got, _ := node.Code(err)
@@ -65,7 +69,8 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
-// A restart that was due before is told, explains a setup that failed, and is never taken for one that this setup asks for.
+// A restart that was due before is told, explains a setup that failed, and is never taken for one
+// that this setup asks for.
 func TestRestartWasDueBefore(t *testing.T) {
 	for code, want := range map[int]struct {
 		reboot        bool
@@ -73,7 +78,8 @@ func TestRestartWasDueBefore(t *testing.T) {
 	}{
 		0:    {warning: "a restart of NODE1 was due before this (servicing); it is left to whoever asked for it"},
 		3010: {reboot: true},
-		1603: {hint: "a restart of NODE1 was due before (servicing), which many setup programs refuse: restart the machine, then run again"},
+		1603: {hint: "a restart of NODE1 was due before (servicing), which many setup programs refuse: restart the " +
+			"machine, then run again"},
 		1618: {hint: "another installation is running on the machine: wait for its end"},
 	} {
 		m := machine(code)

@@ -18,8 +18,10 @@ func TestTierConformanceInLab(t *testing.T) {
 		"binary":     {"key": `HKLM\SOFTWARE\Deploy`, "name": "Raw", "type": "binary", "data": "00 ff 10"},
 		"qword":      {"key": `HKLM\SOFTWARE\Deploy`, "name": "Big", "type": "qword", "data": "0x7fffffffffffffff"},
 		"expand":     {"key": `HKLM\SOFTWARE\Deploy`, "name": "Path", "type": "expand", "data": `%SystemRoot%\x`},
-		"absent":     {"key": `HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "name": "computername", "absent": true},
-		"replace":    {"key": `HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "name": "ComputerName", "data": "other"},
+		"absent": {"key": `HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "name": "computername",
+			"absent": true},
+		"replace": {"key": `HKLM\SYSTEM\CurrentControlSet\Control\ComputerName\ComputerName`, "name": "ComputerName",
+			"data": "other"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {

@@ -37,11 +37,13 @@ func kind() steps.Kind {
 		Summary: "Sets or removes one registry value.",
 		Doc: "Compares type and data as Windows keeps them and writes the value, making its key when needed. " +
 			"Keys on a 64-bit system are those that 64-bit programs see. It never removes a key that it did not make.",
-		Undo:    "Puts the recorded value back, or removes it, and removes the keys that writing it had made as far as they are empty.",
+		Undo: "Puts the recorded value back, or removes it, and removes the keys that writing it had made as far as " +
+			"they are empty.",
 		Proof:   "unit-tested on a scripted machine; played in the lab for every release",
 		Sources: []string{"registry value types, Windows documentation"},
 		New:     func() steps.Step { return &Registry{} },
-		Example: "key: HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\nname: KeepAliveTime\ntype: dword\ndata: 300000\n",
+		Example: "key: HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\nname: KeepAliveTime\ntype: " +
+			"dword\ndata: 300000\n",
 	}
 }
 
@@ -68,7 +70,8 @@ func (s *Registry) Validate() error {
 	return nil
 }
 
-// want returns the value in the codec's types. A step without a type keeps that of the value found, where the data fit it.
+// want returns the value in the codec's types. A step without a type keeps that of the value found,
+// where the data fit it.
 func (s *Registry) want(found string) (typ string, data any, err error) {
 	typ = s.Type
 	if typ == "" {
@@ -325,7 +328,8 @@ func topmostMissing(ctx context.Context, r node.Reader, key string) (string, err
 	return missing, nil
 }
 
-// isEmpty says that a key has neither values nor subkeys. A key that is gone is not empty: there is nothing to remove.
+// isEmpty says that a key has neither values nor subkeys. A key that is gone is not empty: there is
+// nothing to remove.
 func isEmpty(ctx context.Context, r node.Reader, key string) (bool, error) {
 	values, found, err := inspect.RegistryKey(ctx, r, key)
 	if err != nil || !found || len(values) > 0 {

@@ -28,8 +28,8 @@ type before struct {
 	Running bool   `json:"running"`
 }
 
-// settle is how long a service may take to start or stop. Windows itself waits 30 seconds for an answer to a control, but the
-// Exchange information store was seen to take minutes.
+// settle is how long a service may take to start or stop. Windows itself waits 30 seconds for an
+// answer to a control, but the Exchange information store was seen to take minutes.
 const settle = 5 * time.Minute
 
 func kind() steps.Kind {
@@ -37,22 +37,31 @@ func kind() steps.Kind {
 	return steps.Kind{
 		Name:    "service",
 		Summary: "Sets how a service starts and whether it runs: a Windows service, or a unit of systemd.",
-		Doc: "On Windows: reads the service through WMI and, for delayed starts, the registry. Start types are set through WMI; the delayed start, " +
-			"which WMI cannot set, by sc.exe. Starting and stopping waits until the service has come to rest, five minutes at most. " +
+		Doc: "On Windows: reads the service through WMI and, for delayed starts, the registry. Start types are set " +
+			"through WMI; the delayed start, " +
+			"which WMI cannot set, by sc.exe. Starting and stopping waits until the service has come to rest, five minutes " +
+			"at most. " +
 			"A service that others depend on is not stopped while they run. " +
-			"On Linux: reads the unit by systemctl show and works through systemctl. The three start types are systemd's enabled, disabled and masked: " +
-			"only masking keeps other units and people from starting it. A static unit counts as manual and cannot be auto; a generated one has no start type; " +
-			"a oneshot that does not remain cannot be kept running. When a unit's file has changed, systemd reads its units anew first.",
-		Undo:    "Puts the recorded start type and state back, of those that the step had declared.",
-		Proof:   "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against recorded tables; " + linux.Proof,
-		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`, "systemctl(1)", "org.freedesktop.systemd1(5)"},
+			"On Linux: reads the unit by systemctl show and works through systemctl. The three start types are systemd's " +
+			"enabled, disabled and masked: " +
+			"only masking keeps other units and people from starting it. A static unit counts as manual and cannot be auto; " +
+			"a generated one has no start type; " +
+			"a oneshot that does not remain cannot be kept running. When a unit's file has changed, systemd reads its units " +
+			"anew first.",
+		Undo: "Puts the recorded start type and state back, of those that the step had declared.",
+		Proof: "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against " +
+			"recorded tables; " + linux.Proof,
+		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`,
+			"systemctl(1)", "org.freedesktop.systemd1(5)"},
 		Calls: []node.Call{
 			inspect.UnitCall(),
 			inspect.ServiceCall(all),
-			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "ChangeStartMode", Args: []string{"StartMode"}, On: all},
+			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "ChangeStartMode",
+				Args: []string{"StartMode"}, On: all},
 			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StartService", On: all},
 			{WMI: inspect.CIMv2 + ":Win32_Service", Props: []string{"Name"}, Method: "StopService", On: all},
-			{Tool: "sc.exe", On: inspect.From(node.WS2008), Source: "sc config start= delayed-auto, Windows Server command reference"},
+			{Tool: "sc.exe", On: inspect.From(node.WS2008), Source: "sc config start= delayed-auto, Windows Server command " +
+				"reference"},
 		},
 		New:     func() steps.Step { return &Service{} },
 		Example: "name: MSExchangeIS\nstart: manual\n",
@@ -96,7 +105,8 @@ func (s *Service) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		return s.checkUnit(ctx, r)
 	}
 	if s.Start == "delayed" && !r.Facts().Release.AtLeast(node.WS2008) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot start service %s delayed: Windows Server 2003 has no delayed start", s.Name), "use start: auto")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot start service %s delayed: Windows Server 2003 has no delayed start",
+			s.Name), "use start: auto")
 	}
 	now, err := s.read(ctx, r)
 	if err != nil {
@@ -130,8 +140,8 @@ func stateWord(running bool) string {
 	return "stopped"
 }
 
-// read tells how the service stands. A service between two states counts as the state that it is on its way to, so that a
-// second look after a wait is honest; Apply waits for the end of the way.
+// read tells how the service stands. A service between two states counts as the state that it is on
+// its way to, so that a second look after a wait is honest; Apply waits for the end of the way.
 func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 	svc, found, err := inspect.Services(ctx, r, s.Name)
 	if err != nil {
@@ -141,9 +151,11 @@ func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 		if s.Until != "" {
 			return before{}, steps.Until(s.Until, "it makes service "+s.Name)
 		}
-		return before{}, hint.Wrap(fmt.Errorf("cannot find service %s", s.Name), "is the product that brings it installed? the name is the short one, not what the services window shows")
+		return before{}, hint.Wrap(fmt.Errorf("cannot find service %s", s.Name),
+			"is the product that brings it installed? the name is the short one, not what the services window shows")
 	}
-	b := before{Start: strings.ToLower(svc.Start), Running: strings.EqualFold(svc.State, "Running") || strings.EqualFold(svc.State, "Start Pending")}
+	b := before{Start: strings.ToLower(svc.Start), Running: strings.EqualFold(svc.State, "Running") ||
+		strings.EqualFold(svc.State, "Start Pending")}
 	if s.Start != "" {
 		// Win32_Service.DelayedAutoStart came with Windows Server 2016; the registry value with 2008.
 		v, found, err := inspect.RegistryValue(ctx, r, s.key(), "DelayedAutostart")
@@ -216,19 +228,23 @@ func (s *Service) bring(ctx context.Context, n node.Node, now, want before) erro
 	return nil
 }
 
-// modeWords are ChangeStartMode's words, which are not those that StartMode reads back. Source: Win32_Service.ChangeStartMode.
-var modeWords = map[string]string{"auto": "Automatic", "manual": "Manual", "disabled": "Disabled", "boot": "Boot", "system": "System"}
+// modeWords are ChangeStartMode's words, which are not those that StartMode reads back. Source:
+// Win32_Service.ChangeStartMode.
+var modeWords = map[string]string{"auto": "Automatic", "manual": "Manual", "disabled": "Disabled", "boot": "Boot",
+	"system": "System"}
 
 func (s *Service) setStart(ctx context.Context, n node.Node, from, to string) error {
 	if to == "delayed" || (from == "delayed" && to == "auto") {
-		// the service manager keeps the delayed flag in memory: the registry value alone would only count after a restart
+		// the service manager keeps the delayed flag in memory: the registry value alone would only count
+		// after a restart
 		word := map[string]string{"delayed": "delayed-auto", "auto": "auto"}[to]
 		res, err := n.Run(ctx, node.Cmd{Argv: []string{"sc.exe", "config", s.Name, "start=", word}})
 		if err != nil {
 			return fmt.Errorf("cannot set the start type of service %s: %w", s.Name, err)
 		}
 		if res.Code != 0 {
-			return fmt.Errorf("cannot set the start type of service %s: %w", s.Name, &node.CodeError{Op: "sc config", Code: int64(res.Code)})
+			return fmt.Errorf("cannot set the start type of service %s: %w", s.Name,
+				&node.CodeError{Op: "sc config", Code: int64(res.Code)})
 		}
 		return nil
 	}
@@ -238,13 +254,14 @@ func (s *Service) setStart(ctx context.Context, n node.Node, from, to string) er
 	}
 	code, err := s.call(ctx, n, "ChangeStartMode", map[string]any{"StartMode": word})
 	if err == nil && code != 0 {
-		err = fmt.Errorf("cannot set the start type of service %s: %w", s.Name, &node.CodeError{Op: "Win32_Service.ChangeStartMode", Code: code})
+		err = fmt.Errorf("cannot set the start type of service %s: %w", s.Name,
+			&node.CodeError{Op: "Win32_Service.ChangeStartMode", Code: code})
 	}
 	return err
 }
 
-// Return values of StartService and StopService that mean that the service is where it should be, or on its way.
-// Source: Win32_Service.StartService, StopService.
+// Return values of StartService and StopService that mean that the service is where it should be,
+// or on its way. Source: Win32_Service.StartService, StopService.
 const (
 	wmiDependents = 3
 	wmiWrongState = 5 // the control does not fit the state: it is stopped already
@@ -260,27 +277,32 @@ func (s *Service) control(ctx context.Context, n node.Node, method string, runni
 		return err
 	}
 	switch {
-	case code == 0, code == wmiTimeout, running && code == wmiRunning, !running && (code == wmiWrongState || code == wmiNotActive):
+	case code == 0, code == wmiTimeout, running && code == wmiRunning, !running &&
+		(code == wmiWrongState || code == wmiNotActive):
 	case code == wmiDependents:
-		return hint.Wrap(fmt.Errorf("cannot stop service %s: other running services depend on it", s.Name), "stop those first, by steps of their own")
+		return hint.Wrap(fmt.Errorf("cannot stop service %s: other running services depend on it", s.Name),
+			"stop those first, by steps of their own")
 	case code == wmiDisabled:
 		return hint.Wrap(fmt.Errorf("cannot start service %s: it is disabled", s.Name), "give the step a start type as well")
 	default:
-		return hint.Wrap(fmt.Errorf("cannot control service %s: %w", s.Name, &node.CodeError{Op: "Win32_Service." + method, Code: code}),
+		return hint.Wrap(fmt.Errorf("cannot control service %s: %w", s.Name,
+			&node.CodeError{Op: "Win32_Service." + method, Code: code}),
 			"the system's event log tells why")
 	}
 	want := map[bool]string{true: "Running", false: "Stopped"}[running]
-	return inspect.Wait(ctx, "service "+s.Name+" to be "+stateWord(running), settle, func(ctx context.Context) (bool, error) {
-		svc, found, err := inspect.Services(ctx, n, s.Name)
-		if err == nil && !found {
-			err = fmt.Errorf("cannot find service %s any more", s.Name)
-		}
-		return strings.EqualFold(svc.State, want), err
-	})
+	return inspect.Wait(ctx, "service "+s.Name+" to be "+stateWord(running), settle,
+		func(ctx context.Context) (bool, error) {
+			svc, found, err := inspect.Services(ctx, n, s.Name)
+			if err == nil && !found {
+				err = fmt.Errorf("cannot find service %s any more", s.Name)
+			}
+			return strings.EqualFold(svc.State, want), err
+		})
 }
 
 func (s *Service) call(ctx context.Context, n node.Node, method string, args map[string]any) (int64, error) {
-	rows, err := n.Do(ctx, node.WMICall{Namespace: inspect.CIMv2, Class: "Win32_Service", Where: map[string]any{"Name": s.Name}, Method: method, Args: args})
+	rows, err := n.Do(ctx, node.WMICall{Namespace: inspect.CIMv2, Class: "Win32_Service",
+		Where: map[string]any{"Name": s.Name}, Method: method, Args: args})
 	if err != nil {
 		return 0, fmt.Errorf("cannot call %s of service %s: %w", method, s.Name, err)
 	}

@@ -72,7 +72,8 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 
 func TestStopThatOthersForbid(t *testing.T) {
 	m := machine()
-	m.SetMethod(class, "StopService", func(node.Row, map[string]any) (node.Row, error) { return node.Row{"ReturnValue": int64(3)}, nil })
+	m.SetMethod(class, "StopService",
+		func(node.Row, map[string]any) (node.Row, error) { return node.Row{"ReturnValue": int64(3)}, nil })
 	s := &Service{Name: "MSExchangeIS", State: "stopped"}
 	d, err := s.Check(t.Context(), m)
 	if err != nil || d.Effects.Interrupts != "MSExchangeIS" {

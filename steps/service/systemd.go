@@ -33,10 +33,12 @@ func (s *Service) unit(ctx context.Context, r node.Reader) (inspect.Unit, error)
 		if s.Until != "" {
 			return u, steps.Until(s.Until, "it makes service "+s.Name)
 		}
-		return u, hint.Wrap(fmt.Errorf("cannot find service %s", inspect.UnitName(s.Name)), "is the package that brings it installed? `systemctl list-unit-files` shows what there is")
+		return u, hint.Wrap(fmt.Errorf("cannot find service %s", inspect.UnitName(s.Name)),
+			"is the package that brings it installed? `systemctl list-unit-files` shows what there is")
 	}
 	if u.Load != "loaded" && u.Load != "masked" {
-		return u, hint.Wrap(fmt.Errorf("cannot use service %s: systemd could not load it (%s)", u.ID, u.Load), "`systemctl status` on the node tells why")
+		return u, hint.Wrap(fmt.Errorf("cannot use service %s: systemd could not load it (%s)", u.ID, u.Load),
+			"`systemctl status` on the node tells why")
 	}
 	return u, s.refuse(u)
 }
@@ -45,23 +47,32 @@ func (s *Service) unit(ctx context.Context, r node.Reader) (inspect.Unit, error)
 func (s *Service) refuse(u inspect.Unit) error {
 	switch {
 	case s.Start != "" && u.ID != inspect.UnitName(s.Name):
-		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: that is an alias of %s, and may go with it", inspect.UnitName(s.Name), u.ID), "name "+u.ID)
+		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: that is an alias of %s, and may go with it",
+			inspect.UnitName(s.Name), u.ID), "name "+u.ID)
 	case s.Start == "delayed":
-		return hint.Wrap(fmt.Errorf("cannot start service %s delayed: systemd has no delayed start", u.ID), "use start: auto; a timer unit starts something later")
+		return hint.Wrap(fmt.Errorf("cannot start service %s delayed: systemd has no delayed start", u.ID),
+			"use start: auto; a timer unit starts something later")
 	case s.Start == "auto" && (u.File == "static" || u.File == "indirect"):
-		return hint.Wrap(fmt.Errorf("cannot set service %s to start: auto: its unit is %s, so it cannot be enabled", u.ID, u.File),
+		return hint.Wrap(fmt.Errorf("cannot set service %s to start: auto: its unit is %s, so it cannot be enabled", u.ID,
+			u.File),
 			"other units start it: enable those, or use state: running alone")
-	case s.Start == "disabled" && u.File != "masked" && strings.HasPrefix(u.Path, "/etc/systemd/system/") && !strings.Contains(u.ID, "@"):
-		return hint.Wrap(fmt.Errorf("cannot disable service %s: its own unit file stands in /etc/systemd/system, where the mask would stand", u.ID),
+	case s.Start == "disabled" && u.File != "masked" && strings.HasPrefix(u.Path, "/etc/systemd/system/") &&
+		!strings.Contains(u.ID, "@"):
+		return hint.Wrap(fmt.Errorf("cannot disable service %s: its own unit file stands in /etc/systemd/system, where "+
+			"the mask would stand", u.ID),
 			"use start: manual with state: stopped, or remove the file")
-	case (s.Start == "auto" || s.Start == "manual") && !slices.Contains([]string{"enabled", "enabled-runtime", "disabled", "static", "indirect", "masked", "masked-runtime"}, u.File):
+	case (s.Start == "auto" || s.Start == "manual") &&
+		!slices.Contains([]string{"enabled", "enabled-runtime", "disabled", "static", "indirect", "masked", "masked-runtime"},
+			u.File):
 		why := "its unit file is " + u.File
 		if u.File == "" {
 			why = "it has no unit file"
 		}
-		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: %s", u.ID, why), "give the step a state only, or disabled")
+		return hint.Wrap(fmt.Errorf("cannot set the start type of service %s: %s", u.ID, why),
+			"give the step a state only, or disabled")
 	case s.State == "running" && u.Type == "oneshot" && !u.Remain:
-		return hint.Wrap(fmt.Errorf("cannot keep service %s running: it is a oneshot, which does its work and ends", u.ID), "give the step a start type only")
+		return hint.Wrap(fmt.Errorf("cannot keep service %s running: it is a oneshot, which does its work and ends", u.ID),
+			"give the step a start type only")
 	}
 	return nil
 }
@@ -75,7 +86,8 @@ func (s *Service) checkUnit(ctx context.Context, r node.Reader) (steps.Diff, err
 	if len(changes) == 0 {
 		return steps.NoChange(), nil
 	}
-	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(unitBefore{u.File, u.Wanted, u.Running()}), Via: "systemd"}
+	d := steps.Diff{Action: steps.Update, Changes: changes,
+		Before: steps.MustJSON(unitBefore{u.File, u.Wanted, u.Running()}), Via: "systemd"}
 	if s.State == "stopped" && u.Running() {
 		d.Effects.Interrupts = s.Name
 	}
@@ -157,7 +169,8 @@ func (s *Service) bringUnit(ctx context.Context, n node.Node, u inspect.Unit, fi
 	return nil
 }
 
-// setFile brings the unit file from one state to another. Behind a mask stands the state that the unit had before it was masked.
+// setFile brings the unit file from one state to another. Behind a mask stands the state that the
+// unit had before it was masked.
 func (s *Service) setFile(ctx context.Context, n node.Node, u inspect.Unit, want string) error {
 	systemctl := func(args ...string) error {
 		if err := linux.Do(ctx, n, nil, append([]string{"systemctl", "--no-ask-password"}, args...)...); err != nil {
@@ -219,13 +232,15 @@ func (s *Service) setFile(ctx context.Context, n node.Node, u inspect.Unit, want
 func (s *Service) controlUnit(ctx context.Context, n node.Node, id, verb string) error {
 	start := verb == "start"
 	if start {
-		// a unit that failed too often is refused until its count is taken back; that there is nothing to take back is no error
+		// a unit that failed too often is refused until its count is taken back; that there is nothing to
+		// take back is no error
 		if err := linux.Do(ctx, n, []int{1}, "systemctl", "reset-failed", "--", id); err != nil {
 			return fmt.Errorf("cannot %s service %s: %w", verb, id, err)
 		}
 	}
 	if err := linux.Do(ctx, n, nil, "systemctl", "--no-ask-password", verb, "--", id); err != nil {
-		return hint.Wrap(fmt.Errorf("cannot %s service %s: %w", verb, id, err), "`systemctl status` and `journalctl -u` on the node tell why")
+		return hint.Wrap(fmt.Errorf("cannot %s service %s: %w", verb, id, err),
+			"`systemctl status` and `journalctl -u` on the node tell why")
 	}
 	return inspect.Wait(ctx, "service "+id+" to be "+stateWord(start), settle, func(ctx context.Context) (bool, error) {
 		u, found, err := inspect.Units(ctx, n, id)
@@ -237,7 +252,8 @@ func (s *Service) controlUnit(ctx context.Context, n node.Node, id, verb string)
 		case !found:
 			return false, fmt.Errorf("cannot find service %s any more", id)
 		case u.Active == "failed":
-			return false, hint.Wrap(fmt.Errorf("cannot start service %s: it failed", id), "`journalctl -u` on the node tells why")
+			return false, hint.Wrap(fmt.Errorf("cannot start service %s: it failed", id),
+				"`journalctl -u` on the node tells why")
 		}
 		return u.Active == "active", nil
 	})

@@ -49,7 +49,8 @@ func (s *systemd) run(argv []string) node.Result {
 	}
 	if u == nil {
 		if verb == "show" {
-			return node.Result{Stdout: []byte("Id=" + name + "\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nFragmentPath=\nNeedDaemonReload=no\n")}
+			return node.Result{Stdout: []byte("Id=" + name +
+				"\nLoadState=not-found\nActiveState=inactive\nSubState=dead\nUnitFileState=\nFragmentPath=\nNeedDaemonReload=no\n")}
 		}
 		return node.Result{Code: 5}
 	}
@@ -67,8 +68,10 @@ func (s *systemd) run(argv []string) node.Result {
 			wanted = "multi-user.target"
 		}
 		reload := map[bool]string{true: "yes", false: "no"}[u.reload]
-		return node.Result{Stdout: []byte(fmt.Sprintf("Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nFragmentPath=%s\nType=%s\nRemainAfterExit=no\nWantedBy=%s\nNeedDaemonReload=%s\n",
-			name, load, u.active, u.sub, u.file, u.path, u.typ, wanted, reload))}
+		return node.Result{Stdout: []byte(
+			fmt.Sprintf("Id=%s\nLoadState=%s\nActiveState=%s\nSubState=%s\nUnitFileState=%s\nFragmentPath=%s\n"+
+				"Type=%s\nRemainAfterExit=no\nWantedBy=%s\nNeedDaemonReload=%s\n",
+				name, load, u.active, u.sub, u.file, u.path, u.typ, wanted, reload))}
 	case "start":
 		switch {
 		case strings.HasPrefix(u.file, "masked"):
@@ -106,7 +109,8 @@ func linuxMachine(u *unit) (*nodetest.Machine, *systemd) {
 }
 
 func running(file string) *unit {
-	return &unit{file: file, under: "enabled", active: "active", sub: "running", typ: "simple", path: "/lib/systemd/system/chrony.service"}
+	return &unit{file: file, under: "enabled", active: "active", sub: "running", typ: "simple",
+		path: "/lib/systemd/system/chrony.service"}
 }
 
 func stopped(file string) *unit {
@@ -120,15 +124,18 @@ func TestTierConformanceSystemdAgainstScript(t *testing.T) {
 		with map[string]any
 		unit *unit
 	}{
-		"masked and stopped":      {map[string]any{"name": "chrony", "start": "disabled", "state": "stopped"}, running("enabled")},
-		"runs, was masked":        {map[string]any{"name": "chrony.service", "start": "auto", "state": "running"}, stopped("masked")},
+		"masked and stopped": {map[string]any{"name": "chrony", "start": "disabled", "state": "stopped"},
+			running("enabled")},
+		"runs, was masked": {map[string]any{"name": "chrony.service", "start": "auto", "state": "running"},
+			stopped("masked")},
 		"disabled, was masked":    {map[string]any{"name": "chrony", "start": "manual"}, stopped("masked")},
 		"auto, was for this boot": {map[string]any{"name": "chrony", "start": "auto"}, running("enabled-runtime")},
 		"auto, masked this boot":  {map[string]any{"name": "chrony", "start": "auto"}, stopped("masked-runtime")},
 		"a static one is masked":  {map[string]any{"name": "chrony", "start": "disabled"}, stopped("static")},
-		"auto, disabled behind":   {map[string]any{"name": "chrony", "start": "auto"}, func() *unit { u := stopped("masked"); u.under = "disabled"; return u }()},
-		"state alone":             {map[string]any{"name": "chrony", "state": "running"}, stopped("static")},
-		"start alone":             {map[string]any{"name": "chrony", "start": "manual"}, running("enabled")},
+		"auto, disabled behind": {map[string]any{"name": "chrony", "start": "auto"},
+			func() *unit { u := stopped("masked"); u.under = "disabled"; return u }()},
+		"state alone": {map[string]any{"name": "chrony", "state": "running"}, stopped("static")},
+		"start alone": {map[string]any{"name": "chrony", "start": "manual"}, running("enabled")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m, _ := linuxMachine(c.unit)
@@ -143,8 +150,10 @@ func TestTierConformanceSystemdAgainstScript(t *testing.T) {
 
 // A restart loop is not running, a unit on its way is; both are told by systemd's words.
 func TestSystemdStates(t *testing.T) {
-	for state, running := range map[[2]string]bool{{"active", "running"}: true, {"reloading", "reload"}: true, {"activating", "start"}: true,
-		{"activating", "auto-restart"}: false, {"failed", "failed"}: false, {"inactive", "dead"}: false, {"deactivating", "stop"}: false} {
+	for state, running := range map[[2]string]bool{{"active", "running"}: true, {"reloading", "reload"}: true,
+		{"activating", "start"}:        true,
+		{"activating", "auto-restart"}: false, {"failed", "failed"}: false, {"inactive", "dead"}: false,
+		{"deactivating", "stop"}: false} {
 		u := stopped("enabled")
 		u.active, u.sub = state[0], state[1]
 		m, s := linuxMachine(u)
@@ -186,7 +195,8 @@ func TestSystemdRefuses(t *testing.T) {
 	}
 	var until *steps.UntilError
 	m, _ := linuxMachine(stopped(""))
-	if _, err := (&Service{Name: "later", State: "running", Until: "packages"}).Check(t.Context(), m); !errors.As(err, &until) {
+	if _, err := (&Service{Name: "later", State: "running", Until: "packages"}).Check(t.Context(), m); !errors.As(err,
+		&until) {
 		t.Errorf("error %v", err)
 	}
 }
@@ -199,18 +209,21 @@ func TestSystemdStartThatFails(t *testing.T) {
 	if err == nil || hint.Of(err) == "" {
 		t.Errorf("error %v", err)
 	}
-	if want := []string{"daemon-reload", "reset-failed -- chrony.service", "start -- chrony.service"}; !slices.Equal(s.calls, want) {
+	if want := []string{"daemon-reload", "reset-failed -- chrony.service",
+		"start -- chrony.service"}; !slices.Equal(s.calls, want) {
 		t.Errorf("calls %q", s.calls)
 	}
 }
 
 // What systemctl cannot tell is not "absent".
 func TestSystemdThatCannotTell(t *testing.T) {
-	for name, res := range map[string]node.Result{"code": {Code: 1, Stderr: []byte("Failed to connect to bus")}, "nothing": {}} {
+	for name, res := range map[string]node.Result{"code": {Code: 1, Stderr: []byte("Failed to connect to bus")},
+		"nothing": {}} {
 		m, _ := linuxMachine(stopped("enabled"))
 		m.Programs["systemctl"] = func([]string) node.Result { return res }
 		var until *steps.UntilError
-		if d, err := (&Service{Name: "chrony", State: "running", Until: "x"}).Check(t.Context(), m); err == nil || errors.As(err, &until) {
+		if d, err := (&Service{Name: "chrony", State: "running", Until: "x"}).Check(t.Context(), m); err == nil ||
+			errors.As(err, &until) {
 			t.Errorf("%s: %+v, %v", name, d, err)
 		}
 	}
@@ -219,7 +232,8 @@ func TestSystemdThatCannotTell(t *testing.T) {
 func TestSystemdUndoOfWhatIsGone(t *testing.T) {
 	m, s := linuxMachine(stopped("enabled"))
 	delete(s.units, "chrony.service")
-	if err := (&Service{Name: "chrony", State: "running"}).Undo(t.Context(), m, steps.MustJSON(unitBefore{File: "enabled", Running: true})); err != nil {
+	if err := (&Service{Name: "chrony", State: "running"}).Undo(t.Context(), m,
+		steps.MustJSON(unitBefore{File: "enabled", Running: true})); err != nil {
 		t.Error(err)
 	}
 }

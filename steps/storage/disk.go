@@ -28,13 +28,19 @@ type diskBefore struct {
 func diskKind() steps.Kind {
 	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	return steps.Kind{
-		Name:    "storage.disk",
-		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and initialised.",
-		Doc: "Finds the disk by its serial number. A disk that a failover cluster owns is left to the cluster. Only a disk without a partition table is initialised: one with another style than wished is an error. " +
-			"Windows Server 2008 and 2008 R2 do not tell through WMI whether a disk is offline; there a disk that carries a signature counts as usable, " +
-			"and storage.volume brings it online before it works on it. An empty GPT disk has no signature: before 2012, style gpt is accepted only for a disk that holds a partition already.",
-		Undo: "A disk that was initialised becomes raw again, provided that it holds no partition; online and write protection go back as recorded. " +
-			"On Windows Server 2008 and 2008 R2, which do not tell, the raw disk is taken offline and protected again, as Windows delivers shared disks.",
+		Name: "storage.disk",
+		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and " +
+			"initialised.",
+		Doc: "Finds the disk by its serial number. A disk that a failover cluster owns is left to the cluster. Only a " +
+			"disk without a partition table is initialised: one with another style than wished is an error. " +
+			"Windows Server 2008 and 2008 R2 do not tell through WMI whether a disk is offline; there a disk that carries a " +
+			"signature counts as usable, " +
+			"and storage.volume brings it online before it works on it. An empty GPT disk has no signature: before 2012, " +
+			"style gpt is accepted only for a disk that holds a partition already.",
+		Undo: "A disk that was initialised becomes raw again, provided that it holds no partition; online and write " +
+			"protection go back as recorded. " +
+			"On Windows Server 2008 and 2008 R2, which do not tell, the raw disk is taken offline and protected again, as " +
+			"Windows delivers shared disks.",
 		Proof:   proof,
 		Sources: []string{"Storage module: Set-Disk, Initialize-Disk, Clear-Disk", "Win32_DiskDrive", diskpartSource},
 		Calls: append(append(readCalls(), clusterCalls()...),
@@ -73,14 +79,17 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.NoChange(), nil
 	}
 	if d.Dynamic {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): it is a dynamic disk", s.Serial, d.Number), "failover clusters take basic disks only; convert it by hand")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): it is a dynamic disk", s.Serial, d.Number),
+			"failover clusters take basic disks only; convert it by hand")
 	}
 	if d.Style != "raw" && d.Style != s.Style {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): its style is %s, not %s", s.Serial, d.Number, d.Style, s.Style),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): its style is %s, not %s", s.Serial, d.Number,
+			d.Style, s.Style),
 			"give the step the style that the disk has, or clean the disk by hand")
 	}
 	if s.Style == "gpt" && d.Style == "raw" && !modern(r.Facts()) {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot tell whether disk %s (disk %d) is initialised as GPT: this release shows an empty GPT disk like a raw one", s.Serial, d.Number),
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot tell whether disk %s (disk %d) is initialised as GPT: this "+
+			"release shows an empty GPT disk like a raw one", s.Serial, d.Number),
 			"use style mbr, or partition the disk by hand")
 	}
 	var changes []steps.Change
@@ -145,7 +154,8 @@ func (s *Disk) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 }
 
 func setDisk(ctx context.Context, n node.Node, number int64, what string, value bool) error {
-	if _, err := n.Do(ctx, node.CmdletCall{Name: "Set-Disk", Load: module, Params: map[string]any{"Number": number, what: value}}); err != nil {
+	if _, err := n.Do(ctx, node.CmdletCall{Name: "Set-Disk", Load: module,
+		Params: map[string]any{"Number": number, what: value}}); err != nil {
 		return fmt.Errorf("cannot set %s of disk %d to %t: %w", what, number, value, err)
 	}
 	return nil
@@ -177,7 +187,8 @@ func (s *Disk) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 		return diskpart(ctx, n, lines)
 	}
 	if clean {
-		if _, err := n.Do(ctx, node.CmdletCall{Name: "Clear-Disk", Load: module, Params: map[string]any{"Number": d.Number, "Confirm": false}}); err != nil {
+		if _, err := n.Do(ctx, node.CmdletCall{Name: "Clear-Disk", Load: module,
+			Params: map[string]any{"Number": d.Number, "Confirm": false}}); err != nil {
 			return fmt.Errorf("cannot make disk %s raw again: %w", s.Serial, err)
 		}
 	}

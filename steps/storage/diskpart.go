@@ -8,12 +8,12 @@ import (
 	"deploy/internal/node"
 )
 
-// script is where diskpart reads its commands from: it takes them from a file only. The name is fixed, so that one that was
-// left behind is overwritten.
+// script is where diskpart reads its commands from: it takes them from a file only. The name is
+// fixed, so that one that was left behind is overwritten.
 const script = `C:\Windows\Temp\deploy-diskpart.txt`
 
-// usable are the commands that put a disk in focus and make it usable. noerr, since each fails when there is nothing to do;
-// Windows Server 2003 knows neither state.
+// usable are the commands that put a disk in focus and make it usable. noerr, since each fails when
+// there is nothing to do; Windows Server 2003 knows neither state.
 func usable(f node.Facts, number int64) []string {
 	lines := []string{fmt.Sprintf("select disk %d", number)}
 	if f.Release.AtLeast(node.WS2008) {
@@ -22,10 +22,11 @@ func usable(f node.Facts, number int64) []string {
 	return lines
 }
 
-// diskpart runs commands and judges by the exit code alone: its text is translated. It stops at the first command that fails,
-// unless that carries noerr.
+// diskpart runs commands and judges by the exit code alone: its text is translated. It stops at the
+// first command that fails, unless that carries noerr.
 func diskpart(ctx context.Context, n node.Node, lines []string) (err error) {
-	if err := n.Write(ctx, script, strings.NewReader(strings.Join(lines, "\r\n")+"\r\n"), node.WriteOptions{}); err != nil {
+	if err := n.Write(ctx, script, strings.NewReader(strings.Join(lines, "\r\n")+"\r\n"),
+		node.WriteOptions{}); err != nil {
 		return fmt.Errorf("cannot write %s: %w", script, err)
 	}
 	defer func() {

@@ -13,10 +13,13 @@ func open(b *conformance.Bench, name string) func(t *testing.T) node.Session {
 
 func TestTierConformanceDiskInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
-		conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": conformance.DiskA}, Open: open(b, conformance.Node1)})
-		conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": conformance.DiskA, "initialize": false},
+		conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": conformance.DiskA},
+			Open: open(b, conformance.Node1)})
+		conformance.Run(t, conformance.Case{Kind: diskKind(),
+			With: map[string]any{"serial": conformance.DiskA, "initialize": false},
 			Open: open(b, conformance.Node2), OnlyLooks: true})
-		conformance.Run(t, conformance.Case{Kind: letterKind(), With: map[string]any{"serial": conformance.DiskA, "letter": "E"},
+		conformance.Run(t, conformance.Case{Kind: letterKind(),
+			With: map[string]any{"serial": conformance.DiskA, "letter": "E"},
 			Open: open(b, conformance.Node2), OnlyLooks: true})
 	})
 }
@@ -29,7 +32,8 @@ func TestTierConformanceVolumeInLab(t *testing.T) {
 			{"serial": conformance.DiskB, "letter": "q", "label": "Quorum"},
 			{"serial": conformance.DiskB, "letter": "E:", "size": 300},
 		} {
-			conformance.Run(t, conformance.Case{Kind: volumeKind(), With: with, Open: func(*testing.T) node.Session { return s }})
+			conformance.Run(t, conformance.Case{Kind: volumeKind(), With: with,
+				Open: func(*testing.T) node.Session { return s }})
 		}
 	})
 }

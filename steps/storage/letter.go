@@ -10,7 +10,8 @@ import (
 	"deploy/steps/inspect"
 )
 
-// Letter makes sure that a drive letter is free or is the disk's own on a node, so that all nodes can agree on it.
+// Letter makes sure that a drive letter is free or is the disk's own on a node, so that all nodes
+// can agree on it.
 type Letter struct {
 	Serial string `json:"serial" required:"true" doc:"serial number of the disk that may hold the letter"`
 	Letter string `json:"letter" required:"true" doc:"drive letter, like E or E:"`
@@ -20,7 +21,8 @@ func letterKind() steps.Kind {
 	return steps.Kind{
 		Name:    "storage.letter",
 		Summary: "Makes sure that a drive letter is free on a node, or belongs to the shared disk already.",
-		Doc: "It changes nothing: a letter that something else holds, an optical drive or a local volume, is an error that a person must settle. " +
+		Doc: "It changes nothing: a letter that something else holds, an optical drive or a local volume, is an error " +
+			"that a person must settle. " +
 			"The cluster gives the disk its letter on the node that owns it.",
 		Undo:    "Nothing to undo.",
 		Proof:   proof,
@@ -64,7 +66,8 @@ func (s *Letter) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.NoChange(), nil
 		}
 	}
-	return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot keep letter %s for disk %s: something else on this node holds it", letter, s.Serial),
+	return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot keep letter %s for disk %s: something else on this node holds it",
+		letter, s.Serial),
 		"an optical drive or a local volume: give that one another letter, or take another one for the disk on all nodes")
 }
 

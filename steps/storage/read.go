@@ -64,7 +64,8 @@ var (
 	partitionProps = []string{"DeviceID", "DiskIndex", "Index", "Size", "Type"}
 	mapProps       = []string{"Antecedent", "Dependent"}
 
-	diskSelect      = []string{"Number", "SerialNumber", "IsOffline", "IsReadOnly", "IsClustered", "PartitionStyle", "Size"}
+	diskSelect = []string{"Number", "SerialNumber", "IsOffline", "IsReadOnly", "IsClustered", "PartitionStyle",
+		"Size"}
 	partitionSelect = []string{"DiskNumber", "PartitionNumber", "DriveLetter", "Size", "GptType", "MbrType"}
 	volumeSelect    = []string{"DriveLetter", "FileSystem", "FileSystemLabel"}
 )
@@ -77,16 +78,20 @@ func cmdlet(name string, selected []string) node.Query {
 	return node.Cmdlet{Name: name, Load: module, Select: selected}
 }
 
-// reads are the questions that tell everything about disks: the same for every step of the family, so that a phase asks once.
+// reads are the questions that tell everything about disks: the same for every step of the family,
+// so that a phase asks once.
 func reads(f node.Facts) []node.Query {
 	if modern(f) {
-		return []node.Query{cmdlet("Get-Disk", diskSelect), cmdlet("Get-Partition", partitionSelect), cmdlet("Get-Volume", volumeSelect)}
+		return []node.Query{cmdlet("Get-Disk", diskSelect), cmdlet("Get-Partition", partitionSelect),
+			cmdlet("Get-Volume", volumeSelect)}
 	}
 	if f.Release.AtLeast(node.WS2008) {
 		return []node.Query{cimv2("Win32_DiskDrive", append(append([]string{}, driveProps...), "SerialNumber")),
-			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps), inspect.LettersQuery()}
+			cimv2("Win32_DiskPartition", partitionProps), cimv2("Win32_LogicalDiskToPartition", mapProps),
+			inspect.LettersQuery()}
 	}
-	// Win32_DiskDrive.SerialNumber came with Windows Vista; 2003 has the number in Win32_PhysicalMedia.
+	// Win32_DiskDrive.SerialNumber came with Windows Vista; 2003 has the number in
+	// Win32_PhysicalMedia.
 	return []node.Query{cimv2("Win32_DiskDrive", driveProps), cimv2("Win32_DiskPartition", partitionProps),
 		cimv2("Win32_LogicalDiskToPartition", mapProps), inspect.LettersQuery(), cimv2("Win32_PhysicalMedia", mediaProps)}
 }
@@ -112,7 +117,8 @@ func find(ctx context.Context, r node.Reader, serial string) (disk, error) {
 		return disk{}, hint.Wrap(fmt.Errorf("cannot see a disk with serial number %s", serial),
 			"is the storage connected and shown to this node? the machine sees "+strings.Join(known, ", "))
 	}
-	return disk{}, hint.Wrap(fmt.Errorf("cannot tell which disk is meant: %d disks have serial number %s", len(hits), serial),
+	return disk{}, hint.Wrap(fmt.Errorf("cannot tell which disk is meant: %d disks have serial number %s", len(hits),
+		serial),
 		"the same disk over several paths needs multipath I/O to be set up")
 }
 
@@ -142,7 +148,8 @@ func disks(ctx context.Context, r node.Reader) ([]disk, error) {
 
 const mb = 1 << 20
 
-// Types of partitions that count for nothing or say that the disk is dynamic. Sources: PARTITION_INFORMATION_GPT, MBR partition types.
+// Types of partitions that count for nothing or say that the disk is dynamic. Sources:
+// PARTITION_INFORMATION_GPT, MBR partition types.
 const (
 	gptReserved    = "{e3c9e316-0b5c-4db8-817d-f92df00215ae}"
 	gptLDMMetadata = "{5808c8aa-7e8f-42e0-85d2-e1e90434cfb3}"
@@ -182,7 +189,8 @@ func fromModule(drives, partitions, volumes []node.Row) []disk {
 	return out
 }
 
-// letterOf reads a character property: no letter is the character 0, which arrives as text, number or nothing.
+// letterOf reads a character property: no letter is the character 0, which arrives as text, number
+// or nothing.
 func letterOf(row node.Row, name string) string {
 	text := row.String(name)
 	if n := row.Int(name); n >= 'A' && n <= 'z' {
@@ -198,7 +206,8 @@ func fsOf(s string) string {
 	return s
 }
 
-// styleOf reads MSFT_Disk.PartitionStyle, a number (0 unknown, 1 MBR, 2 GPT) or its name. Source: MSFT_Disk.
+// styleOf reads MSFT_Disk.PartitionStyle, a number (0 unknown, 1 MBR, 2 GPT) or its name. Source:
+// MSFT_Disk.
 func styleOf(row node.Row) string {
 	switch strings.ToUpper(row.String("PartitionStyle")) {
 	case "1", "MBR":
@@ -249,8 +258,8 @@ func fromWMI(drives, partitions, letters, logical, media []node.Row) []disk {
 	return out
 }
 
-// deviceOf returns the device id in a WMI reference, \\HOST\root\cimv2:Class.DeviceID="Disk #1, Partition #0". The id of a
-// partition is translated, so it is only ever compared whole.
+// deviceOf returns the device id in a WMI reference, \\HOST\root\cimv2:Class.DeviceID="Disk #1,
+// Partition #0". The id of a partition is translated, so it is only ever compared whole.
 func deviceOf(reference string) string {
 	_, id, ok := strings.Cut(reference, `="`)
 	if !ok {
@@ -265,8 +274,8 @@ func Reads(f node.Facts) []node.Query { return reads(f) }
 // Calls declares what Visible asks.
 func Calls() []node.Call { return readCalls() }
 
-// Visible says whether the machine sees a disk with that serial number. An error means that it cannot be
-// told.
+// Visible says whether the machine sees a disk with that serial number. An error means that it
+// cannot be told.
 func Visible(ctx context.Context, r node.Reader, serial string) (bool, error) {
 	all, err := disks(ctx, r)
 	if err != nil {

@@ -32,15 +32,19 @@ func apply(t *testing.T, s steps.Step, n node.Node) steps.Diff {
 const drives, partitions, letters, logical = `root\cimv2:Win32_DiskDrive`, `root\cimv2:Win32_DiskPartition`,
 	`root\cimv2:Win32_LogicalDiskToPartition`, `root\cimv2:Win32_LogicalDisk`
 
-// machine is a Japanese 2008 with a local disk C: and a shared disk that is number 3. Ids of partitions are translated there.
-// diskpart is a function of the test, which gets the script's lines.
+// machine is a Japanese 2008 with a local disk C: and a shared disk that is number 3. Ids of
+// partitions are translated there. diskpart is a function of the test, which gets the script's
+// lines.
 func machine(release node.Release, diskpart func(m *nodetest.Machine, line string) int) *nodetest.Machine {
 	m := nodetest.New(release)
 	m.SetDir(`C:\Windows\Temp`)
 	m.SetClass(drives,
-		node.Row{"Index": int64(0), "DeviceID": `\\.\PHYSICALDRIVE0`, "SerialNumber": " LOCAL", "Signature": int64(7), "Size": int64(60 << 30), "Partitions": int64(1)},
-		node.Row{"Index": int64(3), "DeviceID": `\\.\PHYSICALDRIVE3`, "SerialNumber": "  600a0b80 ", "Signature": int64(0), "Size": int64(1 << 30), "Partitions": int64(0)})
-	m.SetClass(partitions, node.Row{"DeviceID": "ディスク #0, パーティション #0", "DiskIndex": int64(0), "Index": int64(0), "Size": int64(40 << 30), "Type": "インストール可能なファイル システム"})
+		node.Row{"Index": int64(0), "DeviceID": `\\.\PHYSICALDRIVE0`, "SerialNumber": " LOCAL", "Signature": int64(7),
+			"Size": int64(60 << 30), "Partitions": int64(1)},
+		node.Row{"Index": int64(3), "DeviceID": `\\.\PHYSICALDRIVE3`, "SerialNumber": "  600a0b80 ", "Signature": int64(0),
+			"Size": int64(1 << 30), "Partitions": int64(0)})
+	m.SetClass(partitions, node.Row{"DeviceID": "ディスク #0, パーティション #0", "DiskIndex": int64(0),
+		"Index": int64(0), "Size": int64(40 << 30), "Type": "インストール可能なファイル システム"})
 	m.SetClass(letters, node.Row{"Antecedent": `\\NODE1\root\cimv2:Win32_DiskPartition.DeviceID="ディスク #0, パーティション #0"`, "Dependent": `\\NODE1\root\cimv2:Win32_LogicalDisk.DeviceID="C:"`})
 	m.SetClass(logical, node.Row{"DeviceID": "C:", "DriveType": int64(3), "FileSystem": "NTFS", "VolumeName": ""},
 		node.Row{"DeviceID": "D:", "DriveType": int64(5), "FileSystem": nil, "VolumeName": nil})
@@ -49,7 +53,8 @@ func machine(release node.Release, diskpart func(m *nodetest.Machine, line strin
 		if f == nil {
 			return node.Result{Code: 3}
 		}
-		for _, line := range strings.Fields(strings.ReplaceAll(strings.ReplaceAll(string(f.Data), " ", "\x01"), "\r\n", "\n")) {
+		for _, line := range strings.Fields(strings.ReplaceAll(strings.ReplaceAll(string(f.Data), " ", "\x01"), "\r\n",
+			"\n")) {
 			if code := diskpart(m, strings.ReplaceAll(line, "\x01", " ")); code != 0 {
 				return node.Result{Code: code, Stdout: []byte("エラー")}
 			}
@@ -70,11 +75,14 @@ func play(m *nodetest.Machine, line string) int {
 		disk["Signature"] = int64(0)
 	case strings.HasPrefix(line, "create partition primary"):
 		m.SetClass(partitions, append(m.Classes[strings.ToLower(partitions)],
-			node.Row{"DeviceID": "ディスク #3, パーティション #0", "DiskIndex": int64(3), "Index": int64(0), "Size": int64(1000 << 20), "Type": "x"})...)
+			node.Row{"DeviceID": "ディスク #3, パーティション #0", "DiskIndex": int64(3), "Index": int64(0),
+				"Size": int64(1000 << 20), "Type": "x"})...)
 	case line == "assign letter=E":
 		m.SetClass(letters, append(m.Classes[strings.ToLower(letters)],
-			node.Row{"Antecedent": `\\NODE1\root\cimv2:Win32_DiskPartition.DeviceID="ディスク #3, パーティション #0"`, "Dependent": `\\NODE1\root\cimv2:Win32_LogicalDisk.DeviceID="E:"`})...)
-		m.SetClass(logical, append(m.Classes[strings.ToLower(logical)], node.Row{"DeviceID": "E:", "DriveType": int64(3), "FileSystem": nil, "VolumeName": nil})...)
+			node.Row{"Antecedent": `\\NODE1\root\cimv2:Win32_DiskPartition.DeviceID="ディスク #3, パーティション #0"`,
+				"Dependent": `\\NODE1\root\cimv2:Win32_LogicalDisk.DeviceID="E:"`})...)
+		m.SetClass(logical, append(m.Classes[strings.ToLower(logical)],
+			node.Row{"DeviceID": "E:", "DriveType": int64(3), "FileSystem": nil, "VolumeName": nil})...)
 	case line == `format fs=ntfs label="Data 1" quick`:
 		volume := m.Classes[strings.ToLower(logical)][2]
 		volume["FileSystem"], volume["VolumeName"] = "NTFS", "Data 1"
@@ -97,7 +105,8 @@ func TestDiskAndVolumeOn2008(t *testing.T) {
 	open := func(*testing.T) node.Session { return m }
 	conformance.Run(t, conformance.Case{Kind: diskKind(), With: map[string]any{"serial": "600A0B80"}, Open: open})
 	apply(t, &Disk{Serial: "600A0B80", Style: "mbr", Initialize: true}, m)
-	conformance.Run(t, conformance.Case{Kind: volumeKind(), With: map[string]any{"serial": "600A0B80", "letter": "e", "label": "Data 1"}, Open: open})
+	conformance.Run(t, conformance.Case{Kind: volumeKind(),
+		With: map[string]any{"serial": "600A0B80", "letter": "e", "label": "Data 1"}, Open: open})
 	if m.Files[strings.ToLower(script)] != nil {
 		t.Error("diskpart's script was left behind")
 	}
@@ -106,7 +115,8 @@ func TestDiskAndVolumeOn2008(t *testing.T) {
 // Undo never deletes what somebody has put there.
 func TestUndoRefusesData(t *testing.T) {
 	m := machine(node.WS2008, play)
-	disk, volume := &Disk{Serial: "600A0B80", Style: "mbr", Initialize: true}, &Volume{Serial: "600A0B80", Letter: "E", Label: "Data 1"}
+	disk, volume := &Disk{Serial: "600A0B80", Style: "mbr", Initialize: true},
+		&Volume{Serial: "600A0B80", Letter: "E", Label: "Data 1"}
 	first := apply(t, disk, m)
 	second := apply(t, volume, m)
 	m.SetFile(`E:\mail.edb`, []byte("x"))
@@ -144,11 +154,13 @@ func TestWhatIsOnADiskIsLeftAlone(t *testing.T) {
 	}
 }
 
-// On 2008 an offline disk looks empty. What it holds shows once it is online, and then nothing may be made on it.
+// On 2008 an offline disk looks empty. What it holds shows once it is online, and then nothing may
+// be made on it.
 func TestOfflineDiskThatWasFull(t *testing.T) {
 	m := machine(node.WS2008, func(m *nodetest.Machine, line string) int {
 		if line == "online disk noerr" {
-			m.SetClass(partitions, node.Row{"DeviceID": "x", "DiskIndex": int64(3), "Index": int64(0), "Size": int64(500 << 20), "Type": "x"})
+			m.SetClass(partitions, node.Row{"DeviceID": "x", "DiskIndex": int64(3), "Index": int64(0), "Size": int64(500 << 20),
+				"Type": "x"})
 		}
 		if strings.HasPrefix(line, "create") || strings.HasPrefix(line, "format") {
 			t.Errorf("diskpart was told to %s", line)
@@ -165,7 +177,8 @@ func TestOfflineDiskThatWasFull(t *testing.T) {
 	}
 }
 
-// A disk that the cluster holds on another node looks empty here. Nothing may be concluded from that.
+// A disk that the cluster holds on another node looks empty here. Nothing may be concluded from
+// that.
 func TestDiskOfTheCluster(t *testing.T) {
 	m := machine(node.WS2008, play)
 	m.Classes[strings.ToLower(drives)][1]["Signature"] = int64(0xA0000001)
@@ -181,7 +194,8 @@ func TestDiskOfTheCluster(t *testing.T) {
 	if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.Create {
 		t.Errorf("another disk of the cluster: %+v, %v", d, err)
 	}
-	m.SetClass(clusterNS+":"+clusterDisk, node.Row{"Signature": int64(-1610612735), "GptGuid": ""}) // the same, as a signed number
+	// the same, as a signed number
+	m.SetClass(clusterNS+":"+clusterDisk, node.Row{"Signature": int64(-1610612735), "GptGuid": ""})
 	d, err := s.Check(t.Context(), m)
 	if err != nil || d.Action != steps.NoOp || len(d.Warnings) != 1 {
 		t.Errorf("the cluster's disk: %+v, %v", d, err)
@@ -211,14 +225,19 @@ func TestDiskpartIsJudgedByItsExitCode(t *testing.T) {
 
 func TestReadModule(t *testing.T) {
 	list := fromModule(
-		[]node.Row{{"Number": int64(2), "SerialNumber": "ABC ", "IsOffline": false, "IsReadOnly": true, "PartitionStyle": int64(2), "Size": int64(2 << 30)},
+		[]node.Row{{"Number": int64(2), "SerialNumber": "ABC ", "IsOffline": false, "IsReadOnly": true,
+			"PartitionStyle": int64(2), "Size": int64(2 << 30)},
 			{"Number": int64(4), "SerialNumber": "DEF", "IsOffline": true, "PartitionStyle": "MBR", "Size": int64(1 << 30)},
 			{"Number": int64(5), "SerialNumber": "GHI", "PartitionStyle": int64(0)}},
-		[]node.Row{{"DiskNumber": int64(2), "PartitionNumber": int64(1), "DriveLetter": "\x00", "GptType": "{E3C9E316-0B5C-4DB8-817D-F92DF00215AE}"},
-			{"DiskNumber": int64(2), "PartitionNumber": int64(2), "DriveLetter": int64('F'), "Size": int64(1 << 30), "GptType": "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}"},
+		[]node.Row{{"DiskNumber": int64(2), "PartitionNumber": int64(1), "DriveLetter": "\x00",
+			"GptType": "{E3C9E316-0B5C-4DB8-817D-F92DF00215AE}"},
+			{"DiskNumber": int64(2), "PartitionNumber": int64(2), "DriveLetter": int64('F'), "Size": int64(1 << 30),
+				"GptType": "{ebd0a0a2-b9e5-4433-87c0-68b6b72699c7}"},
 			{"DiskNumber": int64(4), "PartitionNumber": int64(1), "DriveLetter": "", "MbrType": int64(0x42)}},
-		[]node.Row{{"DriveLetter": "F", "FileSystem": "NTFS", "FileSystemLabel": "Logs"}, {"DriveLetter": nil, "FileSystem": "RAW"}})
-	if len(list) != 3 || list[0].Serial != "ABC" || list[0].Style != "gpt" || !*list[0].ReadOnly || len(list[0].Parts) != 1 ||
+		[]node.Row{{"DriveLetter": "F", "FileSystem": "NTFS", "FileSystemLabel": "Logs"},
+			{"DriveLetter": nil, "FileSystem": "RAW"}})
+	if len(list) != 3 || list[0].Serial != "ABC" || list[0].Style != "gpt" || !*list[0].ReadOnly ||
+		len(list[0].Parts) != 1 ||
 		list[0].Parts[0] != (part{Number: 2, Letter: "F:", FS: "NTFS", Label: "Logs", SizeMB: 1024}) {
 		t.Errorf("first disk %+v", list[0])
 	}

@@ -37,18 +37,24 @@ func volumeKind() steps.Kind {
 	return steps.Kind{
 		Name:    "storage.volume",
 		Summary: "Makes one NTFS volume with a letter and a label on an empty shared disk.",
-		Doc: "Only a disk without any partition is partitioned and formatted. A disk that holds the wished volume is left alone; " +
-			"anything else on it is an error that says what is there. A disk that a failover cluster owns and holds on another node is not looked at. Run it on one node only, and storage.letter on the others.",
-		Undo: "Deletes the partition, provided that nothing but what the file system itself makes is on the volume; otherwise it refuses. " +
+		Doc: "Only a disk without any partition is partitioned and formatted. A disk that holds the wished volume is left " +
+			"alone; " +
+			"anything else on it is an error that says what is there. A disk that a failover cluster owns and holds on " +
+			"another node is not looked at. Run it on one node only, and storage.letter on the others.",
+		Undo: "Deletes the partition, provided that nothing but what the file system itself makes is on the volume; " +
+			"otherwise it refuses. " +
 			"The undo of storage.disk then makes the disk raw again.",
 		Proof:   proof,
 		Sources: []string{"Storage module: New-Partition, Format-Volume, Remove-Partition", diskpartSource, "format"},
 		Calls: append(append(readCalls(), clusterCalls()...),
-			node.Call{Cmdlet: "New-Partition", Params: []string{"DiskNumber", "UseMaximumSize", "Size", "DriveLetter"}, Props: []string{"PartitionNumber"}, On: newer},
-			node.Call{Cmdlet: "Format-Volume", Params: []string{"DriveLetter", "FileSystem", "NewFileSystemLabel", "Force", "Confirm"}, On: newer},
+			node.Call{Cmdlet: "New-Partition", Params: []string{"DiskNumber", "UseMaximumSize", "Size", "DriveLetter"},
+				Props: []string{"PartitionNumber"}, On: newer},
+			node.Call{Cmdlet: "Format-Volume", Params: []string{"DriveLetter", "FileSystem", "NewFileSystemLabel", "Force",
+				"Confirm"}, On: newer},
 			node.Call{Cmdlet: "Remove-Partition", Params: []string{"DiskNumber", "PartitionNumber", "Confirm"}, On: newer},
 			node.Call{Tool: "diskpart.exe", On: old, Source: diskpartSource},
-			node.Call{Tool: "format.com", On: []node.Release{node.WS2003}, Source: "format, Windows Server command reference: diskpart of 2003 has no format"}),
+			node.Call{Tool: "format.com", On: []node.Release{node.WS2003},
+				Source: "format, Windows Server command reference: diskpart of 2003 has no format"}),
 		New:     func() steps.Step { return &Volume{} },
 		Example: "serial: 600A0B80000F1A2C\nletter: E\nlabel: Data01\n",
 	}
@@ -102,15 +108,18 @@ func (s *Volume) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, err
 		}
 		if held {
-			return steps.Diff{Action: steps.NoOp, Warnings: []string{fmt.Sprintf("disk %s is the cluster's and shows no volume on this node: not looked at", s.Serial)}}, nil
+			return steps.Diff{Action: steps.NoOp, Warnings: []string{fmt.Sprintf("disk %s is the cluster's and shows no "+
+				"volume on this node: not looked at", s.Serial)}}, nil
 		}
 	}
 	if d.Offline != nil && *d.Offline && d.Style != "raw" {
 		return steps.Diff{}, steps.Until(tag(s.Serial), "an offline disk does not show its partitions")
 	}
 	if used[letter] {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot give disk %s the letter %s: it is in use on this node", s.Serial, letter),
-			"an optical drive or another volume holds it: give that one another letter, or take another one for the disk on all nodes")
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot give disk %s the letter %s: it is in use on this node", s.Serial,
+			letter),
+			"an optical drive or another volume holds it: give that one another letter, or take another one for the disk on "+
+				"all nodes")
 	}
 	to := fmt.Sprintf("NTFS, label %q, whole disk", s.Label)
 	if s.Size > 0 {
@@ -145,7 +154,8 @@ func (s *Volume) judge(d disk) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): it holds %s, but %s", s.Serial, d.Number, describe(d.Parts), strings.Join(wrong, " and ")),
+	return hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): it holds %s, but %s", s.Serial, d.Number, describe(d.Parts),
+		strings.Join(wrong, " and ")),
 		"only an empty disk is formatted; change the step to what is there, or the disk by hand")
 }
 
@@ -172,7 +182,8 @@ func (s *Volume) applyModule(ctx context.Context, n node.Node, d disk) error {
 	} else {
 		params["UseMaximumSize"] = true
 	}
-	rows, err := n.Do(ctx, node.CmdletCall{Name: "New-Partition", Load: module, Params: params, Select: []string{"PartitionNumber"}})
+	rows, err := n.Do(ctx, node.CmdletCall{Name: "New-Partition", Load: module, Params: params,
+		Select: []string{"PartitionNumber"}})
 	if err != nil {
 		return fmt.Errorf("cannot partition disk %s: %w", s.Serial, err)
 	}
@@ -201,7 +212,8 @@ func (s *Volume) applyModule(ctx context.Context, n node.Node, d disk) error {
 	return nil
 }
 
-// applyDiskpart first makes sure that the disk is online and looks again: what an offline disk holds is not seen.
+// applyDiskpart first makes sure that the disk is online and looks again: what an offline disk
+// holds is not seen.
 func (s *Volume) applyDiskpart(ctx context.Context, n node.Node, d disk) error {
 	f := n.Facts()
 	if err := diskpart(ctx, n, usable(f, d.Number)); err != nil {
@@ -239,7 +251,8 @@ func (s *Volume) applyDiskpart(ctx context.Context, n node.Node, d disk) error {
 		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter), err)
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter), &node.CodeError{Op: "format", Code: int64(res.Code)})
+		return fmt.Errorf("cannot format %s: %w", inspect.Letter(s.Letter),
+			&node.CodeError{Op: "format", Code: int64(res.Code)})
 	}
 	return nil
 }
@@ -274,7 +287,8 @@ func (s *Volume) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		}
 		return nil
 	}
-	return diskpart(ctx, n, []string{fmt.Sprintf("select disk %d", d.Number), fmt.Sprintf("select partition %d", p.Number), "delete partition"})
+	return diskpart(ctx, n, []string{fmt.Sprintf("select disk %d", d.Number), fmt.Sprintf("select partition %d", p.Number),
+		"delete partition"})
 }
 
 // nothingOn refuses a volume that holds anything, or whose content cannot be seen.
@@ -288,7 +302,8 @@ func (s *Volume) nothingOn(ctx context.Context, n node.Node, p part) error {
 	}
 	for _, row := range rows {
 		if !own[strings.ToLower(row.String("name"))] {
-			return hint.Wrap(fmt.Errorf("cannot delete the volume %s of disk %s: %s is on it", p.Letter, s.Serial, row.String("name")),
+			return hint.Wrap(fmt.Errorf("cannot delete the volume %s of disk %s: %s is on it", p.Letter, s.Serial,
+				row.String("name")),
 				"undo deletes no data; move it away, then roll back again")
 		}
 	}

@@ -9,7 +9,8 @@ import (
 	"deploy/steps/linux"
 )
 
-// fstab's fields write blank, tab, line end and backslash as octal numbers. Source: fstab(5), getmntent(3).
+// fstab's fields write blank, tab, line end and backslash as octal numbers. Source: fstab(5),
+// getmntent(3).
 var (
 	escaped   = strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`)
 	unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
@@ -67,7 +68,8 @@ func (s *Mount) fits(f []string) bool {
 	if len(f) > 5 {
 		pass = f[5]
 	}
-	return f[0] == s.Source && f[2] == s.Type && pass == fmt.Sprint(s.Pass) && (s.Options == nil || sameSet(strings.Split(f[3], ","), s.options()))
+	return f[0] == s.Source && f[2] == s.Type && pass == fmt.Sprint(s.Pass) &&
+		(s.Options == nil || sameSet(strings.Split(f[3], ","), s.options()))
 }
 
 // options are those for the line.
@@ -88,7 +90,8 @@ func (s *Mount) line(old []string) string {
 	if len(old) > 4 {
 		dump = old[4]
 	}
-	return strings.Join([]string{escaped.Replace(s.Source), escaped.Replace(s.Path), s.Type, escaped.Replace(options), dump, fmt.Sprint(s.Pass)}, "\t")
+	return strings.Join([]string{escaped.Replace(s.Source), escaped.Replace(s.Path), s.Type, escaped.Replace(options),
+		dump, fmt.Sprint(s.Pass)}, "\t")
 }
 
 func sameSet(a, b []string) bool {
@@ -98,14 +101,18 @@ func sameSet(a, b []string) bool {
 	return slices.Equal(slices.Compact(a), slices.Compact(b))
 }
 
-// opposites are the flags that the kernel shows, with what says the contrary. Source: mount(8), file-system independent options.
-var opposites = map[string]string{"ro": "rw", "rw": "ro", "nosuid": "suid", "suid": "nosuid", "nodev": "dev", "dev": "nodev", "noexec": "exec", "exec": "noexec",
+// opposites are the flags that the kernel shows, with what says the contrary. Source: mount(8),
+// file-system independent options.
+var opposites = map[string]string{"ro": "rw", "rw": "ro", "nosuid": "suid", "suid": "nosuid", "nodev": "dev",
+	"dev": "nodev", "noexec": "exec", "exec": "noexec",
 	"noatime": "atime", "relatime": "norelatime", "nodiratime": "diratime", "sync": "async", "async": "sync"}
 
-// shown are the flags that are there as words; of the others the absence of the opposite is all that shows.
+// shown are the flags that are there as words; of the others the absence of the opposite is all
+// that shows.
 var shown = []string{"ro", "rw", "nosuid", "nodev", "noexec", "noatime", "relatime", "nodiratime", "sync"}
 
-// differing returns the declared options that the kernel's contradict. What the kernel does not show (nofail, _netdev, x-...) is not compared.
+// differing returns the declared options that the kernel's contradict. What the kernel does not
+// show (nofail, _netdev, x-...) is not compared.
 func (s *Mount) differing(kernel string) (out []string) {
 	have := strings.Split(kernel, ",")
 	for _, o := range s.Options {
@@ -130,7 +137,8 @@ func (s *Mount) differing(kernel string) (out []string) {
 	return out
 }
 
-// reverse returns what a remount needs to bring the declared options from now to what they were, in the kernel's words.
+// reverse returns what a remount needs to bring the declared options from now to what they were, in
+// the kernel's words.
 func (s *Mount) reverse(now, was string) (out []string) {
 	for _, o := range s.Options {
 		key, _, valued := strings.Cut(o, "=")

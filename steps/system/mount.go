@@ -14,7 +14,8 @@ import (
 	"deploy/steps/linux"
 )
 
-// Mount is a file system at a place of the directory tree: its line in /etc/fstab and whether it is mounted.
+// Mount is a file system at a place of the directory tree: its line in /etc/fstab and whether it is
+// mounted.
 type Mount struct {
 	Path    string   `json:"path" required:"true" doc:"where it is mounted; the directory is made when it is missing"`
 	Source  string   `json:"source,omitempty" doc:"what is mounted: a device, UUID=..., LABEL=..., host:/path, tmpfs, or a directory with the option bind"`
@@ -45,13 +46,17 @@ func mountKind() steps.Kind {
 	return steps.Kind{
 		Name:    "mount",
 		Summary: "Keeps a line of /etc/fstab and mounts it, on Linux.",
-		Doc: "Compares the line field by field, the options as a set and only when they are declared, and asks the kernel by findmnt whether it is mounted, " +
-			"with this type and source, and with those declared options that the kernel shows (ro, noatime, size= and the like). Options that differ are changed by a remount. " +
+		Doc: "Compares the line field by field, the options as a set and only when they are declared, and asks the kernel " +
+			"by findmnt whether it is mounted, " +
+			"with this type and source, and with those declared options that the kernel shows (ro, noatime, size= and the " +
+			"like). Options that differ are changed by a remount. " +
 			"Something else that is mounted there is an error and is never taken away. Swap is not handled.",
-		Undo:    "Puts the recorded line back, and the recorded state: unmounts what it had mounted, mounts again what it had unmounted. Directories that it made are removed while they are empty.",
+		Undo: "Puts the recorded line back, and the recorded state: unmounts what it had mounted, mounts again what it " +
+			"had unmounted. Directories that it made are removed while they are empty.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"fstab(5)", "mount(8)", "umount(8)", "findmnt(8)"},
-		Calls:   append(linux.Calls("findmnt(8)", "findmnt"), linux.Calls("mount(8), umount(8), systemctl(1)", "mount", "umount", "systemctl")...),
+		Calls: append(linux.Calls("findmnt(8)", "findmnt"),
+			linux.Calls("mount(8), umount(8), systemctl(1)", "mount", "umount", "systemctl")...),
 		New:     func() steps.Step { return &Mount{State: "mounted"} },
 		Example: "path: /srv/scratch\nsource: tmpfs\ntype: tmpfs\noptions: [size=64m, nosuid, nodev]\n",
 	}
@@ -62,7 +67,8 @@ func (s *Mount) Kind() string { return "mount" }
 
 // Validate looks at the data.
 func (s *Mount) Validate() error {
-	if !strings.HasPrefix(s.Path, "/") || (s.Path != "/" && strings.HasSuffix(s.Path, "/")) || strings.Contains(s.Path, "\n") || strings.Contains(s.Path, "/../") {
+	if !strings.HasPrefix(s.Path, "/") || (s.Path != "/" && strings.HasSuffix(s.Path, "/")) ||
+		strings.Contains(s.Path, "\n") || strings.Contains(s.Path, "/../") {
 		return steps.FieldErr("path", "%q is not a full path without a slash at its end", s.Path)
 	}
 	if s.State == "absent" {
@@ -82,7 +88,8 @@ func (s *Mount) Validate() error {
 	}
 	for i, o := range s.Options {
 		if o == "" || strings.ContainsAny(o, ", \t\n") {
-			return &steps.FieldError{Path: []string{"options", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is not one option", o)}
+			return &steps.FieldError{Path: []string{"options", fmt.Sprintf("[%d]", i)},
+				Msg: fmt.Sprintf("%q is not one option", o)}
 		}
 	}
 	return nil
@@ -121,19 +128,22 @@ func (s *Mount) now(ctx context.Context, r node.Reader) (*mounted, error) {
 	return &out.Filesystems[len(out.Filesystems)-1], nil // the last one lies on top
 }
 
-// same says that what is mounted is the declared source and type. findmnt itself resolves UUID=, LABEL= and links of devices.
+// same says that what is mounted is the declared source and type. findmnt itself resolves UUID=,
+// LABEL= and links of devices.
 func (s *Mount) same(ctx context.Context, r node.Reader, m *mounted) error {
 	if slices.Contains(s.Options, "bind") || slices.Contains(s.Options, "rbind") {
 		return nil // the kernel shows the device behind the directory
 	}
-	err := hint.Wrap(fmt.Errorf("cannot mount %s at %s: %s of type %s is mounted there", s.Source, s.Path, m.Source, m.Type), "unmount it by hand, or correct source and type")
+	err := hint.Wrap(fmt.Errorf("cannot mount %s at %s: %s of type %s is mounted there", s.Source, s.Path, m.Source,
+		m.Type), "unmount it by hand, or correct source and type")
 	if m.Type != s.Type && s.Type != "auto" && (s.Type != "nfs" || m.Type != "nfs4") {
 		return err
 	}
 	if m.Source == s.Source {
 		return nil
 	}
-	a, askErr := linux.Ask(ctx, r, "findmnt", "--json", "--kernel", "--source", s.Source, "--mountpoint", s.Path, "--output", "TARGET")
+	a, askErr := linux.Ask(ctx, r, "findmnt", "--json", "--kernel", "--source", s.Source, "--mountpoint", s.Path,
+		"--output", "TARGET")
 	switch {
 	case askErr != nil:
 		return askErr
@@ -238,7 +248,8 @@ func (s *Mount) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Out
 	return steps.Outcome{}, nil
 }
 
-// writeFstab writes the file when it differs, and makes systemd read it, which keeps a unit for every line.
+// writeFstab writes the file when it differs, and makes systemd read it, which keeps a unit for
+// every line.
 func writeFstab(ctx context.Context, n node.Node, old, text string) error {
 	if text == old {
 		return nil
@@ -257,14 +268,16 @@ func writeFstab(ctx context.Context, n node.Node, old, text string) error {
 
 func mount(ctx context.Context, n node.Node, path string, argv ...string) error {
 	if err := linux.Do(ctx, n, nil, argv...); err != nil {
-		return hint.Wrap(fmt.Errorf("cannot mount %s: %w", path, err), "is the source there, and does the kernel know the type and the options?")
+		return hint.Wrap(fmt.Errorf("cannot mount %s: %w", path, err),
+			"is the source there, and does the kernel know the type and the options?")
 	}
 	return nil
 }
 
 func unmount(ctx context.Context, n node.Node, path string) error {
 	if err := linux.Do(ctx, n, nil, "umount", path); err != nil {
-		return hint.Wrap(fmt.Errorf("cannot unmount %s: %w", path, err), "something uses it: `fuser -vm` on the node shows what")
+		return hint.Wrap(fmt.Errorf("cannot unmount %s: %w", path, err),
+			"something uses it: `fuser -vm` on the node shows what")
 	}
 	return nil
 }

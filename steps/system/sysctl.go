@@ -34,8 +34,10 @@ func sysctlKind() steps.Kind {
 	return steps.Kind{
 		Name:    "sysctl",
 		Summary: "Sets a setting of the Linux kernel, now and after every start.",
-		Doc: "Compares the running value, as sysctl -n gives it, and the file /etc/sysctl.d/60-deploy-KEY.conf, which carries it over a restart. " +
-			"Only that file is looked at: one that is read later (a higher number, or /etc/sysctl.conf) and names the same key wins at the next start. " +
+		Doc: "Compares the running value, as sysctl -n gives it, and the file /etc/sysctl.d/60-deploy-KEY.conf, which " +
+			"carries it over a restart. " +
+			"Only that file is looked at: one that is read later (a higher number, or /etc/sysctl.conf) and names the same " +
+			"key wins at the next start. " +
 			"In a container the kernel is shared: there only the settings of its own network can be set.",
 		Undo:    "Writes the recorded value back, and the file's previous content, or removes it.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
@@ -62,7 +64,8 @@ func (s *Sysctl) Validate() error {
 	return nil
 }
 
-// proc is the setting's file below /proc/sys: the first separator tells which one parts. Source: sysctl.d(5).
+// proc is the setting's file below /proc/sys: the first separator tells which one parts. Source:
+// sysctl.d(5).
 func (s *Sysctl) proc() string {
 	key := s.Key
 	if i := strings.IndexAny(key, "./"); key[i] == '.' {
@@ -103,7 +106,8 @@ func (s *Sysctl) running(ctx context.Context, r node.Reader) (string, error) {
 		return parts(a.Stdout), nil
 	}
 	if _, err := r.Stat(ctx, s.proc()); errors.Is(err, node.ErrNotFound) {
-		return "", hint.Wrap(fmt.Errorf("cannot read setting %s: this kernel has none of that name", s.Key), "is it spelt right, and is the module loaded that brings it?")
+		return "", hint.Wrap(fmt.Errorf("cannot read setting %s: this kernel has none of that name", s.Key),
+			"is it spelt right, and is the module loaded that brings it?")
 	}
 	return "", fmt.Errorf("cannot read setting %s: %w", s.Key, a.Failed("sysctl -n"))
 }
@@ -144,7 +148,8 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b), Via: "sysctl"}, nil
 }
 
-// Apply sets the value first: the kernel refuses a bad one before a file carries it into the next start.
+// Apply sets the value first: the kernel refuses a bad one before a file carries it into the next
+// start.
 func (s *Sysctl) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
 	if err := s.set(ctx, n, s.Value); err != nil {
 		return steps.Outcome{}, err
@@ -161,7 +166,8 @@ func (s *Sysctl) set(ctx context.Context, n node.Node, value string) error {
 		return err
 	}
 	if err := linux.Do(ctx, n, nil, "sysctl", "-q", "-w", s.Key+"="+value); err != nil {
-		return hint.Wrap(fmt.Errorf("cannot set %s: %w", s.Key, err), "the kernel may not take this value, or the machine is a container that may not change it")
+		return hint.Wrap(fmt.Errorf("cannot set %s: %w", s.Key, err),
+			"the kernel may not take this value, or the machine is a container that may not change it")
 	}
 	return nil
 }

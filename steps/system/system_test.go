@@ -29,8 +29,9 @@ type linuxMachine struct {
 }
 
 func machine() *linuxMachine {
-	l := &linuxMachine{Machine: nodetest.NewLinux(), settings: map[string]string{"net.ipv4.tcp_rmem": "4096\t131072\t6291456"},
-		mounts: map[string]*mounted{"/data": {"/dev/sdb1", "xfs", "rw,attr2,noatime"}}}
+	l := &linuxMachine{Machine: nodetest.NewLinux(),
+		settings: map[string]string{"net.ipv4.tcp_rmem": "4096\t131072\t6291456"},
+		mounts:   map[string]*mounted{"/data": {"/dev/sdb1", "xfs", "rw,attr2,noatime"}}}
 	l.SetFile(fstabFile, []byte(oldFstab))
 	l.SetDir("/data")
 	l.SetFile("/proc/sys/net/ipv4/tcp_rmem", nil)
@@ -55,7 +56,8 @@ func machine() *linuxMachine {
 		if i := slices.Index(argv, "--source"); m == nil || (i > 0 && argv[i+1] != "UUID=2") {
 			return node.Result{Code: 1}
 		}
-		return node.Result{Stdout: []byte(fmt.Sprintf(`{"filesystems": [{"target":"x","source":%q,"fstype":%q,"options":%q}]}`, m.Source, m.Type, m.Options))}
+		return node.Result{Stdout: []byte(
+			fmt.Sprintf(`{"filesystems": [{"target":"x","source":%q,"fstype":%q,"options":%q}]}`, m.Source, m.Type, m.Options))}
 	}
 	l.Programs["mount"] = func(argv []string) node.Result {
 		l.calls = append(l.calls, strings.Join(argv, " "))
@@ -73,7 +75,10 @@ func machine() *linuxMachine {
 			for _, o := range strings.Split(options, ",") {
 				have := strings.Split(l.mounts[path].Options, ",")
 				key, _, valued := strings.Cut(o, "=")
-				have = slices.DeleteFunc(have, func(h string) bool { return h == opposites[o] || (valued && strings.HasPrefix(h, key+"=")) })
+				have = slices.DeleteFunc(have, func(h string) bool {
+					return h == opposites[o] ||
+						(valued && strings.HasPrefix(h, key+"="))
+				})
 				if slices.Contains(shown, o) || valued {
 					have = append(have, o)
 				}
@@ -102,21 +107,34 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 		start func(l *linuxMachine)
 	}{
 		"setting": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "4096 87380 6291456"}, nil},
-		"setting with a file of ours": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "1 2 3"}, func(l *linuxMachine) {
-			l.SetFile("/etc/sysctl.d/60-deploy-net.ipv4.tcp_rmem.conf", []byte("old"))
+		"setting with a file of ours": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "1 2 3"},
+			func(l *linuxMachine) {
+				l.SetFile("/etc/sysctl.d/60-deploy-net.ipv4.tcp_rmem.conf", []byte("old"))
+			}},
+		"file alone": {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "4096 131072  6291456"}, nil},
+		"new mount": {mountKind(), map[string]any{"path": "/srv/my scratch", "source": "tmpfs", "type": "tmpfs",
+			"options": []any{"size=64m", "nosuid"}}, nil},
+		"line alone": {mountKind(), map[string]any{"path": "/mnt/x", "source": "nas:/x", "type": "nfs",
+			"state": "configured"}, nil},
+		"other options": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs",
+			"options": []any{"ro", "noatime"}, "pass": 2}, nil},
+		"other source": {mountKind(), map[string]any{"path": "/data", "source": "UUID=2", "type": "xfs"}, nil},
+		"not there":    {mountKind(), map[string]any{"path": "/data", "state": "absent"}, nil},
+		"without its line": {mountKind(), map[string]any{"path": "/other", "state": "absent"},
+			func(l *linuxMachine) { l.mounts["/other"] = &mounted{"tmpfs", "tmpfs", "rw"} }},
+		"line of a mount": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs"},
+			func(l *linuxMachine) { l.SetFile(fstabFile, []byte("# none\n")) }},
+		"no fstab": {mountKind(), map[string]any{"path": "/x", "source": "tmpfs", "type": "tmpfs"},
+			func(l *linuxMachine) { delete(l.Files, fstabFile) }},
+		"size of a tmpfs": {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs",
+			"options": []any{"size=64m"}}, func(l *linuxMachine) {
+			l.mounts["/t"] = &mounted{"tmpfs", "tmpfs",
+				"rw,size=1024k"}
 		}},
-		"file alone":        {sysctlKind(), map[string]any{"key": "net.ipv4.tcp_rmem", "value": "4096 131072  6291456"}, nil},
-		"new mount":         {mountKind(), map[string]any{"path": "/srv/my scratch", "source": "tmpfs", "type": "tmpfs", "options": []any{"size=64m", "nosuid"}}, nil},
-		"line alone":        {mountKind(), map[string]any{"path": "/mnt/x", "source": "nas:/x", "type": "nfs", "state": "configured"}, nil},
-		"other options":     {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "options": []any{"ro", "noatime"}, "pass": 2}, nil},
-		"other source":      {mountKind(), map[string]any{"path": "/data", "source": "UUID=2", "type": "xfs"}, nil},
-		"not there":         {mountKind(), map[string]any{"path": "/data", "state": "absent"}, nil},
-		"without its line":  {mountKind(), map[string]any{"path": "/other", "state": "absent"}, func(l *linuxMachine) { l.mounts["/other"] = &mounted{"tmpfs", "tmpfs", "rw"} }},
-		"line of a mount":   {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs"}, func(l *linuxMachine) { l.SetFile(fstabFile, []byte("# none\n")) }},
-		"no fstab":          {mountKind(), map[string]any{"path": "/x", "source": "tmpfs", "type": "tmpfs"}, func(l *linuxMachine) { delete(l.Files, fstabFile) }},
-		"size of a tmpfs":   {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"size=64m"}}, func(l *linuxMachine) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "rw,size=1024k"} }},
-		"writable, was not": {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs", "options": []any{"rw", "exec"}}, func(l *linuxMachine) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "ro,noexec"} }},
-		"two lines for one": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "pass": 2}, func(l *linuxMachine) { l.SetFile(fstabFile, []byte(oldFstab+"\n/dev/sdc /data ext4 ro 0 0\n")) }},
+		"writable, was not": {mountKind(), map[string]any{"path": "/t", "source": "tmpfs", "type": "tmpfs",
+			"options": []any{"rw", "exec"}}, func(l *linuxMachine) { l.mounts["/t"] = &mounted{"tmpfs", "tmpfs", "ro,noexec"} }},
+		"two lines for one": {mountKind(), map[string]any{"path": "/data", "source": "/dev/sdb1", "type": "xfs", "pass": 2},
+			func(l *linuxMachine) { l.SetFile(fstabFile, []byte(oldFstab+"\n/dev/sdc /data ext4 ro 0 0\n")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := machine()
@@ -148,7 +166,8 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 	}
 }
 
-// kernel shows options as a kernel does: ro or rw first, the others in an order of its own, with what the type adds.
+// kernel shows options as a kernel does: ro or rw first, the others in an order of its own, with
+// what the type adds.
 func kernel(typ, options string) string {
 	list := slices.DeleteFunc(strings.Split(options, ","), func(o string) bool { return o == "defaults" || o == "exec" })
 	if typ == "xfs" {
@@ -169,12 +188,17 @@ func TestFstabLines(t *testing.T) {
 		s          *Mount
 		text, want string
 	}{
-		"appended":        {&Mount{Path: "/a b", Source: "tmpfs", Type: "tmpfs"}, "# x", "# x\ntmpfs\t/a\\040b\ttmpfs\tdefaults\t0\t0\n"},
-		"in its place":    {&Mount{Path: "/a", Source: "y", Type: "ext4", Pass: 2}, "x /a ext4 noatime 1 0\nz /z xfs ro 0 0\n", "y\t/a\text4\tnoatime\t1\t2\nz /z xfs ro 0 0\n"},
-		"as it is":        {&Mount{Path: "/a", Source: "x", Type: "ext4", Options: []string{"ro", "noatime"}}, "x /a ext4 noatime,ro", "x /a ext4 noatime,ro"},
-		"swap is no path": {&Mount{Path: "none", State: "absent"}, "/dev/sda2 none swap sw 0 0\n", "/dev/sda2 none swap sw 0 0\n"},
-		"comment":         {&Mount{Path: "/a", State: "absent"}, "#x /a ext4 ro 0 0\nx /a ext4 ro 0 0\n", "#x /a ext4 ro 0 0\n"},
-		"escaped name":    {&Mount{Path: `/a\b`, State: "absent"}, "x /a\\134b ext4 ro 0 0\n", ""},
+		"appended": {&Mount{Path: "/a b", Source: "tmpfs", Type: "tmpfs"}, "# x",
+			"# x\ntmpfs\t/a\\040b\ttmpfs\tdefaults\t0\t0\n"},
+		"in its place": {&Mount{Path: "/a", Source: "y", Type: "ext4", Pass: 2},
+			"x /a ext4 noatime 1 0\nz /z xfs ro 0 0\n", "y\t/a\text4\tnoatime\t1\t2\nz /z xfs ro 0 0\n"},
+		"as it is": {&Mount{Path: "/a", Source: "x", Type: "ext4", Options: []string{"ro", "noatime"}},
+			"x /a ext4 noatime,ro", "x /a ext4 noatime,ro"},
+		"swap is no path": {&Mount{Path: "none", State: "absent"}, "/dev/sda2 none swap sw 0 0\n",
+			"/dev/sda2 none swap sw 0 0\n"},
+		"comment": {&Mount{Path: "/a", State: "absent"}, "#x /a ext4 ro 0 0\nx /a ext4 ro 0 0\n",
+			"#x /a ext4 ro 0 0\n"},
+		"escaped name": {&Mount{Path: `/a\b`, State: "absent"}, "x /a\\134b ext4 ro 0 0\n", ""},
 	} {
 		if got := c.s.edit(c.text); got != c.want {
 			t.Errorf("%s: %q, want %q", name, got, c.want)
@@ -183,8 +207,10 @@ func TestFstabLines(t *testing.T) {
 }
 
 func TestOptionsOfTheKernel(t *testing.T) {
-	for declared, differs := range map[string]bool{"ro": true, "rw": false, "noatime": true, "nofail": false, "_netdev": false, "size=64m": false, "size=65m": true,
-		"mode=0755": false, "uid=0": false, "exec": false, "dev": true, "x-systemd.automount": false, "relatime": false, "defaults": false} {
+	for declared, differs := range map[string]bool{"ro": true, "rw": false, "noatime": true, "nofail": false,
+		"_netdev": false, "size=64m": false, "size=65m": true,
+		"mode=0755": false, "uid=0": false, "exec": false, "dev": true, "x-systemd.automount": false, "relatime": false,
+		"defaults": false} {
 		s := &Mount{Options: []string{declared}}
 		if got := len(s.differing("rw,nodev,relatime,size=65536k,mode=755")) > 0; got != differs {
 			t.Errorf("%s: differs is %t", declared, got)
@@ -203,12 +229,14 @@ func TestMountThatCannotBe(t *testing.T) {
 		}
 	}
 	l.mounts["/busy"] = &mounted{"x", "xfs", "rw"}
-	if _, err := (&Mount{Path: "/busy", State: "absent"}).Apply(t.Context(), l, steps.Diff{}); err == nil || hint.Of(err) == "" {
+	if _, err := (&Mount{Path: "/busy", State: "absent"}).Apply(t.Context(), l, steps.Diff{}); err == nil ||
+		hint.Of(err) == "" {
 		t.Errorf("a busy mount: %v", err)
 	} else if code, _ := node.Code(err); code != 32 {
 		t.Errorf("code %d", code)
 	}
-	for name, res := range map[string]node.Result{"code": {Code: 64}, "half an answer": {Code: 1, Stdout: []byte("{")}, "no JSON": {Stdout: []byte("x")}, "empty": {}} {
+	for name, res := range map[string]node.Result{"code": {Code: 64}, "half an answer": {Code: 1, Stdout: []byte("{")},
+		"no JSON": {Stdout: []byte("x")}, "empty": {}} {
 		l.ask = &res
 		if d, err := (&Mount{Path: "/data", State: "absent"}).Check(t.Context(), l); err == nil {
 			t.Errorf("%s: %+v", name, d)
@@ -237,7 +265,8 @@ func TestSettingThatCannotBe(t *testing.T) {
 	if l.Files[s.file()] != nil {
 		t.Error("the file carries a value that the kernel refused")
 	}
-	for key, proc := range map[string]string{"net.ipv4.ip_forward": "net/ipv4/ip_forward", "net/ipv4/conf/eth0.100/forwarding": "net/ipv4/conf/eth0.100/forwarding",
+	for key, proc := range map[string]string{"net.ipv4.ip_forward": "net/ipv4/ip_forward",
+		"net/ipv4/conf/eth0.100/forwarding": "net/ipv4/conf/eth0.100/forwarding",
 		"net.ipv4.conf.eth0/100.forwarding": "net/ipv4/conf/eth0.100/forwarding"} {
 		if got := (&Sysctl{Key: key}).proc(); got != "/proc/sys/"+proc {
 			t.Errorf("%s is %s", key, got)

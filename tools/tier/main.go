@@ -2,8 +2,9 @@
 //
 //	go run ./tools/tier [-list] [NAME ...]
 //
-// Without names it runs them all. Each tier ends with the line "NAME: N passed, N failed, N skipped", the whole with
-// "all: ..." in the same form. A test belongs to the tier that its name begins with (TestTierClients...); all others are unit tests.
+// Without names it runs them all. Each tier ends with the line "NAME: N passed, N failed, N
+// skipped", the whole with "all: ..." in the same form. A test belongs to the tier that its name
+// begins with (TestTierClients...); all others are unit tests.
 package main
 
 import (
@@ -46,7 +47,8 @@ func (c *count) add(o count) {
 	c.allowed += o.allowed
 }
 
-// line writes a count as every tier ends. Allowed skips are counted as skips, with the reason behind them.
+// line writes a count as every tier ends. Allowed skips are counted as skips, with the reason
+// behind them.
 func (c count) line(name, reason string) string {
 	s := fmt.Sprintf("%s: %d passed, %d failed, %d skipped", name, c.passed, c.failed, c.skipped+c.allowed)
 	if c.allowed > 0 {
@@ -66,53 +68,68 @@ func tiers() []tier {
 	}
 	// the tests of a Windows build, each package on a Wine of its own
 	onWine := func(args ...string) check {
-		return check{name: "go test on Wine", argv: append([]string{"env", "GOOS=windows", "go", "test", "-json", "-count=1", "-p", "2", "-timeout", "10m",
-			"-exec", "env GOOS=linux go run deploy/tools/wineexec"}, args...), gotest: true}
+		return check{name: "go test on Wine",
+			argv: append([]string{"env", "GOOS=windows", "go", "test", "-json", "-count=1", "-p", "2", "-timeout", "10m",
+				"-exec", "env GOOS=linux go run deploy/tools/wineexec"}, args...), gotest: true}
 	}
 	return []tier{
-		{name: "unit", what: "formatting, vet, staticcheck, the import graph, unit tests, command-line scripts, fuzz seeds", checks: []check{
-			{name: "gofmt", argv: []string{"gofmt", "-l", "."}, quiet: true},
-			{name: "vet", argv: []string{"go", "vet", "./..."}},
-			{name: "staticcheck", argv: []string{"go", "tool", "staticcheck", "./..."}},
-			test("-skip", "^TestTier", "-timeout", "20m", "./..."),
-		}},
+		{name: "unit", what: "formatting, vet, staticcheck, the import graph, unit tests, command-line scripts, fuzz seeds",
+			checks: []check{
+				{name: "gofmt", argv: []string{"gofmt", "-l", "."}, quiet: true},
+				{name: "vet", argv: []string{"go", "vet", "./..."}},
+				{name: "staticcheck", argv: []string{"go", "tool", "staticcheck", "./..."}},
+				test("-skip", "^TestTier", "-timeout", "20m", "./..."),
+			}},
 		{name: "race", what: "the same tests under the race detector", checks: []check{
 			test("-race", "-short", "-skip", "^TestTier", "-timeout", "30m", "./..."),
 		}},
-		{name: "names", what: "every cmdlet, parameter, class, property and method that a step uses, against recorded tables", checks: []check{
-			test("-run", "^TestTierNames", "-timeout", "10m", "./internal/testkit/names/..."),
-		}},
+		{name: "names", what: "every cmdlet, parameter, class, property and method that a step uses, against recorded tables",
+			checks: []check{
+				test("-run", "^TestTierNames", "-timeout", "10m", "./internal/testkit/names/..."),
+			}},
 		{name: "lab", what: "whole runs of the program against the lab, with kills, faults and rollbacks", checks: []check{
 			test("-run", "^TestTierLab", "-skip", "^TestTierLabAgent", "-timeout", "60m", "./cmd/deploy/..."),
 			// these wait for emulated restarts most of the time
 			test("-run", "^TestTierLabAgent", "-parallel", "5", "-timeout", "60m", "./cmd/deploy/..."),
 		}},
-		{name: "clients", what: "WinRM clients and NTLM that are not ours (python3-winrm, ansible, gss-ntlmssp)", checks: []check{
-			test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/...", "./bench/compare/..."),
+		{name: "clients", what: "WinRM clients and NTLM that are not ours (python3-winrm, ansible, gss-ntlmssp)",
+			checks: []check{
+				test("-run", "^TestTierClients", "-timeout", "20m", "./internal/lab/...", "./transport/...", "./bench/compare/..."),
+			}},
+		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, " +
+			"reboots", checks: []check{
+			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/testkit/linuxnodes/...",
+				"./internal/session/shell/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...",
+				"./bench/compare/..."),
 		}},
-		{name: "nodes", what: "real Linux nodes in namespaces: own root, own systemd, own sshd, broken links, power cuts, reboots", checks: []check{
-			test("-p", "1", "-run", "^TestTierNodes", "-timeout", "40m", "./internal/testkit/linuxnodes/...", "./internal/session/shell/...", "./transport/ssh/...", "./cmd/deploy/...", "./steps/all/...", "./playbooks/...", "./bench/compare/..."),
-		}},
-		{name: "conformance", what: "every kind of step through check, act, check, undo, check, directly and by an agent, with equal journals and machines", shared: "DEPLOY_CONFORMANCE", checks: []check{
+		{name: "conformance", what: "every kind of step through check, act, check, undo, check, directly and by an agent, " +
+			"with equal journals and machines", shared: "DEPLOY_CONFORMANCE", checks: []check{
 			test("-run", "^TestTierConformance", "-timeout", "40m", "./steps/..."),
 			test("-run", "^TestTierConformance", "-timeout", "1m", "./internal/testkit/conformance/..."),
 		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/session/shell/..."),
 		}},
-		{name: "wine", what: "the Windows build on an independent Windows API (Wine 10): unit tests, kinds, a fleet of nodes behind OpenSSH", checks: []check{
-			onWine("-skip", "^TestTier", "./internal/agent/...", "./internal/agent/command/...", "./internal/session/powershell/...", "./internal/session/local/...", "./internal/node/...",
-				"./internal/task/...", "./internal/proctree/...", "./internal/agent/client/...", "./internal/session/powershell/protocol/...", "./internal/session/local/winapi/...", "./internal/winargs/...",
-				"./steps/file/...", "./steps/jobs/...", "./steps/inspect/...", "./steps/manual/...", "./steps/packages/...", "./steps/registry/...", "./steps/service/...", "./transport/local/..."),
+		{name: "wine", what: "the Windows build on an independent Windows API (Wine 10): unit tests, kinds, a fleet of " +
+			"nodes behind OpenSSH", checks: []check{
+			onWine("-skip", "^TestTier", "./internal/agent/...", "./internal/agent/command/...",
+				"./internal/session/powershell/...", "./internal/session/local/...", "./internal/node/...",
+				"./internal/task/...", "./internal/proctree/...", "./internal/agent/client/...",
+				"./internal/session/powershell/protocol/...", "./internal/session/local/winapi/...", "./internal/winargs/...",
+				"./steps/file/...", "./steps/jobs/...", "./steps/inspect/...", "./steps/manual/...", "./steps/packages/...",
+				"./steps/registry/...", "./steps/service/...", "./transport/local/..."),
 			onWine("-run", "^TestTierWine", "./internal/testkit/winenodes/..."),
 			test("-run", "^TestTierWine", "-timeout", "30m", "./internal/testkit/winenodes/...", "./cmd/deploy/..."),
 		}},
-		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0", checks: []check{
-			test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/testkit/pslint/...", "./internal/session/powershell/protocol/...", "./internal/testkit/psproof/..."),
-		}},
-		{name: "powershell", what: "the resident script in a real pwsh, against recording stubs", maySkip: "there is no pwsh here; make powershell-proof builds a test for a machine that has one", checks: []check{
-			test("-run", "^TestTierPowershell", "-timeout", "20m", "./internal/testkit/psproof/..."),
-		}},
+		{name: "scripts", what: "every PowerShell script that is sent, against an independent grammar and the dialect of 2.0",
+			checks: []check{
+				test("-run", "^TestTierScripts", "-timeout", "20m", "./internal/testkit/pslint/...",
+					"./internal/session/powershell/protocol/...", "./internal/testkit/psproof/..."),
+			}},
+		{name: "powershell", what: "the resident script in a real pwsh, against recording stubs",
+			maySkip: "there is no pwsh here; make powershell-proof builds a test for a machine that has one", checks: []check{
+				test("-run", "^TestTierPowershell", "-timeout", "20m", "./internal/testkit/psproof/..."),
+			}},
 	}
 }
 

@@ -10,7 +10,8 @@ import (
 	"testing"
 )
 
-// Every test that names a tier is run by it: a package that a tier's list leaves out would never be noticed, since its tests are skipped everywhere else.
+// Every test that names a tier is run by it: a package that a tier's list leaves out would never be
+// noticed, since its tests are skipped everywhere else.
 func TestEveryTierTestIsReached(t *testing.T) {
 	root := filepath.Join("..", "..")
 	named := regexp.MustCompile(`(?m)^func TestTier([A-Z][a-z]+)\w*\(t \*testing\.T\)`)

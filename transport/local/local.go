@@ -1,5 +1,6 @@
-// Package local is the transport to the machine that the program itself runs on: `transport: local` of an inventory, and the way in which
-// a session on Windows reaches its own PowerShell. Nothing goes over a wire.
+// Package local is the transport to the machine that the program itself runs on: `transport: local`
+// of an inventory, and the way in which a session on Windows reaches its own PowerShell. Nothing
+// goes over a wire.
 package local
 
 import (
@@ -143,7 +144,8 @@ func (p *process) Stdin() io.WriteCloser { return p.stdin }
 func (p *process) Stdout() io.Reader     { return p.stdout }
 func (p *process) Stderr() io.Reader     { return p.stderr }
 
-// Wait waits for the program's end. It closes the streams, so it comes after both were read to their ends.
+// Wait waits for the program's end. It closes the streams, so it comes after both were read to
+// their ends.
 func (p *process) Wait() (int, error) {
 	p.once.Do(p.reap)
 	<-p.done

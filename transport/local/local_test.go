@@ -111,7 +111,8 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// TestCloseEndsPrograms: nothing runs on for a connection that is closed, and nothing is started on it.
+// TestCloseEndsPrograms: nothing runs on for a connection that is closed, and nothing is started on
+// it.
 func TestCloseEndsPrograms(t *testing.T) {
 	c := connect(t)
 	p, err := c.Start(t.Context(), line("sleep 600", "ping -n 600 127.0.0.1 >nul"))

@@ -8,7 +8,8 @@ import (
 	"syscall"
 )
 
-// shell has cmd.exe run the line as it stands: with /s it takes off the outer quotes and touches nothing else; /d skips anybody's AutoRun.
+// shell has cmd.exe run the line as it stands: with /s it takes off the outer quotes and touches
+// nothing else; /d skips anybody's AutoRun.
 func shell(line string) *exec.Cmd {
 	interpreter := filepath.Join(os.Getenv("SystemRoot"), "System32", "cmd.exe")
 	cmd := exec.Command(interpreter)

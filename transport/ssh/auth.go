@@ -16,8 +16,8 @@ import (
 // errKey marks trouble with our own key material: nothing was sent to the server.
 var errKey = errors.New("cannot use the key")
 
-// authMethods lists the ways to log on, in the order in which they are tried: keys of the site file, keys of the agent, password.
-// The returned function lets go of the agent.
+// authMethods lists the ways to log on, in the order in which they are tried: keys of the site
+// file, keys of the agent, password. The returned function lets go of the agent.
 func (d *Dialer) authMethods(t transport.Target) ([]ssh.AuthMethod, func(), error) {
 	var methods []ssh.AuthMethod
 	done := func() {}
@@ -32,7 +32,8 @@ func (d *Dialer) authMethods(t transport.Target) ([]ssh.AuthMethod, func(), erro
 	if t.SSH.Agent && d.o.AgentSock != "" {
 		conn, err := net.Dial("unix", d.o.AgentSock)
 		if err != nil {
-			return nil, done, hint.Wrap(fmt.Errorf("%w: the SSH agent does not answer: %v", errKey, err), "start ssh-agent or name a key_file in the credential")
+			return nil, done, hint.Wrap(fmt.Errorf("%w: the SSH agent does not answer: %v", errKey, err),
+				"start ssh-agent or name a key_file in the credential")
 		}
 		done = func() { _ = conn.Close() }
 		ag := agent.NewClient(conn)
@@ -50,7 +51,8 @@ func (d *Dialer) authMethods(t transport.Target) ([]ssh.AuthMethod, func(), erro
 		password := t.Password.Reveal()
 		methods = append(methods, ssh.Password(password))
 		asked := false
-		methods = append(methods, ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string, error) {
+		methods = append(methods, ssh.KeyboardInteractive(func(_, _ string, questions []string, echos []bool) ([]string,
+			error) {
 			answers := make([]string, len(questions))
 			for i, echo := range echos {
 				if echo {
@@ -65,7 +67,8 @@ func (d *Dialer) authMethods(t transport.Target) ([]ssh.AuthMethod, func(), erro
 		}))
 	}
 	if len(methods) == 0 {
-		return nil, done, hint.Wrap(fmt.Errorf("%w: the credential has neither a key, nor an agent, nor a password", errKey), "give the node a credential")
+		return nil, done, hint.Wrap(fmt.Errorf("%w: the credential has neither a key, nor an agent, nor a password", errKey),
+			"give the node a credential")
 	}
 	return methods, done, nil
 }
@@ -80,7 +83,8 @@ func loadKey(file string, t transport.Target) ([]ssh.Signer, error) {
 	var missing *ssh.PassphraseMissingError
 	if errors.As(err, &missing) {
 		if t.SSH.KeyPassphrase.IsZero() {
-			return nil, hint.Wrap(fmt.Errorf("%w %s: it has a passphrase", errKey, file), "give `passphrase` in the credential, or use the agent")
+			return nil, hint.Wrap(fmt.Errorf("%w %s: it has a passphrase", errKey, file),
+				"give `passphrase` in the credential, or use the agent")
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(data, []byte(t.SSH.KeyPassphrase.Reveal()))
 	}

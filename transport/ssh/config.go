@@ -12,7 +12,8 @@ import (
 	"deploy/transport"
 )
 
-// effective fills what the inventory left open from the ssh_config file, if one is named. What the inventory says wins.
+// effective fills what the inventory left open from the ssh_config file, if one is named. What the
+// inventory says wins.
 func (d *Dialer) effective(t transport.Target) (transport.Target, error) {
 	if t.SSH.ConfigFile != "" {
 		data, err := os.ReadFile(d.expand(t.SSH.ConfigFile))
@@ -47,7 +48,8 @@ func (d *Dialer) apply(t *transport.Target, cfg *ssh_config.Config) error {
 		return v
 	}
 	if v := get("HostName"); v != "" {
-		// the key is looked up under the name that the user wrote, as ssh does with HostKeyAlias only; keep ssh's way
+		// the key is looked up under the name that the user wrote, as ssh does with HostKeyAlias only;
+		// keep ssh's way
 		t.Address = strings.ReplaceAll(v, "%h", alias)
 	}
 	if v := get("User"); v != "" && t.User == "" {

@@ -16,7 +16,8 @@ import (
 	"deploy/transport"
 )
 
-// maxSessions stays below sshd's MaxSessions default of 10, which refuses the eleventh with "open failed".
+// maxSessions stays below sshd's MaxSessions default of 10, which refuses the eleventh with "open
+// failed".
 const maxSessions = 8
 
 type counter struct{ writes, sent, received atomic.Int64 }
@@ -52,7 +53,8 @@ type conn struct {
 }
 
 func newConn(client *ssh.Client, t transport.Target, count *counter, end func() error) *conn {
-	c := &conn{end: end, client: client, target: t, count: count, sessions: make(chan struct{}, maxSessions), stop: make(chan struct{})}
+	c := &conn{end: end, client: client, target: t, count: count, sessions: make(chan struct{}, maxSessions),
+		stop: make(chan struct{})}
 	c.alive.Add(1)
 	go c.keepAlive()
 	return c
@@ -60,11 +62,12 @@ func newConn(client *ssh.Client, t transport.Target, count *counter, end func() 
 
 var _ transport.Conn = (*conn)(nil)
 
-// ServerVersion is how the server called itself, "SSH-2.0-OpenSSH_for_Windows_8.1". It tells a Windows machine before anything is asked.
+// ServerVersion is how the server called itself, "SSH-2.0-OpenSSH_for_Windows_8.1". It tells a
+// Windows machine before anything is asked.
 func (c *conn) ServerVersion() string { return string(c.client.ServerVersion()) }
 
-// keepAlive asks the server for a sign of life and closes the connection after three without one. A request can itself block
-// on a dead link, so each has a time of its own.
+// keepAlive asks the server for a sign of life and closes the connection after three without one. A
+// request can itself block on a dead link, so each has a time of its own.
 func (c *conn) keepAlive() {
 	defer c.alive.Done()
 	tick := time.NewTicker(c.target.SSH.KeepAlive)
@@ -199,7 +202,8 @@ func (p *process) Stdin() io.WriteCloser { return p.stdin }
 func (p *process) Stdout() io.Reader     { return p.stdout }
 func (p *process) Stderr() io.Reader     { return p.stderr }
 
-// Wait tells an exit code apart from a session that ended without one: that one's outcome is unknown.
+// Wait tells an exit code apart from a session that ended without one: that one's outcome is
+// unknown.
 func (p *process) Wait() (int, error) {
 	<-p.done
 	var exit *ssh.ExitError
@@ -215,8 +219,9 @@ func (p *process) Wait() (int, error) {
 	return 0, &node.LinkError{Node: p.node, Sent: true, Err: p.err}
 }
 
-// Kill asks for the end and lets go of the channel. sshd leaves a process without a terminal running when only the channel
-// goes, so the resident process also ends by itself when its stdin does.
+// Kill asks for the end and lets go of the channel. sshd leaves a process without a terminal
+// running when only the channel goes, so the resident process also ends by itself when its stdin
+// does.
 func (p *process) Kill(ctx context.Context) error {
 	_ = p.stdin.Close()
 	sent := make(chan error, 1)

@@ -36,7 +36,8 @@ func (c *conn) Files(ctx context.Context) (transport.Files, error) {
 	if err := s.RequestSubsystem("sftp"); err != nil {
 		return fail(fmt.Errorf("%w: no SFTP: %v", node.ErrUnsupported, err))
 	}
-	// concurrent writes hide the latency; their price, a file that is too long after an error, is paid by the temporary name
+	// concurrent writes hide the latency; their price, a file that is too long after an error, is paid
+	// by the temporary name
 	client, err := sftp.NewClientPipe(out, in, sftp.UseConcurrentWrites(true))
 	if err != nil {
 		return fail(err)

@@ -26,11 +26,13 @@ type hostKeys struct {
 
 // plainAlgorithms are asked for when nothing is known, safest first.
 func plainAlgorithms() []string {
-	return []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521, ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
+	return []string{ssh.KeyAlgoED25519, ssh.KeyAlgoECDSA256, ssh.KeyAlgoECDSA384, ssh.KeyAlgoECDSA521,
+		ssh.KeyAlgoRSASHA512, ssh.KeyAlgoRSASHA256}
 }
 
 func certAlgorithms() []string {
-	return []string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01, ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
+	return []string{ssh.CertAlgoED25519v01, ssh.CertAlgoECDSA256v01, ssh.CertAlgoECDSA384v01, ssh.CertAlgoECDSA521v01,
+		ssh.CertAlgoRSASHA512v01, ssh.CertAlgoRSASHA256v01}
 }
 
 func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error) {
@@ -39,14 +41,16 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 		name = net.JoinHostPort(t.SSH.HostKeyAlias, "22")
 	}
 	if len(t.SSH.Fingerprints) > 0 {
-		return &hostKeys{name: name, algorithms: plainAlgorithms(), check: func(_ string, _ net.Addr, key ssh.PublicKey) error {
-			got := ssh.FingerprintSHA256(key)
-			if slices.Contains(t.SSH.Fingerprints, got) {
-				return nil
-			}
-			return hint.Wrap(fmt.Errorf("%w: %s shows %s, which is none of the fingerprints in the inventory", node.ErrHostKey, address, got),
-				"if the machine was really rebuilt, write its new fingerprint into the inventory")
-		}}, nil
+		return &hostKeys{name: name, algorithms: plainAlgorithms(),
+			check: func(_ string, _ net.Addr, key ssh.PublicKey) error {
+				got := ssh.FingerprintSHA256(key)
+				if slices.Contains(t.SSH.Fingerprints, got) {
+					return nil
+				}
+				return hint.Wrap(fmt.Errorf("%w: %s shows %s, which is none of the fingerprints in the inventory", node.ErrHostKey,
+					address, got),
+					"if the machine was really rebuilt, write its new fingerprint into the inventory")
+			}}, nil
 	}
 	files := t.SSH.KnownHosts
 	if len(files) == 0 {
@@ -72,10 +76,13 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 		case knownhosts.IsHostUnknown(err) && t.SSH.AcceptNew:
 			return addKnownHost(d.expand(files[0]), name, remote, key)
 		case knownhosts.IsHostUnknown(err):
-			return hint.Wrap(fmt.Errorf("%w: the host key of %s is not known; it shows %s", node.ErrHostKey, name, ssh.FingerprintSHA256(key)),
-				"compare it with the machine's own (ssh-keygen -lf), then add it to known_hosts or to `fingerprints` in the inventory")
+			return hint.Wrap(fmt.Errorf("%w: the host key of %s is not known; it shows %s", node.ErrHostKey, name,
+				ssh.FingerprintSHA256(key)),
+				"compare it with the machine's own (ssh-keygen -lf), then add it to known_hosts or to `fingerprints` in the "+
+					"inventory")
 		case knownhosts.IsHostKeyChanged(err):
-			return hint.Wrap(fmt.Errorf("%w: the host key of %s has changed; it now shows %s", node.ErrHostKey, name, ssh.FingerprintSHA256(key)),
+			return hint.Wrap(fmt.Errorf("%w: the host key of %s has changed; it now shows %s", node.ErrHostKey, name,
+				ssh.FingerprintSHA256(key)),
 				"either the machine was rebuilt or somebody stands in between; remove the old key only when you know which")
 		}
 		return fmt.Errorf("%w: %s: %w", node.ErrHostKey, name, err)
@@ -83,8 +90,9 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 	return k, nil
 }
 
-// algorithmsFor works out what to ask the server for. The libraries' own lists fail either for plain entries (certificates
-// come first in the library's default) or for authorities whose key is of another type than the host's.
+// algorithmsFor works out what to ask the server for. The libraries' own lists fail either for
+// plain entries (certificates come first in the library's default) or for authorities whose key is
+// of another type than the host's.
 func algorithmsFor(known []knownhosts.PublicKey) []string {
 	var out []string
 	authority := false

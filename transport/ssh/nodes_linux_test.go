@@ -22,7 +22,8 @@ import (
 // nodeTarget reaches a node as root with its key, its host key known by fingerprint.
 func nodeTarget(l *linuxnodes.Lab, n *linuxnodes.Node) transport.Target {
 	return transport.Target{Node: n.Name, Transport: "ssh", Address: n.Addr, Port: 22, User: "root", Timeout: time.Minute,
-		SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()}, KeepAlive: 500 * time.Millisecond}}
+		SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()},
+			KeepAlive: 500 * time.Millisecond}}
 }
 
 // output runs a command line over a connection.
@@ -72,12 +73,16 @@ func TestTierNodesLogon(t *testing.T) {
 		{"root with the key", as("root", nil), nil},
 		{"admin with the key", as("admin", nil), nil},
 		{"operator with the password", as("operator", password(linuxnodes.OperatorPassword)), nil},
-		{"host key in known_hosts", as("root", func(t *transport.Target) { t.SSH.Fingerprints, t.SSH.KnownHosts = nil, []string{known} }), nil},
+		{"host key in known_hosts", as("root", func(t *transport.Target) {
+			t.SSH.Fingerprints, t.SSH.KnownHosts = nil,
+				[]string{known}
+		}), nil},
 		{"wrong key", as("root", func(t *transport.Target) { t.SSH.KeyFiles = []string{l.StrangerKey()} }), node.ErrAuth},
 		{"wrong password", as("operator", password("nonsense")), node.ErrAuth},
 		{"root with a password", as("root", password(linuxnodes.OperatorPassword)), node.ErrAuth},
 		{"no such account", as("nobody-here", nil), node.ErrAuth},
-		{"another node's host key", as("root", func(t *transport.Target) { t.SSH.Fingerprints = []string{l.Node(1).Fingerprint()} }), node.ErrHostKey},
+		{"another node's host key", as("root",
+			func(t *transport.Target) { t.SSH.Fingerprints = []string{l.Node(1).Fingerprint()} }), node.ErrHostKey},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := New(Options{Home: t.TempDir(), Net: l.DialContext})
@@ -151,7 +156,8 @@ func TestTierNodesLogon(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer c.Close()
-			if got, _, err := output(t.Context(), c, "hostname; echo $SSH_CONNECTION"); err != nil || !strings.HasPrefix(got, far.Name+"\n"+hop.Interconnect) {
+			if got, _, err := output(t.Context(), c, "hostname; echo $SSH_CONNECTION"); err != nil ||
+				!strings.HasPrefix(got, far.Name+"\n"+hop.Interconnect) {
 				t.Errorf("arrived at %q: %v", got, err)
 			}
 			p, err := c.Start(t.Context(), "cat")
@@ -250,7 +256,8 @@ func TestTierNodesBrokenLinks(t *testing.T) {
 	})
 	t.Run("reboot", func(t *testing.T) {
 		c, boots := dial(t), n.Boots()
-		if _, _, err := output(t.Context(), c, "systemctl reboot; exec sleep 300"); !errors.As(err, new(*node.LinkError)) && !strings.Contains(err.Error(), "signal") {
+		if _, _, err := output(t.Context(), c, "systemctl reboot; exec sleep 300"); !errors.As(err, new(*node.LinkError)) &&
+			!strings.Contains(err.Error(), "signal") {
 			t.Errorf("got %v, want the end of the link or of the process", err)
 		}
 		for n.Boots() == boots && t.Context().Err() == nil {
@@ -291,7 +298,8 @@ func TestTierNodesFiles(t *testing.T) {
 		fail, heal func() error
 	}{
 		{"full disk", n.FillDisk, n.FreeDisk},
-		{"read-only root", func() error { return n.ReadOnlyRoot(t.Context(), true) }, func() error { return n.ReadOnlyRoot(t.Context(), false) }},
+		{"read-only root", func() error { return n.ReadOnlyRoot(t.Context(), true) },
+			func() error { return n.ReadOnlyRoot(t.Context(), false) }},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			big := bytes.Repeat([]byte("second "), 300000)

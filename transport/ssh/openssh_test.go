@@ -140,10 +140,13 @@ func TestTierOpensshHostKeys(t *testing.T) {
 		{"fingerprint", nil, func(t *transport.Target) {
 			t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(s.HostKey["ed25519"])}
 		}, true},
-		{"wrong fingerprint", nil, func(t *transport.Target) { t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(wrong)} }, false},
-		{"alias", []string{"mbx01 " + strings.SplitN(s.Known("ed25519"), " ", 2)[1]}, func(t *transport.Target) { t.SSH.HostKeyAlias = "mbx01" }, true},
+		{"wrong fingerprint", nil, func(t *transport.Target) { t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(wrong)} },
+			false},
+		{"alias", []string{"mbx01 " + strings.SplitN(s.Known("ed25519"), " ", 2)[1]},
+			func(t *transport.Target) { t.SSH.HostKeyAlias = "mbx01" }, true},
 		{"accept new", nil, func(t *transport.Target) { t.SSH.AcceptNew = true }, true},
-		{"accept new does not accept a changed key", []string{wrongLine}, func(t *transport.Target) { t.SSH.AcceptNew = true }, false},
+		{"accept new does not accept a changed key", []string{wrongLine},
+			func(t *transport.Target) { t.SSH.AcceptNew = true }, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := New(Options{Home: t.TempDir()})
@@ -276,7 +279,8 @@ func TestTierOpensshFiles(t *testing.T) {
 	if home, err := f.Home(t.Context()); err != nil || !filepath.IsAbs(home) {
 		t.Errorf("%q, %v", home, err)
 	}
-	if err := f.MakeDir(t.Context(), filepath.Join("/proc", "nowhere")); err == nil || !strings.Contains(err.Error(), "n1") {
+	if err := f.MakeDir(t.Context(), filepath.Join("/proc", "nowhere")); err == nil ||
+		!strings.Contains(err.Error(), "n1") {
 		t.Errorf("%v", err)
 	}
 	ended, cancel := context.WithCancel(t.Context())
@@ -353,7 +357,8 @@ func TestTierOpensshConfigFile(t *testing.T) {
 	sshdtest.Tier(t)
 	s := sshdtest.Start(t)
 	file := filepath.Join(t.TempDir(), "config")
-	text := fmt.Sprintf("Host mail\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile %s\n  HostKeyAlias mail\n", s.Port, s.User, s.Key)
+	text := fmt.Sprintf("Host mail\n  HostName 127.0.0.1\n  Port %d\n  User %s\n  IdentityFile %s\n  HostKeyAlias mail\n",
+		s.Port, s.User, s.Key)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}

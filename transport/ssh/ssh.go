@@ -1,8 +1,9 @@
 // Package ssh is the SSH transport, on golang.org/x/crypto/ssh.
 //
-// What it takes care of, each learnt from real servers: a handshake that never ends (the library's own time-out covers only TCP),
-// host certificates beside plain host keys (the algorithms to offer must be worked out from known_hosts), MaxStartups of a bastion
-// (one shared bastion connection, few dials at once), MaxSessions (a limit of our own), sessions that end without an exit code
+// What it takes care of, each learnt from real servers: a handshake that never ends (the library's
+// own time-out covers only TCP), host certificates beside plain host keys (the algorithms to offer
+// must be worked out from known_hosts), MaxStartups of a bastion (one shared bastion connection,
+// few dials at once), MaxSessions (a limit of our own), sessions that end without an exit code
 // (outcome unknown, never "failed") and connections that die silently (keepalive).
 package ssh
 
@@ -32,7 +33,8 @@ import (
 type Options struct {
 	Home      string // where ~ leads; "" means the user's home directory
 	AgentSock string // SSH_AUTH_SOCK; "" means no agent
-	// MaxDials bounds the handshakes under way to one server; 0 means 8 (sshd's MaxStartups begins to refuse at 10).
+	// MaxDials bounds the handshakes under way to one server; 0 means 8 (sshd's MaxStartups begins to
+	// refuse at 10).
 	MaxDials int
 	// Net opens TCP connections; nil means a net.Dialer.
 	Net func(ctx context.Context, network, address string) (net.Conn, error)
@@ -114,9 +116,10 @@ func (d *Dialer) Dial(ctx context.Context, t transport.Target) (transport.Conn, 
 	return newConn(client, t, counter, client.Close), nil
 }
 
-// handshake dials with a bounded number of tries. Only a connection that broke before the server had said who it is is tried
-// again: that is what sshd's MaxStartups does to the unlucky.
-func (d *Dialer) handshake(ctx context.Context, t transport.Target, open func(context.Context, string, string) (net.Conn, error), count *counter) (*ssh.Client, error) {
+// handshake dials with a bounded number of tries. Only a connection that broke before the server
+// had said who it is is tried again: that is what sshd's MaxStartups does to the unlucky.
+func (d *Dialer) handshake(ctx context.Context, t transport.Target,
+	open func(context.Context, string, string) (net.Conn, error), count *counter) (*ssh.Client, error) {
 	address := net.JoinHostPort(t.Address, strconv.Itoa(t.Port))
 	release, err := d.gate(ctx, address)
 	if err != nil {
@@ -157,7 +160,8 @@ func (d *Dialer) gate(ctx context.Context, address string) (func(), error) {
 	}
 }
 
-// stage is how far a handshake came, so that an error can be told for what it is without reading its text.
+// stage is how far a handshake came, so that an error can be told for what it is without reading
+// its text.
 type stage int
 
 const (
@@ -167,7 +171,8 @@ const (
 	stageAuth                  // its key was accepted, logging on failed
 )
 
-func (d *Dialer) once(ctx context.Context, t transport.Target, address string, open func(context.Context, string, string) (net.Conn, error), count *counter) (*ssh.Client, stage, error) {
+func (d *Dialer) once(ctx context.Context, t transport.Target, address string,
+	open func(context.Context, string, string) (net.Conn, error), count *counter) (*ssh.Client, stage, error) {
 	raw, err := open(ctx, "tcp", address)
 	if err != nil {
 		return nil, stageTCP, err
@@ -198,7 +203,8 @@ func (d *Dialer) once(ctx context.Context, t transport.Target, address string, o
 			return nil
 		},
 	}
-	// the library's own time-out ends with TCP: closing the connection is the only way to end a handshake
+	// the library's own time-out ends with TCP: closing the connection is the only way to end a
+	// handshake
 	stop := context.AfterFunc(ctx, func() { _ = raw.Close() })
 	defer stop()
 	conn, chans, reqs, err := ssh.NewClientConn(&countingConn{raw, count}, keys.name, config)
@@ -217,7 +223,8 @@ func explain(ctx context.Context, t transport.Target, at stage, err error) error
 	switch {
 	case at == stageHostKey:
 		return fmt.Errorf("cannot connect to %s: %w", t.Node, err)
-	case at == stageAuth && !errors.As(err, &link) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF): // a server says that it refuses; one that is gone says nothing
+	case at == stageAuth && !errors.As(err, &link) && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF):
+		// a server says that it refuses; one that is gone says nothing
 		if errors.Is(err, errKey) {
 			return fmt.Errorf("cannot log on to %s: %w", t.Node, err)
 		}
@@ -301,8 +308,9 @@ func (d *Dialer) jump(ctx context.Context, t transport.Target) (*conn, error) {
 	return newConn(hops[len(hops)-1], last, &counter{}, end), nil
 }
 
-// tunnel is a connection through a jump host. The library's own waits in Read, after Close too, until the jump host has agreed, which one
-// that lost its power, or still has something for a node that did, never does.
+// tunnel is a connection through a jump host. The library's own waits in Read, after Close too,
+// until the jump host has agreed, which one that lost its power, or still has something for a node
+// that did, never does.
 type tunnel struct {
 	net.Conn
 	in *io.PipeReader

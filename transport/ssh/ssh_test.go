@@ -41,7 +41,8 @@ func passwordServer(t *testing.T, password string) (transport.Target, *atomic.In
 	}
 	var tries atomic.Int64
 	var current atomic.Pointer[net.Conn]
-	config := &ssh.ServerConfig{MaxAuthTries: 6, PasswordCallback: func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions, error) {
+	config := &ssh.ServerConfig{MaxAuthTries: 6, PasswordCallback: func(_ ssh.ConnMetadata, p []byte) (*ssh.Permissions,
+		error) {
 		tries.Add(1)
 		if string(p) == goesAway {
 			_ = (*current.Load()).Close()
@@ -80,8 +81,9 @@ func passwordServer(t *testing.T, password string) (transport.Target, *atomic.In
 		}
 	}()
 	t.Cleanup(func() { _ = l.Close(); <-done })
-	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u", Password: secret.New(password),
-		SSH: transport.SSH{Fingerprints: []string{ssh.FingerprintSHA256(signer.PublicKey())}}}, &tries
+	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u",
+		Password: secret.New(password),
+		SSH:      transport.SSH{Fingerprints: []string{ssh.FingerprintSHA256(signer.PublicKey())}}}, &tries
 }
 
 // A refused password is tried once, and it stands in no error.
@@ -108,7 +110,8 @@ func TestRefusedPasswordIsTriedOnce(t *testing.T) {
 	}
 }
 
-// A machine that goes down while we log on has refused nobody: the link is broken, and trying again may help.
+// A machine that goes down while we log on has refused nobody: the link is broken, and trying again
+// may help.
 func TestServerGoesDownWhileWeLogOn(t *testing.T) {
 	target, _ := passwordServer(t, "right-one")
 	d := New(Options{Home: t.TempDir()})
@@ -121,7 +124,8 @@ func TestServerGoesDownWhileWeLogOn(t *testing.T) {
 	}
 }
 
-// A server that accepts TCP and then says nothing must not hold us: the library's own time-out ends with TCP.
+// A server that accepts TCP and then says nothing must not hold us: the library's own time-out ends
+// with TCP.
 func TestSilentServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,7 +134,8 @@ func TestSilentServer(t *testing.T) {
 	defer l.Close()
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	target := transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u", Password: secret.New("secret-word")}
+	target := transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.Addr().(*net.TCPAddr).Port, User: "u",
+		Password: secret.New("secret-word")}
 	ctx, cancel := context.WithCancel(t.Context())
 	var asked time.Time
 	time.AfterFunc(50*time.Millisecond, func() { asked = time.Now(); cancel() })
@@ -153,7 +158,8 @@ func TestNobodyThere(t *testing.T) {
 	_ = l.Close()
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
-	_, err = d.Dial(t.Context(), transport.Target{Node: "n1", Address: "127.0.0.1", Port: port, User: "u", Password: secret.New("secret-word")})
+	_, err = d.Dial(t.Context(), transport.Target{Node: "n1", Address: "127.0.0.1", Port: port, User: "u",
+		Password: secret.New("secret-word")})
 	var link *node.LinkError
 	if !errors.As(err, &link) || link.Sent {
 		t.Fatalf("got %v", err)
@@ -165,7 +171,8 @@ func TestKeyWithPassphrase(t *testing.T) {
 	if _, err := loadKey(file, transport.Target{}); !errors.Is(err, errKey) {
 		t.Errorf("without the passphrase: %v", err)
 	}
-	if _, err := loadKey(file, transport.Target{SSH: transport.SSH{KeyPassphrase: secret.New("open sesame")}}); err != nil {
+	if _, err := loadKey(file, transport.Target{
+		SSH: transport.SSH{KeyPassphrase: secret.New("open sesame")}}); err != nil {
 		t.Error(err)
 	}
 	if _, err := loadKey(file, transport.Target{SSH: transport.SSH{KeyPassphrase: secret.New("wrong")}}); err == nil {

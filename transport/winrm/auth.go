@@ -15,12 +15,14 @@ import (
 	"deploy/transport"
 )
 
-// Authenticator authenticates one TCP connection by exchanging tokens. A new one is made for every connection.
+// Authenticator authenticates one TCP connection by exchanging tokens. A new one is made for every
+// connection.
 type Authenticator interface {
 	// Scheme is the word in the Authorization header: "Negotiate" or "Kerberos".
 	Scheme() string
-	// Token makes the next token to send from the server's last one, which is nil at first. bindings is the TLS server's
-	// channel binding (RFC 5929 tls-server-end-point), nil on plain HTTP. Complete then says whether an answer is expected.
+	// Token makes the next token to send from the server's last one, which is nil at first. bindings
+	// is the TLS server's channel binding (RFC 5929 tls-server-end-point), nil on plain HTTP. Complete
+	// then says whether an answer is expected.
 	Token(in, bindings []byte) ([]byte, error)
 	// Complete says that all tokens have been made.
 	Complete() bool
@@ -68,7 +70,8 @@ func (n *ntlm) Scheme() string { return "Negotiate" }
 func (n *ntlm) Complete() bool { return n.client.Complete() }
 
 func (n *ntlm) Token(in, bindings []byte) (out []byte, err error) {
-	// the library trusts the lengths in a challenge that comes from somebody we have not authenticated yet
+	// the library trusts the lengths in a challenge that comes from somebody we have not authenticated
+	// yet
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("not an NTLM challenge: %v", r)
@@ -86,8 +89,8 @@ func (n *ntlm) Token(in, bindings []byte) (out []byte, err error) {
 	return n.client.Authenticate(in, b)
 }
 
-// checkChallenge refuses a challenge that would leave messages unprotected: the flags come from whoever answers,
-// and the library would follow them.
+// checkChallenge refuses a challenge that would leave messages unprotected: the flags come from
+// whoever answers, and the library would follow them.
 func (n *ntlm) checkChallenge(in []byte) error {
 	if len(in) < 32 || string(in[:8]) != "NTLMSSP\x00" || binary.LittleEndian.Uint32(in[8:]) != 2 {
 		return errors.New("not an NTLM challenge")
@@ -127,8 +130,8 @@ func (n ntlmSealer) Open(signature, sealed []byte) ([]byte, error) {
 	return n.s.Unwrap(sealed, signature)
 }
 
-// endPoint is the channel binding of a TLS server: the hash of its certificate by the algorithm that signed it, SHA-256 at least.
-// Source: RFC 5929 section 4.1.
+// endPoint is the channel binding of a TLS server: the hash of its certificate by the algorithm
+// that signed it, SHA-256 at least. Source: RFC 5929 section 4.1.
 func endPoint(cert *x509.Certificate) []byte {
 	h := crypto.SHA256
 	switch cert.SignatureAlgorithm {
@@ -142,8 +145,8 @@ func endPoint(cert *x509.Certificate) []byte {
 	return append([]byte(ntlmssp.TLSServerEndPoint+":"), sum.Sum(nil)...)
 }
 
-// checkAuth refuses settings that would send a password or a message in clear, and a way to log on that this program lacks: nothing
-// of that is about the link, so nothing is gained by trying again.
+// checkAuth refuses settings that would send a password or a message in clear, and a way to log on
+// that this program lacks: nothing of that is about the link, so nothing is gained by trying again.
 func (d *Dialer) checkAuth(t transport.Target) error {
 	w := t.WinRM
 	switch w.Auth {
@@ -151,7 +154,8 @@ func (d *Dialer) checkAuth(t transport.Target) error {
 		return nil
 	case "basic":
 		if !w.HTTPS {
-			return hint.Wrap(errors.New("over HTTP, Basic would send the password in clear"), "set scheme: https, or auth: ntlm, which seals messages over HTTP")
+			return hint.Wrap(errors.New("over HTTP, Basic would send the password in clear"),
+				"set scheme: https, or auth: ntlm, which seals messages over HTTP")
 		}
 		return nil
 	case "certificate":
@@ -164,14 +168,16 @@ func (d *Dialer) checkAuth(t transport.Target) error {
 		return nil
 	case "kerberos":
 		if d.o.Kerberos == nil {
-			return hint.Wrap(errors.New("authentication by Kerberos is not built in"), "use auth: ntlm, or auth: certificate over HTTPS")
+			return hint.Wrap(errors.New("authentication by Kerberos is not built in"),
+				"use auth: ntlm, or auth: certificate over HTTPS")
 		}
 		return nil
 	}
 	return fmt.Errorf("there is no authentication %q (known: ntlm, basic, certificate, kerberos)", w.Auth)
 }
 
-// authenticator makes what authenticates a connection, or nil when every request carries its own proof (Basic, certificate).
+// authenticator makes what authenticates a connection, or nil when every request carries its own
+// proof (Basic, certificate).
 func (d *Dialer) authenticator(t transport.Target) (Authenticator, error) {
 	switch t.WinRM.Auth {
 	case "", "ntlm":

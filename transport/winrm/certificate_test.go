@@ -22,13 +22,15 @@ import (
 	"deploy/transport"
 )
 
-// TestClientCertificate: the certificate is shown to the server, and each request says that it is the logon.
+// TestClientCertificate: the certificate is shown to the server, and each request says that it is
+// the logon.
 func TestClientCertificate(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "deploy"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(7), Subject: pkix.Name{CommonName: "deploy"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour)}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -50,11 +52,12 @@ func TestClientCertificate(t *testing.T) {
 	defer srv.Close()
 	host, port := "127.0.0.1", srv.Listener.Addr().String()
 	sum := sha256.Sum256(srv.Certificate().Raw)
-	target := transport.Target{Node: "n1", Address: host, Port: atoi(port[strings.LastIndexByte(port, ':')+1:]), WinRM: transport.WinRM{
-		HTTPS: true, Auth: "certificate", Pin: hex.EncodeToString(sum[:]),
-		CertPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
-		KeyPEM:  secret.New(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))),
-	}}
+	target := transport.Target{Node: "n1", Address: host, Port: atoi(port[strings.LastIndexByte(port, ':')+1:]),
+		WinRM: transport.WinRM{
+			HTTPS: true, Auth: "certificate", Pin: hex.EncodeToString(sum[:]),
+			CertPEM: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+			KeyPEM:  secret.New(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: raw}))),
+		}}
 	_, err = New(Options{}).Dial(t.Context(), target)
 	if FaultCode(err) != FaultAccessDenied {
 		t.Errorf("%v", err)

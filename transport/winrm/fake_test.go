@@ -21,8 +21,9 @@ import (
 	"deploy/transport"
 )
 
-// fake is a WS-Management server that does what a test tells it to. It is small and lenient on purpose: the lab's server is the
-// strict one. With toy it wants a logon that is bound to the connection and sealed messages.
+// fake is a WS-Management server that does what a test tells it to. It is small and lenient on
+// purpose: the lab's server is the strict one. With toy it wants a logon that is bound to the
+// connection and sealed messages.
 type fake struct {
 	*httptest.Server
 	toy  bool
@@ -91,7 +92,8 @@ type fakeCmd struct {
 
 func newFake(t *testing.T, toy bool) *fake {
 	t.Helper()
-	f := &fake{toy: toy, count: map[string]int{}, cmds: map[string]*fakeCmd{}, conns: map[net.Conn]bool{}, auth: map[string]*toySeal{}}
+	f := &fake{toy: toy, count: map[string]int{}, cmds: map[string]*fakeCmd{}, conns: map[net.Conn]bool{},
+		auth: map[string]*toySeal{}}
 	f.prog = func(line string, in io.Reader, out, _ io.Writer) int {
 		if strings.HasPrefix(line, "cat") {
 			_, _ = io.Copy(out, in)
@@ -131,7 +133,8 @@ func newFake(t *testing.T, toy bool) *fake {
 
 func (f *fake) target() transport.Target {
 	addr := f.Listener.Addr().(*net.TCPAddr)
-	t := transport.Target{Node: "n1", Address: "127.0.0.1", Port: addr.Port, User: "admin", Password: secret.New("pw-1234")}
+	t := transport.Target{Node: "n1", Address: "127.0.0.1", Port: addr.Port, User: "admin",
+		Password: secret.New("pw-1234")}
 	if f.toy {
 		t.WinRM.Auth = "kerberos"
 	} else {
@@ -256,8 +259,11 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, q *asked, status i
 	if status == http.StatusInternalServerError {
 		action = "http://schemas.dmtf.org/wbem/wsman/1/wsman/fault"
 	}
-	env := []byte(`<s:Envelope xmlns:s="` + nsSOAP + `" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:r="` + nsShell + `"><s:Header><a:Action>` + action +
-		`</a:Action><a:RelatesTo>` + q.Env.Header.MessageID + `</a:RelatesTo></s:Header><s:Body>` + inner + `</s:Body></s:Envelope>`)
+	env := []byte(`<s:Envelope xmlns:s="` + nsSOAP +
+		`" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:r="` + nsShell + `"><s:Header><a:Action>` +
+		action +
+		`</a:Action><a:RelatesTo>` + q.Env.Header.MessageID + `</a:RelatesTo></s:Header><s:Body>` + inner +
+		`</s:Body></s:Envelope>`)
 	kind := plainType
 	f.mu.Lock()
 	seal := f.auth[r.RemoteAddr]
@@ -272,8 +278,9 @@ func (f *fake) answer(w http.ResponseWriter, r *http.Request, q *asked, status i
 }
 
 func (f *fake) fault(w http.ResponseWriter, r *http.Request, q *asked, code uint32) {
-	f.answer(w, r, q, 500, fmt.Sprintf(`<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:X</s:Value></s:Subcode></s:Code><s:Reason><s:Text>r</s:Text></s:Reason>`+
-		`<s:Detail><f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="%d"><f:Message>why</f:Message></f:WSManFault></s:Detail></s:Fault>`, code))
+	f.answer(w, r, q, 500, fmt.Sprintf(
+		`<s:Fault><s:Code><s:Value>s:Receiver</s:Value><s:Subcode><s:Value>w:X</s:Value></s:Subcode></s:Code><s:Reason><s:Text>r</s:Text></s:Reason>`+
+			`<s:Detail><f:WSManFault xmlns:f="http://schemas.microsoft.com/wbem/wsman/1/wsmanfault" Code="%d"><f:Message>why</f:Message></f:WSManFault></s:Detail></s:Fault>`, code))
 }
 
 func (f *fake) carryOut(w http.ResponseWriter, r *http.Request, q *asked) {
@@ -350,8 +357,10 @@ func (f *fake) receive(w http.ResponseWriter, r *http.Request, q *asked, c *fake
 			var b strings.Builder
 			for i, name := range []string{"stdout", "stderr"} {
 				part := c.out[i].Next(80_000)
-				fmt.Fprintf(&b, `<r:Stream Name="%s" CommandId="x%s">bm90IG91cnM=</r:Stream>`, name, q.Env.Body.Receive.DesiredStream.CommandId)
-				fmt.Fprintf(&b, `<r:Stream Name="%s" CommandId="%s">%s</r:Stream>`, name, q.Env.Body.Receive.DesiredStream.CommandId, base64.StdEncoding.EncodeToString(part))
+				fmt.Fprintf(&b, `<r:Stream Name="%s" CommandId="x%s">bm90IG91cnM=</r:Stream>`, name,
+					q.Env.Body.Receive.DesiredStream.CommandId)
+				fmt.Fprintf(&b, `<r:Stream Name="%s" CommandId="%s">%s</r:Stream>`, name,
+					q.Env.Body.Receive.DesiredStream.CommandId, base64.StdEncoding.EncodeToString(part))
 			}
 			state := "Running"
 			exit := ""
@@ -359,7 +368,8 @@ func (f *fake) receive(w http.ResponseWriter, r *http.Request, q *asked, c *fake
 				state, exit = "Done", fmt.Sprintf(`<r:ExitCode>%d</r:ExitCode>`, c.code)
 			}
 			c.mu.Unlock()
-			f.answer(w, r, q, 200, `<r:ReceiveResponse>`+b.String()+`<r:CommandState State="`+nsShell+`/CommandState/`+state+`">`+exit+`</r:CommandState></r:ReceiveResponse>`)
+			f.answer(w, r, q, 200, `<r:ReceiveResponse>`+b.String()+`<r:CommandState State="`+nsShell+`/CommandState/`+state+
+				`">`+exit+`</r:CommandState></r:ReceiveResponse>`)
 			return
 		}
 		c.mu.Unlock()
@@ -374,7 +384,8 @@ func (f *fake) receive(w http.ResponseWriter, r *http.Request, q *asked, c *fake
 	}
 }
 
-// toySeal has nothing of real protection in it but what these tests look at: an order, and a signature over the content.
+// toySeal has nothing of real protection in it but what these tests look at: an order, and a
+// signature over the content.
 type toySeal struct{ in, out toyStream }
 
 type toyStream struct{ n byte }

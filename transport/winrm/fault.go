@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// Fault is a refusal by the WS-Management service. Decide on Code; Text is in the machine's language.
+// Fault is a refusal by the WS-Management service. Decide on Code; Text is in the machine's
+// language.
 type Fault struct {
 	Code    uint32 // WSManFault/@Code, or the MSFT_WmiError code; 0 when the service gave none
 	Subcode string // local name of the SOAP subcode: "TimedOut", "InvalidSelectors", "InternalError", "EncodingLimit"
@@ -33,8 +34,9 @@ func (f *Fault) Error() string {
 
 // Codes of faults that callers decide on. Source: wsmerror.h and winerror.h.
 const (
-	FaultTimedOut      = 2150858793 // ERROR_WSMAN_OPERATION_TIMEDOUT: nothing to say within OperationTimeout
-	FaultNoShell       = 2150858843 // ERROR_WINRS_SHELL_NOT_FOUND: it was deleted, was idle too long, or the machine restarted
+	FaultTimedOut = 2150858793 // ERROR_WSMAN_OPERATION_TIMEDOUT: nothing to say within OperationTimeout
+	// ERROR_WINRS_SHELL_NOT_FOUND: it was deleted, was idle too long, or the machine restarted
+	FaultNoShell       = 2150858843
 	FaultMaxShells     = 2150859173 // too many shells of this user
 	FaultMaxOperations = 2150859174 // too many operations of this user
 	FaultKeyDeleted    = 2147943418 // ERROR_KEY_DELETED as an HRESULT: the user's profile was unloaded under the shell
@@ -57,7 +59,8 @@ func FaultCode(err error) uint32 {
 func tooLarge(err error) bool {
 	var f *Fault
 	var h *HTTPError
-	return errors.As(err, &f) && (f.Code == FaultEnvelope || f.Subcode == "EncodingLimit") || errors.As(err, &h) && h.Status == http.StatusRequestEntityTooLarge
+	return errors.As(err, &f) && (f.Code == FaultEnvelope || f.Subcode == "EncodingLimit") || errors.As(err, &h) &&
+		h.Status == http.StatusRequestEntityTooLarge
 }
 
 const (
@@ -65,7 +68,8 @@ const (
 	nsShell = "http://schemas.microsoft.com/wbem/wsman/1/windows/shell"
 )
 
-// parseFault looks for a SOAP fault. ok is false when the document is none; err says that it is no XML at all.
+// parseFault looks for a SOAP fault. ok is false when the document is none; err says that it is no
+// XML at all.
 func parseFault(body []byte) (f *Fault, ok bool, err error) {
 	d := xml.NewDecoder(strings.NewReader(string(body)))
 	d.Strict = true

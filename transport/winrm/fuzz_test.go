@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// challengeOf is a server's second token with the target information that Windows sends: computer and domain, and the end of the list.
+// challengeOf is a server's second token with the target information that Windows sends: computer
+// and domain, and the end of the list.
 func challengeOf(flags uint32, pairs []byte) []byte {
 	const header = 56
 	b := make([]byte, header, header+len(pairs))
@@ -20,8 +21,9 @@ func challengeOf(flags uint32, pairs []byte) []byte {
 	return append(b, pairs...)
 }
 
-// FuzzChallenge: whoever answers is not authenticated yet. Its challenge is refused or answered, never followed into a panic, and a connection that needs
-// sealing never completes without the flags for it.
+// FuzzChallenge: whoever answers is not authenticated yet. Its challenge is refused or answered,
+// never followed into a panic, and a connection that needs sealing never completes without the
+// flags for it.
 func FuzzChallenge(f *testing.F) {
 	const need = flagUnicode | flagSign | flagSeal | flagExtended | flag128 | flagKeyExch
 	pairs := []byte("\x02\x00\x02\x00D\x00\x01\x00\x04\x00N\x001\x00\x00\x00\x00\x00")

@@ -21,7 +21,8 @@ import (
 	"deploy/transport"
 )
 
-// acceptor is testdata/gss_acceptor.py: NTLM and sealing by gss-ntlmssp, which shares no code with ours.
+// acceptor is testdata/gss_acceptor.py: NTLM and sealing by gss-ntlmssp, which shares no code with
+// ours.
 type acceptor struct {
 	port int
 	mu   sync.Mutex
@@ -91,7 +92,8 @@ func (a *acceptor) lines(word string) []string {
 	return out
 }
 
-// wait gives what the acceptor said the time to arrive here: it speaks before it answers, on another stream.
+// wait gives what the acceptor said the time to arrive here: it speaks before it answers, on
+// another stream.
 func (a *acceptor) wait(word string, n int) []string {
 	for end := time.Now().Add(20 * time.Second); len(a.lines(word)) < n && time.Now().Before(end); {
 		time.Sleep(5 * time.Millisecond)
@@ -100,7 +102,8 @@ func (a *acceptor) wait(word string, n int) []string {
 }
 
 func (a *acceptor) target(password string) transport.Target {
-	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: a.port, User: `LAB\admin`, Password: secret.New(password)}
+	return transport.Target{Node: "n1", Address: "127.0.0.1", Port: a.port, User: `LAB\admin`,
+		Password: secret.New(password)}
 }
 
 func TestTierClientsGSSSealedBothWays(t *testing.T) {

@@ -102,17 +102,21 @@ func certificate(t *testing.T) (tls.Certificate, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "n1"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true, SignatureAlgorithm: x509.ECDSAWithSHA256}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "n1"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		SignatureAlgorithm: x509.ECDSAWithSHA256}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key},
+		pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
 }
 
 func (l *lab) target(auth string, https bool) transport.Target {
-	t := transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.http, User: `N1\admin`, Password: secret.New("Secret-1")}
+	t := transport.Target{Node: "n1", Address: "127.0.0.1", Port: l.http, User: `N1\admin`,
+		Password: secret.New("Secret-1")}
 	t.WinRM = transport.WinRM{Auth: auth, HTTPS: https}
 	if https {
 		t.Port, t.WinRM.CACert = l.https, l.ca

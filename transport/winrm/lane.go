@@ -22,11 +22,12 @@ import (
 // maxAnswer bounds what one answer may hold; the envelope that we declare is far below it.
 const maxAnswer = 16 << 20
 
-// errRedial stands in place of a new TCP connection that nobody allowed: the security context belongs to the old one.
+// errRedial stands in place of a new TCP connection that nobody allowed: the security context
+// belongs to the old one.
 var errRedial = errors.New("the connection was closed")
 
-// lane is one pinned TCP connection with its security context. Requests on it go one after the other.
-// When the connection is lost the next request makes a new one and authenticates again.
+// lane is one pinned TCP connection with its security context. Requests on it go one after the
+// other. When the connection is lost the next request makes a new one and authenticates again.
 type lane struct {
 	c      *conn
 	http   *http.Client
@@ -42,13 +43,16 @@ func (c *conn) newLane() *lane {
 	l.turn <- struct{}{}
 	l.tr = &http.Transport{
 		MaxConnsPerHost: 1, MaxIdleConnsPerHost: 1, DisableCompression: true,
-		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{}, // no HTTP/2: contexts are bound to HTTP/1.1 connections
+		// no HTTP/2: contexts are bound to HTTP/1.1 connections
+		TLSNextProto:    map[string]func(string, *tls.Conn) http.RoundTripper{},
 		TLSClientConfig: c.tls,
 		DialContext:     l.dial,
-		// shorter than the two minutes of Windows' HTTP service: when it closes first, a request may just have left
+		// shorter than the two minutes of Windows' HTTP service: when it closes first, a request may just
+		// have left
 		IdleConnTimeout: 90 * time.Second,
 	}
-	l.http = &http.Client{Transport: l.tr, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	l.http = &http.Client{Transport: l.tr,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	return l
 }
 
@@ -100,8 +104,9 @@ type failure struct {
 	err error
 }
 
-// post sends one message and returns the answer's body. An answered fault is a *Fault. What broke is a *node.LinkError whose
-// Sent says whether the message left. A message that surely did not leave is tried again, twice at most.
+// post sends one message and returns the answer's body. An answered fault is a *Fault. What broke
+// is a *node.LinkError whose Sent says whether the message left. A message that surely did not
+// leave is tried again, twice at most.
 func (l *lane) post(ctx context.Context, message string) ([]byte, error) {
 	select {
 	case <-l.turn:
@@ -159,12 +164,14 @@ func (l *lane) try(ctx context.Context, message string) ([]byte, *failure) {
 		if err != nil {
 			return nil, &failure{unsent, fmt.Errorf("cannot seal the message: %w", err)}
 		}
-		body, contentType = encodeSealed(l.sealer.Protocol(), len(message), signature, sealed), sealedType(l.sealer.Protocol())
+		body, contentType = encodeSealed(l.sealer.Protocol(), len(message), signature, sealed),
+			sealedType(l.sealer.Protocol())
 	}
 	header := http.Header{"Content-Type": {contentType}}
 	switch l.c.t.WinRM.Auth {
 	case "basic":
-		header.Set("Authorization", "Basic "+base64.StdEncoding.EncodeToString([]byte(l.c.t.User+":"+l.c.t.Password.Reveal())))
+		header.Set("Authorization", "Basic "+
+			base64.StdEncoding.EncodeToString([]byte(l.c.t.User+":"+l.c.t.Password.Reveal())))
 	case "certificate":
 		header.Set("Authorization", "http://schemas.dmtf.org/wbem/wsman/1/wsman/secprofile/https/mutual")
 	}
@@ -189,7 +196,8 @@ func (l *lane) read(resp *http.Response, answer []byte) ([]byte, *failure) {
 	case status == http.StatusUnauthorized && !l.c.bound:
 		return nil, &failure{unsent, l.c.refuse(resp.Header)}
 	case status == http.StatusUnauthorized, status == http.StatusBadRequest && l.sealer != nil && len(answer) == 0:
-		// the service has forgotten the context, or the message came on another connection than it thinks: it was not read
+		// the service has forgotten the context, or the message came on another connection than it
+		// thinks: it was not read
 		return nil, &failure{unsent, fmt.Errorf("the service no longer knows the logon (HTTP %d)", status)}
 	case status != http.StatusOK && status != http.StatusInternalServerError:
 		return nil, &failure{refused, &HTTPError{Status: status}}
@@ -221,7 +229,8 @@ func (l *lane) read(resp *http.Response, answer []byte) ([]byte, *failure) {
 	return nil, &failure{refused, &HTTPError{Status: status, Type: contentType}}
 }
 
-// open unseals an answer. An answer that is not sealed is never read: whoever sent it may not be who we logged on to.
+// open unseals an answer. An answer that is not sealed is never read: whoever sent it may not be
+// who we logged on to.
 func (l *lane) open(contentType string, answer []byte) ([]byte, error) {
 	if !isSealed(contentType) {
 		return nil, errors.New("the answer was not sealed: refused")
@@ -241,10 +250,12 @@ func (l *lane) open(contentType string, answer []byte) ([]byte, error) {
 }
 
 // exchange makes one HTTP request. sent says whether a byte of it may have left.
-func (l *lane) exchange(ctx context.Context, body []byte, header http.Header) (resp *http.Response, answer []byte, sent bool, err error) {
+func (l *lane) exchange(ctx context.Context, body []byte, header http.Header) (resp *http.Response, answer []byte,
+	sent bool, err error) {
 	var got atomic.Bool
 	trace := &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { got.Store(true) }}
-	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, l.c.url, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(httptrace.WithClientTrace(ctx, trace), http.MethodPost, l.c.url,
+		bytes.NewReader(body))
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -263,16 +274,17 @@ func (l *lane) exchange(ctx context.Context, body []byte, header http.Header) (r
 	return resp, answer, true, err
 }
 
-// neverLeft says that no connection was had. That is also what becomes of a request for which net/http found its connection closed
-// before it wrote to it: it then asks for a new one, which a lane with a context refuses.
+// neverLeft says that no connection was had. That is also what becomes of a request for which
+// net/http found its connection closed before it wrote to it: it then asks for a new one, which a
+// lane with a context refuses.
 func neverLeft(err error) bool {
 	var op *net.OpError
 	var verify *tls.CertificateVerificationError
 	return errors.Is(err, errRedial) || errors.As(err, &verify) || errors.As(err, &op) && op.Op == "dial"
 }
 
-// authenticate makes a new connection and logs on. A refusal is node.ErrAuth, and no further attempt is made in this conn's life:
-// a second one may lock the account.
+// authenticate makes a new connection and logs on. A refusal is node.ErrAuth, and no further
+// attempt is made in this conn's life: a second one may lock the account.
 func (l *lane) authenticate(ctx context.Context) error {
 	if err := l.c.mayLogOn(); err != nil {
 		return err
@@ -290,7 +302,8 @@ func (l *lane) authenticate(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("cannot log on: %w", err)
 		}
-		header := http.Header{"Authorization": {auth.Scheme() + " " + base64.StdEncoding.EncodeToString(token)}, "Content-Type": {plainType}}
+		header := http.Header{"Authorization": {auth.Scheme() + " " + base64.StdEncoding.EncodeToString(token)},
+			"Content-Type": {plainType}}
 		resp, _, _, err := l.exchange(ctx, nil, header)
 		if err != nil {
 			return classify(err)
@@ -340,7 +353,8 @@ func challenge(h http.Header, scheme string) ([]byte, error) {
 func classify(err error) error {
 	var verify *tls.CertificateVerificationError
 	if errors.As(err, &verify) {
-		return hint.Wrap(fmt.Errorf("%w: %w", node.ErrHostKey, verify), "give the issuer's certificate (ca) or the SHA-256 of this one (fingerprint) in the inventory, after checking it on the machine")
+		return hint.Wrap(fmt.Errorf("%w: %w", node.ErrHostKey, verify), "give the issuer's certificate (ca) or the "+
+			"SHA-256 of this one (fingerprint) in the inventory, after checking it on the machine")
 	}
 	return err
 }

@@ -220,7 +220,9 @@ func TestFiles(t *testing.T) {
 }
 
 func TestSealedRoundTrip(t *testing.T) {
-	for _, content := range []string{"", "x", "--Encrypted Boundary--\r\n", "\r\n--Encrypted Boundary\r\n\tContent-Type: application/octet-stream\r\n", strings.Repeat("--Encrypted Boundary", 100)} {
+	for _, content := range []string{"", "x", "--Encrypted Boundary--\r\n",
+		"\r\n--Encrypted Boundary\r\n\tContent-Type: application/octet-stream\r\n",
+		strings.Repeat("--Encrypted Boundary", 100)} {
 		body := encodeSealed(spnegoSealed, len(content), []byte("sixteen bytes ok"), []byte(content))
 		n, signature, sealed, err := decodeSealed(spnegoSealed, body)
 		if err != nil || n != len(content) || string(signature) != "sixteen bytes ok" || string(sealed) != content {

@@ -23,8 +23,9 @@ const (
 	stateDone     = nsShell + "/CommandState/Done"
 )
 
-// messages builds requests. The library's builders are used where they say what we mean; Create and Command are put together
-// from its parts, because its own set no idle time-out, ask for a console as stdin and cannot carry every command line.
+// messages builds requests. The library's builders are used where they say what we mean; Create and
+// Command are put together from its parts, because its own set no idle time-out, ask for a console
+// as stdin and cannot carry every command line.
 type messages struct {
 	url string
 	par *winrm.Parameters // never the library's shared default: that is one pointer for the whole program
@@ -44,15 +45,16 @@ func (m messages) header(msg *soap.SoapMessage, action string) *soap.SoapHeader 
 		Locale(m.par.Locale).Timeout(m.par.Timeout).Action(action).ResourceURI(resourceCmd)
 }
 
-// create asks for a shell that ends by itself ten minutes after a client has gone: without it a killed client's shells stay for
-// two hours on new Windows and soon fill the user's quota.
+// create asks for a shell that ends by itself ten minutes after a client has gone: without it a
+// killed client's shells stay for two hours on new Windows and soon fill the user's quota.
 func (m messages) create(idle time.Duration) string {
 	msg := soap.NewMessage()
 	m.header(msg, actionCreate).
 		AddOption(soap.NewHeaderOption("WINRS_NOPROFILE", "FALSE")).
 		AddOption(soap.NewHeaderOption("WINRS_CODEPAGE", "65001")).Build()
 	body := msg.CreateBodyElement("Shell", soap.DOM_NS_WIN_SHELL)
-	for _, e := range [][2]string{{"InputStreams", "stdin"}, {"OutputStreams", "stdout stderr"}, {"IdleTimeOut", seconds(idle)}} {
+	for _, e := range [][2]string{{"InputStreams", "stdin"}, {"OutputStreams", "stdout stderr"},
+		{"IdleTimeOut", seconds(idle)}} {
 		el := msg.CreateElement(body, e[0], soap.DOM_NS_WIN_SHELL)
 		el.SetContent(e[1])
 	}
@@ -86,15 +88,16 @@ func (m messages) delete(shell string) string {
 	return winrm.NewDeleteShellRequest(m.url, shell, m.par).String()
 }
 
-// chunk is how many bytes of stdin fit into one Send: the envelope less all that surrounds them (a kilobyte is left for the
-// seal), in base64.
+// chunk is how many bytes of stdin fit into one Send: the envelope less all that surrounds them (a
+// kilobyte is left for the seal), in base64.
 func (m messages) chunk(shell, command string) int {
 	n := (m.par.EnvelopeSize - len(m.send(shell, command, nil, true)) - 1024) / 4 * 3
 	return max(n, 3)
 }
 
 // identify asks who is there, without logging on.
-const identify = `<s:Envelope xmlns:s="` + nsSOAP + `" xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>`
+const identify = `<s:Envelope xmlns:s="` + nsSOAP +
+	`" xmlns:i="http://schemas.dmtf.org/wbem/wsman/identity/1/wsmanidentity.xsd"><s:Header/><s:Body><i:Identify/></s:Body></s:Envelope>`
 
 func escape(s string) string {
 	var b strings.Builder
@@ -109,8 +112,8 @@ type output struct {
 	code           int
 }
 
-// parseOutput reads a Receive answer. The library's parser drops what is not base64, which would lose output without a word,
-// and takes 70 ms of processor time for each megabyte.
+// parseOutput reads a Receive answer. The library's parser drops what is not base64, which would
+// lose output without a word, and takes 70 ms of processor time for each megabyte.
 func parseOutput(body []byte, command string) (output, error) {
 	var out output
 	var stream *[]byte

@@ -17,7 +17,8 @@ import (
 // maxHeld is how much unread output a process may have before no more is asked for.
 const maxHeld = 8 << 20
 
-// maxMissed is how often in a row a Receive may go unanswered while the service says that it is there.
+// maxMissed is how often in a row a Receive may go unanswered while the service says that it is
+// there.
 const maxMissed = 3
 
 type process struct {
@@ -40,7 +41,8 @@ var (
 	_ transport.Widener = (*process)(nil)
 )
 
-// Start runs a command line in the shell. A shell that has gone since is made anew: nothing ran in it that anybody waits for.
+// Start runs a command line in the shell. A shell that has gone since is made anew: nothing ran in
+// it that anybody waits for.
 func (c *conn) Start(ctx context.Context, commandLine string) (transport.Process, error) {
 	p, err := c.start(ctx, commandLine)
 	if err != nil {
@@ -81,7 +83,8 @@ func (c *conn) start(ctx context.Context, commandLine string) (*process, error) 
 			return nil, err
 		}
 	}
-	p := &process{c: c, shell: shell, id: id, recv: c.newLane(), stdout: newHeld(), stderr: newHeld(), ended: make(chan struct{})}
+	p := &process{c: c, shell: shell, id: id, recv: c.newLane(), stdout: newHeld(), stderr: newHeld(),
+		ended: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
 	p.msg, p.chunk = c.msg, c.msg.chunk(shell, id)
 	c.mu.Lock()
@@ -182,9 +185,9 @@ func (p *process) lost(err error) error {
 	return &node.LinkError{Node: p.c.t.Node, Sent: true, Err: err}
 }
 
-// await posts a Receive. When its answer is late the service is asked whether it is there, while the same request goes on: giving
-// it up would lose the output that it was about to bring. A service that does not answer, or that answers while the Receive
-// never does, ends the wait.
+// await posts a Receive. When its answer is late the service is asked whether it is there, while
+// the same request goes on: giving it up would lose the output that it was about to bring. A
+// service that does not answer, or that answers while the Receive never does, ends the wait.
 func (p *process) await(message string) ([]byte, error) {
 	type answer struct {
 		body []byte
@@ -222,9 +225,11 @@ func (p *process) await(message string) ([]byte, error) {
 		}
 		p.c.dead.Store(!alive)
 		if alive {
-			return nil, fmt.Errorf("the service answers, but the process's output was not answered for in %s", time.Duration(missed)*(p.c.operation+p.c.slack))
+			return nil, fmt.Errorf("the service answers, but the process's output was not answered for in %s",
+				time.Duration(missed)*(p.c.operation+p.c.slack))
 		}
-		return nil, fmt.Errorf("the machine does not answer any more: waited %s", time.Duration(missed)*(p.c.operation+p.c.slack))
+		return nil, fmt.Errorf("the machine does not answer any more: waited %s",
+			time.Duration(missed)*(p.c.operation+p.c.slack))
 	}
 }
 
@@ -288,7 +293,8 @@ func (s stdin) Write(b []byte) (int, error) {
 	return done, nil
 }
 
-// Widen makes Sends larger from the next one on. An envelope that the inventory names stays as it is.
+// Widen makes Sends larger from the next one on. An envelope that the inventory names stays as it
+// is.
 func (p *process) Widen(bytes int) {
 	if p.c.t.WinRM.Envelope != 0 || bytes <= p.c.msg.par.EnvelopeSize {
 		return
@@ -299,7 +305,8 @@ func (p *process) Widen(bytes int) {
 	p.chunk = p.msg.chunk(p.shell, p.id)
 }
 
-// narrow goes back to the envelope that every service takes. It says whether that is smaller. The caller holds stdin.
+// narrow goes back to the envelope that every service takes. It says whether that is smaller. The
+// caller holds stdin.
 func (p *process) narrow() bool {
 	before := p.chunk
 	p.msg, p.chunk = p.c.msg, p.c.msg.chunk(p.shell, p.id)
@@ -327,7 +334,8 @@ func (p *process) send(data []byte, end bool) error {
 		_, err := p.c.ask(p.ctx, message)
 		switch FaultCode(err) {
 		case FaultTimedOut:
-			// the service has the input and waits for the process to take it: sending it again would double it
+			// the service has the input and waits for the process to take it: sending it again would double
+			// it
 			return nil
 		case FaultBusy:
 			if attempt <= 3 {
@@ -354,10 +362,12 @@ func (p *process) send(data []byte, end bool) error {
 }
 
 func (p *process) over() error {
-	return fmt.Errorf("cannot write to the process on %s: it has ended with code %d: %w", p.c.t.Node, p.code, io.ErrClosedPipe)
+	return fmt.Errorf("cannot write to the process on %s: it has ended with code %d: %w", p.c.t.Node, p.code,
+		io.ErrClosedPipe)
 }
 
-// held keeps output until it is read, so that a reader that comes late never stops the process's end from being seen.
+// held keeps output until it is read, so that a reader that comes late never stops the process's
+// end from being seen.
 type held struct {
 	mu   sync.Mutex
 	data []byte

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// The body of a sealed message (MS-WSMV 2.2.9.1). It looks like MIME but is not: the headers begin with a tab, no empty line
-// parts them from the content, and the closing boundary follows the content at once.
+// The body of a sealed message (MS-WSMV 2.2.9.1). It looks like MIME but is not: the headers begin
+// with a tab, no empty line parts them from the content, and the closing boundary follows the
+// content at once.
 const (
 	boundary     = "Encrypted Boundary"
 	plainType    = "application/soap+xml;charset=UTF-8"
@@ -42,7 +43,8 @@ func isSealed(contentType string) bool {
 	return strings.HasPrefix(strings.ToLower(strings.TrimSpace(contentType)), "multipart/encrypted")
 }
 
-// decodeSealed takes a sealed body apart. plain is the length that the message declares for its content.
+// decodeSealed takes a sealed body apart. plain is the length that the message declares for its
+// content.
 func decodeSealed(protocol string, body []byte) (plain int, signature, sealed []byte, err error) {
 	fail := func(why string) (int, []byte, []byte, error) {
 		return 0, nil, nil, errors.New("not a sealed message: " + why)

@@ -10,8 +10,8 @@ import (
 	"deploy/transport"
 )
 
-// TestRefusedSettings: what is wrong with the settings is refused before anything is sent. It is not about the link, so that nobody
-// tries again, and the hint names keys that a site file has.
+// TestRefusedSettings: what is wrong with the settings is refused before anything is sent. It is
+// not about the link, so that nobody tries again, and the hint names keys that a site file has.
 func TestRefusedSettings(t *testing.T) {
 	for _, c := range []struct {
 		w         transport.WinRM

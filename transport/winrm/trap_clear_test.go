@@ -71,8 +71,10 @@ func clearAnswer(q *asked, w http.ResponseWriter) bool {
 		return false
 	}
 	w.Header().Set("Content-Type", plainType)
-	_, _ = io.WriteString(w, `<s:Envelope xmlns:s="`+nsSOAP+`" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:rsp="`+nsShell+
-		`"><s:Header><a:Action>`+actionCreate+`Response</a:Action></s:Header><s:Body><rsp:Shell><rsp:ShellId>EVIL</rsp:ShellId></rsp:Shell></s:Body></s:Envelope>`)
+	_, _ = io.WriteString(w, `<s:Envelope xmlns:s="`+nsSOAP+
+		`" xmlns:a="http://schemas.xmlsoap.org/ws/2004/08/addressing" xmlns:rsp="`+nsShell+
+		`"><s:Header><a:Action>`+actionCreate+
+		`Response</a:Action></s:Header><s:Body><rsp:Shell><rsp:ShellId>EVIL</rsp:ShellId></rsp:Shell></s:Body></s:Envelope>`)
 	return true
 }
 
@@ -127,7 +129,8 @@ func TestTrap07HostileChallengeDoesNotCrash(t *testing.T) {
 func TestTrap08BasicNeedsHTTPS(t *testing.T) {
 	var dials atomic.Int64
 	d := New(Options{Net: func(context.Context, string, string) (net.Conn, error) { dials.Add(1); return nil, io.EOF }})
-	for _, w := range []transport.WinRM{{Auth: "basic"}, {Auth: "certificate"}, {Auth: "certificate", HTTPS: true}, {Auth: "credssp"}, {Auth: "ntlm", Envelope: 100},
+	for _, w := range []transport.WinRM{{Auth: "basic"}, {Auth: "certificate"}, {Auth: "certificate", HTTPS: true},
+		{Auth: "credssp"}, {Auth: "ntlm", Envelope: 100},
 		{Auth: "ntlm", HTTPS: true, Pin: "zz"}, {Auth: "ntlm", HTTPS: true, CACert: []byte("none")}} {
 		if _, err := d.Dial(t.Context(), transport.Target{Node: "n1", WinRM: w}); err == nil || dials.Load() != 0 {
 			t.Errorf("%+v: %v, %d dials", w, err, dials.Load())
@@ -137,7 +140,8 @@ func TestTrap08BasicNeedsHTTPS(t *testing.T) {
 	if hint.Of(err) == "" {
 		t.Errorf("no hint: %v", err)
 	}
-	if _, err = d.Dial(t.Context(), transport.Target{WinRM: transport.WinRM{Auth: "kerberos"}}); err == nil || !strings.Contains(err.Error(), "not built in") {
+	if _, err = d.Dial(t.Context(), transport.Target{WinRM: transport.WinRM{Auth: "kerberos"}}); err == nil ||
+		!strings.Contains(err.Error(), "not built in") {
 		t.Errorf("Kerberos: %v", err)
 	}
 }

@@ -376,7 +376,11 @@ func TestTrap14LateAnswerIsNotLost(t *testing.T) {
 func TestTrap15ContextIsMadeOnceForAConnection(t *testing.T) {
 	f := newFake(t, true)
 	var made atomic.Int64
-	c := f.dial(t, Options{Kerberos: func(transport.Target) (Authenticator, error) { made.Add(1); return &toyAuth{}, nil }})
+	c := f.dial(t, Options{Kerberos: func(transport.Target) (Authenticator, error) {
+		made.Add(1)
+		return &toyAuth{},
+			nil
+	}})
 	p := start(t, c, "cat")
 	for range 20 {
 		if _, err := p.Stdin().Write([]byte("x")); err != nil {
@@ -397,17 +401,20 @@ func TestTrap16ErrorsAreTyped(t *testing.T) {
 		body   string
 		is     func(error) bool
 	}{
-		"401":            {401, "", "", func(err error) bool { return errors.Is(err, node.ErrAuth) }},
-		"404":            {404, "text/html", "x", httpStatus(404)},
-		"500 empty":      {500, "", "", httpStatus(500)},
-		"200 html":       {200, "text/html", "<html/>", httpStatus(200)},
-		"200 junk XML":   {200, plainType, "<a", func(err error) bool { return err != nil }},
-		"500 junk XML":   {500, plainType, "<a", func(err error) bool { return isLink(err, true) }},
-		"500 no fault":   {500, plainType, "<a/>", httpStatus(500)},
-		"200 no shell":   {200, plainType, "<a/>", func(err error) bool { return err != nil }},
-		"access denied":  {500, plainType, faultBody("5"), func(err error) bool { return FaultCode(err) == FaultAccessDenied && hint.Of(err) != "" }},
-		"too many shell": {500, plainType, faultBody("2150859173"), func(err error) bool { return FaultCode(err) == FaultMaxShells && hint.Of(err) != "" }},
-		"signed code":    {500, plainType, faultBody("-2144108453"), func(err error) bool { return FaultCode(err) == FaultNoShell }},
+		"401":          {401, "", "", func(err error) bool { return errors.Is(err, node.ErrAuth) }},
+		"404":          {404, "text/html", "x", httpStatus(404)},
+		"500 empty":    {500, "", "", httpStatus(500)},
+		"200 html":     {200, "text/html", "<html/>", httpStatus(200)},
+		"200 junk XML": {200, plainType, "<a", func(err error) bool { return err != nil }},
+		"500 junk XML": {500, plainType, "<a", func(err error) bool { return isLink(err, true) }},
+		"500 no fault": {500, plainType, "<a/>", httpStatus(500)},
+		"200 no shell": {200, plainType, "<a/>", func(err error) bool { return err != nil }},
+		"access denied": {500, plainType, faultBody("5"),
+			func(err error) bool { return FaultCode(err) == FaultAccessDenied && hint.Of(err) != "" }},
+		"too many shell": {500, plainType, faultBody("2150859173"),
+			func(err error) bool { return FaultCode(err) == FaultMaxShells && hint.Of(err) != "" }},
+		"signed code": {500, plainType, faultBody("-2144108453"),
+			func(err error) bool { return FaultCode(err) == FaultNoShell }},
 	} {
 		f := newFake(t, false)
 		f.hook = func(_ *asked, w http.ResponseWriter, _ *http.Request) bool {
@@ -440,17 +447,21 @@ func httpStatus(n int) func(error) bool {
 }
 
 func faultBody(code string) string {
-	return `<s:Envelope xmlns:s="` + nsSOAP + `"><s:Body><s:Fault><s:Detail><WSManFault Code="` + code + `"/></s:Detail></s:Fault></s:Body></s:Envelope>`
+	return `<s:Envelope xmlns:s="` + nsSOAP + `"><s:Body><s:Fault><s:Detail><WSManFault Code="` + code +
+		`"/></s:Detail></s:Fault></s:Body></s:Envelope>`
 }
 
 func TestTrap17ExitCodes(t *testing.T) {
 	for text, want := range map[string]int{"0": 0, "-1": -1, "4294967295": -1, "3010": 3010, "2147483648": -2147483648} {
-		out, err := parseOutput([]byte(`<r:ReceiveResponse xmlns:r="`+nsShell+`"><r:CommandState State="`+stateDone+`"><r:ExitCode>`+text+`</r:ExitCode></r:CommandState></r:ReceiveResponse>`), "C")
+		out, err := parseOutput([]byte(`<r:ReceiveResponse xmlns:r="`+nsShell+`"><r:CommandState State="`+stateDone+
+			`"><r:ExitCode>`+text+`</r:ExitCode></r:CommandState></r:ReceiveResponse>`), "C")
 		if err != nil || !out.done || out.code != want {
 			t.Errorf("%s: %+v, %v", text, out, err)
 		}
 	}
-	for _, bad := range []string{"", "<a/>", "<r:ReceiveResponse", `<r:ReceiveResponse><r:Stream Name="stdout" CommandId="C">***</r:Stream></r:ReceiveResponse>`, `<r:ReceiveResponse><r:ExitCode>x</r:ExitCode></r:ReceiveResponse>`} {
+	for _, bad := range []string{"", "<a/>", "<r:ReceiveResponse",
+		`<r:ReceiveResponse><r:Stream Name="stdout" CommandId="C">***</r:Stream></r:ReceiveResponse>`,
+		`<r:ReceiveResponse><r:ExitCode>x</r:ExitCode></r:ReceiveResponse>`} {
 		if out, err := parseOutput([]byte(bad), "C"); err == nil {
 			t.Errorf("%q gave %+v", bad, out)
 		}

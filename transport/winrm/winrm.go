@@ -1,9 +1,12 @@
-// Package winrm is the WinRM transport: command shells over WS-Management, with a session of our own.
+// Package winrm is the WinRM transport: command shells over WS-Management, with a session of our
+// own.
 //
-// Messages are those of github.com/masterzen/winrm. Its client is not used: it re-authenticates every message, retries what it
-// must not, loses faults and stdin, and falls back to unsealed messages. Here a connection to a machine is one shell and two or
-// more lanes. A lane is one pinned TCP connection with its security context. The control lane carries Create, Command, Send,
-// Signal and Delete; each running command has a lane for its Receive, which waits at the server for output.
+// Messages are those of github.com/masterzen/winrm. Its client is not used: it re-authenticates
+// every message, retries what it must not, loses faults and stdin, and falls back to unsealed
+// messages. Here a connection to a machine is one shell and two or more lanes. A lane is one pinned
+// TCP connection with its security context. The control lane carries Create, Command, Send, Signal
+// and Delete; each running command has a lane for its Receive, which waits at the server for
+// output.
 package winrm
 
 import (
@@ -33,12 +36,15 @@ import (
 
 // Options say how a Dialer works. The zero value is right for production.
 type Options struct {
-	// Operation is the OperationTimeout of every message: how long a Receive waits at the server. 0 is 30 s. Windows caps it at 60 s.
+	// Operation is the OperationTimeout of every message: how long a Receive waits at the server. 0 is
+	// 30 s. Windows caps it at 60 s.
 	Operation time.Duration
-	// Slack is how much longer than Operation an answer may take before the machine is asked whether it is there. 0 is 10 s.
+	// Slack is how much longer than Operation an answer may take before the machine is asked whether
+	// it is there. 0 is 10 s.
 	Slack time.Duration
-	// Idle is when an unused shell ends by itself: a controller that was killed leaves one behind. A Receive is always pending, so
-	// a session that works is never idle. 0 is 3 minutes, what WinRM 2.0 does by itself; Windows takes one minute at least.
+	// Idle is when an unused shell ends by itself: a controller that was killed leaves one behind. A
+	// Receive is always pending, so a session that works is never idle. 0 is 3 minutes, what WinRM 2.0
+	// does by itself; Windows takes one minute at least.
 	Idle time.Duration
 	// Net opens TCP connections; nil is a net.Dialer.
 	Net func(ctx context.Context, network, address string) (net.Conn, error)
@@ -164,24 +170,27 @@ func advise(err error) error {
 	var link *node.LinkError
 	switch {
 	case FaultCode(err) == FaultAccessDenied:
-		return hint.Wrap(err, "the account must be a member of the machine's Administrators, and for a local account LocalAccountTokenFilterPolicy must be set")
+		return hint.Wrap(err, "the account must be a member of the machine's Administrators, and for a local account "+
+			"LocalAccountTokenFilterPolicy must be set")
 	case FaultCode(err) == FaultMaxShells || FaultCode(err) == FaultMaxOperations:
-		return hint.Wrap(err, "earlier sessions have left shells behind: they end when their idle time is over, or restart the WinRM service")
+		return hint.Wrap(err, "earlier sessions have left shells behind: they end when their idle time is over, or "+
+			"restart the WinRM service")
 	case errors.As(err, &link) && !link.Sent:
 		return hint.Wrap(err, "is WinRM on (winrm quickconfig), and does the firewall let its port through?")
 	}
 	return err
 }
 
-// tlsConfig trusts a pinned certificate, the given authorities, or the system's.
-// Windows Server 2003 and 2008 know nothing newer than TLS 1.0 and its RSA suites, so these are the floor; a newer machine cannot
-// be talked down to them, since both sides then see the attempt.
+// tlsConfig trusts a pinned certificate, the given authorities, or the system's. Windows Server
+// 2003 and 2008 know nothing newer than TLS 1.0 and its RSA suites, so these are the floor; a newer
+// machine cannot be talked down to them, since both sides then see the attempt.
 func tlsConfig(t transport.Target) (*tls.Config, error) {
 	c := &tls.Config{MinVersion: tls.VersionTLS10, ServerName: t.Address}
 	for _, s := range tls.CipherSuites() {
 		c.CipherSuites = append(c.CipherSuites, s.ID)
 	}
-	c.CipherSuites = append(c.CipherSuites, tls.TLS_RSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA, tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA)
+	c.CipherSuites = append(c.CipherSuites, tls.TLS_RSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+		tls.TLS_RSA_WITH_3DES_EDE_CBC_SHA)
 	if t.WinRM.Pin != "" {
 		want, err := hex.DecodeString(strings.ReplaceAll(t.WinRM.Pin, ":", ""))
 		if err != nil || len(want) != sha256.Size {
@@ -194,7 +203,8 @@ func tlsConfig(t transport.Target) (*tls.Config, error) {
 			}
 			have := sha256.Sum256(s.PeerCertificates[0].Raw)
 			if subtle.ConstantTimeCompare(have[:], want) != 1 {
-				return &tls.CertificateVerificationError{Err: fmt.Errorf("the certificate's SHA-256 is %s and not the one in the inventory", hex.EncodeToString(have[:]))}
+				return &tls.CertificateVerificationError{Err: fmt.Errorf("the certificate's SHA-256 is %s and not the one in "+
+					"the inventory", hex.EncodeToString(have[:]))}
 			}
 			return nil
 		}
@@ -267,8 +277,9 @@ func (c *conn) open(ctx context.Context) error {
 	return nil
 }
 
-// create asks for a shell. A user may have only five on an old Windows, and a run that was killed leaves one behind until its idle
-// time is over, so a refusal for that reason is asked again as long as there is time to connect.
+// create asks for a shell. A user may have only five on an old Windows, and a run that was killed
+// leaves one behind until its idle time is over, so a refusal for that reason is asked again as
+// long as there is time to connect.
 func (c *conn) create(ctx context.Context) ([]byte, error) {
 	for {
 		body, err := c.ask(ctx, c.msg.create(c.d.o.Idle))
@@ -293,7 +304,8 @@ func (c *conn) Stats() transport.Stats {
 	return transport.Stats{Requests: c.requests.Load(), Sent: c.sent.Load(), Received: c.received.Load()}
 }
 
-// Close ends every process, deletes the shell and closes the connections. It takes five seconds at most.
+// Close ends every process, deletes the shell and closes the connections. It takes five seconds at
+// most.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	if c.closed {
@@ -327,7 +339,8 @@ func (c *conn) Close() error {
 	return nil
 }
 
-// answers asks, on a connection of its own and without a logon, whether the service is there at all.
+// answers asks, on a connection of its own and without a logon, whether the service is there at
+// all.
 func (c *conn) answers(ctx context.Context) bool {
 	tr := &http.Transport{TLSClientConfig: c.tls, DialContext: c.d.o.Net, DisableKeepAlives: true,
 		TLSNextProto: map[string]func(string, *tls.Conn) http.RoundTripper{}}

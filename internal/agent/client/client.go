@@ -1,5 +1,5 @@
-// Package remote is the controller's end of the talk with an agent: it finds or places the program on the node, starts it over a transport, and is an
-// executor that hands whole rows of tasks over.
+// Package remote is the controller's end of the talk with an agent: it finds or places the program
+// on the node, starts it over a transport, and is an executor that hands whole rows of tasks over.
 package client
 
 import (
@@ -32,11 +32,13 @@ type Options struct {
 	Site        string
 	Credentials map[string]node.Credential // for jobs; they travel inside the transport's encryption
 	Position    engine.Position            // with them the agent says at once when it has nothing that the journal lacks
-	Digest      func(Platform) string      // SHA-256 that the agent's program must have on a platform, hex; nil, and "", take any
-	Beat        time.Duration              // 0 is wire.Beat
-	Silence     time.Duration              // 0 is wire.Silence
-	Log         *slog.Logger               // debug lines without values; nil is silent
-	// Tap is called before a message is sent and after one has come, for tests that break links: an error of it breaks this one. nil does nothing.
+	// SHA-256 that the agent's program must have on a platform, hex; nil, and "", take any
+	Digest  func(Platform) string
+	Beat    time.Duration // 0 is wire.Beat
+	Silence time.Duration // 0 is wire.Silence
+	Log     *slog.Logger  // debug lines without values; nil is silent
+	// Tap is called before a message is sent and after one has come, for tests that break links: an
+	// error of it breaks this one. nil does nothing.
 	Tap func(sent bool, t wire.Type) error
 }
 
@@ -67,7 +69,8 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	s := fmt.Sprintf("cannot work on %s: %s works there since %s", e.Node, e.Who, e.Since.Local().Format("2006-01-02 15:04:05"))
+	s := fmt.Sprintf("cannot work on %s: %s works there since %s", e.Node, e.Who,
+		e.Since.Local().Format("2006-01-02 15:04:05"))
 	if e.Doing != "" {
 		s += ", at " + e.Doing
 	}
@@ -97,7 +100,8 @@ type call struct {
 	frames chan wire.Frame
 }
 
-// attach greets the agent and waits for its welcome. It owns s from then on, unless it fails with a greetError.
+// attach greets the agent and waits for its welcome. It owns s from then on, unless it fails with a
+// greetError.
 func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 	o.defaults()
 	c := &client{o: o, stream: s, conn: wire.NewConn(s, s), calls: map[uint64]*call{}, gone: make(chan struct{})}
@@ -119,11 +123,13 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 	// both may be on their way before the other side has spoken: it costs no round trip
 	said := c.conn.Greet()
 	if said == nil {
-		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds, Position: positionOf(o.Position)})
+		said = c.write(wire.THello, wire.Hello{Who: o.Who, Site: o.Site, Credentials: creds,
+			Position: positionOf(o.Position)})
 	}
 	alien, err := c.conn.Meet()
 	if err != nil {
-		// what was started was no agent, and may have gone before it was spoken to; how it ended is the caller's to ask
+		// what was started was no agent, and may have gone before it was spoken to; how it ended is the
+		// caller's to ask
 		if ctx.Err() != nil {
 			return fail(err)
 		}
@@ -142,7 +148,8 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 		if err := f.Decode(&b); err != nil {
 			return fail(err)
 		}
-		return fail(hint.Wrap(&BusyError{o.Node, b.Who, b.Since, b.Doing}, "wait until that one has ended; one that is gone is noticed within half a minute"))
+		return fail(hint.Wrap(&BusyError{o.Node, b.Who, b.Since, b.Doing},
+			"wait until that one has ended; one that is gone is noticed within half a minute"))
 	case wire.TWelcome:
 		if err := f.Decode(&c.welcome); err != nil {
 			return fail(err)
@@ -154,7 +161,8 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 		return fail(fmt.Errorf("cannot work on %s: %w", o.Node, err))
 	}
 	if want := o.Digest(Platform{c.welcome.Facts.OS, c.welcome.Facts.Arch}); want != "" && c.welcome.Digest != want {
-		return fail(hint.Wrap(fmt.Errorf("cannot work on %s: another version of the agent (%s) is at work there", o.Node, c.welcome.Version),
+		return fail(hint.Wrap(fmt.Errorf("cannot work on %s: another version of the agent (%s) is at work there", o.Node,
+			c.welcome.Version),
 			"wait until its work is at its end: it leaves then"))
 	}
 	c.group.Add(2)
@@ -197,7 +205,8 @@ func (c *client) read() (wire.Frame, error) {
 // take hands what comes to the calls that wait for it, until the link is over.
 func (c *client) take() {
 	defer c.group.Done()
-	silence := time.AfterFunc(c.o.Silence, func() { c.fail(fmt.Errorf("nothing was heard of the agent for %s", c.o.Silence)) })
+	silence := time.AfterFunc(c.o.Silence,
+		func() { c.fail(fmt.Errorf("nothing was heard of the agent for %s", c.o.Silence)) })
 	defer silence.Stop()
 	for {
 		f, err := c.read()
@@ -293,11 +302,14 @@ func (c *client) reason(sent bool) error {
 	return &node.LinkError{Node: c.o.Node, Sent: sent, Err: c.broken}
 }
 
-// maxAhead is how many messages of an agent may wait here: it stops by itself when too few are acknowledged.
+// maxAhead is how many messages of an agent may wait here: it stops by itself when too few are
+// acknowledged.
 const maxAhead = 4096
 
-// ask sends a request and calls each for every frame that belongs to it, until each says that it was the last.
-func (c *client) ask(ctx context.Context, t wire.Type, body func(id uint64) any, each func(f wire.Frame) (last bool, err error)) error {
+// ask sends a request and calls each for every frame that belongs to it, until each says that it
+// was the last.
+func (c *client) ask(ctx context.Context, t wire.Type, body func(id uint64) any,
+	each func(f wire.Frame) (last bool, err error)) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}

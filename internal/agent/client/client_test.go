@@ -61,7 +61,8 @@ func (n *note) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if b.Found && b.Text == n.Text {
 		return steps.NoChange(), nil
 	}
-	return steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "text", From: b.Text, To: n.Text}}, Before: steps.MustJSON(b)}, nil
+	return steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "text", From: b.Text, To: n.Text}},
+		Before: steps.MustJSON(b)}, nil
 }
 
 func (n *note) Apply(ctx context.Context, m node.Node, _ steps.Diff) (steps.Outcome, error) {
@@ -140,9 +141,11 @@ func openStore(t *testing.T, dir string) *journal.Store {
 }
 
 func (g *rig) worker(root string) *agent.Worker {
-	return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test", Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-		return local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds, State: filepath.Join(root, "jobs")})
-	}})
+	return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test",
+		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
+			return local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds,
+				State: filepath.Join(root, "jobs")})
+		}})
 }
 
 // program writes notes: "name" or "name:flag".
@@ -170,10 +173,12 @@ func (g *rig) dialWith(ctx context.Context, whom string, b engine.Position) (*Ag
 		return nil, err
 	}
 	g.group.Go(func() { _ = g.w.Serve(there) })
-	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Position: b, Tap: g.tap, Beat: 100 * time.Millisecond})
+	return Attach(ctx, here, "test", Options{Node: "n1", Who: whom, Site: "s", Position: b, Tap: g.tap,
+		Beat: 100 * time.Millisecond})
 }
 
-// pipe joins two ends by loopback: both sides of the talk write before they read, so a pipe without room would not do.
+// pipe joins two ends by loopback: both sides of the talk write before they read, so a pipe without
+// room would not do.
 func pipe() (net.Conn, net.Conn, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -300,8 +305,9 @@ func TestOneControllerAtATime(t *testing.T) {
 	t.Error("the second controller was never let in")
 }
 
-// The link is cut at every single message of a run, before it is sent or after it has come: the run goes on over the next link, the journal has every
-// act once with what was there before, and a rollback leaves the disk as it was.
+// The link is cut at every single message of a run, before it is sent or after it has come: the run
+// goes on over the next link, the journal has every act once with what was there before, and a
+// rollback leaves the disk as it was.
 func TestLinkCutAtEveryMessage(t *testing.T) {
 	count := 0
 	calm := newRig(t, "a", "b", "c")
@@ -366,18 +372,22 @@ func TestAnotherProgramIsRefused(t *testing.T) {
 	}
 	g.group.Go(func() { _ = g.w.Serve(there) })
 	var asked Platform
-	_, err = Attach(t.Context(), here, "test", Options{Node: "n1", Who: "tester", Digest: func(p Platform) string { asked = p; return "00" }})
+	_, err = Attach(t.Context(), here, "test",
+		Options{Node: "n1", Who: "tester", Digest: func(p Platform) string { asked = p; return "00" }})
 	if err == nil || !strings.Contains(err.Error(), "another version of the agent") || asked.OS == "" || asked.Arch == "" {
 		t.Errorf("%v, asked for %v", err, asked)
 	}
 }
 
-// What an agent tells arrives as what it is: a restart that is due above all, which nothing else would ask for.
+// What an agent tells arrives as what it is: a restart that is due above all, which nothing else
+// would ask for.
 func TestReports(t *testing.T) {
-	for what, want := range map[string]engine.Reported{wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin, wire.EvDone: engine.RepDone, wire.EvFailed: engine.RepFailed,
+	for what, want := range map[string]engine.Reported{wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin,
+		wire.EvDone: engine.RepDone, wire.EvFailed: engine.RepFailed,
 		wire.EvReboot: engine.RepReboot, wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold} {
 		r, err := reportOf(wire.Event{What: what, Task: "p/a@n1", Run: "r", Epoch: "e", Seq: 7, Err: &wire.Error{Text: "no"}})
-		if err != nil || r.What != want || r.Task != "p/a@n1" || r.Run != "r" || r.Agent != (journal.AgentRef{Epoch: "e", Seq: 7}) || r.Err.Error() != "no" {
+		if err != nil || r.What != want || r.Task != "p/a@n1" || r.Run != "r" ||
+			r.Agent != (journal.AgentRef{Epoch: "e", Seq: 7}) || r.Err.Error() != "no" {
 			t.Errorf("%s: %+v, %v", what, r, err)
 		}
 		if r.Outcome.Reboot != (what == wire.EvReboot) {
@@ -389,7 +399,8 @@ func TestReports(t *testing.T) {
 	}
 }
 
-// A run that finds nothing to do asks one question. More would cost a round trip each on every node.
+// A run that finds nothing to do asks one question. More would cost a round trip each on every
+// node.
 func TestNoChangeIsOneQuestion(t *testing.T) {
 	g := newRig(t, "a", "b", "c")
 	if _, err := g.apply(); err != nil {

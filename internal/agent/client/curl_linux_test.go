@@ -78,11 +78,13 @@ func newWindowsLab(t *testing.T, release string) *windowsLab {
 	w.mirror.Config.ErrorLog = log.New(io.Discard, "", 0)
 	w.mirror.StartTLS()
 	t.Cleanup(w.mirror.Close)
-	outside := &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: w.trusted, ServerName: "example.com"},
+	outside := &http.Transport{DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{RootCAs: w.trusted, ServerName: "example.com"},
 		DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			host, port, _ := net.SplitHostPort(addr)
 			if host != "mirror.example" {
-				return nil, &net.OpError{Op: "dial", Net: network, Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
+				return nil, &net.OpError{Op: "dial", Net: network,
+					Err: &net.DNSError{Err: "no such host", Name: host, IsNotFound: true}}
 			}
 			to := w.mirror.Listener.Addr().String()
 			if port != "443" {
@@ -90,12 +92,17 @@ func newWindowsLab(t *testing.T, release string) *windowsLab {
 			}
 			return (&net.Dialer{}).DialContext(ctx, network, to)
 		}}
-	cfg := lab.Config{Site: &inventory.Site{Name: "test", Path: filepath.Join(t.TempDir(), "site.yaml"), Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}},
-		Lab: inventory.Lab{OS: release, Domain: "contoso.com"}}, Dir: filepath.Join(t.TempDir(), "lab"), Module: machine.Base(), Outside: outside,
+	cfg := lab.Config{Site: &inventory.Site{Name: "test", Path: filepath.Join(t.TempDir(), "site.yaml"),
+		Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}},
+		Lab:   inventory.Lab{OS: release, Domain: "contoso.com"}}, Dir: filepath.Join(t.TempDir(), "lab"),
+		Module: machine.Base(), Outside: outside,
 		Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New(labPassword)}},
-		Agent: &lab.Agent{Digest: digest, Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
-			return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Session: open, Root: root, Version: "test", Digest: func() (string, error) { return digest, nil }})
-		}}}
+		Agent: &lab.Agent{Digest: digest,
+			Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
+				return agent.NewWorker(context.Background(),
+					agent.Options{Kinds: registry(), Session: open, Root: root, Version: "test",
+						Digest: func() (string, error) { return digest, nil }})
+			}}}
 	if w.lab, err = lab.Start(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +148,8 @@ func (w *windowsLab) dial(d transport.Dialer, address string, to transport.Targe
 		w.t.Fatal(err)
 	}
 	to.Port, _ = strconv.Atoi(port)
-	to.Node, to.Address, to.User, to.Password, to.Timeout = "n1", host, `CONTOSO\deploy`, secret.New(labPassword), 30*time.Second
+	to.Node, to.Address, to.User, to.Password, to.Timeout = "n1", host, `CONTOSO\deploy`, secret.New(labPassword),
+		30*time.Second
 	conn, err := d.Dial(w.t.Context(), to)
 	if err != nil {
 		w.t.Fatal(err)
@@ -149,7 +157,8 @@ func (w *windowsLab) dial(d transport.Dialer, address string, to transport.Targe
 	return conn
 }
 
-// start connects, starts the agent and leaves again; it returns what was told. The machine must have the program and no other file in its place.
+// start connects, starts the agent and leaves again; it returns what was told. The machine must
+// have the program and no other file in its place.
 func (w *windowsLab) start() []string {
 	t := w.t
 	t.Helper()
@@ -168,7 +177,8 @@ func (w *windowsLab) start() []string {
 			t.Fatal(err)
 		}
 	} else {
-		conn = w.dial(winrm.New(winrm.Options{}), e.HTTPS, transport.Target{WinRM: transport.WinRM{HTTPS: true, Auth: "ntlm", CACert: e.CA}})
+		conn = w.dial(winrm.New(winrm.Options{}), e.HTTPS,
+			transport.Target{WinRM: transport.WinRM{HTTPS: true, Auth: "ntlm", CACert: e.CA}})
 		s, err := powershell.Open(t.Context(), conn, powershell.Options{Node: "n1"})
 		if err != nil {
 			t.Fatal(err)
@@ -211,14 +221,19 @@ func TestFetchOnWindows(t *testing.T) {
 		note    string // "" for none: it was fetched
 		unasked bool   // no request reaches the mirror
 	}{
-		"2019":          {},
-		"2025":          {release: "2025"},
-		"2016":          {release: "2016", note: sent + "Windows Server 2016 has no curl.exe", unasked: true},
-		"not there":     {change: func(w *windowsLab) { w.answer = http.NotFound }, note: sent + "curl ended with code 22: curl: (22) "},
-		"no such host":  {change: func(w *windowsLab) { w.fetch.From = "https://other.example/" }, note: sent + "curl ended with code 6: curl: (6) Could not resolve host: other.example", unasked: true},
-		"nobody there":  {change: func(w *windowsLab) { w.fetch.From = "https://mirror.example:444/" }, note: sent + "curl ended with code 7: ", unasked: true},
-		"untrusted":     {change: func(w *windowsLab) { *w.trusted = *x509.NewCertPool() }, note: sent + "curl ended with code 35: ", unasked: true},
-		"untrusted now": {release: "2022", change: func(w *windowsLab) { *w.trusted = *x509.NewCertPool() }, note: sent + "curl ended with code 60: ", unasked: true},
+		"2019": {},
+		"2025": {release: "2025"},
+		"2016": {release: "2016", note: sent + "Windows Server 2016 has no curl.exe", unasked: true},
+		"not there": {change: func(w *windowsLab) { w.answer = http.NotFound },
+			note: sent + "curl ended with code 22: curl: (22) "},
+		"no such host": {change: func(w *windowsLab) { w.fetch.From = "https://other.example/" },
+			note: sent + "curl ended with code 6: curl: (6) Could not resolve host: other.example", unasked: true},
+		"nobody there": {change: func(w *windowsLab) { w.fetch.From = "https://mirror.example:444/" },
+			note: sent + "curl ended with code 7: ", unasked: true},
+		"untrusted": {change: func(w *windowsLab) { *w.trusted = *x509.NewCertPool() },
+			note: sent + "curl ended with code 35: ", unasked: true},
+		"untrusted now": {release: "2022", change: func(w *windowsLab) { *w.trusted = *x509.NewCertPool() },
+			note: sent + "curl ended with code 60: ", unasked: true},
 		"elsewhere": {change: func(w *windowsLab) {
 			w.answer = func(rw http.ResponseWriter, r *http.Request) {
 				http.Redirect(rw, r, "https://other.example/", http.StatusFound)
@@ -269,7 +284,8 @@ func TestFetchOnWindows(t *testing.T) {
 	}
 }
 
-// play starts the agent once and, where it was fetched, again; note is what must be told, "" for nothing.
+// play starts the agent once and, where it was fetched, again; note is what must be told, "" for
+// nothing.
 func (w *windowsLab) play(note string, unasked bool) {
 	t := w.t
 	t.Helper()

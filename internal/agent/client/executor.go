@@ -22,7 +22,8 @@ type Agent struct {
 	after func() error // ends what carried the stream; nil for nothing
 	doing atomic.Value // string: the last line of what a job prints
 
-	// of the Sync or Work under way: the last event that was reported, and how many since the last acknowledgement
+	// of the Sync or Work under way: the last event that was reported, and how many since the last
+	// acknowledgement
 	seq     int64
 	unheard int
 }
@@ -35,7 +36,8 @@ func (a *Agent) Doing() string {
 
 var _ engine.Worker = (*Agent)(nil)
 
-// Attach joins an agent whose stream is open already. It owns s from then on, also when it fails. why is shown in the plan beside the word "agent".
+// Attach joins an agent whose stream is open already. It owns s from then on, also when it fails.
+// why is shown in the plan beside the word "agent".
 func Attach(ctx context.Context, s Stream, why string, o Options) (*Agent, error) {
 	c, err := attach(ctx, s, o)
 	if err != nil {
@@ -54,7 +56,8 @@ func (a *Agent) Mode() (mode, why string) { return "agent", a.why }
 // Notes are what a person should know of how the agent's program came to the node.
 func (a *Agent) Notes() []string { return a.notes }
 
-// Close ends the link, and the agent when it is at rest. Nothing that it did is lost: it stands in its record.
+// Close ends the link, and the agent when it is at rest. Nothing that it did is lost: it stands in
+// its record.
 func (a *Agent) Close() error {
 	err := a.c.leave(true)
 	if a.after != nil {
@@ -63,7 +66,8 @@ func (a *Agent) Close() error {
 	return err
 }
 
-// limit is how long the agent may take, so that a request does not outlive what the engine waits for.
+// limit is how long the agent may take, so that a request does not outlive what the engine waits
+// for.
 func limit(ctx context.Context) time.Duration {
 	if at, ok := ctx.Deadline(); ok {
 		return max(time.Until(at), time.Second)
@@ -154,21 +158,24 @@ func (a *Agent) Undo(ctx context.Context, s steps.Step, before json.RawMessage) 
 
 // TakeBack is Undo, and lets the agent write it down beside what it did.
 func (a *Agent) TakeBack(ctx context.Context, u engine.Undoing) (at journal.AgentRef, err error) {
-	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(u.Step), Before: u.Before, Run: u.Run, Task: u.Task, Phase: u.Phase,
+	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(u.Step), Before: u.Before, Run: u.Run, Task: u.Task,
+		Phase: u.Phase,
 		Epoch: u.Act.Intent.Agent.Epoch, Of: u.Act.Intent.Agent.Seq, Act: u.Act.Seq}
-	err = a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q }, func(f wire.Frame) (bool, error) {
-		var e wire.Ended
-		if f.Type == wire.TEnded && f.Decode(&e) == nil && e.Seq > 0 {
-			at = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
-		}
-		return ended(f)
-	}))
+	err = a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q },
+		func(f wire.Frame) (bool, error) {
+			var e wire.Ended
+			if f.Type == wire.TEnded && f.Decode(&e) == nil && e.Seq > 0 {
+				at = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
+			}
+			return ended(f)
+		}))
 	return at, err
 }
 
 // Restart asks the machine to restart.
 func (a *Agent) Restart(ctx context.Context, reason string) error {
-	return a.cut(ctx, a.c.ask(ctx, wire.TRestart, func(id uint64) any { return wire.Restart{ID: id, Reason: reason} }, ended))
+	return a.cut(ctx, a.c.ask(ctx, wire.TRestart, func(id uint64) any { return wire.Restart{ID: id, Reason: reason} },
+		ended))
 }
 
 // ended waits for the answer of a request that gives nothing but its end.
@@ -198,7 +205,8 @@ func positionOf(b engine.Position) wire.Position {
 }
 
 // Work hands tasks over.
-func (a *Agent) Work(ctx context.Context, w engine.Batch, halt <-chan struct{}, report func(engine.Report) error) error {
+func (a *Agent) Work(ctx context.Context, w engine.Batch, halt <-chan struct{},
+	report func(engine.Report) error) error {
 	q := wire.Work{Run: w.Run, Tasks: make([]wire.Task, len(w.Tasks))}
 	for i, t := range w.Tasks {
 		q.Tasks[i] = wire.Task{ID: t.ID, Phase: t.Phase, Limit: t.Timeout, Step: wire.NewStep(t.Step)}
@@ -240,11 +248,12 @@ func (a *Agent) halt() {
 	}
 }
 
-// maxUnheard is how many events are taken in before the journal is made to write them down, where ever more of them come: well below what an agent
-// runs ahead, so that it need not wait.
+// maxUnheard is how many events are taken in before the journal is made to write them down, where
+// ever more of them come: well below what an agent runs ahead, so that it need not wait.
 const maxUnheard = 64
 
-// told takes in one frame of a Sync or a Work. What came in one go is written down in one go, and then acknowledged.
+// told takes in one frame of a Sync or a Work. What came in one go is written down in one go, and
+// then acknowledged.
 func (a *Agent) told(f wire.Frame, report func(engine.Report) error) (bool, error) {
 	switch f.Type {
 	case wire.TEnded:
@@ -296,13 +305,16 @@ func (a *Agent) heard(report func(engine.Report) error) error {
 }
 
 func reportOf(e wire.Event) (engine.Report, error) {
-	r := engine.Report{Task: e.Task, Phase: e.Phase, Run: e.Run, Verb: e.Verb, Err: e.Err.Err(), Outcome: steps.Outcome{Reboot: e.What == wire.EvReboot, Note: e.Note, Warnings: e.Warnings}}
+	r := engine.Report{Task: e.Task, Phase: e.Phase, Run: e.Run, Verb: e.Verb, Err: e.Err.Err(),
+		Outcome: steps.Outcome{Reboot: e.What == wire.EvReboot, Note: e.Note, Warnings: e.Warnings}}
 	if e.Seq > 0 {
 		r.Agent = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
 	}
 	what, ok := map[string]engine.Reported{
-		wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin, wire.EvDone: engine.RepDone, wire.EvFailed: engine.RepFailed,
-		wire.EvUndoBegin: engine.RepUndoBegin, wire.EvUndone: engine.RepUndone, wire.EvReboot: engine.RepReboot, wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold,
+		wire.EvNoOp: engine.RepNoOp, wire.EvBegin: engine.RepBegin, wire.EvDone: engine.RepDone,
+		wire.EvFailed:    engine.RepFailed,
+		wire.EvUndoBegin: engine.RepUndoBegin, wire.EvUndone: engine.RepUndone, wire.EvReboot: engine.RepReboot,
+		wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold,
 	}[e.What]
 	if !ok {
 		return r, errors.New("the agent told something of an unknown kind: " + e.What)

@@ -17,7 +17,8 @@ import (
 	"deploy/transport/local"
 )
 
-// site is a directory that stands for a node: a home, and a PATH with the tools that the script needs and the fetchers of the test.
+// site is a directory that stands for a node: a home, and a PATH with the tools that the script
+// needs and the fetchers of the test.
 type fetchSite struct {
 	t         *testing.T
 	home, bin string
@@ -29,8 +30,10 @@ type fetchSite struct {
 
 func newFetchSite(t *testing.T) *fetchSite {
 	t.Helper()
-	f := &fetchSite{t: t, home: filepath.Join(t.TempDir(), "a home"), bin: t.TempDir(), packed: filepath.Join(t.TempDir(), "packed")}
-	for _, tool := range []string{"mkdir", "rm", "gzip", "sha256sum", "chmod", "sync", "mv", "find", "cat", "sleep", "timeout", "uname"} {
+	f := &fetchSite{t: t, home: filepath.Join(t.TempDir(), "a home"), bin: t.TempDir(),
+		packed: filepath.Join(t.TempDir(), "packed")}
+	for _, tool := range []string{"mkdir", "rm", "gzip", "sha256sum", "chmod", "sync", "mv", "find", "cat", "sleep",
+		"timeout", "uname"} {
 		path, err := exec.LookPath(tool)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +44,8 @@ func newFetchSite(t *testing.T) *fetchSite {
 	}
 	dir := t.TempDir()
 	p := Platform{"linux", runtime.GOARCH}
-	if err := os.WriteFile(filepath.Join(dir, p.FileName()), bytes.Repeat([]byte("the agent's program; "), 5000), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, p.FileName()), bytes.Repeat([]byte("the agent's program; "), 5000),
+		0o600); err != nil {
 		t.Fatal(err)
 	}
 	programs := &Programs{Dirs: []string{dir}}
@@ -50,11 +54,13 @@ func newFetchSite(t *testing.T) *fetchSite {
 		t.Fatal(err)
 	}
 	var b bytes.Buffer
-	if err := errors.Join(f.prog.Packed(&b), os.WriteFile(f.packed, b.Bytes(), 0o600), os.Mkdir(f.home, 0o700)); err != nil {
+	if err := errors.Join(f.prog.Packed(&b), os.WriteFile(f.packed, b.Bytes(), 0o600),
+		os.Mkdir(f.home, 0o700)); err != nil {
 		t.Fatal(err)
 	}
-	f.launch = Launch{Options: Options{Node: "n1", Who: "tester"}, Programs: programs, Fetch: Fetch{From: "https://mirror.example/deploy/"},
-		tell: func(s string) { f.notes.WriteString(s + "\n") }}
+	f.launch = Launch{Options: Options{Node: "n1", Who: "tester"}, Programs: programs,
+		Fetch: Fetch{From: "https://mirror.example/deploy/"},
+		tell:  func(s string) { f.notes.WriteString(s + "\n") }}
 	f.launch.defaults()
 	t.Setenv("HOME", f.home)
 	t.Setenv("XDG_CACHE_HOME", "")
@@ -63,16 +69,19 @@ func newFetchSite(t *testing.T) *fetchSite {
 	return f
 }
 
-// tool puts a script where the node finds it. It writes its arguments down before it does its work, with $out as the file that is asked for.
+// tool puts a script where the node finds it. It writes its arguments down before it does its work,
+// with $out as the file that is asked for.
 func (f *fetchSite) tool(name, work string) {
 	f.t.Helper()
-	text := "#!/bin/sh\necho " + name + " \"$@\" >> \"$HOME/argv\"\nfor a in \"$@\"; do case $last in -o|-O) out=$a;; esac; last=$a; done\n" + work + "\n"
+	text := "#!/bin/sh\necho " + name + " \"$@\" >> \"$HOME/argv\"\nfor a in \"$@\"; do case $last in -o|-O) out=$a;; " +
+		"esac; last=$a; done\n" + work + "\n"
 	if err := os.WriteFile(filepath.Join(f.bin, name), []byte(text), 0o755); err != nil {
 		f.t.Fatal(err)
 	}
 }
 
-// place places the program and tells what was said; whatever happened on the way, the program must be there at the end, and nothing else.
+// place places the program and tells what was said; whatever happened on the way, the program must
+// be there at the end, and nothing else.
 func (f *fetchSite) place() (notes, argv string) {
 	f.t.Helper()
 	conn := local.New("n1")
@@ -113,18 +122,27 @@ func TestFetch(t *testing.T) {
 		note  string // "" for none: it was fetched
 		asked string // program that was started, "" for none
 	}{
-		"by curl":         {tools: map[string]string{"curl": deliver, "wget": "exit 1"}, asked: "curl"},
-		"by wget":         {tools: map[string]string{"wget": deliver}, asked: "wget"},
-		"no tool":         {note: "could not be fetched from URL and was sent from here: it has neither curl nor wget"},
-		"not there":       {tools: map[string]string{"curl": `echo "curl: (22) error: 404" >&2; exit 22`}, asked: "curl", note: "could not be fetched from URL and was sent from here: curl ended with code 22: curl: (22) error: 404"},
-		"an old wget":     {tools: map[string]string{"wget": `echo usage >&2; exit 2`}, asked: "wget", note: "and was sent from here: wget ended with code 2: usage"},
-		"half of it":      {tools: map[string]string{"curl": `echo half > "$out"; exit 18`}, asked: "curl", note: "curl ended with code 18"},
-		"another program": {tools: map[string]string{"curl": `echo evil | gzip > "$out"`}, asked: "curl", note: "WARNING: what lies at URL is not the agent's program"},
-		"a page of HTML":  {tools: map[string]string{"curl": `echo "<html>" > "$out"`}, asked: "curl", note: "WARNING: what lies at URL is not"},
-		"a page of air":   {tools: map[string]string{"curl": `: > "$out"`}, asked: "curl", note: "WARNING: what lies at URL is not"},
-		"an endless file": {tools: map[string]string{"curl": `exec cat /dev/zero > "$out"`}, asked: "curl", note: "curl ended with code 153"}, // SIGXFSZ is 25
-		"a bomb":          {tools: map[string]string{"curl": `cat "$HOME/bomb" > "$out"`}, asked: "curl", note: "WARNING: what lies at URL is not"},
-		"a wget asleep":   {tools: map[string]string{"wget": `sleep 600`}, asked: "wget", note: "wget ended with code 124"},
+		"by curl": {tools: map[string]string{"curl": deliver, "wget": "exit 1"}, asked: "curl"},
+		"by wget": {tools: map[string]string{"wget": deliver}, asked: "wget"},
+		"no tool": {note: "could not be fetched from URL and was sent from here: it has neither curl nor wget"},
+		"not there": {tools: map[string]string{"curl": `echo "curl: (22) error: 404" >&2; exit 22`}, asked: "curl",
+			note: "could not be fetched from URL and was sent from here: curl ended with code 22: curl: (22) error: 404"},
+		"an old wget": {tools: map[string]string{"wget": `echo usage >&2; exit 2`}, asked: "wget",
+			note: "and was sent from here: wget ended with code 2: usage"},
+		"half of it": {tools: map[string]string{"curl": `echo half > "$out"; exit 18`}, asked: "curl",
+			note: "curl ended with code 18"},
+		"another program": {tools: map[string]string{"curl": `echo evil | gzip > "$out"`}, asked: "curl",
+			note: "WARNING: what lies at URL is not the agent's program"},
+		"a page of HTML": {tools: map[string]string{"curl": `echo "<html>" > "$out"`}, asked: "curl",
+			note: "WARNING: what lies at URL is not"},
+		"a page of air": {tools: map[string]string{"curl": `: > "$out"`}, asked: "curl",
+			note: "WARNING: what lies at URL is not"},
+		// SIGXFSZ is 25
+		"an endless file": {tools: map[string]string{"curl": `exec cat /dev/zero > "$out"`}, asked: "curl",
+			note: "curl ended with code 153"},
+		"a bomb": {tools: map[string]string{"curl": `cat "$HOME/bomb" > "$out"`}, asked: "curl",
+			note: "WARNING: what lies at URL is not"},
+		"a wget asleep": {tools: map[string]string{"wget": `sleep 600`}, asked: "wget", note: "wget ended with code 124"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFetchSite(t)
@@ -142,10 +160,12 @@ func TestFetch(t *testing.T) {
 			f.launch.Fetch.Most = time.Second // only timeout(1) looks at it here
 			notes, argv := f.place()
 			url := "https://mirror.example/deploy/deploy-agent-linux-" + runtime.GOARCH + "-" + f.prog.Digest + ".gz"
-			if want := strings.ReplaceAll(c.note, "URL", url); !strings.Contains(notes, want) || want == "" && notes != "" || strings.Count(notes, "\n") > 1 {
+			if want := strings.ReplaceAll(c.note, "URL", url); !strings.Contains(notes, want) || want == "" && notes != "" ||
+				strings.Count(notes, "\n") > 1 {
 				t.Errorf("it told %q, want %q", notes, want)
 			}
-			if c.asked == "" && argv != "" || !strings.HasPrefix(argv, c.asked) || strings.Count(argv, "\n") > 1 || c.asked != "" && !strings.HasSuffix(argv, url+"\n") {
+			if c.asked == "" && argv != "" || !strings.HasPrefix(argv, c.asked) || strings.Count(argv, "\n") > 1 ||
+				c.asked != "" && !strings.HasSuffix(argv, url+"\n") {
 				t.Errorf("programs were started: %q", argv)
 			}
 		})

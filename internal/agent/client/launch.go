@@ -28,11 +28,13 @@ type Launch struct {
 	tell func(note string) // hears what a person should know of how the program came
 }
 
-// ErrCannotPlace: the node cannot carry an agent, so steps must run from here. What wraps it says why.
+// ErrCannotPlace: the node cannot carry an agent, so steps must run from here. What wraps it says
+// why.
 var ErrCannotPlace = errors.New("no agent can run there")
 
-// Start finds or places the agent on a Linux machine behind conn, starts it and joins it. conn stays the caller's until Start has succeeded; then the
-// Agent closes it. A machine that cannot carry one is ErrCannotPlace.
+// Start finds or places the agent on a Linux machine behind conn, starts it and joins it. conn
+// stays the caller's until Start has succeeded; then the Agent closes it. A machine that cannot
+// carry one is ErrCannotPlace.
 func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	l.defaults()
 	var notes []string
@@ -52,7 +54,8 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 			return a, err
 		}
 		if placed {
-			return nil, hint.Wrap(fmt.Errorf("cannot place the agent on %s: it was placed, and cannot be run there: %w", l.Node, ErrCannotPlace), mayRun)
+			return nil, hint.Wrap(fmt.Errorf("cannot place the agent on %s: it was placed, and cannot be run there: %w", l.Node,
+				ErrCannotPlace), mayRun)
 		}
 		if err := l.place(ctx, conn, missing); err != nil {
 			return nil, err
@@ -60,7 +63,8 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	}
 }
 
-// prompt is what sudo asks with. It asks again after a wrong password, and whatever we said next would count as another try.
+// prompt is what sudo asks with. It asks again after a wrong password, and whatever we said next
+// would count as another try.
 const prompt = "deploy-asks-for-sudo:"
 
 // missingWord begins the line of a node that has no agent; its system and machine follow.
@@ -69,7 +73,8 @@ const missingWord = "deploy-agent-missing "
 // directory is where programs are placed, in the words of the node's shell.
 const directory = `"${XDG_CACHE_HOME:-$HOME/.cache}/deploy"`
 
-// starter is the command line that starts the agent, or tells what is missing. Every shell that people log on with reads it alike.
+// starter is the command line that starts the agent, or tells what is missing. Every shell that
+// people log on with reads it alike.
 func (l Launch) starter() string {
 	var cases strings.Builder
 	for _, p := range linuxPlatforms() {
@@ -85,7 +90,8 @@ func (l Launch) starter() string {
 func (l Launch) sudo() string {
 	switch {
 	case l.Sudo && !l.SudoPassword.IsZero():
-		// -k: a password that sudo remembers must not leave ours in the agent's ear; the agent passes over it all the same
+		// -k: a password that sudo remembers must not leave ours in the agent's ear; the agent passes
+		// over it all the same
 		return `sudo -k -S -p "` + prompt + `" -- `
 	case l.Sudo:
 		return "sudo -n -- "
@@ -135,8 +141,8 @@ func (l Launch) try(ctx context.Context, conn transport.Conn) (a *Agent, missing
 	return nil, "", l.explain(ctx, s, greet)
 }
 
-// sayPassword gives sudo its password, once, and waits for what comes of it: whatever else was said meanwhile would be taken for another try, and a row of
-// wrong ones locks accounts.
+// sayPassword gives sudo its password, once, and waits for what comes of it: whatever else was said
+// meanwhile would be taken for another try, and a row of wrong ones locks accounts.
 func (l Launch) sayPassword(ctx context.Context, s *stream) error {
 	if _, err := io.WriteString(s.proc.Stdin(), l.SudoPassword.Reveal()+"\n"); err != nil {
 		return &node.LinkError{Node: l.Node, Err: err}
@@ -153,7 +159,8 @@ func (l Launch) sayPassword(ctx context.Context, s *stream) error {
 	case <-spoke:
 		return nil
 	case <-s.again:
-		err = hint.Wrap(fmt.Errorf("cannot work on %s as root: sudo takes no password of this credential: %w", l.Node, node.ErrAuth),
+		err = hint.Wrap(fmt.Errorf("cannot work on %s as root: sudo takes no password of this credential: %w", l.Node,
+			node.ErrAuth),
 			"check the credential in the site file; deploy does not try a refused password twice")
 	case <-late.C:
 		err = fmt.Errorf("cannot start the agent on %s: sudo did not answer within %s", l.Node, wire.Silence)
@@ -165,7 +172,8 @@ func (l Launch) sayPassword(ctx context.Context, s *stream) error {
 	return err
 }
 
-// ended waits for the end of what was started and is no agent. An error says that its end is not known.
+// ended waits for the end of what was started and is no agent. An error says that its end is not
+// known.
 func (l Launch) ended(ctx context.Context, s *stream) (code int, said string, err error) {
 	late := time.AfterFunc(2*time.Second, func() { _ = s.Close() })
 	defer late.Stop()
@@ -191,10 +199,12 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 		return eerr
 	case l.Sudo && code == 1 && !strings.Contains(said, wire.Magic):
 		// sudo's own refusals end with 1 (sudo(8), exit value)
-		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said, node.ErrAuth),
+		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said,
+			node.ErrAuth),
 			"sudo must let this user run programs as root, without a password or with the credential's own")
 	case code == 126 || code == 127:
-		return hint.Wrap(fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace), mayRun)
+		return hint.Wrap(fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace),
+			mayRun)
 	case code == wire.ExitNoDisk:
 		return l.noDisk(said)
 	}
@@ -202,11 +212,13 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 }
 
 // mayRun is for people whose machine has the program and does not start it.
-const mayRun = "programs must be allowed to run from the home directory of the user (the option noexec of its file system forbids it), and be built for that machine"
+const mayRun = "programs must be allowed to run from the home directory of the user (the option noexec of its file " +
+	"system forbids it), and be built for that machine"
 
 // noDisk is the error of an agent that found no place to write down what it does.
 func (l Launch) noDisk(said string) error {
-	return hint.Wrap(fmt.Errorf("cannot start the agent on %s: %s: %w", l.Node, strings.TrimPrefix(said, "error: "), ErrCannotPlace),
+	return hint.Wrap(fmt.Errorf("cannot start the agent on %s: %s: %w", l.Node, strings.TrimPrefix(said, "error: "),
+		ErrCannotPlace),
 		"make room on that disk of "+l.Node+", or make it writable again: the agent does nothing that it cannot write down")
 }
 

@@ -11,8 +11,9 @@ import (
 	"deploy/internal/engine"
 )
 
-// The journal is copied after an apply, the site is rolled back, and the copy takes the journal's place: it hears of the rollback from the agent, over the wire and
-// from its record, also when the agent was started anew meanwhile. And what the rollback itself has heard is not told to it again.
+// The journal is copied after an apply, the site is rolled back, and the copy takes the journal's
+// place: it hears of the rollback from the agent, over the wire and from its record, also when the
+// agent was started anew meanwhile. And what the rollback itself has heard is not told to it again.
 func TestOlderCopyOfTheJournal(t *testing.T) {
 	for _, anew := range []bool{false, true} {
 		g := newRig(t, "a", "b")
@@ -64,8 +65,9 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 	}
 }
 
-// The link is cut at every message of a rollback. It is brought to its end, and neither the next run of the same journal nor an older copy of it is led astray by what
-// the record has of the undo that was cut.
+// The link is cut at every message of a rollback. It is brought to its end, and neither the next
+// run of the same journal nor an older copy of it is led astray by what the record has of the undo
+// that was cut.
 func TestRollbackCutAtEveryMessage(t *testing.T) {
 	messages := 0
 	for at := 1; at == 1 || at <= messages+1; at++ {

@@ -12,8 +12,9 @@ import (
 	"deploy/transport"
 )
 
-// place puts the program for the node's platform where starter looks for it: packed, in one piece, and verified there before it gets its name. The node
-// fetches it where the site lets it; else, and where that fails, it is sent.
+// place puts the program for the node's platform where starter looks for it: packed, in one piece,
+// and verified there before it gets its name. The node fetches it where the site lets it; else, and
+// where that fails, it is sent.
 func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) error {
 	p, ok := platformOf(uname)
 	if !ok {
@@ -36,7 +37,8 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 	case errors.As(err, &link):
 		return err
 	case end.code != 0:
-		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, end.code, end.said, ErrCannotPlace),
+		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, end.code, end.said,
+			ErrCannotPlace),
 			"make room in the home directory of the user on "+l.Node+", and see that it is writable")
 	case err == nil:
 		l.Log.Debug("the agent's program was sent", "node", l.Node)
@@ -44,13 +46,15 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 	return err
 }
 
-// intoPlace is the command line that gives the program its name once get, lines of a script, has made "$t" of it. "$t.gz" may be used on the way; nothing
-// but the program stays, whatever happens.
+// intoPlace is the command line that gives the program its name once get, lines of a script, has
+// made "$t" of it. "$t.gz" may be used on the way; nothing but the program stays, whatever happens.
 func (p Program) intoPlace(get string) string {
 	return `/bin/sh -c 'set -e; umask 077; d=` + directory + `; mkdir -p "$d"; p=$d/` + p.Name() + `; t=$p.$$; ` +
 		`clean() { rm -f "$t" "$t.gz"; }; trap clean EXIT; trap "exit 75" HUP INT TERM; ` + get +
-		`s=$(sha256sum < "$t"); [ "${s%% *}" = ` + p.Digest + ` ] || { echo "what arrived is not what was sent" >&2; exit 65; }; ` +
-		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + p.Name() + ` -mtime +30 -delete 2>/dev/null || true'`
+		`s=$(sha256sum < "$t"); [ "${s%% *}" = ` + p.Digest +
+		` ] || { echo "what arrived is not what was sent" >&2; exit 65; }; ` +
+		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + p.Name() +
+		` -mtime +30 -delete 2>/dev/null || true'`
 }
 
 // ending is how a command line of ours ended.
@@ -60,9 +64,11 @@ type ending struct {
 	said    string // and of its errors, in one line
 }
 
-// runScript runs a command line of ours to its end, with what in writes as its input (nil: none). Its exit code stands alone, without an error: one that
-// ended before it was told that there is no more input has read what it wanted.
-func (l Launch) runScript(ctx context.Context, conn transport.Conn, script string, in func(io.Writer) error) (ending, error) {
+// runScript runs a command line of ours to its end, with what in writes as its input (nil: none).
+// Its exit code stands alone, without an error: one that ended before it was told that there is no
+// more input has read what it wanted.
+func (l Launch) runScript(ctx context.Context, conn transport.Conn, script string, in func(io.Writer) error) (ending,
+	error) {
 	proc, err := conn.Start(ctx, script)
 	if err != nil {
 		return ending{}, fmt.Errorf("cannot place the agent on %s: %w", l.Node, err)

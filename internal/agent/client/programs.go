@@ -53,7 +53,8 @@ type Program struct {
 	packed func() ([]byte, error) // once for all nodes
 }
 
-// Name is the name under which it is placed: it tells versions apart, and a name once placed never gets another content.
+// Name is the name under which it is placed: it tells versions apart, and a name once placed never
+// gets another content.
 func (p Program) Name() string {
 	name := "deploy-" + p.Digest[:16]
 	if p.Platform.OS == "windows" {
@@ -75,7 +76,8 @@ func (p Program) Packed(w io.Writer) error {
 	return err
 }
 
-// pack compresses a file. The quickest way is good enough: the slower ones save a tenth of the bytes and take longer than those need on a usual link.
+// pack compresses a file. The quickest way is good enough: the slower ones save a tenth of the
+// bytes and take longer than those need on a usual link.
 func pack(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -96,7 +98,8 @@ func pack(path string) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Programs finds the agents' programs: in Dirs, in that order; and the program that runs, for machines like this one. It is safe for concurrent use.
+// Programs finds the agents' programs: in Dirs, in that order; and the program that runs, for
+// machines like this one. It is safe for concurrent use.
 type Programs struct {
 	Dirs []string
 	Own  string // path of the program that runs; "" for none
@@ -140,7 +143,8 @@ func (ps *Programs) Find(p Platform) (*Program, error) {
 	return nil, fmt.Errorf("there is no agent for %s: %w", p, fs.ErrNotExist)
 }
 
-// Ready measures what Start will want to know, so that it is done while a connection comes up. What cannot be read is told by Find.
+// Ready measures what Start will want to know, so that it is done while a connection comes up. What
+// cannot be read is told by Find.
 func (ps *Programs) Ready() {
 	for _, p := range linuxPlatforms() {
 		_, _ = ps.Find(p)

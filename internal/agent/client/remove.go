@@ -16,31 +16,35 @@ import (
 // ErrAtWork: an agent is at work on the machine, or something else has its files open.
 var ErrAtWork = errors.New("an agent is at work there")
 
-// exitAtWork is what the command lines of this file end with for ErrAtWork: EX_TEMPFAIL of sysexits.h.
+// exitAtWork is what the command lines of this file end with for ErrAtWork: EX_TEMPFAIL of
+// sysexits.h.
 const exitAtWork = 75
 
-// RemoveFromLinux takes the agents of the user who logs on, programs and records, off a machine, those of earlier versions too. conn stays the caller's. What is not there is no
-// error; ErrAtWork leaves everything as it was.
+// RemoveFromLinux takes the agents of the user who logs on, programs and records, off a machine,
+// those of earlier versions too. conn stays the caller's. What is not there is no error; ErrAtWork
+// leaves everything as it was.
 func RemoveFromLinux(ctx context.Context, conn transport.Conn, l Launch) error {
 	l.defaults()
 	return l.remove(ctx, conn, l.removal())
 }
 
-// removal is the command line that takes everything away. Whoever holds an agent's lock works there; a worker whose controller has just gone ends within moments, so it is
-// asked a few times.
+// removal is the command line that takes everything away. Whoever holds an agent's lock works
+// there; a worker whose controller has just gone ends within moments, so it is asked a few times.
 func (l Launch) removal() string {
 	const free = `n=5; while [ -e $L ]; do flock -n $L true && break; c=$?; [ $c = 1 ] || exit $c; n=$((n-1)); [ $n -gt 0 ] || exit 75; sleep 1; done; `
 	lock := func(path string) string { return strings.ReplaceAll(free, "$L", path) }
 	if !l.Sudo {
-		return `/bin/sh -c 'r=/var/lib/deploy; [ "$(id -u)" = 0 ] || r="${XDG_STATE_HOME:-$HOME/.local/state}/deploy"; ` + lock(`"$r/agent/lock"`) + `rm -rf "$r" ` + directory + ` || exit 74'`
+		return `/bin/sh -c 'r=/var/lib/deploy; [ "$(id -u)" = 0 ] || r="${XDG_STATE_HOME:-$HOME/.local/state}/deploy"; ` +
+			lock(`"$r/agent/lock"`) + `rm -rf "$r" ` + directory + ` || exit 74'`
 	}
 	// the shell that sudo starts reads its text in double quotes of the one around it
-	root := strings.NewReplacer(`$`, `\$`, `"`, `\"`).Replace("echo in; " + lock("/var/lib/deploy/agent/lock") + "rm -rf /var/lib/deploy || exit 74")
+	root := strings.NewReplacer(`$`, `\$`, `"`,
+		`\"`).Replace("echo in; " + lock("/var/lib/deploy/agent/lock") + "rm -rf /var/lib/deploy || exit 74")
 	return `/bin/sh -c '` + l.sudo() + `/bin/sh -c "` + root + `" || exit $?; rm -rf ` + directory + ` || exit 74'`
 }
 
-// RemoveFromWindows is RemoveFromLinux for a Windows machine: every place where this program puts an agent or its record. The programs come first, since one that
-// runs cannot be removed.
+// RemoveFromWindows is RemoveFromLinux for a Windows machine: every place where this program puts
+// an agent or its record. The programs come first, since one that runs cannot be removed.
 func RemoveFromWindows(ctx context.Context, conn transport.Conn, l Launch) error {
 	l.defaults()
 	l.Sudo = false
@@ -49,7 +53,8 @@ func RemoveFromWindows(ctx context.Context, conn transport.Conn, l Launch) error
 	for _, dir := range []string{`%SystemRoot%\` + machineDir, home, `%ProgramData%\deploy`} {
 		var err error
 		for range 5 {
-			err = l.remove(ctx, conn, fmt.Sprintf(`cmd.exe /d /c "rd /s /q %s & if exist %[1]s (exit %d) else (exit 0)"`, dir, exitAtWork))
+			err = l.remove(ctx, conn, fmt.Sprintf(`cmd.exe /d /c "rd /s /q %s & if exist %[1]s (exit %d) else (exit 0)"`, dir,
+				exitAtWork))
 			if !errors.Is(err, ErrAtWork) {
 				break
 			}
@@ -95,9 +100,11 @@ func (l Launch) remove(ctx context.Context, conn transport.Conn, line string) er
 	case code == exitAtWork:
 		return hint.Wrap(fail(ErrAtWork), "wait until its work is at its end, then try again")
 	case l.Sudo && code == 1:
-		return hint.Wrap(fail(fmt.Errorf("sudo ended with code 1: %s: %w", s.said(), node.ErrAuth)), "sudo must let this user run programs as root, without a password or with the credential's own")
+		return hint.Wrap(fail(fmt.Errorf("sudo ended with code 1: %s: %w", s.said(), node.ErrAuth)),
+			"sudo must let this user run programs as root, without a password or with the credential's own")
 	case code == shellNotFound:
-		return hint.Wrap(fail(errors.New("a program is missing there: "+s.said())), "flock (util-linux) tells whether an agent is at work; see docs/security.md for what to remove by hand")
+		return hint.Wrap(fail(errors.New("a program is missing there: "+s.said())),
+			"flock (util-linux) tells whether an agent is at work; see docs/security.md for what to remove by hand")
 	case code != 0:
 		return fail(fmt.Errorf("exit code %d: %s", code, s.said()))
 	}

@@ -12,15 +12,17 @@ import (
 	"deploy/transport"
 )
 
-// Helper is a session on a Windows machine that helps an agent onto it: it looks, and places the file.
+// Helper is a session on a Windows machine that helps an agent onto it: it looks, and places the
+// file.
 type Helper interface {
 	node.Session
 	// Leave ends the session and leaves its connection open.
 	Leave() error
 }
 
-// StartOnWindows finds or places the agent on a Windows machine, starts it over conn and joins it. s is a session over the same connection; both
-// stay the caller's until StartOnWindows has succeeded: then s has ended and the Agent closes conn. A machine that cannot carry an agent is
+// StartOnWindows finds or places the agent on a Windows machine, starts it over conn and joins it.
+// s is a session over the same connection; both stay the caller's until StartOnWindows has
+// succeeded: then s has ended and the Agent closes conn. A machine that cannot carry an agent is
 // ErrCannotPlace, and s is as good as before.
 func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over string, l Launch) (*Agent, error) {
 	l.defaults()
@@ -60,7 +62,8 @@ func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over str
 		return nil, errors.Join(err, st.Close())
 	}
 	if err := s.Leave(); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot end the session that placed the agent on %s: %w", l.Node, err), c.leave(false))
+		return nil, errors.Join(fmt.Errorf("cannot end the session that placed the agent on %s: %w", l.Node, err),
+			c.leave(false))
 	}
 	return &Agent{c: c, why: "over " + over, notes: notes, after: conn.Close}, nil
 }
@@ -86,23 +89,26 @@ func windowsName(f node.Facts) string {
 	return "Windows Server " + name
 }
 
-// What only administrators and the system may do anything to; what is made inside inherits it. In the form in which Windows gives it back.
+// What only administrators and the system may do anything to; what is made inside inherits it. In
+// the form in which Windows gives it back.
 const (
 	privateDir  = "D:PAI(A;OICI;FA;;;SY)(A;OICI;FA;;;BA)"
 	privateFile = "D:PAI(A;;FA;;;SY)(A;;FA;;;BA)"
 )
 
-// administrators owns what it must not lie with anybody else to open again: an owner may always change a list. S-1-5-32-544 is the same on every
-// machine and in every language.
+// administrators owns what it must not lie with anybody else to open again: an owner may always
+// change a list. S-1-5-32-544 is the same on every machine and in every language.
 const administrators = "*S-1-5-32-544"
 
-// machineDir is where StartOnWindows places programs, below Windows' own directory: nobody but an administrator can make anything there, so what lies there may be
-// started without a look at it. Its name has no blank and cmd.exe finds it by a variable.
+// machineDir is where StartOnWindows places programs, below Windows' own directory: nobody but an
+// administrator can make anything there, so what lies there may be started without a look at it.
+// Its name has no blank and cmd.exe finds it by a variable.
 const machineDir = `deploy`
 
-// StartPlacedOnWindows starts the agent that an earlier StartOnWindows placed, and joins it, without the session that placing needs: PowerShell takes a second or more to
-// start. It is for a transport whose command lines are cmd.exe's, which WinRM's are. conn stays the caller's until it has succeeded; then the Agent closes it. ErrUndecided
-// asks for StartOnWindows.
+// StartPlacedOnWindows starts the agent that an earlier StartOnWindows placed, and joins it,
+// without the session that placing needs: PowerShell takes a second or more to start. It is for a
+// transport whose command lines are cmd.exe's, which WinRM's are. conn stays the caller's until it
+// has succeeded; then the Agent closes it. ErrUndecided asks for StartOnWindows.
 func StartPlacedOnWindows(ctx context.Context, conn transport.Conn, over string, l Launch) (*Agent, error) {
 	l.defaults()
 	prog, err := l.windowsProgram("amd64")
@@ -120,7 +126,8 @@ func StartPlacedOnWindows(ctx context.Context, conn transport.Conn, over string,
 	return a, err
 }
 
-// settle makes the machine have the program under a name of its own, in a directory that only administrators may write to, and returns its path.
+// settle makes the machine have the program under a name of its own, in a directory that only
+// administrators may write to, and returns its path.
 func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, error) {
 	base, err := systemRoot(ctx, s)
 	if err != nil {
@@ -134,7 +141,8 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 	if _, err := s.Do(ctx, node.MakeDir{Path: dir}); err != nil {
 		return "", noRoom(err)
 	}
-	// what is made there is its maker's, and with it a program's that runs as the same user without the administrators' rights
+	// what is made there is its maker's, and with it a program's that runs as the same user without
+	// the administrators' rights
 	if err := own(ctx, s, dir, privateDir); err != nil {
 		return "", err
 	}
@@ -170,15 +178,17 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 	return path, nil
 }
 
-// noRoom makes of a disk that takes nothing a machine that can carry no agent. The codes are those of Win32, bare or in an HRESULT: 112 and 39 of a full disk, 19 of
-// one that is write-protected, 1295 of a quota. Source: System Error Codes, Microsoft Learn
+// noRoom makes of a disk that takes nothing a machine that can carry no agent. The codes are those
+// of Win32, bare or in an HRESULT: 112 and 39 of a full disk, 19 of one that is write-protected,
+// 1295 of a quota. Source: System Error Codes, Microsoft Learn
 func noRoom(err error) error {
 	var code *node.CodeError
 	if !errors.As(err, &code) {
 		return err
 	}
 	const win32 = 0x80070000
-	todo := map[int64]string{112: "make room on that disk", 39: "make room on that disk", 1295: "make room on that disk", 19: "that disk is write-protected: make it writable"}[code.Code&^win32]
+	todo := map[int64]string{112: "make room on that disk", 39: "make room on that disk", 1295: "make room on that disk",
+		19: "that disk is write-protected: make it writable"}[code.Code&^win32]
 	if todo == "" {
 		return err
 	}

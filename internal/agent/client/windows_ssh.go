@@ -16,16 +16,20 @@ import (
 	"deploy/transport"
 )
 
-// ErrUndecided: the transport alone did not bring an agent to a Windows machine, nor tell that there can be none. What wraps it says why.
+// ErrUndecided: the transport alone did not bring an agent to a Windows machine, nor tell that
+// there can be none. What wraps it says why.
 var ErrUndecided = errors.New("a connection alone brings no agent there")
 
-// homeDir is where programs are placed over SFTP, below the home directory of the user who logs on. That is closed to other users, as %ProgramData% is not: what lies there
-// can be started without a look at it, since nobody but this user and the administrators can have put it there.
+// homeDir is where programs are placed over SFTP, below the home directory of the user who logs on.
+// That is closed to other users, as %ProgramData% is not: what lies there can be started without a
+// look at it, since nobody but this user and the administrators can have put it there.
 const homeDir = "AppData/Local/deploy/bin"
 
-// StartOnWindowsOverSSH finds or places the agent on a Windows machine behind conn, starts it and joins it, without PowerShell: what an earlier run placed is started straight
-// away; else the machine is asked for its release and the program goes there over SFTP. conn stays the caller's until it has succeeded; then the Agent closes it. A machine that
-// cannot carry an agent is ErrCannotPlace. ErrUndecided asks for StartOnWindows.
+// StartOnWindowsOverSSH finds or places the agent on a Windows machine behind conn, starts it and
+// joins it, without PowerShell: what an earlier run placed is started straight away; else the
+// machine is asked for its release and the program goes there over SFTP. conn stays the caller's
+// until it has succeeded; then the Agent closes it. A machine that cannot carry an agent is
+// ErrCannotPlace. ErrUndecided asks for StartOnWindows.
 func StartOnWindowsOverSSH(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 	l.defaults()
 	usual, err := l.windowsProgram("amd64")
@@ -63,7 +67,8 @@ func StartOnWindowsOverSSH(ctx context.Context, conn transport.Conn, l Launch) (
 	return l.placeAtHome(ctx, conn, m, prog)
 }
 
-// emulates is the first build of Windows for ARM64 that runs programs for AMD64. Source: "How emulation works on Arm", Microsoft Learn
+// emulates is the first build of Windows for ARM64 that runs programs for AMD64. Source: "How
+// emulation works on Arm", Microsoft Learn
 const emulates = 22000
 
 // windowsProgram is the program for an architecture; nil, without an error, when there is none.
@@ -78,14 +83,18 @@ func (l Launch) windowsProgram(arch string) (*Program, error) {
 	return prog, nil
 }
 
-// errNoStart: what was started is no agent. The program is not there, or the machine does not run it; the exit codes of shells do not tell which.
+// errNoStart: what was started is no agent. The program is not there, or the machine does not run
+// it; the exit codes of shells do not tell which.
 var errNoStart = errors.New("no agent answers there")
 
-// shellNotFound is what a shell of Unix' kind ends with for a program that is not there (POSIX, Shell Command Language, 2.8.2). No shell of Windows' own does.
+// shellNotFound is what a shell of Unix' kind ends with for a program that is not there (POSIX,
+// Shell Command Language, 2.8.2). No shell of Windows' own does.
 const shellNotFound = 127
 
-// startAtHome starts the program where placeAtHome places it. A session begins in the user's home directory, so the path is relative: it needs no variable of the machine
-// and has no blank, whatever the user is called. cmd.exe and PowerShell read it alike, a shell of Unix' kind takes \ for something else.
+// startAtHome starts the program where placeAtHome places it. A session begins in the user's home
+// directory, so the path is relative: it needs no variable of the machine and has no blank,
+// whatever the user is called. cmd.exe and PowerShell read it alike, a shell of Unix' kind takes \
+// for something else.
 func (l Launch) startAtHome(ctx context.Context, conn transport.Conn, prog *Program) (*Agent, error) {
 	l.Digest = func(Platform) string { return prog.Digest }
 	path := homeDir + "/" + prog.Name()
@@ -125,11 +134,13 @@ func (l Launch) startLine(ctx context.Context, conn transport.Conn, over, line s
 	return &Agent{c: c, why: "over " + over, after: conn.Close}, 0, nil
 }
 
-// whatMachine asks cmd.exe for the release and the architecture. Each shell hands the text in quotes on as it stands. One of Unix' kind may make paths of what begins
-// with /; then cmd.exe waits for input, which has ended, and tells the release by itself.
+// whatMachine asks cmd.exe for the release and the architecture. Each shell hands the text in
+// quotes on as it stands. One of Unix' kind may make paths of what begins with /; then cmd.exe
+// waits for input, which has ended, and tells the release by itself.
 const whatMachine = `cmd.exe /d /c "ver & echo %PROCESSOR_ARCHITECTURE%"`
 
-// versionInText finds Windows' version in what ver prints: words around it are of the machine's language, the number is not.
+// versionInText finds Windows' version in what ver prints: words around it are of the machine's
+// language, the number is not.
 var versionInText = regexp.MustCompile(`\b(\d+\.\d+)\.(\d+)\b`)
 
 // look asks the machine what it is.
@@ -151,7 +162,8 @@ func (l Launch) look(ctx context.Context, conn transport.Conn) (node.Facts, erro
 	}
 	m := versionInText.FindStringSubmatch(string(text))
 	if m == nil {
-		return node.Facts{}, errors.Join(fmt.Errorf("cannot tell which release %s has: %w: %s", l.Node, ErrUndecided, s.said()), err)
+		return node.Facts{}, errors.Join(fmt.Errorf("cannot tell which release %s has: %w: %s", l.Node, ErrUndecided,
+			s.said()), err)
 	}
 	f := node.Facts{OS: "windows", Version: m[1] + "." + m[2], Arch: "amd64"}
 	f.Build, _ = strconv.Atoi(m[2]) // digits; a number too large for an int is no build that anybody knows
@@ -162,7 +174,8 @@ func (l Launch) look(ctx context.Context, conn transport.Conn) (node.Facts, erro
 	return f, nil
 }
 
-// placeAtHome puts the program into the user's home directory, fetched by the machine where the site lets it, and starts it. One that does not start is taken away again.
+// placeAtHome puts the program into the user's home directory, fetched by the machine where the
+// site lets it, and starts it. One that does not start is taken away again.
 func (l Launch) placeAtHome(ctx context.Context, conn transport.Conn, m node.Facts, prog *Program) (*Agent, error) {
 	var notes []string
 	l.tell = func(note string) { notes = append(notes, note) }

@@ -30,8 +30,9 @@ import (
 	"deploy/transport/ssh"
 )
 
-// windowsBox is an SSH server that answers as OpenSSH for Windows does to what StartOnWindowsOverSSH sends. A program that lies in its files under the
-// agent's name runs the agent's worker.
+// windowsBox is an SSH server that answers as OpenSSH for Windows does to what
+// StartOnWindowsOverSSH sends. A program that lies in its files under the agent's name runs the
+// agent's worker.
 type windowsBox struct {
 	traits
 	t      *testing.T
@@ -77,12 +78,15 @@ func newWindowsBox(t *testing.T, tr traits) *windowsBox {
 		t.Fatal(err)
 	}
 	b.key = gossh.FingerprintSHA256(signer.PublicKey())
-	b.config = &gossh.ServerConfig{ServerVersion: "SSH-2.0-OpenSSH_for_Windows_8.1", PasswordCallback: func(gossh.ConnMetadata, []byte) (*gossh.Permissions, error) { return nil, nil }}
+	b.config = &gossh.ServerConfig{ServerVersion: "SSH-2.0-OpenSSH_for_Windows_8.1",
+		PasswordCallback: func(gossh.ConnMetadata, []byte) (*gossh.Permissions, error) { return nil, nil }}
 	b.config.AddHostKey(signer)
 	root := t.TempDir()
-	b.worker = agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test", Sign: 5 * time.Second, Digest: func() (string, error) { return b.digest, nil },
+	b.worker = agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test",
+		Sign: 5 * time.Second, Digest: func() (string, error) { return b.digest, nil },
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-			s, err := local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds, State: filepath.Join(root, "jobs")})
+			s, err := local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds,
+				State: filepath.Join(root, "jobs")})
 			return onWindows{s, node.Facts{OS: "windows", Arch: b.arch, Release: node.WS2019, Privileged: !b.plain}}, err
 		}})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -237,12 +241,14 @@ func (b *windowsBox) start(t *testing.T, who string, programs *Programs) (*Agent
 	t.Helper()
 	d := ssh.New(ssh.Options{})
 	t.Cleanup(func() { _ = d.Close() })
-	c, err := d.Dial(t.Context(), transport.Target{Node: "n1", Transport: "ssh", Address: "127.0.0.1", Port: b.port, User: "Jörg Müller", Password: secret.New(boxPassword),
+	c, err := d.Dial(t.Context(), transport.Target{Node: "n1", Transport: "ssh", Address: "127.0.0.1", Port: b.port,
+		User: "Jörg Müller", Password: secret.New(boxPassword),
 		SSH: transport.SSH{Fingerprints: []string{b.key}}, Timeout: time.Minute})
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := StartOnWindowsOverSSH(t.Context(), c, Launch{Options: Options{Node: "n1", Who: who, Site: "s", Beat: 50 * time.Millisecond}, Programs: programs})
+	a, err := StartOnWindowsOverSSH(t.Context(), c,
+		Launch{Options: Options{Node: "n1", Who: who, Site: "s", Beat: 50 * time.Millisecond}, Programs: programs})
 	if err != nil {
 		_ = c.Close()
 	}
@@ -254,7 +260,8 @@ func programsFor(t *testing.T, arches ...string) *Programs {
 	t.Helper()
 	dir := t.TempDir()
 	for _, a := range arches {
-		if err := os.WriteFile(filepath.Join(dir, Platform{"windows", a}.FileName()), []byte("the agent for "+a), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, Platform{"windows", a}.FileName()), []byte("the agent for "+a),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -270,7 +277,8 @@ func nameOf(t *testing.T, programs *Programs, arch string) (name, digest string)
 	return p.Name(), p.Digest
 }
 
-// An agent comes to a machine that has none over SFTP, and is started straight away the next time, whichever shell the machine has.
+// An agent comes to a machine that has none over SFTP, and is started straight away the next time,
+// whichever shell the machine has.
 func TestWindowsOverSSH(t *testing.T) {
 	for _, tc := range []struct {
 		shell, arch, want string
@@ -302,7 +310,8 @@ func TestWindowsOverSSH(t *testing.T) {
 				if len(b.lines) != lines {
 					t.Errorf("%d command lines: %q", len(b.lines), b.lines)
 				}
-				if i := slices.IndexFunc(b.lines, func(l string) bool { return strings.Contains(strings.ToLower(l), "powershell") }); i >= 0 {
+				if i := slices.IndexFunc(b.lines,
+					func(l string) bool { return strings.Contains(strings.ToLower(l), "powershell") }); i >= 0 {
 					t.Errorf("PowerShell was started: %s", b.lines[i])
 				}
 				b.lines = nil
@@ -311,7 +320,8 @@ func TestWindowsOverSSH(t *testing.T) {
 	}
 }
 
-// Where there can be no agent is said for certain only when it is; where something else could still bring one there, that is asked for.
+// Where there can be no agent is said for certain only when it is; where something else could still
+// bring one there, that is asked for.
 func TestWindowsOverSSHRefused(t *testing.T) {
 	all := []string{"amd64", "arm64"}
 	for name, tc := range map[string]struct {
@@ -321,18 +331,23 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 		says     string
 		lines    int
 	}{
-		"old":                         {traits{version: "6.3.9600"}, all, ErrCannotPlace, "Windows Server 2012 R2 can carry no agent", 2},
-		"older than its name":         {traits{version: "10.0.10240.5"}, all, ErrCannotPlace, "Windows 10.0.10240 can carry no agent", 2},
-		"no version":                  {traits{version: "of the day"}, all, ErrUndecided, "cannot tell which release n1 has", 2},
-		"no program":                  {traits{}, nil, ErrCannotPlace, "there is no agent for windows/amd64", 1},
-		"no program for ARM":          {traits{arch: "ARM64"}, all[:1], ErrCannotPlace, "there is no agent for windows/arm64", 2},
+		"old": {traits{version: "6.3.9600"}, all, ErrCannotPlace,
+			"Windows Server 2012 R2 can carry no agent", 2},
+		"older than its name": {traits{version: "10.0.10240.5"}, all, ErrCannotPlace,
+			"Windows 10.0.10240 can carry no agent", 2},
+		"no version": {traits{version: "of the day"}, all, ErrUndecided, "cannot tell which release n1 has",
+			2},
+		"no program": {traits{}, nil, ErrCannotPlace, "there is no agent for windows/amd64", 1},
+		"no program for ARM": {traits{arch: "ARM64"}, all[:1], ErrCannotPlace, "there is no agent for windows/arm64",
+			2},
 		"no SFTP":                     {traits{noSFTP: true}, all, ErrUndecided, "over SFTP", 2},
 		"home is not writable":        {traits{locked: true}, all, ErrUndecided, "over SFTP", 2},
 		"the machine does not run it": {traits{refuses: 216}, all, ErrUndecided, "exit code 216", 3},
 		"the agent fails":             {traits{fails: true}, all, nil, "the disk is made of cheese", 3},
-		"its disk takes nothing":      {traits{refuses: wire.ExitNoDisk}, all, ErrCannotPlace, "cannot start the agent on n1: ", 3},
-		"no administrator":            {traits{plain: true}, all, ErrCannotPlace, "administrator", 3},
-		"another program at work":     {traits{digest: "00"}, all, nil, "another version of the agent", 3},
+		"its disk takes nothing": {traits{refuses: wire.ExitNoDisk}, all, ErrCannotPlace,
+			"cannot start the agent on n1: ", 3},
+		"no administrator":        {traits{plain: true}, all, ErrCannotPlace, "administrator", 3},
+		"another program at work": {traits{digest: "00"}, all, nil, "another version of the agent", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			programs := programsFor(t, tc.programs...)
@@ -371,7 +386,8 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 }
 
 func TestNoRoomOnWindows(t *testing.T) {
-	for code, want := range map[int64]string{0x80070070: "make room", 112: "make room", 0x80070027: "make room", 0x8007050F: "make room", 0x80070013: "that disk is write-protected",
+	for code, want := range map[int64]string{0x80070070: "make room", 112: "make room", 0x80070027: "make room",
+		0x8007050F: "make room", 0x80070013: "that disk is write-protected",
 		0x80070005: "", 5: "", 0x80041003: ""} {
 		err := noRoom(fmt.Errorf("cannot write: %w", &node.CodeError{Op: "file.put", Code: code}))
 		if errors.Is(err, ErrCannotPlace) != (want != "") || !strings.HasPrefix(hint.Of(err), want) {

@@ -1,5 +1,5 @@
-// Package agentcmd is the command `deploy agent`: what a controller starts on a node. It is apart from the command line for people, so that a program
-// that is nothing but an agent stays small.
+// Package agentcmd is the command `deploy agent`: what a controller starts on a node. It is apart
+// from the command line for people, so that a program that is nothing but an agent stays small.
 package command
 
 import (
@@ -28,8 +28,9 @@ type Program struct {
 	Digest  func() (string, error) // SHA-256 of the program's file, hex
 }
 
-// Run carries out `deploy agent ARGS` and returns the exit code: 0, 2 for arguments that it does not know, wire.ExitNoDisk where no record can be kept, wire.ExitFailed for everything else. Without flags it
-// joins its streams to the machine's worker.
+// Run carries out `deploy agent ARGS` and returns the exit code: 0, 2 for arguments that it does
+// not know, wire.ExitNoDisk where no record can be kept, wire.ExitFailed for everything else.
+// Without flags it joins its streams to the machine's worker.
 func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("deploy agent", flag.ContinueOnError)
 	flags.SetOutput(errOut)
@@ -53,8 +54,9 @@ func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errO
 	return wire.ExitFailed
 }
 
-// collect sets the garbage collector for a program that sits beside other people's. A front copies bytes and makes no garbage to speak of. A worker that
-// looks at a machine and finds nothing to do should not collect once; one that works keeps its memory small.
+// collect sets the garbage collector for a program that sits beside other people's. A front copies
+// bytes and makes no garbage to speak of. A worker that looks at a machine and finds nothing to do
+// should not collect once; one that works keeps its memory small.
 func collect(worker bool) {
 	if worker {
 		debug.SetGCPercent(100)
@@ -64,7 +66,8 @@ func collect(worker bool) {
 	debug.SetMemoryLimit(16 << 20)
 }
 
-func (p Program) run(ctx context.Context, worker bool, root string, idle time.Duration, in io.Reader, out, errOut io.Writer) error {
+func (p Program) run(ctx context.Context, worker bool, root string, idle time.Duration, in io.Reader, out,
+	errOut io.Writer) error {
 	if root == "" {
 		var err error
 		if root, err = agent.Root(); err != nil {

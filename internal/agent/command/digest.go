@@ -6,8 +6,9 @@ import (
 	"path/filepath"
 )
 
-// digestFile is where a worker notes the digest of its program, in its private directory. Reading seven megabytes is most of what the start of an agent
-// costs a node, and a run that changes nothing is little else.
+// digestFile is where a worker notes the digest of its program, in its private directory. Reading
+// seven megabytes is most of what the start of an agent costs a node, and a run that changes
+// nothing is little else.
 const digestFile = "program"
 
 // noted says which file had which digest.
@@ -17,8 +18,9 @@ type noted struct {
 	Digest string `json:"digest"`
 }
 
-// digestOf is the digest of the program at path: what is noted in root when the file is the same since, else what read finds, which is noted. A note
-// that cannot be read or written only costs time.
+// digestOf is the digest of the program at path: what is noted in root when the file is the same
+// since, else what read finds, which is noted. A note that cannot be read or written only costs
+// time.
 func digestOf(root, path string, read func() (string, error)) (string, error) {
 	now := noted{Path: path}
 	fi, err := os.Stat(path)
@@ -30,7 +32,8 @@ func digestOf(root, path string, read func() (string, error)) (string, error) {
 	}
 	note := filepath.Join(root, digestFile)
 	var then noted
-	if text, err := os.ReadFile(note); err == nil && json.Unmarshal(text, &then) == nil && then.Path == now.Path && then.File == now.File && then.Digest != "" {
+	if text, err := os.ReadFile(note); err == nil && json.Unmarshal(text, &then) == nil && then.Path == now.Path &&
+		then.File == now.File && then.Digest != "" {
 		return then.Digest, nil
 	}
 	if now.Digest, err = read(); err != nil {

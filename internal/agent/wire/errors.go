@@ -46,7 +46,8 @@ func sentinels() map[string]error {
 	}
 }
 
-// NewError encodes err; nil stays nil. redact masks secrets in text that comes from machines and tools; it may be nil.
+// NewError encodes err; nil stays nil. redact masks secrets in text that comes from machines and
+// tools; it may be nil.
 func NewError(err error, redact func(string) string) *Error {
 	if err == nil {
 		return nil
@@ -77,7 +78,8 @@ func NewError(err error, redact func(string) string) *Error {
 	return e
 }
 
-// Err decodes: errors.Is and errors.As find in the result what they found in the original. A nil Error is nil.
+// Err decodes: errors.Is and errors.As find in the result what they found in the original. A nil
+// Error is nil.
 func (e *Error) Err() error {
 	if e == nil {
 		return nil

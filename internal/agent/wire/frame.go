@@ -37,10 +37,12 @@ func (c *Conn) Greet() error {
 	return err
 }
 
-// maxAlien is how much of somebody else's text is passed over before the other side's line, in bytes.
+// maxAlien is how much of somebody else's text is passed over before the other side's line, in
+// bytes.
 const maxAlien = 64 << 10
 
-// Meet reads up to the other side's line and returns what stood before it. Another protocol is an error that names both.
+// Meet reads up to the other side's line and returns what stood before it. Another protocol is an
+// error that names both.
 func (c *Conn) Meet() (alien string, err error) {
 	var before strings.Builder
 	for {
@@ -50,7 +52,8 @@ func (c *Conn) Meet() (alien string, err error) {
 			if verr == nil {
 				before.WriteString(line[:i])
 				if version != Protocol {
-					return before.String(), fmt.Errorf("the other side speaks version %d of the agent's protocol, this one %d", version, Protocol)
+					return before.String(), fmt.Errorf("the other side speaks version %d of the agent's protocol, this one %d",
+						version, Protocol)
 				}
 				return before.String(), nil
 			}
@@ -113,7 +116,8 @@ func AppendFrame(b []byte, f Frame) ([]byte, error) {
 	return append(b, f.Body...), nil
 }
 
-// Read returns the next frame. The end of the stream between two frames is io.EOF, within one io.ErrUnexpectedEOF.
+// Read returns the next frame. The end of the stream between two frames is io.EOF, within one
+// io.ErrUnexpectedEOF.
 func (c *Conn) Read() (Frame, error) {
 	var head [5]byte
 	if _, err := io.ReadFull(c.r, head[:4]); err != nil {

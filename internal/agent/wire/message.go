@@ -46,7 +46,9 @@ func (t Type) String() string {
 
 // Hello says who comes, and what it knows.
 type Hello struct {
-	Who         string                `json:"who"` // user@host and the process, which tells controllers apart; named to others while it holds the agent
+	// user@host and the process, which tells controllers apart; named to others while it holds the
+	// agent
+	Who         string                `json:"who"`
 	Site        string                `json:"site"`
 	Credentials map[string]Credential `json:"credentials"` // for jobs; kept in memory only
 	Position    Position              `json:"books"`       // no journal: nothing is asked
@@ -67,12 +69,13 @@ type Credential struct {
 
 // Welcome tells the controller where it is.
 type Welcome struct {
-	Version  string     `json:"version"`
-	Digest   string     `json:"digest"` // SHA-256 of the program that runs, hex
-	Facts    node.Facts `json:"facts"`
-	Doing    string     `json:"doing"`           // the task under way for an earlier link, or ""
-	UpToDate bool       `json:"even"`            // the agent is at rest and the journal of Hello lacks nothing of its record: no Sync is needed
-	Err      *Error     `json:"error,omitempty"` // why no step can be done here
+	Version string     `json:"version"`
+	Digest  string     `json:"digest"` // SHA-256 of the program that runs, hex
+	Facts   node.Facts `json:"facts"`
+	Doing   string     `json:"doing"` // the task under way for an earlier link, or ""
+	// the agent is at rest and the journal of Hello lacks nothing of its record: no Sync is needed
+	UpToDate bool   `json:"even"`
+	Err      *Error `json:"error,omitempty"` // why no step can be done here
 }
 
 // Busy refuses a second controller.
@@ -126,8 +129,9 @@ type Applied struct {
 	Err     *Error        `json:"error,omitempty"`
 }
 
-// Undo takes one step back. Where the journal has a record there, its begin and its end become events of it: an older copy of the journal, which knows
-// the act and not this, must hear of both. The controller that asks is not told of them but by the answer, which names the last one.
+// Undo takes one step back. Where the journal has a record there, its begin and its end become
+// events of it: an older copy of the journal, which knows the act and not this, must hear of both.
+// The controller that asks is not told of them but by the answer, which names the last one.
 type Undo struct {
 	ID     uint64          `json:"id"`
 	Limit  time.Duration   `json:"limit"`
@@ -147,8 +151,8 @@ type Restart struct {
 	Reason string `json:"reason"`
 }
 
-// Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not begun. Epoch and Seq are the last event of an Undo that
-// stands in the record.
+// Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not
+// begun. Epoch and Seq are the last event of an Undo that stands in the record.
 type Ended struct {
 	ID    uint64 `json:"id"`
 	Left  int    `json:"left,omitempty"`
@@ -157,7 +161,8 @@ type Ended struct {
 	Seq   int64  `json:"seq,omitempty"`
 }
 
-// Work hands over a row of tasks of one phase. A Sync must have come before it, unless Welcome was UpToDate.
+// Work hands over a row of tasks of one phase. A Sync must have come before it, unless Welcome was
+// UpToDate.
 type Work struct {
 	ID    uint64 `json:"id"`
 	Run   string `json:"run"` // of the controller; the events carry it
@@ -172,7 +177,8 @@ type Task struct {
 	Step  Step          `json:"step"`
 }
 
-// Sync opens the record of one journal, and asks for every event that the journal does not have, once the agent is at rest.
+// Sync opens the record of one journal, and asks for every event that the journal does not have,
+// once the agent is at rest.
 type Sync struct {
 	ID       uint64   `json:"id"`
 	Position Position `json:"books"`
@@ -193,22 +199,23 @@ const (
 
 // Event is what happened to a task. Seq is 0 where it is not numbered.
 type Event struct {
-	Epoch    string          `json:"epoch,omitempty"` // of the record that Seq counts in
-	Seq      int64           `json:"seq,omitempty"`
-	Run      string          `json:"run,omitempty"`
-	Time     time.Time       `json:"time"`
-	What     string          `json:"what"`
-	Task     string          `json:"task"`
-	Phase    string          `json:"phase"`
-	Step     *Step           `json:"step,omitempty"`
-	Diff     json.RawMessage `json:"diff,omitempty"`
-	BootID   string          `json:"boot_id,omitempty"`
-	Of       int64           `json:"of,omitempty"`  // number of the begin of the act that is taken back; 0 when it is not in this record
-	Act      int64           `json:"act,omitempty"` // number of that begin in the journal that asked
-	Verb     string          `json:"verb,omitempty"`
-	Note     string          `json:"note,omitempty"`
-	Warnings []string        `json:"warnings,omitempty"`
-	Err      *Error          `json:"error,omitempty"`
+	Epoch  string          `json:"epoch,omitempty"` // of the record that Seq counts in
+	Seq    int64           `json:"seq,omitempty"`
+	Run    string          `json:"run,omitempty"`
+	Time   time.Time       `json:"time"`
+	What   string          `json:"what"`
+	Task   string          `json:"task"`
+	Phase  string          `json:"phase"`
+	Step   *Step           `json:"step,omitempty"`
+	Diff   json.RawMessage `json:"diff,omitempty"`
+	BootID string          `json:"boot_id,omitempty"`
+	// number of the begin of the act that is taken back; 0 when it is not in this record
+	Of       int64    `json:"of,omitempty"`
+	Act      int64    `json:"act,omitempty"` // number of that begin in the journal that asked
+	Verb     string   `json:"verb,omitempty"`
+	Note     string   `json:"note,omitempty"`
+	Warnings []string `json:"warnings,omitempty"`
+	Err      *Error   `json:"error,omitempty"`
 }
 
 // Ack says that events up to Seq are in the journal.

@@ -19,10 +19,12 @@ func reader(text string) *Conn { return NewConn(strings.NewReader(text), io.Disc
 func TestMeet(t *testing.T) {
 	for _, c := range []struct{ name, in, alien, rest, err string }{
 		{"at once", "deploy-agent 1\nX", "", "X", ""},
-		{"behind a banner", "Welcome to n1\nlast login: never\ndeploy-agent 1\nX", "Welcome to n1\nlast login: never\n", "X", ""},
+		{"behind a banner", "Welcome to n1\nlast login: never\ndeploy-agent 1\nX", "Welcome to n1\nlast login: never\n", "X",
+			""},
 		{"behind a password that sudo did not want", "hunter2\ndeploy-agent 1\n", "hunter2\n", "", ""},
 		{"behind a prompt without a line end", "password: deploy-agent 1\n", "password: ", "", ""},
-		{"another version", "deploy-agent 9\n", "", "", "the other side speaks version 9 of the agent's protocol, this one 1"},
+		{"another version", "deploy-agent 9\n", "", "",
+			"the other side speaks version 9 of the agent's protocol, this one 1"},
 		{"no agent", "sh: not found\n", "sh: not found\n", "", "EOF"},
 		{"a word that is no version", "deploy-agent x\n", "deploy-agent x\n", "", "EOF"},
 		{"a flood", strings.Repeat("x", maxAlien+10), strings.Repeat("x", maxAlien+1), "", "no greeting came"},
@@ -57,7 +59,8 @@ func TestReadRefuses(t *testing.T) {
 	if _, err := reader("\x00\x00\x00\x00").Read(); err == nil {
 		t.Error("a frame without a type was taken")
 	}
-	if _, err := reader(string(binary.BigEndian.AppendUint32(nil, MaxFrame+1)) + "P").Read(); !errors.Is(err, ErrTooLarge) {
+	if _, err := reader(string(binary.BigEndian.AppendUint32(nil, MaxFrame+1)) + "P").Read(); !errors.Is(err,
+		ErrTooLarge) {
 		t.Errorf("a frame that is too large: %v", err)
 	}
 	if err := reader("").WriteFrame(Frame{TPing, make([]byte, MaxFrame)}); !errors.Is(err, ErrTooLarge) {
@@ -68,22 +71,27 @@ func TestReadRefuses(t *testing.T) {
 // What is decided on survives the way; secrets in texts do not.
 func TestErrorsTravel(t *testing.T) {
 	redact := func(s string) string { return strings.ReplaceAll(s, "hunter2", "[secret]") }
-	in := hint.Wrap(fmt.Errorf("cannot do it with hunter2: %w", errors.Join(node.ErrNotFound, &node.CodeError{Op: "x hunter2", Code: 5, ID: "Id", Text: "hunter2"})), "try hunter2")
+	in := hint.Wrap(fmt.Errorf("cannot do it with hunter2: %w",
+		errors.Join(node.ErrNotFound, &node.CodeError{Op: "x hunter2", Code: 5, ID: "Id", Text: "hunter2"})), "try hunter2")
 	out := NewError(in, redact).Err()
 	var code *node.CodeError
-	if !errors.Is(out, node.ErrNotFound) || errors.Is(out, node.ErrUnsupported) || !errors.As(out, &code) || code.Code != 5 || code.ID != "Id" {
+	if !errors.Is(out, node.ErrNotFound) || errors.Is(out, node.ErrUnsupported) || !errors.As(out, &code) ||
+		code.Code != 5 || code.ID != "Id" {
 		t.Errorf("%v, %+v", out, code)
 	}
-	if hint.Of(out) != "try [secret]" || out.Error() != redact(in.Error()) || code.Text != "[secret]" || code.Op != "x [secret]" {
+	if hint.Of(out) != "try [secret]" || out.Error() != redact(in.Error()) || code.Text != "[secret]" ||
+		code.Op != "x [secret]" {
 		t.Errorf("%v, hint %q, %+v", out, hint.Of(out), code)
 	}
 	for _, s := range sentinels() {
-		if got := NewError(fmt.Errorf("around: %w", s), nil).Err(); !errors.Is(got, s) || got.Error() != "around: "+s.Error() {
+		if got := NewError(fmt.Errorf("around: %w", s), nil).Err(); !errors.Is(got, s) ||
+			got.Error() != "around: "+s.Error() {
 			t.Errorf("%v became %v", s, got)
 		}
 	}
 	var until *steps.UntilError
-	if got := NewError(steps.Until("cluster", "it is not there"), nil).Err(); !errors.As(got, &until) || until.Tag != "cluster" || until.Why != "it is not there" {
+	if got := NewError(steps.Until("cluster", "it is not there"), nil).Err(); !errors.As(got, &until) ||
+		until.Tag != "cluster" || until.Why != "it is not there" {
 		t.Errorf("%v", got)
 	}
 	var settling *steps.SettlingError
@@ -91,7 +99,8 @@ func TestErrorsTravel(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 	var link *node.LinkError
-	if got := NewError(&node.LinkError{Node: "n", Sent: true, Err: errors.New("cut")}, nil).Err(); !errors.As(got, &link) || !link.Sent {
+	if got := NewError(&node.LinkError{Node: "n", Sent: true, Err: errors.New("cut")}, nil).Err(); !errors.As(got,
+		&link) || !link.Sent {
 		t.Errorf("%v", got)
 	}
 	if NewError(nil, nil).Err() != nil {

@@ -1,6 +1,7 @@
-// Package directory is the lab's Active Directory and DNS server: the forest's objects as LDAP shows them, and the zones that live
-// on the domain controllers. It is written from the documented behaviour: HRESULTs of ADSI (Win32 codes 8200 to 8999 under
-// 0x8007), DNS status codes 9001 to 9999, the tables of dnscmd, root\MicrosoftDNS and the module DnsServer.
+// Package directory is the lab's Active Directory and DNS server: the forest's objects as LDAP
+// shows them, and the zones that live on the domain controllers. It is written from the documented
+// behaviour: HRESULTs of ADSI (Win32 codes 8200 to 8999 under 0x8007), DNS status codes 9001 to
+// 9999, the tables of dnscmd, root\MicrosoftDNS and the module DnsServer.
 package directory
 
 import (
@@ -31,8 +32,9 @@ func isDC(c *machine.Ctx) bool { return c.M.Role >= 4 }
 // isDNS says that the machine runs the DNS server: in the lab every domain controller does.
 func isDNS(c *machine.Ctx) bool { return isDC(c) && c.W.Forest != nil }
 
-// Seed fills a new forest with what a domain has from its first day: the naming contexts, the well-known containers, the
-// computer accounts of the members and their DNS records. A forest that has objects is left alone.
+// Seed fills a new forest with what a domain has from its first day: the naming contexts, the
+// well-known containers, the computer accounts of the members and their DNS records. A forest that
+// has objects is left alone.
 func Seed(w *model.World) {
 	f := w.Forest
 	if f == nil || f.Domain == "" || len(f.Objects) > 0 {
@@ -44,7 +46,8 @@ func Seed(w *model.World) {
 	schema := "CN=Schema," + config
 	for _, o := range []struct{ dn, class string }{
 		{nc, "domainDNS"}, {config, "configuration"}, {schema, "dMD"},
-		{"CN=Computers," + nc, "container"}, {"CN=Users," + nc, "container"}, {"OU=Domain Controllers," + nc, "organizationalUnit"},
+		{"CN=Computers," + nc, "container"}, {"CN=Users," + nc, "container"},
+		{"OU=Domain Controllers," + nc, "organizationalUnit"},
 		{"CN=Services," + config, "container"}, {"CN=Sites," + config, "sitesContainer"},
 	} {
 		Put(f, o.dn, o.class, nil)
@@ -167,8 +170,8 @@ func Children(f *model.Forest, dn string) []*model.Object {
 	return out
 }
 
-// Reachable says whether a domain controller answers this machine's logon. A network logon has no second hop: LDAP then binds
-// as nobody, and the first search is refused with an operations error.
+// Reachable says whether a domain controller answers this machine's logon. A network logon has no
+// second hop: LDAP then binds as nobody, and the first search is refused with an operations error.
 func Reachable(c *machine.Ctx) error {
 	if c.W.Forest == nil {
 		return fail(c, 8250, "") // ERROR_DS_SERVER_DOWN

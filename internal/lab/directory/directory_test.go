@@ -93,7 +93,8 @@ func TestObjects(t *testing.T) {
 	if _, err := add(dc, args("dn", dn, "class", "mTA", "attrs", full)); code(err) != 0x80071392 {
 		t.Errorf("twice: %v", err)
 	}
-	if _, err := modify(dc, args("dn", dn, "set", map[string]any{"transRetryMins": int64(7), "mTALocalDesig": []any{}})); err != nil {
+	if _, err := modify(dc, args("dn", dn, "set",
+		map[string]any{"transRetryMins": int64(7), "mTALocalDesig": []any{}})); err != nil {
 		t.Fatal(err)
 	}
 	o := Get(dc.W.Forest, dn)
@@ -106,7 +107,8 @@ func TestObjects(t *testing.T) {
 	if _, err := del(dc, args("dn", dn)); code(err) != 0x80072030 {
 		t.Errorf("absent: %v", err)
 	}
-	if _, err := add(dc, args("dn", "CN=x,CN=No,DC=contoso,DC=com", "class", "container", "attrs", nil)); code(err) != 0x80072030 {
+	if _, err := add(dc, args("dn", "CN=x,CN=No,DC=contoso,DC=com", "class", "container", "attrs",
+		nil)); code(err) != 0x80072030 {
 		t.Errorf("no parent: %v", err)
 	}
 }
@@ -164,17 +166,20 @@ func TestDnsWMI(t *testing.T) {
 		t.Error("a member has the DNS server's classes")
 	}
 	create := class.Static["CreateInstanceFromPropertyData"].Call
-	if _, err := create(dc, nil, args("DnsServerName", "dc01", "ContainerName", "contoso.com", "OwnerName", "mbx01.contoso.com", "IPAddress", "192.0.2.21", "TTL", int64(600))); err != nil {
+	if _, err := create(dc, nil, args("DnsServerName", "dc01", "ContainerName", "contoso.com", "OwnerName",
+		"mbx01.contoso.com", "IPAddress", "192.0.2.21", "TTL", int64(600))); err != nil {
 		t.Fatal(err)
 	}
 	list, _ := class.List(dc)
 	if len(list) != 1 || list[0]["TTL"] != int64(600) || list[0]["OwnerName"] != "mbx01.contoso.com" {
 		t.Fatalf("%v", list)
 	}
-	if _, err := class.Methods["Modify"].Call(dc, list[0], args("TTL", int64(900), "IPAddress", "192.0.2.23")); err != nil {
+	if _, err := class.Methods["Modify"].Call(dc, list[0],
+		args("TTL", int64(900), "IPAddress", "192.0.2.23")); err != nil {
 		t.Fatal(err)
 	}
-	if got := Records(ZoneOf(dc.W.Forest, "contoso.com"), "mbx01", "A"); len(got) != 1 || got[0].Data != "192.0.2.23" || got[0].TTL != 900 {
+	if got := Records(ZoneOf(dc.W.Forest, "contoso.com"), "mbx01", "A"); len(got) != 1 || got[0].Data != "192.0.2.23" ||
+		got[0].TTL != 900 {
 		t.Errorf("%+v", got[0])
 	}
 }

@@ -61,7 +61,8 @@ func removeRecords(z *model.Zone, name, typ, data string) int {
 	return n
 }
 
-// relative turns an owner name (FQDN with or without the final dot, or a label) into a name of the zone.
+// relative turns an owner name (FQDN with or without the final dot, or a label) into a name of the
+// zone.
 func relative(owner string, z *model.Zone) string {
 	o := strings.TrimSuffix(owner, ".")
 	if o == "" || strings.EqualFold(o, z.Name) {
@@ -81,10 +82,12 @@ func fqdn(r *model.Record, z *model.Zone) string {
 }
 
 func dnsClasses() []*machine.Class {
-	record := []string{"ContainerName", "DnsServerName", "DomainName", "OwnerName", "RecordClass", "RecordData", "TextRepresentation", "Timestamp", "TTL"}
+	record := []string{"ContainerName", "DnsServerName", "DomainName", "OwnerName", "RecordClass", "RecordData",
+		"TextRepresentation", "Timestamp", "TTL"}
 	return []*machine.Class{
 		{
-			Namespace: `root\MicrosoftDNS`, Name: "MicrosoftDNS_AType", Props: append([]string{"IPAddress"}, record...), Present: isDNS,
+			Namespace: `root\MicrosoftDNS`, Name: "MicrosoftDNS_AType", Props: append([]string{"IPAddress"}, record...),
+			Present: isDNS,
 			List: func(c *machine.Ctx) ([]machine.Object, error) {
 				var out []machine.Object
 				for _, name := range zoneNames(c.W.Forest) {
@@ -144,12 +147,15 @@ func zoneNames(f *model.Forest) []string {
 
 func aType(c *machine.Ctx, z *model.Zone, r *model.Record) machine.Object {
 	owner := fqdn(r, z)
-	return machine.Object{"ContainerName": z.Name, "DnsServerName": dcName(c), "DomainName": z.Name, "OwnerName": owner, "RecordClass": int64(1),
-		"RecordData": r.Data, "IPAddress": r.Data, "TextRepresentation": fmt.Sprintf("%s IN A %s", owner, r.Data), "Timestamp": int64(0), "TTL": int64(r.TTL)}
+	return machine.Object{"ContainerName": z.Name, "DnsServerName": dcName(c), "DomainName": z.Name, "OwnerName": owner,
+		"RecordClass": int64(1),
+		"RecordData":  r.Data, "IPAddress": r.Data, "TextRepresentation": fmt.Sprintf("%s IN A %s", owner, r.Data),
+		"Timestamp": int64(0), "TTL": int64(r.TTL)}
 }
 
 func wmiFail(code int64) *machine.Fail {
-	return &machine.Fail{Code: code, ID: "InvokeMethodGetOutParam", Category: "NotSpecified", Type: "System.Management.ManagementException", Text: fmt.Sprintf("0x%08X", code)}
+	return &machine.Fail{Code: code, ID: "InvokeMethodGetOutParam", Category: "NotSpecified",
+		Type: "System.Management.ManagementException", Text: fmt.Sprintf("0x%08X", code)}
 }
 
 func createA(c *machine.Ctx, _ machine.Object, args map[string]any) (machine.Object, error) {
@@ -165,7 +171,8 @@ func createA(c *machine.Ctx, _ machine.Object, args map[string]any) (machine.Obj
 	if n, ok := machine.ArgInt(args, "TTL"); ok {
 		ttl = n
 	}
-	if code := addRecord(z, model.Record{Name: relative(machine.ArgString(args, "OwnerName"), z), Type: "A", Data: ip.String(), TTL: int(ttl)}); code != 0 {
+	if code := addRecord(z, model.Record{Name: relative(machine.ArgString(args, "OwnerName"), z), Type: "A",
+		Data: ip.String(), TTL: int(ttl)}); code != 0 {
 		return nil, wmiFail(0x80041019) // WBEM_E_ALREADY_EXISTS
 	}
 	return machine.Object{"ReturnValue": int64(0)}, nil
@@ -211,7 +218,8 @@ func dnsCmdlets() []*machine.Cmdlet {
 		return nil, cimFail(dnsZoneMissing, cmdlet, "ObjectNotFound")
 	}
 	return []*machine.Cmdlet{
-		{Name: "Get-DnsServerResourceRecord", Load: "DnsServer", Since: node.WS2012, Present: isDNS, Params: with("ZoneName", "Name", "RRType", "Node"),
+		{Name: "Get-DnsServerResourceRecord", Load: "DnsServer", Since: node.WS2012, Present: isDNS,
+			Params: with("ZoneName", "Name", "RRType", "Node"),
 			Run: func(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 				z, err := zone(c, p, "ZoneName", "Get-DnsServerResourceRecord")
 				if err != nil {
@@ -224,8 +232,10 @@ func dnsCmdlets() []*machine.Cmdlet {
 						continue
 					}
 					ttl := time.Duration(r.TTL) * time.Second
-					out = append(out, machine.Object{"HostName": r.Name, "RecordType": r.Type, "TimeToLive": machine.Object{"": span(ttl), "TotalSeconds": int64(r.TTL)},
-						"RecordData": machine.Object{"": "DnsServerResourceRecordA", "IPv4Address": machine.Object{"": r.Data, "IPAddressToString": r.Data}}})
+					out = append(out, machine.Object{"HostName": r.Name, "RecordType": r.Type,
+						"TimeToLive": machine.Object{"": span(ttl), "TotalSeconds": int64(r.TTL)},
+						"RecordData": machine.Object{"": "DnsServerResourceRecordA",
+							"IPv4Address": machine.Object{"": r.Data, "IPAddressToString": r.Data}}})
 				}
 				if len(out) == 0 && machine.HasArg(p, "Name") {
 					return nil, cimFail(dnsNameMissing, "Get-DnsServerResourceRecord", "ObjectNotFound")
@@ -233,7 +243,8 @@ func dnsCmdlets() []*machine.Cmdlet {
 				return out, nil
 			}},
 		{Name: "Add-DnsServerResourceRecordA", Load: "DnsServer", Since: node.WS2012, Present: isDNS,
-			Params: with("ZoneName", "Name", "IPv4Address", "TimeToLive", "AllowUpdateAny", "CreatePtr", "AgeRecord", "PassThru", "Confirm", "WhatIf"),
+			Params: with("ZoneName", "Name", "IPv4Address", "TimeToLive", "AllowUpdateAny", "CreatePtr", "AgeRecord", "PassThru",
+				"Confirm", "WhatIf"),
 			Run: func(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 				z, err := zone(c, p, "ZoneName", "Add-DnsServerResourceRecordA")
 				if err != nil {
@@ -242,11 +253,13 @@ func dnsCmdlets() []*machine.Cmdlet {
 				ttl := defaultTTL
 				if machine.HasArg(p, "TimeToLive") {
 					if ttl, err = seconds(machine.ArgString(p, "TimeToLive")); err != nil {
-						return nil, machine.PSFail("ParameterArgumentTransformationError,Add-DnsServerResourceRecordA", "InvalidData", "System.Management.Automation.ParameterBindingArgumentTransformationException", 0x80131501, err.Error())
+						return nil, machine.PSFail("ParameterArgumentTransformationError,Add-DnsServerResourceRecordA", "InvalidData",
+							"System.Management.Automation.ParameterBindingArgumentTransformationException", 0x80131501, err.Error())
 					}
 				}
 				for _, ip := range machine.ArgStrings(p, "IPv4Address") {
-					if code := addRecord(z, model.Record{Name: relative(machine.ArgString(p, "Name"), z), Type: "A", Data: ip, TTL: ttl}); code != 0 {
+					if code := addRecord(z, model.Record{Name: relative(machine.ArgString(p, "Name"), z), Type: "A", Data: ip,
+						TTL: ttl}); code != 0 {
 						return nil, cimFail(code, "Add-DnsServerResourceRecordA", "ResourceExists")
 					}
 				}
@@ -284,12 +297,14 @@ func dnsCmdlets() []*machine.Cmdlet {
 					if z == nil {
 						return nil, cimFail(dnsZoneMissing, "Get-DnsServerZone", "ObjectNotFound")
 					}
-					out = append(out, machine.Object{"ZoneName": z.Name, "ZoneType": "Primary", "IsDsIntegrated": true, "IsReverseLookupZone": false, "DynamicUpdate": updateWord(z.DynamicUpdate)})
+					out = append(out, machine.Object{"ZoneName": z.Name, "ZoneType": "Primary", "IsDsIntegrated": true,
+						"IsReverseLookupZone": false, "DynamicUpdate": updateWord(z.DynamicUpdate)})
 				}
 				return out, nil
 			}},
 		{Name: "Set-DnsServerPrimaryZone", Load: "DnsServer", Since: node.WS2012, Present: isDNS,
-			Params: with("Name=ZoneName", "DynamicUpdate", "SecureSecondaries", "Notify", "NotifyServers", "SecondaryServers", "ReplicationScope", "ZoneFile", "PassThru", "Confirm", "WhatIf"),
+			Params: with("Name=ZoneName", "DynamicUpdate", "SecureSecondaries", "Notify", "NotifyServers", "SecondaryServers",
+				"ReplicationScope", "ZoneFile", "PassThru", "Confirm", "WhatIf"),
 			Run: func(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 				z, err := zone(c, p, "Name", "Set-DnsServerPrimaryZone")
 				if err != nil {

@@ -10,8 +10,9 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// dnscmd emulates dnscmd.exe for the commands that the reference documents. The last line of an answer is
-// "Command completed successfully." or "Command failed:  SYMBOL  dec  0xHEX"; symbol and numbers are never translated.
+// dnscmd emulates dnscmd.exe for the commands that the reference documents. The last line of an
+// answer is "Command completed successfully." or "Command failed: SYMBOL dec 0xHEX"; symbol and
+// numbers are never translated.
 func dnscmd(c *machine.Ctx, argv []string, _ []byte) machine.Result {
 	args := argv[1:]
 	if len(args) > 0 && !strings.HasPrefix(args[0], "/") {
@@ -124,7 +125,8 @@ func recordArgs(args []string) (name string, ttl int, typ, data string, ok bool)
 func recordDelete(z *model.Zone, args []string) machine.Result {
 	force := len(args) > 0 && strings.EqualFold(args[len(args)-1], "/f")
 	if !force {
-		return machine.Result{Code: 1223, Stdout: "Are you sure you want to delete record? (y/n) "} // nobody answers: ERROR_CANCELLED
+		// nobody answers: ERROR_CANCELLED
+		return machine.Result{Code: 1223, Stdout: "Are you sure you want to delete record? (y/n) "}
 	}
 	args = args[:len(args)-1]
 	if len(args) < 2 {
@@ -144,7 +146,10 @@ func dnsAnswer(text string, code int64) machine.Result {
 	if code == 0 {
 		return machine.Result{Stdout: text + "Command completed successfully.\r\n"}
 	}
-	symbol := map[int64]string{87: "ERROR_INVALID_PARAMETER", 1722: "RPC_S_SERVER_UNAVAILABLE", dnsZoneMissing: "DNS_ERROR_ZONE_DOES_NOT_EXIST",
-		dnsRecordMissing: "DNS_ERROR_RECORD_DOES_NOT_EXIST", dnsRecordExists: "DNS_ERROR_RECORD_ALREADY_EXISTS", dnsNameMissing: "DNS_ERROR_NAME_DOES_NOT_EXIST"}[code]
-	return machine.Result{Code: int(code), Stdout: fmt.Sprintf("%s\r\nCommand failed:  %s     %d    0x%X\r\n", text, symbol, code, code)}
+	symbol := map[int64]string{87: "ERROR_INVALID_PARAMETER", 1722: "RPC_S_SERVER_UNAVAILABLE",
+		dnsZoneMissing:   "DNS_ERROR_ZONE_DOES_NOT_EXIST",
+		dnsRecordMissing: "DNS_ERROR_RECORD_DOES_NOT_EXIST", dnsRecordExists: "DNS_ERROR_RECORD_ALREADY_EXISTS",
+		dnsNameMissing: "DNS_ERROR_NAME_DOES_NOT_EXIST"}[code]
+	return machine.Result{Code: int(code), Stdout: fmt.Sprintf("%s\r\nCommand failed:  %s     %d    0x%X\r\n", text,
+		symbol, code, code)}
 }

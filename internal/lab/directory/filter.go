@@ -10,8 +10,8 @@ import (
 // matcher says whether an object fits a filter.
 type matcher func(*model.Object) bool
 
-// parseFilter reads an LDAP filter (RFC 4515) of the forms (&..)(|..)(!..), equality with * as a wildcard, and presence.
-// The empty filter fits everything.
+// parseFilter reads an LDAP filter (RFC 4515) of the forms (&..)(|..)(!..), equality with * as a
+// wildcard, and presence. The empty filter fits everything.
 func parseFilter(s string) (matcher, error) {
 	s = strings.TrimSpace(s)
 	if s == "" {
@@ -89,7 +89,8 @@ func combine(op byte, list []matcher) matcher {
 	}
 }
 
-// unescape turns \28 \29 \5c into their characters; \2a stays a literal star by a mark that no name holds.
+// unescape turns \28 \29 \5c into their characters; \2a stays a literal star by a mark that no name
+// holds.
 func unescape(s string) string {
 	return strings.NewReplacer(`\28`, "(", `\29`, ")", `\5c`, `\`, `\5C`, `\`, `\2a`, "\x00", `\2A`, "\x00").Replace(s)
 }

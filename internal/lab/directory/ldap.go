@@ -30,8 +30,9 @@ func find(c *machine.Ctx, args map[string]any) ([]machine.Object, error) {
 	base := machine.ArgString(args, "base")
 	if base == "" {
 		return []machine.Object{row("", map[string][]string{
-			"defaultnamingcontext": {DomainNC(f)}, "rootdomainnamingcontext": {DomainNC(f)}, "configurationnamingcontext": {ConfigNC(f)},
-			"schemanamingcontext": {SchemaNC(f)}, "dnshostname": {dcName(c)}}, attrs)}, nil
+			"defaultnamingcontext": {DomainNC(f)}, "rootdomainnamingcontext": {DomainNC(f)},
+			"configurationnamingcontext": {ConfigNC(f)},
+			"schemanamingcontext":        {SchemaNC(f)}, "dnshostname": {dcName(c)}}, attrs)}, nil
 	}
 	if Get(f, base) == nil {
 		return nil, fail(c, noSuchObject, notFoundID)
@@ -75,7 +76,8 @@ func dcName(c *machine.Ctx) string {
 
 // all is an object's attributes with those that every object has.
 func all(o *model.Object) map[string][]string {
-	m := map[string][]string{"distinguishedname": {o.DN}, "objectclass": {"top", o.Class}, "name": {rdn(o.DN)}, "cn": {rdn(o.DN)}}
+	m := map[string][]string{"distinguishedname": {o.DN}, "objectclass": {"top", o.Class}, "name": {rdn(o.DN)},
+		"cn": {rdn(o.DN)}}
 	for n, v := range o.Attrs {
 		m[n] = v
 	}
@@ -116,7 +118,8 @@ func add(c *machine.Ctx, args map[string]any) ([]machine.Object, error) {
 	return nil, nil
 }
 
-// mandatory lists the attributes that a class must have, where the reference tells (schema of the Microsoft MTA object).
+// mandatory lists the attributes that a class must have, where the reference tells (schema of the
+// Microsoft MTA object).
 func mandatory(class string) []string {
 	if strings.EqualFold(class, "mTA") {
 		return []string{"mTALocalDesig", "transRetryMins", "transTimeoutMins"}

@@ -15,10 +15,11 @@ const snapIn = "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
 // present: the snap-in comes with the management tools, which come with every role.
 func present(c *machine.Ctx) bool { return c.M.Products[Product] != nil }
 
-// cmdlets are those of the snap-in that the reference documents. Each of them talks to a domain controller, so a network logon,
-// which has no second hop, gets the directory's refusal.
+// cmdlets are those of the snap-in that the reference documents. Each of them talks to a domain
+// controller, so a network logon, which has no second hop, gets the directory's refusal.
 func (e *Family) cmdlets() []*machine.Cmdlet {
-	make := func(name string, params []string, run func(c *machine.Ctx, p map[string]any) ([]machine.Object, error)) *machine.Cmdlet {
+	make := func(name string, params []string, run func(c *machine.Ctx, p map[string]any) ([]machine.Object,
+		error)) *machine.Cmdlet {
 		return &machine.Cmdlet{Name: name, Load: snapIn, Params: append(params, "DomainController"), Present: present,
 			Run: func(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 				if err := directory.Reachable(c); err != nil {
@@ -33,24 +34,31 @@ func (e *Family) cmdlets() []*machine.Cmdlet {
 		make("Get-MailboxServer", []string{"Identity", "Status"}, getMailboxServer),
 		make("Get-ExchangeServer", []string{"Identity", "Status"}, getExchangeServer),
 		make("Get-ClusteredMailboxServerStatus", []string{"Identity"}, e.status),
-		make("Move-ClusteredMailboxServer", []string{"Identity", "TargetMachine", "MoveComment", "Confirm", "WhatIf"}, e.move),
+		make("Move-ClusteredMailboxServer", []string{"Identity", "TargetMachine", "MoveComment", "Confirm", "WhatIf"},
+			e.move),
 		make("Start-ClusteredMailboxServer", []string{"Identity", "Confirm", "WhatIf"}, e.startCMS),
 		make("Stop-ClusteredMailboxServer", []string{"Identity", "StopReason", "Confirm", "WhatIf"}, e.stopCMS),
 		make("Get-StorageGroup", []string{"Identity", "Server"}, getStorageGroup),
-		make("Get-MailboxDatabase", []string{"Identity", "Server", "StorageGroup", "Status", "IncludePreExchange2007"}, e.getDatabase),
-		make("Move-StorageGroupPath", []string{"Identity", "LogFolderPath", "SystemFolderPath", "ConfigurationOnly", "Force", "Confirm", "WhatIf"}, e.moveGroupPath),
-		make("Move-DatabasePath", []string{"Identity", "EdbFilePath", "ConfigurationOnly", "Force", "Confirm", "WhatIf"}, e.moveDatabasePath),
+		make("Get-MailboxDatabase", []string{"Identity", "Server", "StorageGroup", "Status", "IncludePreExchange2007"},
+			e.getDatabase),
+		make("Move-StorageGroupPath", []string{"Identity", "LogFolderPath", "SystemFolderPath", "ConfigurationOnly", "Force",
+			"Confirm", "WhatIf"}, e.moveGroupPath),
+		make("Move-DatabasePath", []string{"Identity", "EdbFilePath", "ConfigurationOnly", "Force", "Confirm", "WhatIf"},
+			e.moveDatabasePath),
 	}
 }
 
 // missing is how a cmdlet says that an object is not there.
 func missing(cmdlet, identity string) *machine.Fail {
-	return machine.PSFail("ManagementObjectNotFoundException,Microsoft.Exchange.Management.SystemConfigurationTasks."+strings.ReplaceAll(cmdlet, "-", ""),
-		"ObjectNotFound", "Microsoft.Exchange.Configuration.Tasks.ManagementObjectNotFoundException", 0x80131500, "The operation could not be performed because object '"+identity+"' could not be found.")
+	return machine.PSFail("ManagementObjectNotFoundException,Microsoft.Exchange.Management.SystemConfigurationTasks."+
+		strings.ReplaceAll(cmdlet, "-", ""),
+		"ObjectNotFound", "Microsoft.Exchange.Configuration.Tasks.ManagementObjectNotFoundException", 0x80131500,
+		"The operation could not be performed because object '"+identity+"' could not be found.")
 }
 
 func invalid(cmdlet, text string) *machine.Fail {
-	return machine.PSFail("InvalidOperationException,Microsoft.Exchange.Management.SystemConfigurationTasks."+strings.ReplaceAll(cmdlet, "-", ""),
+	return machine.PSFail("InvalidOperationException,Microsoft.Exchange.Management.SystemConfigurationTasks."+
+		strings.ReplaceAll(cmdlet, "-", ""),
 		"InvalidOperation", "System.InvalidOperationException", 0x80131509, text)
 }
 
@@ -93,7 +101,8 @@ func getMailboxServer(c *machine.Ctx, p map[string]any) ([]machine.Object, error
 		if o.Attrs["msexchclustered"] != nil {
 			kind = machine.Enum{Number: 2, Name: "Shared"}
 		}
-		out = append(out, machine.Object{"Name": rdnOf(o.DN), "Identity": rdnOf(o.DN), "RedundantMachines": machine.Anys(o.Attrs[attrNodes]),
+		out = append(out, machine.Object{"Name": rdnOf(o.DN), "Identity": rdnOf(o.DN),
+			"RedundantMachines":    machine.Anys(o.Attrs[attrNodes]),
 			"ClusteredStorageType": kind, "DistinguishedName": o.DN})
 	}
 	return out, nil
@@ -114,9 +123,12 @@ func getExchangeServer(c *machine.Ctx, p map[string]any) ([]machine.Object, erro
 			}
 		}
 		has := func(r string) bool { return slices.Contains(roles, r) }
-		out = append(out, machine.Object{"Name": rdnOf(o.DN), "Fqdn": strings.ToLower(rdnOf(o.DN)) + "." + c.W.Forest.Domain, "DistinguishedName": o.DN,
-			"AdminDisplayVersion": first(o, "serialnumber"), "ServerRole": strings.Join(roles, ", "), "IsMailboxServer": has("Mailbox"), "IsExchange2007OrLater": true,
-			"IsHubTransportServer": has("HubTransport"), "IsClientAccessServer": has("ClientAccess"), "IsMemberOfCluster": member})
+		out = append(out, machine.Object{"Name": rdnOf(o.DN), "Fqdn": strings.ToLower(rdnOf(o.DN)) + "." + c.W.Forest.Domain,
+			"DistinguishedName":   o.DN,
+			"AdminDisplayVersion": first(o, "serialnumber"), "ServerRole": strings.Join(roles, ", "),
+			"IsMailboxServer": has("Mailbox"), "IsExchange2007OrLater": true,
+			"IsHubTransportServer": has("HubTransport"), "IsClientAccessServer": has("ClientAccess"),
+			"IsMemberOfCluster": member})
 	}
 	return out, nil
 }
@@ -140,13 +152,15 @@ func cms(c *machine.Ctx, cmdlet string, p map[string]any) (*model.Object, *model
 	return nil, nil, nil, missing(cmdlet, id)
 }
 
-// status is Get-ClusteredMailboxServerStatus. The word in brackets behind the active machine is in the machine's language.
+// status is Get-ClusteredMailboxServerStatus. The word in brackets behind the active machine is in
+// the machine's language.
 func (e *Family) status(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 	srv, cl, g, err := cms(c, "Get-ClusteredMailboxServerStatus", p)
 	if err != nil {
 		return nil, err
 	}
-	state := map[int]machine.Enum{0: {Number: 0, Name: "Online"}, 3: {Number: 1, Name: "PartiallyOnline"}, 4: {Number: 2, Name: "OnlinePending"},
+	state := map[int]machine.Enum{0: {Number: 0, Name: "Online"}, 3: {Number: 1, Name: "PartiallyOnline"},
+		4: {Number: 2, Name: "OnlinePending"},
 		1: {Number: 3, Name: "Offline"}, 2: {Number: 5, Name: "Failed"}}[failover.GroupState(cl, g)]
 	active := c.Pick([4]string{"Active", "Actif", "Aktiv", "アクティブ"})
 	var up, failed []string
@@ -166,7 +180,8 @@ func (e *Family) status(c *machine.Ctx, p map[string]any) ([]machine.Object, err
 			failed = append(failed, r.Name)
 		}
 	}
-	return []machine.Object{{"Identity": rdnOf(srv.DN), "ClusteredMailboxServerName": rdnOf(srv.DN) + "." + c.W.Forest.Domain, "State": state,
+	return []machine.Object{{"Identity": rdnOf(srv.DN),
+		"ClusteredMailboxServerName": rdnOf(srv.DN) + "." + c.W.Forest.Domain, "State": state,
 		"OperationalMachines": machine.Anys(up), "FailedResources": machine.Anys(failed)}}, nil
 }
 
@@ -194,7 +209,8 @@ func (e *Family) move(c *machine.Ctx, p map[string]any) ([]machine.Object, error
 		return nil, nil
 	}
 	for _, r := range cl.Resources {
-		if r.Type == typeSA && r.State == 2 && !strings.EqualFold(r.Group, g.Name) && failover.OwnerOf(c, cl, r) == c.W.Machine(to) {
+		if r.Type == typeSA && r.State == 2 && !strings.EqualFold(r.Group, g.Name) &&
+			failover.OwnerOf(c, cl, r) == c.W.Machine(to) {
 			return nil, invalid(name, to+" runs another clustered mailbox server")
 		}
 	}
@@ -244,7 +260,8 @@ func getStorageGroup(c *machine.Ctx, p map[string]any) ([]machine.Object, error)
 		if name != "" && !strings.EqualFold(g.name(), name) {
 			continue
 		}
-		out = append(out, machine.Object{"Name": g.name(), "Identity": g.server + `\` + g.name(), "Server": g.server, "LogFolderPath": folder(g.log()),
+		out = append(out, machine.Object{"Name": g.name(), "Identity": g.server + `\` + g.name(), "Server": g.server,
+			"LogFolderPath":    folder(g.log()),
 			"SystemFolderPath": folder(g.system()), "LogFilePrefix": logPrefix, "DistinguishedName": g.obj.DN})
 	}
 	if len(out) == 0 && (server != "" || name != "") {
@@ -285,9 +302,11 @@ func mounted(c *machine.Ctx, d db) bool {
 func (e *Family) getDatabase(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 	var out []machine.Object
 	for _, d := range pick(c, p) {
-		o := machine.Object{"Name": d.name(), "Identity": d.server + `\` + d.group + `\` + d.name(), "Server": d.server, "ServerName": d.server,
-			"StorageGroup": d.server + `\` + d.group, "StorageGroupName": d.group, "EdbFilePath": folder(d.file()), "DistinguishedName": d.obj.DN,
-			"MountAtStartup": true, "AllowFileRestore": first(d.obj, "msexchpatchmdb") == "TRUE", "Mounted": nil}
+		o := machine.Object{"Name": d.name(), "Identity": d.server + `\` + d.group + `\` + d.name(), "Server": d.server,
+			"ServerName":   d.server,
+			"StorageGroup": d.server + `\` + d.group, "StorageGroupName": d.group, "EdbFilePath": folder(d.file()),
+			"DistinguishedName": d.obj.DN,
+			"MountAtStartup":    true, "AllowFileRestore": first(d.obj, "msexchpatchmdb") == "TRUE", "Mounted": nil}
 		if machine.ArgBool(p, "Status") { // only then is it asked
 			o["Mounted"] = mounted(c, d)
 		}

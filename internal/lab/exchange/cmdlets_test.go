@@ -10,7 +10,8 @@ import (
 	"deploy/internal/lab/machine"
 )
 
-// served is a cluster whose clustered mailbox server mbx01 can run on both nodes, with its disks in its group.
+// served is a cluster whose clustered mailbox server mbx01 can run on both nodes, with its disks in
+// its group.
 func served(t *testing.T, locale string) *world {
 	t.Helper()
 	x := clustered(t, locale, "n1", "n2")
@@ -37,7 +38,8 @@ func TestStatus(t *testing.T) {
 		x := served(t, locale)
 		active := []string{"Active", "Actif", "Aktiv", "アクティブ"}[i]
 		look := func() (string, string) {
-			o := x.one(x.at("n1"), "Get-ClusteredMailboxServerStatus", map[string]any{"Identity": "mbx01"}, "State:name", "State", "OperationalMachines", "FailedResources")
+			o := x.one(x.at("n1"), "Get-ClusteredMailboxServerStatus", map[string]any{"Identity": "mbx01"}, "State:name",
+				"State", "OperationalMachines", "FailedResources")
 			return fmt.Sprint(o["State:name"]), fmt.Sprint(o["OperationalMachines"])
 		}
 		state, machines := look()
@@ -52,7 +54,8 @@ func TestStatus(t *testing.T) {
 		if state, _ = look(); state != "Offline" {
 			t.Errorf("%s: offline it is %s", locale, state)
 		}
-		if _, err := x.cmdlet(x.at("n1"), "Start-ClusteredMailboxServer", map[string]any{"Identity": "mbx01", "Confirm": false}); err != nil {
+		if _, err := x.cmdlet(x.at("n1"), "Start-ClusteredMailboxServer",
+			map[string]any{"Identity": "mbx01", "Confirm": false}); err != nil {
 			t.Error(err)
 		}
 		machine.GoDown(x.at("n2"))
@@ -69,8 +72,10 @@ func TestMoveServer(t *testing.T) {
 	to := func(target string) map[string]any {
 		return map[string]any{"Identity": "mbx01", "TargetMachine": target, "MoveComment": "test", "Confirm": false}
 	}
-	x.fails("InvalidOperationException", x.at("n1"), move, map[string]any{"Identity": "mbx01", "TargetMachine": "n2", "MoveComment": "test"})
-	x.fails("ManagementObjectNotFoundException", x.at("n1"), move, map[string]any{"Identity": "mbx09", "TargetMachine": "n2", "Confirm": false})
+	x.fails("InvalidOperationException", x.at("n1"), move,
+		map[string]any{"Identity": "mbx01", "TargetMachine": "n2", "MoveComment": "test"})
+	x.fails("ManagementObjectNotFoundException", x.at("n1"), move,
+		map[string]any{"Identity": "mbx09", "TargetMachine": "n2", "Confirm": false})
 	x.fails("ManagementObjectNotFoundException", x.at("n1"), move, to("n3"))
 	x.fails("Microsoft.Exchange.Data.Directory.ADTransientException", x.network("n1"), move, to("n2"))
 	if owner() != "n1" {
@@ -87,8 +92,10 @@ func TestMoveServer(t *testing.T) {
 	machine.GoDown(x.at("n2"))
 	x.fails("InvalidOperationException", x.at("n1"), move, to("n2"))
 	machine.ComeUp(x.at("n2"))
-	x.fails("InvalidOperationException", x.at("n1"), "Stop-ClusteredMailboxServer", map[string]any{"Identity": "mbx01", "Confirm": false})
-	if _, err := x.cmdlet(x.at("n1"), "Stop-ClusteredMailboxServer", map[string]any{"Identity": "mbx01", "StopReason": "test", "Confirm": false}); err != nil {
+	x.fails("InvalidOperationException", x.at("n1"), "Stop-ClusteredMailboxServer",
+		map[string]any{"Identity": "mbx01", "Confirm": false})
+	if _, err := x.cmdlet(x.at("n1"), "Stop-ClusteredMailboxServer",
+		map[string]any{"Identity": "mbx01", "StopReason": "test", "Confirm": false}); err != nil {
 		t.Error(err)
 	}
 	if r := failover.Resource(x.cluster(), isName("mbx01")); r.State == 2 {
@@ -101,12 +108,16 @@ func TestMoveServer(t *testing.T) {
 
 func TestServers(t *testing.T) {
 	x := served(t, "ja")
-	o := x.one(x.at("n2"), "Get-MailboxServer", map[string]any{"Identity": "MBX01"}, "Name", "RedundantMachines", "ClusteredStorageType:name")
-	if o["Name"] != "mbx01" || fmt.Sprint(o["RedundantMachines"]) != "[n1 n2]" || o["ClusteredStorageType:name"] != "Shared" {
+	o := x.one(x.at("n2"), "Get-MailboxServer", map[string]any{"Identity": "MBX01"}, "Name", "RedundantMachines",
+		"ClusteredStorageType:name")
+	if o["Name"] != "mbx01" || fmt.Sprint(o["RedundantMachines"]) != "[n1 n2]" ||
+		o["ClusteredStorageType:name"] != "Shared" {
 		t.Errorf("the mailbox server is %v", o)
 	}
-	o = x.one(x.at("n1"), "Get-ExchangeServer", nil, "AdminDisplayVersion", "ServerRole", "IsMemberOfCluster:name", "IsHubTransportServer", "Fqdn")
-	if o["AdminDisplayVersion"] != "Version 8.1 (Build 240.6)" || o["ServerRole"] != "Mailbox" || o["IsMemberOfCluster:name"] != "Yes" ||
+	o = x.one(x.at("n1"), "Get-ExchangeServer", nil, "AdminDisplayVersion", "ServerRole", "IsMemberOfCluster:name",
+		"IsHubTransportServer", "Fqdn")
+	if o["AdminDisplayVersion"] != "Version 8.1 (Build 240.6)" || o["ServerRole"] != "Mailbox" ||
+		o["IsMemberOfCluster:name"] != "Yes" ||
 		o["IsHubTransportServer"] != false || o["Fqdn"] != "mbx01.contoso.com" {
 		t.Errorf("the Exchange server is %v", o)
 	}
@@ -125,27 +136,38 @@ func TestPaths(t *testing.T) {
 		sg, mdb := firstNames(c)
 		group, db := `mbx01\`+sg, `mbx01\`+sg+`\`+mdb
 		path := func(o machine.Object, attr string) any { return o[attr+".PathName"] }
-		x.fails("InvalidOperationException", c, "Move-StorageGroupPath", map[string]any{"Identity": group, "LogFolderPath": `F:\logs`})
-		x.fails("ManagementObjectNotFoundException", c, "Move-StorageGroupPath", map[string]any{"Identity": `mbx01\none`, "LogFolderPath": `F:\logs`, "Force": true})
-		x.fails("InvalidOperationException", x.at("n2"), "Move-StorageGroupPath", map[string]any{"Identity": group, "LogFolderPath": `F:\logs`, "Force": true, "Confirm": false})
-		x.fails("InvalidOperationException", c, "Move-DatabasePath", map[string]any{"Identity": db, "EdbFilePath": `E:\mbx01\mbx01.db`, "Force": true, "Confirm": false})
-		x.fails("Microsoft.Exchange.Data.Directory.ADTransientException", x.network("n1"), "Move-DatabasePath", map[string]any{"Identity": db, "EdbFilePath": `E:\a.edb`, "Force": true})
+		x.fails("InvalidOperationException", c, "Move-StorageGroupPath",
+			map[string]any{"Identity": group, "LogFolderPath": `F:\logs`})
+		x.fails("ManagementObjectNotFoundException", c, "Move-StorageGroupPath",
+			map[string]any{"Identity": `mbx01\none`, "LogFolderPath": `F:\logs`, "Force": true})
+		x.fails("InvalidOperationException", x.at("n2"), "Move-StorageGroupPath",
+			map[string]any{"Identity": group, "LogFolderPath": `F:\logs`, "Force": true, "Confirm": false})
+		x.fails("InvalidOperationException", c, "Move-DatabasePath",
+			map[string]any{"Identity": db, "EdbFilePath": `E:\mbx01\mbx01.db`, "Force": true, "Confirm": false})
+		x.fails("Microsoft.Exchange.Data.Directory.ADTransientException", x.network("n1"), "Move-DatabasePath",
+			map[string]any{"Identity": db, "EdbFilePath": `E:\a.edb`, "Force": true})
 
-		if _, err := x.cmdlet(c, "Move-StorageGroupPath", map[string]any{"Identity": group, "LogFolderPath": `F:\logs`, "SystemFolderPath": `F:\system`, "Force": true, "Confirm": false}); err != nil {
+		if _, err := x.cmdlet(c, "Move-StorageGroupPath", map[string]any{"Identity": group, "LogFolderPath": `F:\logs`,
+			"SystemFolderPath": `F:\system`, "Force": true, "Confirm": false}); err != nil {
 			t.Fatal(err)
 		}
-		o := x.one(c, "Get-StorageGroup", map[string]any{"Server": "mbx01"}, "Name", "LogFolderPath.PathName", "SystemFolderPath.PathName")
+		o := x.one(c, "Get-StorageGroup", map[string]any{"Server": "mbx01"}, "Name", "LogFolderPath.PathName",
+			"SystemFolderPath.PathName")
 		if o["Name"] != sg || path(o, "LogFolderPath") != `F:\logs` || path(o, "SystemFolderPath") != `F:\system` {
 			t.Errorf("%s: the storage group is %v", locale, o)
 		}
-		if !machine.Exists(c, `F:\logs\E00.log`) || !machine.Exists(c, `F:\system\E00.chk`) || machine.Exists(c, `E:\mbx01\`+sg+`\E00.log`) {
+		if !machine.Exists(c, `F:\logs\E00.log`) || !machine.Exists(c, `F:\system\E00.chk`) ||
+			machine.Exists(c, `E:\mbx01\`+sg+`\E00.log`) {
 			t.Errorf("%s: the logs did not move", locale)
 		}
-		if _, err := x.cmdlet(c, "Move-DatabasePath", map[string]any{"Identity": db, "EdbFilePath": `E:\mbx01\mbx01.edb`, "Force": true, "Confirm": false}); err != nil {
+		if _, err := x.cmdlet(c, "Move-DatabasePath", map[string]any{"Identity": db, "EdbFilePath": `E:\mbx01\mbx01.edb`,
+			"Force": true, "Confirm": false}); err != nil {
 			t.Fatal(err)
 		}
-		o = x.one(c, "Get-MailboxDatabase", map[string]any{"Identity": db, "Status": true}, "Name", "EdbFilePath.PathName", "Mounted")
-		if o["Name"] != mdb || path(o, "EdbFilePath") != `E:\mbx01\mbx01.edb` || o["Mounted"] != true || !machine.Exists(c, `E:\mbx01\mbx01.edb`) {
+		o = x.one(c, "Get-MailboxDatabase", map[string]any{"Identity": db, "Status": true}, "Name", "EdbFilePath.PathName",
+			"Mounted")
+		if o["Name"] != mdb || path(o, "EdbFilePath") != `E:\mbx01\mbx01.edb` || o["Mounted"] != true ||
+			!machine.Exists(c, `E:\mbx01\mbx01.edb`) {
 			t.Errorf("%s: the database is %v", locale, o)
 		}
 		if o = x.one(c, "Get-MailboxDatabase", map[string]any{"Server": "mbx01"}, "Mounted"); o["Mounted"] != nil {
@@ -159,7 +181,8 @@ func TestPaths(t *testing.T) {
 		for _, way := range []string{"/off", "/on"} {
 			machine.Exec(c, []string{"cluster.exe", "resource", name, way}, nil)
 		}
-		if o = x.one(c, "Get-MailboxDatabase", map[string]any{"Identity": mdb, "Status": true}, "Mounted"); o["Mounted"] != false {
+		if o = x.one(c, "Get-MailboxDatabase", map[string]any{"Identity": mdb, "Status": true},
+			"Mounted"); o["Mounted"] != false {
 			t.Errorf("%s: a database without its file is mounted: %v", locale, o["Mounted"])
 		}
 	}

@@ -18,7 +18,8 @@ func (s *setup) newCMS() error {
 	name, address, data := s.args["cmsname"], s.args["cmsipaddress"], strings.TrimRight(s.args["cmsdatapath"], `\`)
 	cl := failover.FindCluster(c)
 	mark := "clustered-mailbox-server:" + strings.ToLower(name)
-	cut := watermarkAt(c, "Mailbox") == mark // an earlier run for this server was cut: what it made is gone on with (UNCONFIRMED)
+	// an earlier run for this server was cut: what it made is gone on with (UNCONFIRMED)
+	cut := watermarkAt(c, "Mailbox") == mark
 	_, shared := s.args["cmssharedstorage"]
 	ip, ipErr := netip.ParseAddr(address)
 	switch {
@@ -29,7 +30,8 @@ func (s *setup) newCMS() error {
 	case name == "" || len(name) > 15 || ipErr != nil || data == "":
 		return refuse("", "the parameters cmsname, cmsipaddress and cmsdatapath are needed")
 	case !shared:
-		return refuse("", "without cmssharedstorage setup makes a cluster continuous replication server, which this lab does not play")
+		return refuse("", "without cmssharedstorage setup makes a cluster continuous replication server, which this lab "+
+			"does not play")
 	case cut:
 	case directory.Get(f, serverDN(f, name)) != nil:
 		return refuse("CmsNameInUse", "an Exchange server named %s exists", name)
@@ -45,7 +47,8 @@ func (s *setup) newCMS() error {
 	case strings.EqualFold(cl.Name, name) || c.W.Machine(name) != nil:
 		return refuse("CmsNameInUse", "the name %s is in use", name)
 	case !s.dataDisk(cl, data):
-		return refuse("SharedStorageNotDetected", "no physical disk resource that is online on this node, and is not the quorum, holds %s", data)
+		return refuse("SharedStorageNotDetected", "no physical disk resource that is online on this node, and is not the "+
+			"quorum, holds %s", data)
 	case runsCMS(c, cl, name):
 		return refuse("NodeOwnsCms", "this node runs a clustered mailbox server already")
 	}
@@ -63,7 +66,8 @@ func (s *setup) newCMS() error {
 
 func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.ClusterNetwork, data string) error {
 	c, f := s.c, s.c.W.Forest
-	firstOne := len(slices.DeleteFunc(clusteredServers(f), func(dn string) bool { return strings.EqualFold(dn, serverDN(f, name)) })) == 0
+	firstOne := len(slices.DeleteFunc(clusteredServers(f),
+		func(dn string) bool { return strings.EqualFold(dn, serverDN(f, name)) })) == 0
 	srv := addServer(f, name, s.b)
 	srv.Attrs["msexchclustered"] = []string{"TRUE"}
 	srv.Attrs[attrNodes] = nil
@@ -74,15 +78,19 @@ func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.Clus
 	}
 	if firstOne {
 		// the known fault: only the first clustered mailbox server of a cluster gets this object
-		directory.Put(f, "CN=Microsoft MTA,"+srv.DN, "mTA", map[string][]string{"mtalocaldesig": {name}, "transretrymins": {"5"},
-			"transtimeoutmins": {"20"}, "legacyexchangedn": {first(srv, "legacyexchangedn") + "/cn=Microsoft MTA"}})
+		directory.Put(f, "CN=Microsoft MTA,"+srv.DN, "mTA",
+			map[string][]string{"mtalocaldesig": {name}, "transretrymins": {"5"},
+				"transtimeoutmins": {"20"}, "legacyexchangedn": {first(srv, "legacyexchangedn") + "/cn=Microsoft MTA"}})
 	}
 	sg, mdb := firstNames(c)
 	dir := data + `\` + sg
 	edb := dir + `\` + mdb + ".edb"
 	sgDN := "CN=" + sg + ",CN=InformationStore," + srv.DN
-	directory.Put(f, sgDN, "msExchStorageGroup", map[string][]string{"msexcheseparamlogfilepath": {dir}, "msexcheseparamsystempath": {dir}, "msexcheseparambasename": {logPrefix}})
-	o := directory.Put(f, "CN="+mdb+","+sgDN, "msExchPrivateMDB", map[string][]string{"msexchedbfile": {edb}, "msexchpatchmdb": {"FALSE"}, "msexchedboffline": {"FALSE"}})
+	directory.Put(f, sgDN, "msExchStorageGroup",
+		map[string][]string{"msexcheseparamlogfilepath": {dir}, "msexcheseparamsystempath": {dir},
+			"msexcheseparambasename": {logPrefix}})
+	o := directory.Put(f, "CN="+mdb+","+sgDN, "msExchPrivateMDB",
+		map[string][]string{"msexchedbfile": {edb}, "msexchpatchmdb": {"FALSE"}, "msexchedboffline": {"FALSE"}})
 	if err := createFiles(c, dir, dir, edb); err != nil {
 		return err
 	}
@@ -117,7 +125,8 @@ func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.Clus
 	res := db{o, name, sg}.resource()
 	for _, step := range []func() error{
 		func() error {
-			return make(ipName(name), "IP Address", model.Props{"Address": address, "SubnetMask": net.Mask, "Network": net.Name, "EnableNetBIOS": int64(1)})
+			return make(ipName(name), "IP Address", model.Props{"Address": address, "SubnetMask": net.Mask, "Network": net.Name,
+				"EnableNetBIOS": int64(1)})
 		},
 		func() error {
 			return make(nnName(name), "Network Name", model.Props{"Name": strings.ToUpper(name), "DnsName": name}, ipName(name))
@@ -134,7 +143,8 @@ func (s *setup) makeCMS(cl *model.Cluster, name, address string, net *model.Clus
 	return nil
 }
 
-// dataDisk says whether a clustered disk that is online here, and is not the witness, has the letter of path.
+// dataDisk says whether a clustered disk that is online here, and is not the witness, has the
+// letter of path.
 func (s *setup) dataDisk(cl *model.Cluster, path string) bool {
 	for _, r := range cl.Resources {
 		if r.Type != "Physical Disk" || r.State != 2 || r.ID == cl.Quorum.Resource || failover.OwnerOf(s.c, cl, r) != s.c.M {
@@ -182,7 +192,8 @@ func inUse(w *model.World, cl *model.Cluster, ip string) bool {
 	return false
 }
 
-// removeCMS takes a clustered mailbox server away. It must run on the node that owns it; the databases' files stay.
+// removeCMS takes a clustered mailbox server away. It must run on the node that owns it; the
+// databases' files stay.
 func (s *setup) removeCMS() error {
 	c, f := s.c, s.c.W.Forest
 	name := s.args["cmsname"]
@@ -235,7 +246,8 @@ func homes(f *model.Forest, server string) bool {
 	return false
 }
 
-// takeApart removes Exchange's, the name's and the address's resources. Disks that are still in the group keep it alive.
+// takeApart removes Exchange's, the name's and the address's resources. Disks that are still in the
+// group keep it alive.
 func (s *setup) takeApart(cl *model.Cluster, g *model.ClusterGroup) error {
 	c := s.c
 	if err := s.e.cluster.OfflineGroup(c, cl, g); err != nil {

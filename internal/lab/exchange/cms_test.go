@@ -33,8 +33,10 @@ func TestNewCMSRefusals(t *testing.T) {
 	x.refused("", "continuous replication", "n1", without("/CMSSharedStorage")...)
 	x.refused("", "are needed", "n1", newCMS("a-name-that-is-too-long", ip, path)...)
 	x.refused("", "are needed", "n1", newCMS(name, "192.0.2.300", path)...)
-	x.refused("CmsIPAddressNotOnPublicNetwork", "no network that clients may use", "n1", newCMS(name, "198.51.100.7", path)...)
-	x.refused("CmsIPAddressNotOnPublicNetwork", "no network that clients may use", "n1", newCMS(name, "10.10.10.21", path)...)
+	x.refused("CmsIPAddressNotOnPublicNetwork", "no network that clients may use", "n1",
+		newCMS(name, "198.51.100.7", path)...)
+	x.refused("CmsIPAddressNotOnPublicNetwork", "no network that clients may use", "n1",
+		newCMS(name, "10.10.10.21", path)...)
 	x.refused("CmsIPAddressInUse", "in use", "n1", newCMS(name, "192.0.2.20", path)...)
 	x.refused("CmsIPAddressInUse", "in use", "n1", newCMS(name, "192.0.2.12", path)...)
 	x.refused("CmsNameInUse", "in use", "n1", newCMS("CLU", ip, path)...)
@@ -99,7 +101,8 @@ func TestNewCMS(t *testing.T) {
 	}
 }
 
-// The known fault: the second clustered mailbox server gets no Microsoft MTA object. And the first must be the last to go.
+// The known fault: the second clustered mailbox server gets no Microsoft MTA object. And the first
+// must be the last to go.
 func TestSecondServerAndRemoval(t *testing.T) {
 	x := clustered(t, "en", "n1", "n2")
 	x.must("n1", newCMS("mbx01", "192.0.2.21", `E:\mbx01`)...)

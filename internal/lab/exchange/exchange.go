@@ -1,6 +1,7 @@
-// Package exchange is the lab's Exchange Server 2007: setup.com with its prerequisites, stages, log and watermarks, the objects it
-// writes into the directory, the services and cluster resources it makes, and the cmdlets of its snap-in. It is written from the
-// documented behaviour (Exchange 2007 SP1 to SP3 on Windows Server 2008); what no document settles is marked UNCONFIRMED.
+// Package exchange is the lab's Exchange Server 2007: setup.com with its prerequisites, stages, log
+// and watermarks, the objects it writes into the directory, the services and cluster resources it
+// makes, and the cmdlets of its snap-in. It is written from the documented behaviour (Exchange 2007
+// SP1 to SP3 on Windows Server 2008); what no document settles is marked UNCONFIRMED.
 package exchange
 
 import (
@@ -15,7 +16,8 @@ import (
 // Product is the key under which an installed Exchange 2007 stands in a machine's products.
 const Product = "exchange-2007"
 
-// Resource types. They are registered on a cluster by the setup of the Mailbox role and never translated.
+// Resource types. They are registered on a cluster by the setup of the Mailbox role and never
+// translated.
 const (
 	typeSA = "Microsoft Exchange System Attendant"
 	typeIS = "Microsoft Exchange Information Store"
@@ -34,8 +36,9 @@ func (b build) display() string {
 	return "Version " + p[0] + "." + p[1] + " (Build " + p[2] + ")"
 }
 
-// builds are the releases that the lab has media of, by the product key of the site file's media. Source of the numbers: the
-// schema, organisation and domain versions that Microsoft lists for Exchange 2007.
+// builds are the releases that the lab has media of, by the product key of the site file's media.
+// Source of the numbers: the schema, organisation and domain versions that Microsoft lists for
+// Exchange 2007.
 func builds() map[string]build {
 	return map[string]build{
 		"exchange-2007-rtm": {"8.0.685.25", "10637", "10666", "10628"},
@@ -48,17 +51,20 @@ func builds() map[string]build {
 // Types are the resource types for the failover family.
 func Types() []failover.Type {
 	return []failover.Type{
-		{Name: typeSA, DLL: "exres.dll", Class: 32768, Needs: []string{"Network Name"}, Private: instanceProperties(), Online: attendantOnline, Offline: attendantOffline},
-		{Name: typeIS, DLL: "exres.dll", Class: 32768, Needs: []string{"Network Name"}, Private: instanceProperties(), Online: storeOnline, Offline: storeOffline},
-		{Name: typeDB, DLL: "exres.dll", Class: 32768, Needs: []string{typeIS}, Private: instanceProperties(), Online: databaseOnline, Offline: nothing},
+		{Name: typeSA, DLL: "exres.dll", Class: 32768, Needs: []string{"Network Name"}, Private: instanceProperties(),
+			Online: attendantOnline, Offline: attendantOffline},
+		{Name: typeIS, DLL: "exres.dll", Class: 32768, Needs: []string{"Network Name"}, Private: instanceProperties(),
+			Online: storeOnline, Offline: storeOffline},
+		{Name: typeDB, DLL: "exres.dll", Class: 32768, Needs: []string{typeIS}, Private: instanceProperties(),
+			Online: databaseOnline, Offline: nothing},
 	}
 }
 
 // Family is Exchange on top of a failover family.
 type Family struct {
 	cluster *failover.Family
-	// running are the machines on which setup is at work. It is a process, so it is not part of the state that is kept: after the
-	// lab has stopped, no setup runs. The world's lock guards it.
+	// running are the machines on which setup is at work. It is a process, so it is not part of the
+	// state that is kept: after the lab has stopped, no setup runs. The world's lock guards it.
 	running map[string]bool
 }
 
@@ -112,7 +118,8 @@ func instanceProperties() []failover.Property { return []failover.Property{} }
 
 func nothing(*machine.Ctx, *model.ClusterResource) error { return nil }
 
-// attendantOnline: a node carries one clustered mailbox server at a time, and only where the Mailbox role is.
+// attendantOnline: a node carries one clustered mailbox server at a time, and only where the
+// Mailbox role is.
 func attendantOnline(c *machine.Ctx, res *model.ClusterResource) error {
 	if !hasRole(c.M, "Mailbox") {
 		return failover.NodeCannotHost

@@ -9,7 +9,8 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// moveGroupPath is Move-StorageGroupPath: it dismounts the databases of the group, moves log and checkpoint files, and mounts again.
+// moveGroupPath is Move-StorageGroupPath: it dismounts the databases of the group, moves log and
+// checkpoint files, and mounts again.
 func (e *Family) moveGroupPath(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 	const name = "Move-StorageGroupPath"
 	server, sg, _ := strings.Cut(machine.ArgString(p, "Identity"), `\`)
@@ -108,7 +109,8 @@ func (e *Family) mustOwn(c *machine.Ctx, cmdlet, server string, only bool) error
 	return nil
 }
 
-// dismounted does work while the databases are dismounted, and mounts those again that were mounted.
+// dismounted does work while the databases are dismounted, and mounts those again that were
+// mounted.
 func (e *Family) dismounted(c *machine.Ctx, cmdlet string, dbs []db, work func() error) error {
 	cl := failover.FindCluster(c)
 	var again []*model.ClusterResource

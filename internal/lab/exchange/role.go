@@ -13,18 +13,23 @@ import (
 
 // roleNames maps what /roles takes to the role's name in the registry key.
 func roleNames() map[string]string {
-	return map[string]string{"mailbox": "Mailbox", "mb": "Mailbox", "m": "Mailbox", "hubtransport": "HubTransport", "ht": "HubTransport", "h": "HubTransport",
-		"clientaccess": "ClientAccess", "ca": "ClientAccess", "c": "ClientAccess", "unifiedmessaging": "UnifiedMessaging", "um": "UnifiedMessaging", "u": "UnifiedMessaging",
+	return map[string]string{"mailbox": "Mailbox", "mb": "Mailbox", "m": "Mailbox", "hubtransport": "HubTransport",
+		"ht": "HubTransport", "h": "HubTransport",
+		"clientaccess": "ClientAccess", "ca": "ClientAccess", "c": "ClientAccess", "unifiedmessaging": "UnifiedMessaging",
+		"um": "UnifiedMessaging", "u": "UnifiedMessaging",
 		"managementtools": "AdminTools", "mt": "AdminTools", "t": "AdminTools"}
 }
 
-// needs are the Windows features that setup asks for on 2008. Source: exchange.md A2, the clustered Mailbox server.
+// needs are the Windows features that setup asks for on 2008. Source: exchange.md A2, the clustered
+// Mailbox server.
 func needs(role string) []string {
 	switch role {
 	case "Mailbox":
-		return []string{"PowerShell", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase", "Web-Lgcy-Mgmt-Console", "Web-Basic-Auth", "Web-Windows-Auth"}
+		return []string{"PowerShell", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase", "Web-Lgcy-Mgmt-Console",
+			"Web-Basic-Auth", "Web-Windows-Auth"}
 	case "ClientAccess":
-		return []string{"PowerShell", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase", "Web-Lgcy-Mgmt-Console", "Web-Basic-Auth", "Web-Digest-Auth", "Web-Windows-Auth", "Web-Dyn-Compression"}
+		return []string{"PowerShell", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase", "Web-Lgcy-Mgmt-Console",
+			"Web-Basic-Auth", "Web-Digest-Auth", "Web-Windows-Auth", "Web-Dyn-Compression"}
 	}
 	return []string{"PowerShell"}
 }
@@ -62,7 +67,8 @@ func (s *setup) install() error {
 	case older(object(f, systemObjectsDN(f), "objectVersion"), s.b.domain):
 		return refuse("DomainNotPrepared", "the domain is not prepared")
 	}
-	// what was cut goes on or is removed before anything else. Source: exchange.md A4, partial install; UNCONFIRMED for 2007
+	// what was cut goes on or is removed before anything else. Source: exchange.md A4, partial
+	// install; UNCONFIRMED for 2007
 	for _, r := range []string{"Mailbox", "HubTransport", "ClientAccess", "UnifiedMessaging"} {
 		if a := watermark(c, r); a != "" && (a != "Install" || !slices.Contains(roles, r)) {
 			return refuse("", "an earlier run of setup (%s of the %s role) did not complete; run it again first", a, r)
@@ -132,20 +138,23 @@ func (s *setup) tools() {
 	_ = machine.RegSet(s.c, key, "ConfiguredVersion", "string", s.b.version)
 }
 
-// registerTypes makes Exchange's resource types known and lets this node host the clustered mailbox servers that are there.
+// registerTypes makes Exchange's resource types known and lets this node host the clustered mailbox
+// servers that are there.
 func (s *setup) registerTypes() {
 	cl := failover.FindCluster(s.c)
 	for _, t := range Types() {
 		failover.RegisterType(cl, t)
 	}
 	for _, r := range cl.Resources {
-		if strings.HasPrefix(r.Type, "Microsoft Exchange ") && !slices.ContainsFunc(r.Owners, func(o string) bool { return strings.EqualFold(o, s.c.M.Name) }) {
+		if strings.HasPrefix(r.Type, "Microsoft Exchange ") &&
+			!slices.ContainsFunc(r.Owners, func(o string) bool { return strings.EqualFold(o, s.c.M.Name) }) {
 			r.Owners = append(r.Owners, s.c.M.Name)
 		}
 	}
 	for _, srv := range clusteredServers(s.c.W.Forest) {
 		o := directory.Get(s.c.W.Forest, srv)
-		if list := o.Attrs[attrNodes]; !slices.ContainsFunc(list, func(n string) bool { return strings.EqualFold(n, s.c.M.Name) }) && sameCluster(cl, list) {
+		if list := o.Attrs[attrNodes]; !slices.ContainsFunc(list,
+			func(n string) bool { return strings.EqualFold(n, s.c.M.Name) }) && sameCluster(cl, list) {
 			o.Attrs[attrNodes] = append(list, s.c.M.Name)
 		}
 	}
@@ -164,7 +173,8 @@ func (s *setup) uninstall() error {
 	if cl := failover.FindCluster(c); cl != nil {
 		for _, r := range cl.Resources {
 			if r.Type == typeSA && failover.OwnerOf(c, cl, r) == c.M {
-				return refuse("ClusteredMailboxServerOnNode", "a clustered mailbox server runs on this node; move or remove it first")
+				return refuse("ClusteredMailboxServerOnNode", "a clustered mailbox server runs on this node; move or remove it "+
+					"first")
 			}
 		}
 	}
@@ -221,7 +231,8 @@ func (s *setup) withdraw() {
 	}
 	for _, srv := range clusteredServers(c.W.Forest) {
 		o := directory.Get(c.W.Forest, srv)
-		o.Attrs[attrNodes] = slices.DeleteFunc(o.Attrs[attrNodes], func(n string) bool { return strings.EqualFold(n, c.M.Name) })
+		o.Attrs[attrNodes] = slices.DeleteFunc(o.Attrs[attrNodes],
+			func(n string) bool { return strings.EqualFold(n, c.M.Name) })
 	}
 	for _, n := range cl.Nodes {
 		if m := c.W.Machine(n.Name); m != nil && m.Products[Product] != nil {
@@ -241,7 +252,8 @@ func cutLast(path string) (before, after string, ok bool) {
 	return path[:i], path[i+1:], true
 }
 
-// feature finds a feature without case. Windows PowerShell 2.0 from the Windows Management Framework replaces the feature.
+// feature finds a feature without case. Windows PowerShell 2.0 from the Windows Management
+// Framework replaces the feature.
 func feature(m *model.Machine, id string) bool {
 	for k, on := range m.Features {
 		if on && strings.EqualFold(k, id) {
@@ -251,22 +263,32 @@ func feature(m *model.Machine, id string) bool {
 	return strings.EqualFold(id, "PowerShell") && m.PSVer >= "2"
 }
 
-// roleServices are the services of each role: name, English display name, whether a cluster starts it. Source: exchange.md A8.
+// roleServices are the services of each role: name, English display name, whether a cluster starts
+// it. Source: exchange.md A8.
 func roleServices(role string) [][2]string {
 	switch role {
 	case "Mailbox":
-		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"}, {"MSExchangeSA", "Microsoft Exchange System Attendant"},
-			{"MSExchangeIS", "Microsoft Exchange Information Store"}, {"MSExchangeMailboxAssistants", "Microsoft Exchange Mailbox Assistants"},
-			{"MSExchangeMailSubmission", "Microsoft Exchange Mail Submission"}, {"MSExchangeRepl", "Microsoft Exchange Replication Service"},
-			{"MSExchangeSearch", "Microsoft Exchange Search Indexer"}, {"MSExchangeServiceHost", "Microsoft Exchange Service Host"},
-			{"MSExchangeTransportLogSearch", "Microsoft Exchange Transport Log Search"}, {"msftesql-Exchange", "Microsoft Search (Exchange)"}}
+		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"},
+			{"MSExchangeSA", "Microsoft Exchange System Attendant"},
+			{"MSExchangeIS", "Microsoft Exchange Information Store"},
+			{"MSExchangeMailboxAssistants", "Microsoft Exchange Mailbox Assistants"},
+			{"MSExchangeMailSubmission", "Microsoft Exchange Mail Submission"},
+			{"MSExchangeRepl", "Microsoft Exchange Replication Service"},
+			{"MSExchangeSearch", "Microsoft Exchange Search Indexer"},
+			{"MSExchangeServiceHost", "Microsoft Exchange Service Host"},
+			{"MSExchangeTransportLogSearch", "Microsoft Exchange Transport Log Search"},
+			{"msftesql-Exchange", "Microsoft Search (Exchange)"}}
 	case "HubTransport":
-		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"}, {"MSExchangeTransport", "Microsoft Exchange Transport"},
-			{"MSExchangeEdgeSync", "Microsoft Exchange EdgeSync"}, {"MSExchangeAntispamUpdate", "Microsoft Exchange Anti-spam Update"},
+		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"},
+			{"MSExchangeTransport", "Microsoft Exchange Transport"},
+			{"MSExchangeEdgeSync", "Microsoft Exchange EdgeSync"},
+			{"MSExchangeAntispamUpdate", "Microsoft Exchange Anti-spam Update"},
 			{"MSExchangeTransportLogSearch", "Microsoft Exchange Transport Log Search"}}
 	case "ClientAccess":
-		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"}, {"MSExchangeFDS", "Microsoft Exchange File Distribution"},
-			{"MSExchangePOP3", "Microsoft Exchange POP3"}, {"MSExchangeIMAP4", "Microsoft Exchange IMAP4"}, {"MSExchangeServiceHost", "Microsoft Exchange Service Host"}}
+		return [][2]string{{"MSExchangeADTopology", "Microsoft Exchange Active Directory Topology Service"},
+			{"MSExchangeFDS", "Microsoft Exchange File Distribution"},
+			{"MSExchangePOP3", "Microsoft Exchange POP3"}, {"MSExchangeIMAP4", "Microsoft Exchange IMAP4"},
+			{"MSExchangeServiceHost", "Microsoft Exchange Service Host"}}
 	}
 	return nil
 }
@@ -287,7 +309,8 @@ func services(c *machine.Ctx, role string, clustered bool) {
 	}
 }
 
-// dropServices takes the services of a role away, but for those that a role which stays has as well.
+// dropServices takes the services of a role away, but for those that a role which stays has as
+// well.
 func dropServices(c *machine.Ctx, role string) {
 	var stay [][2]string
 	if p := c.M.Products[Product]; p != nil {

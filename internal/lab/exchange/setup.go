@@ -31,11 +31,16 @@ type setup struct {
 // switches of Exchange 2007's setup, short forms to long. Source: exchange.md A3.
 func switches() map[string]string {
 	return map[string]string{
-		"mode": "mode", "m": "mode", "roles": "roles", "role": "roles", "r": "roles", "organizationname": "organizationname", "on": "organizationname",
-		"targetdir": "targetdir", "t": "targetdir", "sourcedir": "sourcedir", "s": "sourcedir", "updatesdir": "updatesdir", "u": "updatesdir",
+		"mode": "mode", "m": "mode", "roles": "roles", "role": "roles", "r": "roles", "organizationname": "organizationname",
+		"on":        "organizationname",
+		"targetdir": "targetdir", "t": "targetdir", "sourcedir": "sourcedir", "s": "sourcedir", "updatesdir": "updatesdir",
+		"u":                "updatesdir",
 		"domaincontroller": "domaincontroller", "dc": "domaincontroller", "answerfile": "answerfile", "af": "answerfile",
-		"donotstarttransport": "donotstarttransport", "enablelegacyoutlook": "enablelegacyoutlook", "legacyroutingserver": "legacyroutingserver",
-		"newcms": "newcms", "removecms": "removecms", "cmsname": "cmsname", "cn": "cmsname", "cmsipaddress": "cmsipaddress", "cip": "cmsipaddress",
+		"donotstarttransport": "donotstarttransport", "enablelegacyoutlook": "enablelegacyoutlook",
+		"legacyroutingserver": "legacyroutingserver",
+		"newcms":              "newcms", "removecms": "removecms", "cmsname": "cmsname", "cn": "cmsname",
+		"cmsipaddress":     "cmsipaddress",
+		"cip":              "cmsipaddress",
 		"cmssharedstorage": "cmssharedstorage", "css": "cmssharedstorage", "cmsdatapath": "cmsdatapath", "cdp": "cmsdatapath",
 		"prepareschema": "prepareschema", "ps": "prepareschema", "preparead": "preparead", "p": "preparead",
 		"preparedomain": "preparedomain", "pd": "preparedomain", "preparealldomains": "preparedomain", "pad": "preparedomain",
@@ -126,7 +131,8 @@ func (s *setup) run() error {
 	case has("roles") && mode == "uninstall", mode == "uninstall":
 		return s.uninstall()
 	}
-	return refuse("", "the combination of parameters is not one that this emulation of setup knows: %s", strings.Join(s.names(), " "))
+	return refuse("", "the combination of parameters is not one that this emulation of setup knows: %s",
+		strings.Join(s.names(), " "))
 }
 
 func (s *setup) names() []string {
@@ -168,7 +174,8 @@ func (s *setup) alone() func() {
 	return func() { delete(s.e.running, s.c.M.Name) }
 }
 
-// stage is one step of setup that takes time and can be told to fail. The world is let go of meanwhile.
+// stage is one step of setup that takes time and can be told to fail. The world is let go of
+// meanwhile.
 func (s *setup) stage(name string, takes time.Duration) error {
 	s.say("    " + name + " ")
 	s.log(1, "Beginning processing %s", name)
@@ -186,8 +193,9 @@ func (s *setup) stage(name string, takes time.Duration) error {
 
 func (s *setup) say(text string) { s.c.Print(text) }
 
-// begin opens a run in the log. The log is English in every language. Its error says that the log cannot be written.
-// Source: exchange.md A4, structure of the log of the same framework in later versions.
+// begin opens a run in the log. The log is English in every language. Its error says that the log
+// cannot be written. Source: exchange.md A4, structure of the log of the same framework in later
+// versions.
 func (s *setup) begin() error {
 	if err := s.write(0, "**********************************************"); err != nil {
 		return err
@@ -216,7 +224,8 @@ func (s *setup) log(level int, format string, args ...any) {
 }
 
 func (s *setup) write(level int, format string, args ...any) error {
-	line := fmt.Sprintf("[%s] [%d] %s\r\n", s.c.Now().UTC().Format("01/02/2006 15:04:05.0000"), level, fmt.Sprintf(format, args...))
+	line := fmt.Sprintf("[%s] [%d] %s\r\n", s.c.Now().UTC().Format("01/02/2006 15:04:05.0000"), level,
+		fmt.Sprintf(format, args...))
 	if err := machine.MakeDirs(s.c, logDir); err != nil {
 		return err
 	}

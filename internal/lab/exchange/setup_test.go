@@ -58,8 +58,10 @@ func TestPrerequisites(t *testing.T) {
 		{"OSVersionNotSupported", node.WS2008, "exchange-2007-rtm", nil},
 		{"OSVersionNotSupported", node.WS2008R2, "exchange-2007-sp1", nil},
 		{"OSVersionNotSupported", node.WS2016, "exchange-2007-sp3", nil},
-		{"PendingRebootWindowsComponents", node.WS2008, "exchange-2007-sp1", func(c *machine.Ctx) { machine.PendReboot(c, "test", "cbs") }},
-		{"CannotAccessAD", node.WS2008, "exchange-2007-sp1", func(c *machine.Ctx) { machine.GoDown(c.On(c.W.Machine("dc01"))) }},
+		{"PendingRebootWindowsComponents", node.WS2008, "exchange-2007-sp1",
+			func(c *machine.Ctx) { machine.PendReboot(c, "test", "cbs") }},
+		{"CannotAccessAD", node.WS2008, "exchange-2007-sp1",
+			func(c *machine.Ctx) { machine.GoDown(c.On(c.W.Machine("dc01"))) }},
 		{"SchemaNotPrepared", node.WS2008, "exchange-2007-sp1", nil},
 	} {
 		x := newWorld(t, tc.release, "en", tc.media)
@@ -94,7 +96,8 @@ func TestPrepareOrder(t *testing.T) {
 	x.must("dc01", "/PrepareSchema")
 	x.refused("", "organizationname is needed", "dc01", "/PrepareAD")
 	x.must("dc01", "/p", "/OrganizationName:Contoso")
-	if org := organization(f); !strings.HasPrefix(org, "CN=Contoso,CN=Microsoft Exchange,CN=Services,") || object(f, org, "objectVersion") != "11221" {
+	if org := organization(f); !strings.HasPrefix(org, "CN=Contoso,CN=Microsoft Exchange,CN=Services,") ||
+		object(f, org, "objectVersion") != "11221" {
 		t.Errorf("the organisation is %s with version %s", org, object(f, organization(f), "objectVersion"))
 	}
 	x.refused("", "cannot be given", "dc01", "/PrepareAD", "/OrganizationName:Contoso")
@@ -111,14 +114,17 @@ func TestInstallAndUninstall(t *testing.T) {
 	x := clustered(t, "en")
 	before := len(x.w.Machine("n1").Services)
 	x.must("n1", "/mode:Install", "/roles:Mailbox")
-	if v, m, w := x.reg("n1", `\v8.0\MailboxRole`, "ConfiguredVersion"), x.reg("n1", `\v8.0\MailboxRole`, "UnpackedVersion"), x.reg("n1", `\v8.0\MailboxRole`, "Watermark"); v != "8.1.240.6" || m != v || w != nil {
+	if v, m, w := x.reg("n1", `\v8.0\MailboxRole`, "ConfiguredVersion"),
+		x.reg("n1", `\v8.0\MailboxRole`, "UnpackedVersion"),
+		x.reg("n1", `\v8.0\MailboxRole`, "Watermark"); v != "8.1.240.6" || m != v || w != nil {
 		t.Errorf("registry: configured %v, unpacked %v, watermark %v", v, m, w)
 	}
 	if v := x.reg("n1", `\v8.0\AdminTools`, "ConfiguredVersion"); v != "8.1.240.6" {
 		t.Errorf("the tools are %v", v)
 	}
 	// the cluster starts and stops the store and the attendant
-	for name, want := range map[string]string{"MSExchangeIS": "start 3 state 1", "MSExchangeSA": "start 3 state 1", "MSExchangeADTopology": "start 2 state 4", "msftesql-Exchange": "start 3 state 1"} {
+	for name, want := range map[string]string{"MSExchangeIS": "start 3 state 1", "MSExchangeSA": "start 3 state 1",
+		"MSExchangeADTopology": "start 2 state 4", "msftesql-Exchange": "start 3 state 1"} {
 		if got := x.service("n1", name); got != want {
 			t.Errorf("%s: %s, want %s", name, got, want)
 		}
@@ -132,7 +138,8 @@ func TestInstallAndUninstall(t *testing.T) {
 		t.Error("a node of a cluster is no server of its own")
 	}
 	x.must("n1", "/mode:Uninstall")
-	if machine.RegKey(x.at("n1"), regRoot) != nil || x.service("n1", "MSExchangeIS") != "none" || len(x.w.Machine("n1").Services) != before ||
+	if machine.RegKey(x.at("n1"), regRoot) != nil || x.service("n1", "MSExchangeIS") != "none" ||
+		len(x.w.Machine("n1").Services) != before ||
 		machine.Exists(x.at("n1"), installed) || x.cluster().Types[typeSA] != nil {
 		t.Error("uninstalling leaves something behind")
 	}
@@ -162,20 +169,24 @@ func TestInstallAndUninstall(t *testing.T) {
 func TestSetupThatFailsLeavesItsWatermarkAndGoesOn(t *testing.T) {
 	for _, stage := range []string{"", "Copying-Exchange-Files", "Mailbox-Server-Role"} {
 		x := clustered(t, "en")
-		x.w.Faults = []*model.Fault{{Kind: "setup-fails", Machine: "n1", Times: 1, Args: map[string]string{"at": stage, "code": "7"}}}
+		x.w.Faults = []*model.Fault{{Kind: "setup-fails", Machine: "n1", Times: 1,
+			Args: map[string]string{"at": stage, "code": "7"}}}
 		code, said, log := x.setup("n1", "/mode:Install", "/roles:Mailbox")
-		if code != 7 || !strings.Contains(said, "FAILED") || !strings.Contains(log, "CurrentResult setupbase.maincore:396: 7") {
+		if code != 7 || !strings.Contains(said, "FAILED") ||
+			!strings.Contains(log, "CurrentResult setupbase.maincore:396: 7") {
 			t.Errorf("%s: exit %d\n%s\n%s", stage, code, said, log)
 		}
 		key := `\v8.0\MailboxRole`
-		if x.reg("n1", key, "UnpackedVersion") != "8.1.240.6" || x.reg("n1", key, "Action") != "Install" || x.reg("n1", key, "Watermark") == nil || x.reg("n1", key, "ConfiguredVersion") != nil {
+		if x.reg("n1", key, "UnpackedVersion") != "8.1.240.6" || x.reg("n1", key, "Action") != "Install" ||
+			x.reg("n1", key, "Watermark") == nil || x.reg("n1", key, "ConfiguredVersion") != nil {
 			t.Errorf("%s: the registry does not show a setup that was cut", stage)
 		}
 		if hasRole(x.w.Machine("n1"), "Mailbox") {
 			t.Errorf("%s: the role counts as installed", stage)
 		}
 		x.must("n1", "/mode:Install", "/roles:Mailbox")
-		if x.reg("n1", key, "ConfiguredVersion") != "8.1.240.6" || x.reg("n1", key, "Action") != nil || x.reg("n1", key, "Watermark") != nil {
+		if x.reg("n1", key, "ConfiguredVersion") != "8.1.240.6" || x.reg("n1", key, "Action") != nil ||
+			x.reg("n1", key, "Watermark") != nil {
 			t.Errorf("%s: the second run did not finish it", stage)
 		}
 	}
@@ -219,9 +230,12 @@ func TestLog(t *testing.T) {
 		}
 	}
 	at := 0
-	for _, want := range []string{"Starting Microsoft Exchange Server 2007 Setup", "[0] Setup version: 8.1.240.6.", `[0] Logged on user: CONTOSO\admin.`,
-		"[0] Command Line Parameter Name='mode', Value='Install'.", "[0] Command Line Parameter Name='roles', Value='Mailbox'.", "[0] The installation mode is set to: 'Install'.",
-		"[1] Failed [Rule:SchemaNotPrepared]", "[1] [REQUIRED] ", "[1] Help URL: ", "[1] [ERROR] ", "[0] CurrentResult setupbase.maincore:396: 1", "[0] End of Setup"} {
+	for _, want := range []string{"Starting Microsoft Exchange Server 2007 Setup", "[0] Setup version: 8.1.240.6.",
+		`[0] Logged on user: CONTOSO\admin.`,
+		"[0] Command Line Parameter Name='mode', Value='Install'.",
+		"[0] Command Line Parameter Name='roles', Value='Mailbox'.", "[0] The installation mode is set to: 'Install'.",
+		"[1] Failed [Rule:SchemaNotPrepared]", "[1] [REQUIRED] ", "[1] Help URL: ", "[1] [ERROR] ",
+		"[0] CurrentResult setupbase.maincore:396: 1", "[0] End of Setup"} {
 		i := slices.IndexFunc(lines[at:], func(l string) bool { return strings.Contains(l, want) })
 		if i < 0 {
 			t.Errorf("no %q behind line %d of\n%s", want, at, logs[0])
@@ -232,7 +246,8 @@ func TestLog(t *testing.T) {
 	// a log that cannot be written stops setup before it does anything
 	x := newWorld(t, node.WS2008, "en", "exchange-2007-sp1")
 	x.w.Faults = []*model.Fault{{Kind: "disk-full", Times: -1, Args: map[string]string{}}}
-	if code, said, _ := x.setup("dc01", "/PrepareSchema"); code != 1 || !strings.Contains(said, "log file cannot be written") ||
+	if code, said, _ := x.setup("dc01", "/PrepareSchema"); code != 1 ||
+		!strings.Contains(said, "log file cannot be written") ||
 		directory.Get(x.w.Forest, schemaVersionDN(x.w.Forest)) != nil {
 		t.Errorf("without a log: exit %d, %s", code, said)
 	}

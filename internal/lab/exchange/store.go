@@ -9,8 +9,8 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// attrNodes keeps a clustered mailbox server's redundant machines. UNCONFIRMED as an attribute name; the cmdlet's
-// RedundantMachines is what is documented.
+// attrNodes keeps a clustered mailbox server's redundant machines. UNCONFIRMED as an attribute
+// name; the cmdlet's RedundantMachines is what is documented.
 const attrNodes = "msexchredundantmachines"
 
 // server, group and db are what the directory holds of a mailbox server's stores.
@@ -45,7 +45,8 @@ func serverDN(f *model.Forest, name string) string { return "CN=" + name + "," +
 func addServer(f *model.Forest, name string, b build) *model.Object {
 	dn := serverDN(f, name)
 	legacy := "/o=" + rdnOf(organization(f)) + "/ou=" + adminGroup + "/cn=Configuration/cn=Servers/cn=" + name
-	o := directory.Put(f, dn, "msExchExchangeServer", map[string][]string{"legacyexchangedn": {legacy}, "serialnumber": {b.display()}})
+	o := directory.Put(f, dn, "msExchExchangeServer",
+		map[string][]string{"legacyexchangedn": {legacy}, "serialnumber": {b.display()}})
 	directory.Put(f, "CN=InformationStore,"+dn, "msExchInformationStore", nil)
 	return o
 }
@@ -90,7 +91,8 @@ func (g group) system() string { return first(g.obj, "msexcheseparamsystempath")
 func (d db) name() string      { return rdnOf(d.obj.DN) }
 func (d db) file() string      { return first(d.obj, "msexchedbfile") }
 
-// resource is the name of a database's cluster resource. UNCONFIRMED pattern: read it with `cluster resource` on a real node.
+// resource is the name of a database's cluster resource. UNCONFIRMED pattern: read it with `cluster
+// resource` on a real node.
 func (d db) resource() string { return d.group + "/" + d.name() + " (" + d.server + ")" }
 
 func first(o *model.Object, attr string) string {
@@ -100,7 +102,8 @@ func first(o *model.Object, attr string) string {
 	return ""
 }
 
-// firstNames are what setup calls the first storage group and its database, in the language of setup.
+// firstNames are what setup calls the first storage group and its database, in the language of
+// setup.
 func firstNames(c *machine.Ctx) (sg, mdb string) {
 	switch c.M.Locale {
 	case "fr":

@@ -34,11 +34,14 @@ func site(release node.Release, locale, media string) *inventory.Site {
 	}
 	dc := one("5")
 	dc.DC, dc.Adapters = true, []inventory.LabAdapter{{Name: "LAN", MAC: "00:15:5D:00:05:01", Address: "192.0.2.5/24"}}
-	return &inventory.Site{Name: "mbx", Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11", Roles: []string{"cluster"}},
-		{Name: "n2", Address: "192.0.2.12", Roles: []string{"cluster"}}, {Name: "dc01", Address: "192.0.2.5", Roles: []string{"directory"}}},
+	return &inventory.Site{Name: "mbx",
+		Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11", Roles: []string{"cluster"}},
+			{Name: "n2", Address: "192.0.2.12", Roles: []string{"cluster"}},
+			{Name: "dc01", Address: "192.0.2.5", Roles: []string{"directory"}}},
 		Lab: inventory.Lab{OS: string(release), Locale: locale, Domain: "contoso.com",
 			Machines: map[string]inventory.LabMachine{"n1": one("1"), "n2": one("2"), "dc01": dc},
-			Disks: []inventory.LabDisk{{Serial: "Q", SizeMB: 1024, Nodes: []string{"n1", "n2"}}, {Serial: "E", SizeMB: 20480, Nodes: []string{"n1", "n2"}},
+			Disks: []inventory.LabDisk{{Serial: "Q", SizeMB: 1024, Nodes: []string{"n1", "n2"}},
+				{Serial: "E", SizeMB: 20480, Nodes: []string{"n1", "n2"}},
 				{Serial: "F", SizeMB: 20480, Nodes: []string{"n1", "n2"}}}}}
 }
 
@@ -116,7 +119,8 @@ func (x *world) refused(rule, text, on string, args ...string) {
 	if !strings.Contains(log, "[ERROR] ") || !strings.Contains(strings.ToLower(log), strings.ToLower(text)) {
 		x.t.Errorf("setup %v: no error with %q in\n%s", args, text, log)
 	}
-	if got := strings.Contains(log, "Failed [Rule:"+rule+"]\r\n"); rule != "" && !got || rule == "" && strings.Contains(log, "[Rule:") {
+	if got := strings.Contains(log, "Failed [Rule:"+rule+"]\r\n"); rule != "" && !got || rule == "" &&
+		strings.Contains(log, "[Rule:") {
 		x.t.Errorf("setup %v: want the rule %q in\n%s", args, rule, log)
 	}
 }
@@ -145,7 +149,8 @@ func prepared(t *testing.T, locale string) *world {
 	return x
 }
 
-// clustered has a cluster of both nodes with the Mailbox role, ready for a clustered mailbox server.
+// clustered has a cluster of both nodes with the Mailbox role, ready for a clustered mailbox
+// server.
 func clustered(t *testing.T, locale string, roles ...string) *world {
 	t.Helper()
 	x := prepared(t, locale)
@@ -180,7 +185,8 @@ func (x *world) cmdlet(c *machine.Ctx, name string, params map[string]any, sel .
 	if params == nil {
 		params = map[string]any{}
 	}
-	return machine.Serve(c, "cmdlet", map[string]any{"name": name, "load": snapIn, "params": params, "select": machine.Anys(sel)})
+	return machine.Serve(c, "cmdlet", map[string]any{"name": name, "load": snapIn, "params": params,
+		"select": machine.Anys(sel)})
 }
 
 // fails wants a cmdlet to be refused with an id that begins so.

@@ -9,8 +9,8 @@ import (
 	"deploy/internal/node"
 )
 
-// FindCluster returns the cluster that answers on c's machine: the machine is a member and its Cluster service is up in it.
-// nil otherwise.
+// FindCluster returns the cluster that answers on c's machine: the machine is a member and its
+// Cluster service is up in it. nil otherwise.
 func FindCluster(c *machine.Ctx) *model.Cluster {
 	cl := clusterOf(c.W, c.M)
 	if cl == nil {
@@ -138,8 +138,8 @@ func OwnerOf(c *machine.Ctx, cl *model.Cluster, res *model.ClusterResource) *mod
 	return c.W.Machine(g.Owner)
 }
 
-// GroupState is the state of a group, which its resources make: 0 online 1 offline 2 failed 3 partially online 4 pending.
-// UNCONFIRMED: an empty group is what it was last asked to be.
+// GroupState is the state of a group, which its resources make: 0 online 1 offline 2 failed 3
+// partially online 4 pending. UNCONFIRMED: an empty group is what it was last asked to be.
 func GroupState(cl *model.Cluster, g *model.ClusterGroup) int {
 	online, other := 0, 0
 	for _, r := range Resources(cl, g.Name) {
@@ -168,7 +168,8 @@ func GroupState(cl *model.Cluster, g *model.ClusterGroup) int {
 	return 3
 }
 
-// coreGroup returns the group that holds the cluster's own name, or nil while a cluster is being made.
+// coreGroup returns the group that holds the cluster's own name, or nil while a cluster is being
+// made.
 func coreGroup(cl *model.Cluster) *model.ClusterGroup {
 	for _, g := range cl.Groups {
 		if g.Type == 1 {
@@ -178,7 +179,8 @@ func coreGroup(cl *model.Cluster) *model.ClusterGroup {
 	return nil
 }
 
-// storageGroup returns the group of disks that no application has; 2003 has none and uses the core group.
+// storageGroup returns the group of disks that no application has; 2003 has none and uses the core
+// group.
 func storageGroup(cl *model.Cluster) *model.ClusterGroup {
 	for _, g := range cl.Groups {
 		if g.Type == 2 {

@@ -13,7 +13,8 @@ import (
 )
 
 func TestModuleOnlyWhereItIs(t *testing.T) {
-	for rel, want := range map[node.Release]bool{node.WS2003: false, node.WS2008: false, node.WS2008R2: true, node.WS2012: true, node.WS2022: true} {
+	for rel, want := range map[node.Release]bool{node.WS2003: false, node.WS2008: false, node.WS2008R2: true,
+		node.WS2012: true, node.WS2022: true} {
 		l := newLab(t, labSpec{release: rel, nodes: 1})
 		l.form()
 		_, err := l.cmdlet(l.at("NODE1"), "Get-ClusterNode", nil, "Name")
@@ -59,7 +60,8 @@ func TestParametersByRelease(t *testing.T) {
 	}
 }
 
-// Every parameter that the code looks at is a parameter of some cmdlet: a misspelt one would never be seen.
+// Every parameter that the code looks at is a parameter of some cmdlet: a misspelt one would never
+// be seen.
 func TestCodeReadsKnownParameters(t *testing.T) {
 	known := map[string]bool{}
 	for _, c := range facts().cmdlets {
@@ -106,7 +108,8 @@ func TestRemoteLimits(t *testing.T) {
 	}
 	l.form()
 	for name, params := range map[string]map[string]any{
-		"Add-ClusterNode": {"Name": "NODE2"}, "Remove-ClusterNode": {"Name": "NODE2", "Force": true}, "Remove-Cluster": {"Force": true}, "Stop-ClusterNode": {"Name": "NODE2"}, "Start-ClusterNode": {},
+		"Add-ClusterNode": {"Name": "NODE2"}, "Remove-ClusterNode": {"Name": "NODE2", "Force": true},
+		"Remove-Cluster": {"Force": true}, "Stop-ClusterNode": {"Name": "NODE2"}, "Start-ClusterNode": {},
 	} {
 		if _, err := l.cmdlet(l.network("NODE1"), name, params); err == nil {
 			t.Errorf("%s works over a network logon", name)
@@ -131,11 +134,16 @@ func TestErrorIDs(t *testing.T) {
 		id           string
 		category     string
 	}{
-		{"NODE3", "Get-ClusterResource", nil, "ClusterEndpointNotRegistered,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ConnectionError"},
-		{"NODE3", "Get-ClusterResource", map[string]any{"Cluster": "GHOST"}, "ClusterRpcConnection,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ConnectionError"},
-		{"NODE1", "Get-ClusterResource", map[string]any{"Name": "X"}, "ClusterObjectNotFound,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ObjectNotFound"},
-		{"NODE1", "Move-ClusterGroup", map[string]any{"Name": "X"}, "ClusterObjectNotFound,Microsoft.FailoverClusters.PowerShell.MoveClusterGroupCommand", "ObjectNotFound"},
-		{"NODE1", "Add-ClusterGroup", map[string]any{"Name": "Cluster Group"}, "Add-ClusterGroup,Microsoft.FailoverClusters.PowerShell.AddClusterGroupCommand", "NotSpecified"},
+		{"NODE3", "Get-ClusterResource", nil,
+			"ClusterEndpointNotRegistered,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ConnectionError"},
+		{"NODE3", "Get-ClusterResource", map[string]any{"Cluster": "GHOST"},
+			"ClusterRpcConnection,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ConnectionError"},
+		{"NODE1", "Get-ClusterResource", map[string]any{"Name": "X"},
+			"ClusterObjectNotFound,Microsoft.FailoverClusters.PowerShell.GetResourceCommand", "ObjectNotFound"},
+		{"NODE1", "Move-ClusterGroup", map[string]any{"Name": "X"},
+			"ClusterObjectNotFound,Microsoft.FailoverClusters.PowerShell.MoveClusterGroupCommand", "ObjectNotFound"},
+		{"NODE1", "Add-ClusterGroup", map[string]any{"Name": "Cluster Group"},
+			"Add-ClusterGroup,Microsoft.FailoverClusters.PowerShell.AddClusterGroupCommand", "NotSpecified"},
 	} {
 		_, err := l.cmdlet(l.at(x.node), x.cmdlet, x.params)
 		f, ok := err.(*machine.Fail)
@@ -147,19 +155,24 @@ func TestErrorIDs(t *testing.T) {
 
 func TestNewClusterChoosesAWitness(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2012R2, nodes: 2, disks: 2})
-	rows, err := l.cmdlet(l.at("NODE1"), "New-Cluster", map[string]any{"Name": "MBX", "Node": []any{"NODE1", "NODE2"}, "StaticAddress": "192.0.2.20"}, "Name")
+	rows, err := l.cmdlet(l.at("NODE1"), "New-Cluster", map[string]any{"Name": "MBX", "Node": []any{"NODE1", "NODE2"},
+		"StaticAddress": "192.0.2.20"}, "Name")
 	if err != nil || len(rows) != 1 || rows[0]["Name"] != "MBX" {
 		t.Fatalf("%v %v", rows, err)
 	}
-	q, err := l.cmdlet(l.at("NODE2"), "Get-ClusterQuorum", nil, "QuorumType:name", "QuorumResource", "QuorumResource.ResourceType")
-	if err != nil || q[0]["QuorumType:name"] != "NodeAndDiskMajority" || q[0]["QuorumResource"] != "Cluster Disk 1" || q[0]["QuorumResource.ResourceType"] != "Physical Disk" {
+	q, err := l.cmdlet(l.at("NODE2"), "Get-ClusterQuorum", nil, "QuorumType:name", "QuorumResource",
+		"QuorumResource.ResourceType")
+	if err != nil || q[0]["QuorumType:name"] != "NodeAndDiskMajority" || q[0]["QuorumResource"] != "Cluster Disk 1" ||
+		q[0]["QuorumResource.ResourceType"] != "Physical Disk" {
 		t.Errorf("%v %v", q, err)
 	}
-	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum", map[string]any{"NodeAndFileShareMajority": `\\dc01\fsw`}); err != nil {
+	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum",
+		map[string]any{"NodeAndFileShareMajority": `\\dc01\fsw`}); err != nil {
 		t.Fatal(err)
 	}
 	q, _ = l.cmdlet(l.at("NODE1"), "Get-ClusterQuorum", nil, "QuorumType:name", "QuorumResource.ResourceType")
-	if q[0]["QuorumType:name"] != "NodeAndFileShareMajority" || q[0]["QuorumResource.ResourceType"] != "File Share Witness" {
+	if q[0]["QuorumType:name"] != "NodeAndFileShareMajority" ||
+		q[0]["QuorumResource.ResourceType"] != "File Share Witness" {
 		t.Errorf("%v", q)
 	}
 	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum", map[string]any{"NodeMajority": true}); err != nil {
@@ -173,7 +186,8 @@ func TestNewClusterChoosesAWitness(t *testing.T) {
 func TestQuorumTypeFrom2016(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2016, nodes: 2, disks: 1})
 	l.form()
-	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum", map[string]any{"DiskWitness": "Cluster Disk 1"}); err != nil {
+	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterQuorum",
+		map[string]any{"DiskWitness": "Cluster Disk 1"}); err != nil {
 		t.Fatal(err)
 	}
 	q, err := l.cmdlet(l.at("NODE1"), "Get-ClusterQuorum", nil, "QuorumType:name", "QuorumResource.ResourceType")
@@ -185,20 +199,24 @@ func TestQuorumTypeFrom2016(t *testing.T) {
 func TestObjectsOfTheModule(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2012, nodes: 2, disks: 1})
 	l.form()
-	r, err := l.cmdlet(l.at("NODE1"), "Get-ClusterResource", map[string]any{"Name": "Cluster Name"}, "State", "State:name", "OwnerGroup", "OwnerNode.Name", "ResourceType", "RestartAction")
+	r, err := l.cmdlet(l.at("NODE1"), "Get-ClusterResource", map[string]any{"Name": "Cluster Name"}, "State", "State:name",
+		"OwnerGroup", "OwnerNode.Name", "ResourceType", "RestartAction")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for k, want := range map[string]any{"State": int64(2), "State:name": "Online", "OwnerGroup": "Cluster Group", "OwnerNode.Name": "NODE1", "ResourceType": "Network Name", "RestartAction": int64(2)} {
+	for k, want := range map[string]any{"State": int64(2), "State:name": "Online", "OwnerGroup": "Cluster Group",
+		"OwnerNode.Name": "NODE1", "ResourceType": "Network Name", "RestartAction": int64(2)} {
 		if r[0][k] != want {
 			t.Errorf("%s is %v, want %v", k, r[0][k], want)
 		}
 	}
-	d, err := l.cmdlet(l.at("NODE1"), "Get-ClusterResourceDependency", map[string]any{"Resource": "Cluster Name"}, "DependencyExpression")
+	d, err := l.cmdlet(l.at("NODE1"), "Get-ClusterResourceDependency", map[string]any{"Resource": "Cluster Name"},
+		"DependencyExpression")
 	if err != nil || d[0]["DependencyExpression"] != "([Cluster IP Address])" {
 		t.Errorf("%v %v", d, err)
 	}
-	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterOwnerNode", map[string]any{"Resource": "Cluster Disk 1", "Owners": []any{"NODE1"}}); err != nil {
+	if _, err := l.cmdlet(l.at("NODE1"), "Set-ClusterOwnerNode",
+		map[string]any{"Resource": "Cluster Disk 1", "Owners": []any{"NODE1"}}); err != nil {
 		t.Fatal(err)
 	}
 	o, err := l.cmdlet(l.at("NODE1"), "Get-ClusterOwnerNode", map[string]any{"Resource": "Cluster Disk 1"}, "OwnerNodes")
@@ -229,7 +247,8 @@ func TestValidation(t *testing.T) {
 	if xml, _ = machine.ReadFile(c, `C:\Reports\second.xml`); !strings.Contains(string(xml), `Level="Fail"`) {
 		t.Errorf("a disk that one node does not see passes:\n%s", xml)
 	}
-	if _, err := l.cmdlet(c, "Test-Cluster", map[string]any{"ReportName": `C:\Reports\third`, "Ignore": []any{"Storage"}}, "FullName"); err != nil {
+	if _, err := l.cmdlet(c, "Test-Cluster", map[string]any{"ReportName": `C:\Reports\third`, "Ignore": []any{"Storage"}},
+		"FullName"); err != nil {
 		t.Fatal(err)
 	}
 	if xml, _ = machine.ReadFile(c, `C:\Reports\third.xml`); strings.Contains(string(xml), `Level="Fail"`) {

@@ -12,7 +12,8 @@ import (
 
 const module = "FailoverClusters"
 
-// run is one run of a cmdlet on the cluster that it found. cl is nil for the cmdlets that need none.
+// run is one run of a cmdlet on the cluster that it found. cl is nil for the cmdlets that need
+// none.
 type run func(c *machine.Ctx, cl *model.Cluster, p map[string]any) ([]machine.Object, error)
 
 // command says how a cmdlet is played.
@@ -21,7 +22,8 @@ type command struct {
 	free bool // it needs no cluster
 	// class is the middle of the .NET type in its error ids: "GetResource". "" is verb and noun.
 	class string
-	// confirm: without -Force (or -Confirm:$false) it asks, which a session without a user cannot answer.
+	// confirm: without -Force (or -Confirm:$false) it asks, which a session without a user cannot
+	// answer.
 	confirm bool
 	slow    bool
 }
@@ -58,8 +60,10 @@ func (f *Family) cmdlets() []*machine.Cmdlet {
 	return out
 }
 
-// runner does what all cmdlets have in common: the logon, the confirmation, finding the cluster, and the shape of errors.
-func (f *Family) runner(name string, cmd command, remote bool) func(*machine.Ctx, map[string]any) ([]machine.Object, error) {
+// runner does what all cmdlets have in common: the logon, the confirmation, finding the cluster,
+// and the shape of errors.
+func (f *Family) runner(name string, cmd command, remote bool) func(*machine.Ctx, map[string]any) ([]machine.Object,
+	error) {
 	return func(c *machine.Ctx, p map[string]any) ([]machine.Object, error) {
 		f.Settle(c)
 		if remote && !c.SecondHop() {
@@ -70,7 +74,8 @@ func (f *Family) runner(name string, cmd command, remote bool) func(*machine.Ctx
 			return nil, cmd.fail(c, name, NotSupported)
 		}
 		if cmd.confirm && !machine.ArgBool(p, "Force") && !confirmed(p) {
-			return nil, machine.PSFail("InvalidOperation,"+cmd.typeName(name), "InvalidOperation", "System.Management.Automation.PSInvalidOperationException", 0x80131509,
+			return nil, machine.PSFail("InvalidOperation,"+cmd.typeName(name), "InvalidOperation",
+				"System.Management.Automation.PSInvalidOperationException", 0x80131509,
 				"a question cannot be asked without a user: pass -Force")
 		}
 		var cl *model.Cluster
@@ -117,9 +122,10 @@ func (cmd command) typeName(name string) string {
 	return "Microsoft.FailoverClusters.PowerShell." + class + "Command"
 }
 
-// fail makes the cmdlet's error. Ids that were seen: ClusterRpcConnection and ClusterEndpointNotRegistered (ConnectionError), and the
-// cmdlet's own name for everything else (NotSpecified). UNCONFIRMED: ClusterObjectNotFound (ObjectNotFound), and the type's name
-// behind the comma where it was not seen.
+// fail makes the cmdlet's error. Ids that were seen: ClusterRpcConnection and
+// ClusterEndpointNotRegistered (ConnectionError), and the cmdlet's own name for everything else
+// (NotSpecified). UNCONFIRMED: ClusterObjectNotFound (ObjectNotFound), and the type's name behind
+// the comma where it was not seen.
 func (cmd command) fail(c *machine.Ctx, name string, err error) error {
 	code := CodeOf(err)
 	id, category := name, "NotSpecified"
@@ -133,7 +139,8 @@ func (cmd command) fail(c *machine.Ctx, name string, err error) error {
 	case AccessDenied:
 		category = "AuthenticationError" // UNCONFIRMED
 	}
-	return machine.PSFail(id+","+cmd.typeName(name), category, "Microsoft.FailoverClusters.PowerShell.ClusterCmdletException", 0x80070000|int64(code), c.Text(int(code)))
+	return machine.PSFail(id+","+cmd.typeName(name), category,
+		"Microsoft.FailoverClusters.PowerShell.ClusterCmdletException", 0x80070000|int64(code), c.Text(int(code)))
 }
 
 // commands are the cmdlets that are played.

@@ -19,7 +19,8 @@ func (f *Family) psGroup(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGrou
 	s := GroupState(cl, g)
 	kind := map[int]string{1: "Cluster", 2: "AvailableStorage", 9999: "Unknown"}[g.Type]
 	o := named(g.Name, machine.Object{"Id": g.ID, "Cluster": cl.Name, "IsCoreGroup": g.Core,
-		"State":     machine.Enum{Number: int64(s), Name: []string{"Online", "Offline", "Failed", "PartialOnline", "Pending"}[s]},
+		"State": machine.Enum{Number: int64(s), Name: []string{"Online", "Offline", "Failed", "PartialOnline",
+			"Pending"}[s]},
 		"GroupType": machine.Enum{Number: int64(g.Type), Name: kind}, "OwnerNode": named(g.Owner, machine.Object{})})
 	if n := nodeOf(cl, g.Owner); n != nil {
 		o["OwnerNode"] = f.psNode(cl, c.W, n)
@@ -29,10 +30,13 @@ func (f *Family) psGroup(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGrou
 }
 
 func (f *Family) psResource(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) machine.Object {
-	word := map[int]string{stateOnline: "Online", stateOffline: "Offline", stateFailed: "Failed", stateOnlinePending: "OnlinePending", stateOfflinePending: "OfflinePending"}[r.State]
+	word := map[int]string{stateOnline: "Online", stateOffline: "Offline", stateFailed: "Failed",
+		stateOnlinePending: "OnlinePending", stateOfflinePending: "OfflinePending"}[r.State]
 	t := f.types[strings.ToLower(r.Type)]
-	o := named(r.Name, machine.Object{"Id": r.ID, "Cluster": cl.Name, "IsCoreResource": r.Core, "State": machine.Enum{Number: int64(r.State), Name: word},
-		"ResourceType": named(r.Type, machine.Object{"ResourceClass": int64(t.Class)}), "OwnerGroup": named(r.Group, machine.Object{}), "OwnerNode": named("", machine.Object{}),
+	o := named(r.Name, machine.Object{"Id": r.ID, "Cluster": cl.Name, "IsCoreResource": r.Core,
+		"State":        machine.Enum{Number: int64(r.State), Name: word},
+		"ResourceType": named(r.Type, machine.Object{"ResourceClass": int64(t.Class)}),
+		"OwnerGroup":   named(r.Group, machine.Object{}), "OwnerNode": named("", machine.Object{}),
 		"DependencyExpression": dependency(r).shown()})
 	if g := Group(cl, r.Group); g != nil {
 		o["OwnerGroup"] = f.psGroup(c, cl, g)
@@ -241,8 +245,8 @@ func (f *Family) psMoveResource(c *machine.Ctx, cl *model.Cluster, p map[string]
 	return rows{f.psResource(c, cl, r)}, nil
 }
 
-// psGetParameter reads the cluster's own private properties: other objects arrive through the pipeline, which a session that passes
-// data has not. WMI's PrivateProperties show theirs.
+// psGetParameter reads the cluster's own private properties: other objects arrive through the
+// pipeline, which a session that passes data has not. WMI's PrivateProperties show theirs.
 func (f *Family) psGetParameter(c *machine.Ctx, cl *model.Cluster, p map[string]any) (rows, error) {
 	o := object{kind: "cluster", name: cl.Name, cl: cl}
 	rel := releaseOf(c.W, cl)
@@ -257,7 +261,8 @@ func (f *Family) psGetParameter(c *machine.Ctx, cl *model.Cluster, p map[string]
 		if len(names) > 0 && !containsFold(names, q.Name) {
 			continue
 		}
-		out = append(out, machine.Object{"": q.Name, "Object": cl.Name, "Name": q.Name, "Value": f.value(c.W, o, q, true), "IsReadOnly": q.Access == "ro"})
+		out = append(out, machine.Object{"": q.Name, "Object": cl.Name, "Name": q.Name, "Value": f.value(c.W, o, q, true),
+			"IsReadOnly": q.Access == "ro"})
 	}
 	return out, nil
 }
@@ -405,7 +410,8 @@ func (f *Family) psAvailableDisk(c *machine.Ctx, cl *model.Cluster, p map[string
 	}
 	var out rows
 	for i, d := range eligible(c, cl) {
-		o := machine.Object{"Cluster": cl.Name, "Id": diskID(d), "Name": numbered(lang(c.M.Locale).disk, i+1), "Size": d.SizeMB << 20}
+		o := machine.Object{"Cluster": cl.Name, "Id": diskID(d), "Name": numbered(lang(c.M.Locale).disk, i+1),
+			"Size": d.SizeMB << 20}
 		for _, v := range c.M.Visible {
 			if v.Serial == d.Serial {
 				o["Number"] = int64(v.Number)
@@ -417,8 +423,8 @@ func (f *Family) psAvailableDisk(c *machine.Ctx, cl *model.Cluster, p map[string
 	return out, nil
 }
 
-// psAddDisk takes only what Get-ClusterAvailableDisk gave, and objects do not travel as data: it is refused. What has data only uses
-// MSCluster_AvailableDisk.AddToCluster.
+// psAddDisk takes only what Get-ClusterAvailableDisk gave, and objects do not travel as data: it is
+// refused. What has data only uses MSCluster_AvailableDisk.AddToCluster.
 func (f *Family) psAddDisk(*machine.Ctx, *model.Cluster, map[string]any) (rows, error) {
 	return nil, NotSupported
 }

@@ -14,7 +14,8 @@ type rows = []machine.Object
 
 func (f *Family) psNode(cl *model.Cluster, w *model.World, n *model.ClusterNode) machine.Object {
 	o := machine.Object{"": n.Name, "Name": n.Name, "NodeName": n.Name, "Id": itoa(n.ID), "Cluster": cl.Name,
-		"State": machine.Enum{Number: int64(n.State), Name: map[int]string{0: "Up", 1: "Down", 2: "Paused", 3: "Joining"}[n.State]}}
+		"State": machine.Enum{Number: int64(n.State),
+			Name: map[int]string{0: "Up", 1: "Down", 2: "Paused", 3: "Joining"}[n.State]}}
 	f.common(o, w, object{kind: "node", name: n.Name, cl: cl, node: n})
 	return o
 }
@@ -40,7 +41,8 @@ func (f *Family) psGetCluster(c *machine.Ctx, cl *model.Cluster, _ map[string]an
 
 // psNewCluster forms a cluster and adds the other nodes in one go.
 func (f *Family) psNewCluster(c *machine.Ctx, _ *model.Cluster, p map[string]any) (rows, error) {
-	spec := NewCluster{Name: arg(p, "Name"), Nodes: machine.ArgStrings(p, "Node"), Disks: !machine.ArgBool(p, "NoStorage"), Witness: true}
+	spec := NewCluster{Name: arg(p, "Name"), Nodes: machine.ArgStrings(p, "Node"), Disks: !machine.ArgBool(p, "NoStorage"),
+		Witness: true}
 	if len(spec.Nodes) == 0 {
 		spec.Nodes = []string{c.M.Name}
 	}
@@ -272,9 +274,12 @@ func (f *Family) psGetNetwork(c *machine.Ctx, cl *model.Cluster, p map[string]an
 		if len(names) > 0 && !containsFold(names, n.Name) {
 			continue
 		}
-		o := machine.Object{"": n.Name, "Name": n.Name, "Id": n.ID, "Address": n.Address, "AddressMask": n.Mask, "Cluster": cl.Name,
-			"State":      machine.Enum{Number: int64(n.State), Name: []string{"Unavailable", "Down", "Partitioned", "Up"}[n.State]},
-			"Role":       machine.Enum{Number: int64(n.Role), Name: []string{"None", "Cluster", "Client", "ClusterAndClient"}[n.Role]},
+		o := machine.Object{"": n.Name, "Name": n.Name, "Id": n.ID, "Address": n.Address, "AddressMask": n.Mask,
+			"Cluster": cl.Name,
+			"State": machine.Enum{Number: int64(n.State),
+				Name: []string{"Unavailable", "Down", "Partitioned", "Up"}[n.State]},
+			"Role": machine.Enum{Number: int64(n.Role),
+				Name: []string{"None", "Cluster", "Client", "ClusterAndClient"}[n.Role]},
 			"AutoMetric": !n.FixedMetric, "Metric": int64(n.Metric)}
 		f.common(o, c.W, object{kind: "network", name: n.Name, cl: cl, network: n})
 		out = append(out, o)
@@ -291,17 +296,20 @@ func (f *Family) psGetInterface(c *machine.Ctx, cl *model.Cluster, p map[string]
 	for _, i := range cards(c.W, cl) {
 		if keep("Name", i.name()) && keep("Node", i.node.Name) && keep("Network", i.networkName()) {
 			s := interfaceState(i)
-			out = append(out, machine.Object{"": i.name(), "Name": i.name(), "Node": i.node.Name, "Network": i.networkName(), "Address": i.address, "Adapter": i.adapter.Desc,
-				"Id": strings.ToLower(trimBraces(i.adapter.GUID)), "State": machine.Enum{Number: int64(s), Name: []string{"Unavailable", "Failed", "Unreachable", "Up"}[s]}})
+			out = append(out, machine.Object{"": i.name(), "Name": i.name(), "Node": i.node.Name, "Network": i.networkName(),
+				"Address": i.address, "Adapter": i.adapter.Desc,
+				"Id":    strings.ToLower(trimBraces(i.adapter.GUID)),
+				"State": machine.Enum{Number: int64(s), Name: []string{"Unavailable", "Failed", "Unreachable", "Up"}[s]}})
 		}
 	}
 	return out, nil
 }
 
-// psGetQuorum: up to 2012 R2 the type says how votes are counted; from 2016 it is Majority or DiskOnly and the witness's type
-// tells the rest. UNCONFIRMED: the numbers of the enumeration.
+// psGetQuorum: up to 2012 R2 the type says how votes are counted; from 2016 it is Majority or
+// DiskOnly and the witness's type tells the rest. UNCONFIRMED: the numbers of the enumeration.
 func (f *Family) psGetQuorum(c *machine.Ctx, cl *model.Cluster, _ map[string]any) (rows, error) {
-	e := map[string]machine.Enum{NodeMajority: {Number: 1, Name: "NodeMajority"}, NodeAndDisk: {Number: 2, Name: "NodeAndDiskMajority"},
+	e := map[string]machine.Enum{NodeMajority: {Number: 1, Name: "NodeMajority"},
+		NodeAndDisk:  {Number: 2, Name: "NodeAndDiskMajority"},
 		NodeAndShare: {Number: 3, Name: "NodeAndFileShareMajority"}, DiskOnly: {Number: 4, Name: "DiskOnly"}}[cl.Quorum.Model]
 	if releaseOf(c.W, cl).AtLeast(node.WS2016) && cl.Quorum.Model != DiskOnly {
 		e = machine.Enum{Number: 5, Name: "Majority"}
@@ -323,7 +331,8 @@ func (f *Family) psSetQuorum(c *machine.Ctx, cl *model.Cluster, p map[string]any
 		}
 		return ""
 	}
-	disk, share, only := first("DiskWitness", "NodeAndDiskMajority"), first("FileShareWitness", "NodeAndFileShareMajority"), arg(p, "DiskOnly")
+	disk, share, only := first("DiskWitness", "NodeAndDiskMajority"),
+		first("FileShareWitness", "NodeAndFileShareMajority"), arg(p, "DiskOnly")
 	nodes := machine.ArgBool(p, "NoWitness") || machine.ArgBool(p, "NodeMajority")
 	count := 0
 	for _, given := range []bool{disk != "", share != "", only != "", nodes} {
@@ -366,7 +375,8 @@ func (f *Family) setDiskWitness(c *machine.Ctx, cl *model.Cluster, name string, 
 	return f.SetWitness(c, cl, name, path, only)
 }
 
-// setShareWitness makes a File Share Witness resource in the core group, sets its share and makes it the witness.
+// setShareWitness makes a File Share Witness resource in the core group, sets its share and makes
+// it the witness.
 func (f *Family) setShareWitness(c *machine.Ctx, cl *model.Cluster, path string) error {
 	if w := witness(cl); w != nil && w.Type == typeShare && strings.EqualFold(netPath(w), path) {
 		return nil

@@ -10,8 +10,9 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Functions of control codes, without the object in the top byte. Source: CLCTL_CODES (clusapi.h): CLUSCTL_NETWORK_SET_COMMON_PROPERTIES is
-// 0x0540005e, CLUSCTL_RESOURCE_SET_PRIVATE_PROPERTIES 0x01400086.
+// Functions of control codes, without the object in the top byte. Source: CLCTL_CODES (clusapi.h):
+// CLUSCTL_NETWORK_SET_COMMON_PROPERTIES is 0x0540005e, CLUSCTL_RESOURCE_SET_PRIVATE_PROPERTIES
+// 0x01400086.
 const (
 	ctlGetROCommon  = 0x55
 	ctlGetCommon    = 0x59
@@ -24,10 +25,12 @@ const (
 )
 
 // objectCode is the object in the top byte of a control code: CLUSTER_OBJECT_TYPE.
-var objectCode = map[string]int64{"resource": 1, "restype": 2, "group": 3, "node": 4, "network": 5, "netinterface": 6, "cluster": 7}
+var objectCode = map[string]int64{"resource": 1, "restype": 2, "group": 3, "node": 4, "network": 5, "netinterface": 6,
+	"cluster": 7}
 
-// control carries out Execute...Control for the codes that read, check and set properties; any other code is refused. It is
-// the documented way to set a property without putting an instance back.
+// control carries out Execute...Control for the codes that read, check and set properties; any
+// other code is refused. It is the documented way to set a property without putting an instance
+// back.
 func (f *Family) control(c *machine.Ctx, cl *model.Cluster, o object, args map[string]any) (machine.Object, error) {
 	code, ok := machine.ArgInt(args, "ControlCode")
 	if !ok || code>>24 != objectCode[o.kind] {
@@ -119,8 +122,9 @@ const (
 	synULarge = 0x00010006
 )
 
-// encodeProperties writes a property list: a count, then for each property its name, its value and an end mark; every value is padded to
-// four bytes. Source: CLUSPROP_LIST of the MsCS documentation.
+// encodeProperties writes a property list: a count, then for each property its name, its value and
+// an end mark; every value is padded to four bytes. Source: CLUSPROP_LIST of the MsCS
+// documentation.
 func encodeProperties(list []namedValue) []byte {
 	out := binary.LittleEndian.AppendUint32(nil, uint32(len(list)))
 	value := func(syntax uint32, b []byte) {
@@ -170,7 +174,8 @@ func narrow(b []byte) string {
 	return string(utf16.Decode(u))
 }
 
-// decodeProperties reads a property list and refuses one that is cut short or has a type that the lab keeps not.
+// decodeProperties reads a property list and refuses one that is cut short or has a type that the
+// lab keeps not.
 func decodeProperties(b []byte) ([]namedValue, error) {
 	word := func() (uint32, error) {
 		if len(b) < 4 {

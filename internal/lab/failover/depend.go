@@ -13,7 +13,8 @@ type expr struct {
 	parts []expr
 }
 
-// parseExpr reads "[A] and ([B] or [C])". Names stand in brackets; from 2012 ids may as well. An empty text is no dependency.
+// parseExpr reads "[A] and ([B] or [C])". Names stand in brackets; from 2012 ids may as well. An
+// empty text is no dependency.
 func parseExpr(text string) (*expr, bool) {
 	p := exprParser{s: strings.TrimSpace(text)}
 	if p.s == "" {
@@ -115,7 +116,8 @@ func (e *expr) word() string {
 	return " and "
 }
 
-// shown writes an expression as the system shows it: "([A]) and ([B] or [C])". UNCONFIRMED blanks and parentheses: compare as a set.
+// shown writes an expression as the system shows it: "([A]) and ([B] or [C])". UNCONFIRMED blanks
+// and parentheses: compare as a set.
 func (e *expr) shown() string {
 	switch {
 	case e == nil:
@@ -235,7 +237,8 @@ func dependents(cl *model.Cluster, r *model.ClusterResource) []*model.ClusterRes
 	return out
 }
 
-// connected lists r and everything that hangs together with it by dependencies, in the cluster's order: they live in one group.
+// connected lists r and everything that hangs together with it by dependencies, in the cluster's
+// order: they live in one group.
 func connected(cl *model.Cluster, r *model.ClusterResource) []*model.ClusterResource {
 	in := map[*model.ClusterResource]bool{r: true}
 	for grew := true; grew; {
@@ -324,7 +327,8 @@ func RemoveDependency(cl *model.Cluster, r *model.ClusterResource, provider stri
 	return nil
 }
 
-// SetDependency replaces what r depends on by an expression; "" clears it. A text that is no expression is refused with 87.
+// SetDependency replaces what r depends on by an expression; "" clears it. A text that is no
+// expression is refused with 87.
 func SetDependency(cl *model.Cluster, r *model.ClusterResource, expression string) error {
 	e, ok := parseExpr(expression)
 	if !ok {

@@ -50,8 +50,8 @@ func enabled(o *model.Object) bool {
 	return len(v) == 0 || v[0] != accountOff
 }
 
-// register makes or enables the computer account of a network name (from 2008 on; on 2003 only with RequireKerberos) and puts
-// its addresses into DNS.
+// register makes or enables the computer account of a network name (from 2008 on; on 2003 only with
+// RequireKerberos) and puts its addresses into DNS.
 func register(w *model.World, cl *model.Cluster, r *model.ClusterResource, kerberos bool) {
 	f := w.Forest
 	name := netName(r)
@@ -65,8 +65,10 @@ func register(w *model.World, cl *model.Cluster, r *model.ClusterResource, kerbe
 				f.Objects = map[string]*model.Object{}
 			}
 			dn := accountDN(f, name)
-			o = &model.Object{DN: dn, Class: "computer", Attrs: map[string][]string{"samaccountname": {strings.ToUpper(name) + "$"},
-				"dnshostname": {strings.ToLower(name) + "." + f.Domain}, "description": {"Failover cluster virtual network name account"}}}
+			o = &model.Object{DN: dn, Class: "computer",
+				Attrs: map[string][]string{"samaccountname": {strings.ToUpper(name) + "$"},
+					"dnshostname": {strings.ToLower(name) + "." + f.Domain},
+					"description": {"Failover cluster virtual network name account"}}}
 			f.Objects[strings.ToLower(dn)] = o
 		}
 		if o.Attrs == nil {
@@ -77,8 +79,8 @@ func register(w *model.World, cl *model.Cluster, r *model.ClusterResource, kerbe
 	registerDNS(w, cl, r)
 }
 
-// registerDNS writes the A records of a network name: the addresses that are online, or all with RegisterAllProvidersIP. A zone that
-// takes no dynamic updates stays as it is.
+// registerDNS writes the A records of a network name: the addresses that are online, or all with
+// RegisterAllProvidersIP. A zone that takes no dynamic updates stays as it is.
 func registerDNS(w *model.World, cl *model.Cluster, r *model.ClusterResource) {
 	f := w.Forest
 	if f == nil {
@@ -114,14 +116,16 @@ func zoneOf(f *model.Forest) *model.Zone {
 }
 
 func dropRecords(z *model.Zone, name string) {
-	z.Records = slices.DeleteFunc(z.Records, func(x *model.Record) bool { return x.Type == "A" && strings.EqualFold(x.Name, name) })
+	z.Records = slices.DeleteFunc(z.Records,
+		func(x *model.Record) bool { return x.Type == "A" && strings.EqualFold(x.Name, name) })
 	if len(z.Records) == 0 {
 		z.Records = nil
 	}
 }
 
-// unregister follows the deletion of a network name: its account is disabled, and deleted only when the type's private property
-// DeleteVcoOnResCleanup says so (cc771174); its records go. UNCONFIRMED: that the records go.
+// unregister follows the deletion of a network name: its account is disabled, and deleted only when
+// the type's private property DeleteVcoOnResCleanup says so (cc771174); its records go.
+// UNCONFIRMED: that the records go.
 func unregister(w *model.World, cl *model.Cluster, r *model.ClusterResource) {
 	f := w.Forest
 	if f == nil {

@@ -11,14 +11,16 @@ import (
 	"deploy/internal/node"
 )
 
-// visible returns how a machine sees a shared disk, or nil when it does not: never cabled, or unplugged by the fault disk-missing.
+// visible returns how a machine sees a shared disk, or nil when it does not: never cabled, or
+// unplugged by the fault disk-missing.
 func visible(w *model.World, m *model.Machine, serial string) *model.VisibleDisk {
 	for _, v := range m.Visible {
 		if v.Serial != serial || v.Missing {
 			continue
 		}
 		for _, f := range w.Faults {
-			if f.Kind == "disk-missing" && f.Times != 0 && strings.EqualFold(f.Machine, m.Name) && (f.Args["serial"] == "" || f.Args["serial"] == serial) {
+			if f.Kind == "disk-missing" && f.Times != 0 && strings.EqualFold(f.Machine, m.Name) &&
+				(f.Args["serial"] == "" || f.Args["serial"] == serial) {
 				return nil
 			}
 		}
@@ -37,8 +39,9 @@ func clustered(cl *model.Cluster, serial string) *model.ClusterResource {
 	return nil
 }
 
-// eligible lists the disks that the cluster could take: shared, basic, initialised, with an NTFS (or ReFS) partition, seen by every
-// node that is up, and not clustered yet. 2003 takes MBR disks only. They come in the order in which c's machine numbers them.
+// eligible lists the disks that the cluster could take: shared, basic, initialised, with an NTFS
+// (or ReFS) partition, seen by every node that is up, and not clustered yet. 2003 takes MBR disks
+// only. They come in the order in which c's machine numbers them.
 func eligible(c *machine.Ctx, cl *model.Cluster) []*model.SharedDisk {
 	local := c.W.Machine(c.M.Name)
 	if nodeOf(cl, c.M.Name) == nil {
@@ -55,7 +58,8 @@ func eligible(c *machine.Ctx, cl *model.Cluster) []*model.SharedDisk {
 next:
 	for _, v := range seen {
 		d := c.W.Disks[v.Serial]
-		if d == nil || v.Local || visible(c.W, local, v.Serial) == nil || d.Dynamic || !formatted(d) || clustered(cl, d.Serial) != nil || d.Owner != "" {
+		if d == nil || v.Local || visible(c.W, local, v.Serial) == nil || d.Dynamic || !formatted(d) ||
+			clustered(cl, d.Serial) != nil || d.Owner != "" {
 			continue
 		}
 		if d.Style != "MBR" && (d.Style != "GPT" || releaseOf(c.W, cl) == node.WS2003) {
@@ -81,9 +85,10 @@ func formatted(d *model.SharedDisk) bool {
 	return false
 }
 
-// addDisk makes a Physical Disk resource for a disk in the group of available storage and brings it online.
-// UNCONFIRMED: 2003 names it after its letter.
-func (f *Family) addDisk(c *machine.Ctx, cl *model.Cluster, d *model.SharedDisk, name string) (*model.ClusterResource, error) {
+// addDisk makes a Physical Disk resource for a disk in the group of available storage and brings it
+// online. UNCONFIRMED: 2003 names it after its letter.
+func (f *Family) addDisk(c *machine.Ctx, cl *model.Cluster, d *model.SharedDisk, name string) (*model.ClusterResource,
+	error) {
 	g := storageGroup(cl)
 	if name == "" {
 		name = f.diskName(c, cl, g, d)
@@ -113,8 +118,8 @@ func (f *Family) diskName(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGro
 	return freeName(lang(c.M.Locale).disk, func(s string) bool { return Resource(cl, s) != nil })
 }
 
-// bindDisk ties a resource to a disk: its identity goes into the private properties, and how every node held the disk is
-// remembered, because it gets it back like that.
+// bindDisk ties a resource to a disk: its identity goes into the private properties, and how every
+// node held the disk is remembered, because it gets it back like that.
 func (f *Family) bindDisk(w *model.World, cl *model.Cluster, r *model.ClusterResource, d *model.SharedDisk) error {
 	if o := clustered(cl, d.Serial); o != nil && o != r {
 		return ObjectExists
@@ -155,7 +160,8 @@ func rememberDisk(m *model.Machine, r *model.ClusterResource) {
 			if r.Found == nil {
 				r.Found = map[string]model.DiskState{}
 			}
-			r.Found[strings.ToLower(m.Name)] = model.DiskState{Offline: v.Offline, ReadOnly: v.ReadOnly, Letters: maps.Clone(v.Letters)}
+			r.Found[strings.ToLower(m.Name)] = model.DiskState{Offline: v.Offline, ReadOnly: v.ReadOnly,
+				Letters: maps.Clone(v.Letters)}
 		}
 	}
 }
@@ -184,7 +190,8 @@ func findDisk(w *model.World, r *model.ClusterResource) *model.SharedDisk {
 	return nil
 }
 
-// diskOnline reserves a disk for the owner: it is online there with the letters that follow it, and offline on the other members.
+// diskOnline reserves a disk for the owner: it is online there with the letters that follow it, and
+// offline on the other members.
 func diskOnline(c *machine.Ctx, r *model.ClusterResource) error {
 	d := findDisk(c.W, r)
 	cl := clusterOf(c.W, c.M)
@@ -238,7 +245,8 @@ func diskOffline(c *machine.Ctx, r *model.ClusterResource) error {
 	return nil
 }
 
-// releaseDisk takes the reservation off a disk that owner held and keeps its letters for the next one.
+// releaseDisk takes the reservation off a disk that owner held and keeps its letters for the next
+// one.
 func releaseDisk(w *model.World, cl *model.Cluster, r *model.ClusterResource, owner *model.Machine) {
 	d := w.Disks[r.Disk]
 	if d == nil {
@@ -255,8 +263,8 @@ func releaseDisk(w *model.World, cl *model.Cluster, r *model.ClusterResource, ow
 	d.Owner = ""
 }
 
-// unclaim gives a disk back to the machines as each of them held it before. UNCONFIRMED: the documents do not say in which state
-// a disk is left that leaves the cluster.
+// unclaim gives a disk back to the machines as each of them held it before. UNCONFIRMED: the
+// documents do not say in which state a disk is left that leaves the cluster.
 func unclaim(w *model.World, cl *model.Cluster, r *model.ClusterResource) {
 	if d := w.Disks[r.Disk]; d != nil {
 		d.Owner = ""
@@ -302,7 +310,8 @@ func letterOf(w *model.World, r *model.ClusterResource) string {
 	return ""
 }
 
-// diskID is the identity of a disk as MSCluster_Disk.Id shows it: the signature in hexadecimal, or the GPT id.
+// diskID is the identity of a disk as MSCluster_Disk.Id shows it: the signature in hexadecimal, or
+// the GPT id.
 func diskID(d *model.SharedDisk) string {
 	if d.Style == "GPT" {
 		return d.GUID

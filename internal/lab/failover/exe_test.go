@@ -27,13 +27,15 @@ func TestFormAndShow(t *testing.T) {
 		t.Errorf("cluster node printed\n%s\nwant\n%s", got, want)
 	}
 	res := l.must("resource")
-	if !strings.Contains(res, "-------------------- -------------------- --------------- ------\r\n") || !strings.Contains(res, "Cluster Disk 2       Available Storage    NODE1           Online\r\n") {
+	if !strings.Contains(res, "-------------------- -------------------- --------------- ------\r\n") ||
+		!strings.Contains(res, "Cluster Disk 2       Available Storage    NODE1           Online\r\n") {
 		t.Errorf("cluster resource printed\n%s", res)
 	}
 	if o := account(l.w.Forest, "MBX"); o == nil || o.DN != "CN=MBX,CN=Computers,DC=contoso,DC=com" || !enabled(o) {
 		t.Errorf("the cluster's account is %+v", o)
 	}
-	if z := l.w.Forest.Zones["contoso.com"]; len(z.Records) != 1 || z.Records[0].Name != "mbx" || z.Records[0].Data != "192.0.2.20" || z.Records[0].TTL != 1200 {
+	if z := l.w.Forest.Zones["contoso.com"]; len(z.Records) != 1 || z.Records[0].Name != "mbx" ||
+		z.Records[0].Data != "192.0.2.20" || z.Records[0].TTL != 1200 {
 		t.Errorf("records are %+v", z.Records)
 	}
 }
@@ -65,37 +67,62 @@ func TestExitCodes(t *testing.T) {
 		}},
 		{"add a member", 5065, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/add:NODE2", "/unattend") }},
 		{"add nobody", 1722, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/add:GHOST", "/unattend") }},
-		{"add a machine without the feature", 5898, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/add:dc01", "/unattend") }},
-		{"add without a second hop", 5, func(l *lab) (int, string) { return l.exe(l.network("NODE1"), "/add:NODE3", "/unattend") }},
+		{"add a machine without the feature", 5898,
+			func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/add:dc01", "/unattend") }},
+		{"add without a second hop", 5,
+			func(l *lab) (int, string) { return l.exe(l.network("NODE1"), "/add:NODE3", "/unattend") }},
 		{"no cluster here", 1753, func(l *lab) (int, string) { return l.exe(l.at("NODE3"), "group") }},
 		{"no such cluster", 1722, func(l *lab) (int, string) { return l.exe(l.at("NODE3"), "/cluster:GHOST", "group") }},
-		{"another computer's cluster without a second hop", 5, func(l *lab) (int, string) { return l.exe(l.network("NODE3"), "/cluster:MBX", "group") }},
+		{"another computer's cluster without a second hop", 5,
+			func(l *lab) (int, string) { return l.exe(l.network("NODE3"), "/cluster:MBX", "group") }},
 		{"unknown option", 87, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "group", "/explode") }},
-		{"group is there", 5010, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "group", "Available Storage", "/create") }},
+		{"group is there", 5010, func(l *lab) (int, string) {
+			return l.exe(l.at("NODE1"), "group", "Available Storage",
+				"/create")
+		}},
 		{"no such group", 5013, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "group", "X", "/online") }},
 		{"no such resource", 5007, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "X", "/online") }},
-		{"no such node", 5042, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "group", "Available Storage", "/move:X") }},
+		{"no such node", 5042, func(l *lab) (int, string) {
+			return l.exe(l.at("NODE1"), "group", "Available Storage",
+				"/move:X")
+		}},
 		{"no such type", 5078, func(l *lab) (int, string) {
 			return l.exe(l.at("NODE1"), "res", "X", "/create", "/group:App", "/type:Y")
 		}},
 		{"dependency twice", 5003, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Name", "/adddep:Addr") }},
-		{"dependency that is not there", 5002, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Addr", "/removedep:Name") }},
-		{"circular dependency", 1059, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Addr", "/adddep:Name") }},
-		{"delete what others need", 5001, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Addr", "/delete") }},
-		{"delete what is online", 5019, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Cluster Disk 2", "/delete") }},
+		{"dependency that is not there", 5002,
+			func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Addr", "/removedep:Name") }},
+		{"circular dependency", 1059, func(l *lab) (int,
+			string) {
+			return l.exe(l.at("NODE1"), "res", "Addr", "/adddep:Name")
+		}},
+		{"delete what others need", 5001,
+			func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Addr", "/delete") }},
+		{"delete what is online", 5019,
+			func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", "Cluster Disk 2", "/delete") }},
 		{"delete the witness", 5020, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", disk, "/delete") }},
 		{"witness offline", 5068, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", disk, "/off") }},
-		{"witness depends", 5069, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "res", disk, "/adddep:Cluster Name") }},
+		{"witness depends", 5069, func(l *lab) (int,
+			string) {
+			return l.exe(l.at("NODE1"), "res", disk, "/adddep:Cluster Name")
+		}},
 		{"network in use", 5067, func(l *lab) (int, string) {
 			return l.exe(l.at("NODE1"), "network", "Cluster Network 1", "/prop", "Role=1")
 		}},
-		{"threshold out of range", 87, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/prop", "SameSubnetThreshold=11") }},
+		{"threshold out of range", 87, func(l *lab) (int,
+			string) {
+			return l.exe(l.at("NODE1"), "/prop", "SameSubnetThreshold=11")
+		}},
 		{"unknown property", 87, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/prop", "Colour=1") }},
-		{"wrong format", 5895, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/prop", "SameSubnetThreshold=10:STRING") }},
+		{"wrong format", 5895, func(l *lab) (int,
+			string) {
+			return l.exe(l.at("NODE1"), "/prop", "SameSubnetThreshold=10:STRING")
+		}},
 		{"stored until the next online", 5024, func(l *lab) (int, string) {
 			return l.exe(l.at("NODE1"), "res", "Cluster Name", "/priv", "HostRecordTTL=600")
 		}},
-		{"quorum by cluster.exe on 2008", 50, func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/quorum:Cluster Disk 2") }},
+		{"quorum by cluster.exe on 2008", 50,
+			func(l *lab) (int, string) { return l.exe(l.at("NODE1"), "/quorum:Cluster Disk 2") }},
 		{"name without its address", 5002, func(l *lab) (int, string) {
 			l.must("res", "Bare", "/create", "/group:App", "/type:Network Name")
 			l.must("res", "Bare", "/priv", "Name=BARE")
@@ -131,7 +158,8 @@ func TestExitCodes(t *testing.T) {
 }
 
 func TestToolOnlyWhereInstalled(t *testing.T) {
-	for rel, want := range map[node.Release]bool{node.WS2003: true, node.WS2008: true, node.WS2008R2: true, node.WS2012: false, node.WS2022: false} {
+	for rel, want := range map[node.Release]bool{node.WS2003: true, node.WS2008: true, node.WS2008R2: true,
+		node.WS2012: false, node.WS2022: false} {
 		l := newLab(t, labSpec{release: rel, nodes: 1})
 		c := l.at("NODE1")
 		delete(c.M.Features, "RSAT-Clustering-CmdInterface")
@@ -153,8 +181,10 @@ func TestAbbreviations(t *testing.T) {
 		word string
 		want bool
 	}{
-		{"ipaddr[ess]", "ipaddr", true}, {"ipaddr[ess]", "ipaddress", true}, {"ipaddr[ess]", "IPADDRE", true}, {"ipaddr[ess]", "ipadd", false}, {"ipaddr[ess]", "ipaddresses", false},
-		{"on[line]", "on", true}, {"on[line]", "online", true}, {"on[line]", "o", false}, {"create", "create", true}, {"create", "cre", false}, {"move[to]", "moveto", true},
+		{"ipaddr[ess]", "ipaddr", true}, {"ipaddr[ess]", "ipaddress", true}, {"ipaddr[ess]", "IPADDRE", true},
+		{"ipaddr[ess]", "ipadd", false}, {"ipaddr[ess]", "ipaddresses", false},
+		{"on[line]", "on", true}, {"on[line]", "online", true}, {"on[line]", "o", false}, {"create", "create", true},
+		{"create", "cre", false}, {"move[to]", "moveto", true},
 	} {
 		if got := x.s.match(x.word); got != x.want {
 			t.Errorf("%s matches %s: %v", x.s, x.word, got)
@@ -164,7 +194,8 @@ func TestAbbreviations(t *testing.T) {
 
 func TestLanguages(t *testing.T) {
 	for locale, want := range map[string][]string{
-		"fr": {"Réseau de cluster 1", "En ligne"}, "de": {"Clusternetzwerk 1", "Clustergruppe"}, "ja": {"クラスター ネットワーク 1", "クラスター グループ"},
+		"fr": {"Réseau de cluster 1", "En ligne"}, "de": {"Clusternetzwerk 1", "Clustergruppe"},
+		"ja": {"クラスター ネットワーク 1", "クラスター グループ"},
 	} {
 		l := newLab(t, labSpec{release: node.WS2008, nodes: 2, disks: 1, locale: locale})
 		l.form()
@@ -197,17 +228,20 @@ func TestPropertyListing(t *testing.T) {
 	if out = l.must("/prop"); !strings.Contains(out, "SameSubnetThreshold            5 (0x5)") {
 		t.Errorf("after /usedefault\n%s", out)
 	}
-	if out = l.must("network", "Cluster Network 2", "/prop"); !strings.Contains(out, "SR Cluster Network 2    AddressMask                    255.255.255.0") {
+	if out = l.must("network", "Cluster Network 2", "/prop"); !strings.Contains(out,
+		"SR Cluster Network 2    AddressMask                    255.255.255.0") {
 		t.Errorf("network listing is\n%s", out)
 	}
 }
 
 func TestServer2003(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2003, nodes: 2, disks: 2})
-	if code, _ := l.exe(l.at("NODE1"), "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Public", "/unattend"); code != 87 {
+	if code, _ := l.exe(l.at("NODE1"), "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Public",
+		"/unattend"); code != 87 {
 		t.Errorf("creation without a service account: exit %d, want 87", code)
 	}
-	if code, _ := l.exe(l.at("NODE1"), "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Public", `/user:CONTOSO\admin`, "/password:wrong", "/unattend"); code != 1326 {
+	if code, _ := l.exe(l.at("NODE1"), "MBX", "/create", "/ipaddr:192.0.2.20,255.255.255.0,Public", `/user:CONTOSO\admin`,
+		"/password:wrong", "/unattend"); code != 1326 {
 		t.Errorf("creation with a wrong password: exit %d, want 1326", code)
 	}
 	cl := l.form()

@@ -1,9 +1,10 @@
-// Package failover emulates the failover cluster of Windows Server for the lab: cluster.exe, the WMI namespace root\MSCluster and
-// the PowerShell module FailoverClusters over one shared model (model.Cluster), with networks, groups, resources,
-// dependencies, quorum, shared disks and failover.
+// Package failover emulates the failover cluster of Windows Server for the lab: cluster.exe, the
+// WMI namespace root\MSCluster and the PowerShell module FailoverClusters over one shared model
+// (model.Cluster), with networks, groups, resources, dependencies, quorum, shared disks and
+// failover.
 //
-// What it does follows the documented behaviour of each release. What no document settles is marked UNCONFIRMED, here and in the
-// report of the lab, and what it does not know it refuses.
+// What it does follows the documented behaviour of each release. What no document settles is marked
+// UNCONFIRMED, here and in the report of the lab, and what it does not know it refuses.
 //
 //   - 2003: cluster.exe only. 2008: cluster.exe and WMI. 2008 R2: these and the module. From 2012: the module and WMI;
 //     cluster.exe only with the feature RSAT-Clustering-CmdInterface.
@@ -19,7 +20,8 @@ import (
 	"deploy/internal/node"
 )
 
-// Type is a resource type that another family emulates. A cluster knows it only after RegisterType, as after the product's setup.
+// Type is a resource type that another family emulates. A cluster knows it only after RegisterType,
+// as after the product's setup.
 type Type struct {
 	Name    string       // what `cluster restype` and /type: take, the same in every language
 	Display string       // shown name; "" is Name
@@ -29,9 +31,11 @@ type Type struct {
 	Until   node.Release // "" is all
 	Needs   []string     // types of which at least one instance has to be among the dependencies when it comes online
 	Quorum  bool         // it can be a quorum witness
-	// Private are the private properties that it takes; nil means those of the property table, of which see properties.go.
+	// Private are the private properties that it takes; nil means those of the property table, of
+	// which see properties.go.
 	Private []Property
-	// Online and Offline carry out the change on the owner (c.M). An error leaves the resource failed. nil always works.
+	// Online and Offline carry out the change on the owner (c.M). An error leaves the resource failed.
+	// nil always works.
 	Online  func(c *machine.Ctx, res *model.ClusterResource) error
 	Offline func(c *machine.Ctx, res *model.ClusterResource) error
 }
@@ -41,8 +45,8 @@ type Family struct {
 	types map[string]Type // by lower-case name
 }
 
-// New makes the family with its own resource types and those of others. A type that is there twice is a mistake in the program
-// and panics.
+// New makes the family with its own resource types and those of others. A type that is there twice
+// is a mistake in the program and panics.
 func New(types ...Type) *Family {
 	f := &Family{types: map[string]Type{}}
 	for _, t := range append(f.builtin(), types...) {
@@ -55,8 +59,8 @@ func New(types ...Type) *Family {
 	return f
 }
 
-// Module are the failover cluster family's behaviours with further resource types. A family that needs to bring resources
-// online itself makes the Family with New and takes its Module.
+// Module are the failover cluster family's behaviours with further resource types. A family that
+// needs to bring resources online itself makes the Family with New and takes its Module.
 func Module(types ...Type) *machine.Module { return New(types...).Module() }
 
 // Module are everything that the family adds to a machine.
@@ -82,7 +86,8 @@ func (f *Family) Module() *machine.Module {
 	return b
 }
 
-// Installed says that the failover cluster feature is installed on m. On 2003 it is part of the system.
+// Installed says that the failover cluster feature is installed on m. On 2003 it is part of the
+// system.
 func Installed(m *model.Machine) bool {
 	if m.Release == node.WS2003 {
 		return true
@@ -90,7 +95,8 @@ func Installed(m *model.Machine) bool {
 	return hasFeature(m, "Failover-Clustering") && !featurePending(m)
 }
 
-// hasFeature finds a feature without case: ServerManagerCmd and the cmdlets spell ids alike but not always in the same case.
+// hasFeature finds a feature without case: ServerManagerCmd and the cmdlets spell ids alike but not
+// always in the same case.
 func hasFeature(m *model.Machine, id string) bool {
 	for k, on := range m.Features {
 		if on && strings.EqualFold(k, id) {
@@ -110,13 +116,14 @@ func featurePending(m *model.Machine) bool {
 	return false
 }
 
-// hasModule says that the module FailoverClusters can be loaded on m: with the feature on 2008 R2, with its own RSAT part or the
-// feature from 2012.
+// hasModule says that the module FailoverClusters can be loaded on m: with the feature on 2008 R2,
+// with its own RSAT part or the feature from 2012.
 func hasModule(m *model.Machine) bool {
 	return m.Release.AtLeast(node.WS2008R2) && (Installed(m) || hasFeature(m, "RSAT-Clustering-PowerShell"))
 }
 
-// hasTool says that cluster.exe is on m. Source: RSAT-Clustering-CmdInterface is an optional, deprecated part from 2012.
+// hasTool says that cluster.exe is on m. Source: RSAT-Clustering-CmdInterface is an optional,
+// deprecated part from 2012.
 func hasTool(m *model.Machine) bool {
 	if m.Release.AtLeast(node.WS2012) {
 		return hasFeature(m, "RSAT-Clustering-CmdInterface")

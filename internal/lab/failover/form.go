@@ -33,8 +33,9 @@ type NewCluster struct {
 // setupTime is how long forming a cluster or adding a node takes at least, in emulated time.
 const setupTime = 6 * time.Second
 
-// mayConfigure says whether this logon can form or change the membership of clusters: that talks to other machines and to the directory.
-// A task of the system account cannot either: it is no administrator of the others (UNCONFIRMED code).
+// mayConfigure says whether this logon can form or change the membership of clusters: that talks to
+// other machines and to the directory. A task of the system account cannot either: it is no
+// administrator of the others (UNCONFIRMED code).
 func mayConfigure(c *machine.Ctx) error {
 	user := strings.ToLower(c.User)
 	if !c.SecondHop() || strings.HasSuffix(user, `\system`) || user == "system" {
@@ -67,7 +68,8 @@ func candidate(w *model.World, name string, rel node.Release, domain string, fre
 	return m, nil
 }
 
-// mixes says that two releases can be in one cluster: the same, or two that follow each other from 2012 R2 on (rolling upgrade).
+// mixes says that two releases can be in one cluster: the same, or two that follow each other from
+// 2012 R2 on (rolling upgrade).
 func mixes(a, b node.Release) bool {
 	if a == b {
 		return true
@@ -93,7 +95,8 @@ func maxNodes(rel node.Release) int {
 }
 
 func validComputerName(s string) bool {
-	if s == "" || len(s) > 15 || strings.Trim(s, "0123456789") == "" || strings.HasPrefix(s, "-") || strings.HasSuffix(s, "-") {
+	if s == "" || len(s) > 15 || strings.Trim(s, "0123456789") == "" || strings.HasPrefix(s, "-") ||
+		strings.HasSuffix(s, "-") {
 		return false
 	}
 	for _, r := range s {
@@ -131,7 +134,8 @@ func (spec *NewCluster) check(c *machine.Ctx) (*model.Machine, error) {
 	if c.W.Clusters[strings.ToLower(spec.Name)] != nil || c.W.Machine(spec.Name) != nil {
 		return nil, DuplicateCluster
 	}
-	if o := account(c.W.Forest, spec.Name); o != nil && enabled(o) && first.Release != node.WS2003 && !spec.NoAccount && !spec.NoName {
+	if o := account(c.W.Forest, spec.Name); o != nil && enabled(o) && first.Release != node.WS2003 && !spec.NoAccount &&
+		!spec.NoName {
 		return nil, DuplicateCluster // UNCONFIRMED code for an account that is in use
 	}
 	if len(spec.Addresses) == 0 && !spec.NoName {
@@ -145,8 +149,8 @@ func (spec *NewCluster) check(c *machine.Ctx) (*model.Machine, error) {
 	return first, nil
 }
 
-// check finds the adapter for an address: 87 for no address, 5045 for a connection that is not there, 5894 when no network
-// fits, 5057 when the address is in use.
+// check finds the adapter for an address: 87 for no address, 5045 for a connection that is not
+// there, 5894 when no network fits, 5057 when the address is in use.
 func (a *Address) check(w *model.World, m *model.Machine) error {
 	ip, err := netip.ParseAddr(a.IP)
 	if err != nil || !ip.Is4() {
@@ -181,8 +185,9 @@ func (a *Address) check(w *model.World, m *model.Machine) error {
 	return NoNetworkForAddress
 }
 
-// Create forms a cluster. It needs a logon with a second hop (5). 5900 the name is in use, 5065 a node is in a cluster, 5898 a machine
-// cannot be a node, 1722 it does not answer, 5057, 5894 and 5045 as for the address, 1210 for a name that cannot be one.
+// Create forms a cluster. It needs a logon with a second hop (5). 5900 the name is in use, 5065 a
+// node is in a cluster, 5898 a machine cannot be a node, 1722 it does not answer, 5057, 5894 and
+// 5045 as for the address, 1210 for a name that cannot be one.
 func (f *Family) Create(c *machine.Ctx, spec NewCluster) (*model.Cluster, error) {
 	f.Settle(c)
 	if err := mayConfigure(c); err != nil {
@@ -213,7 +218,8 @@ func (f *Family) Create(c *machine.Ctx, spec NewCluster) (*model.Cluster, error)
 	core := &model.ClusterGroup{ID: guid(c.W), Name: w.coreGroup, Owner: first.Name, Core: true, Type: 1}
 	cl.Groups = append(cl.Groups, core)
 	if first.Release != node.WS2003 {
-		cl.Groups = append(cl.Groups, &model.ClusterGroup{ID: guid(c.W), Name: w.storage, Owner: first.Name, Core: true, Type: 2})
+		cl.Groups = append(cl.Groups, &model.ClusterGroup{ID: guid(c.W), Name: w.storage, Owner: first.Name, Core: true,
+			Type: 2})
 	}
 	if !spec.NoName {
 		if err := f.accessPoint(cc, cl, spec, core, w); err != nil {
@@ -265,7 +271,8 @@ func addMember(cl *model.Cluster, m *model.Machine) {
 }
 
 // accessPoint makes the cluster's name and addresses and brings them online.
-func (f *Family) accessPoint(c *machine.Ctx, cl *model.Cluster, spec NewCluster, core *model.ClusterGroup, w words) error {
+func (f *Family) accessPoint(c *machine.Ctx, cl *model.Cluster, spec NewCluster, core *model.ClusterGroup,
+	w words) error {
 	var terms []string
 	for i, a := range spec.Addresses {
 		name := w.address
@@ -297,7 +304,8 @@ func (f *Family) accessPoint(c *machine.Ctx, cl *model.Cluster, spec NewCluster,
 	return f.Online(c, cl, r)
 }
 
-// chooseWitness takes the smallest disk of at least 512 MB (50 MB on 2003) from the available storage. UNCONFIRMED: the sizes.
+// chooseWitness takes the smallest disk of at least 512 MB (50 MB on 2003) from the available
+// storage. UNCONFIRMED: the sizes.
 func (f *Family) chooseWitness(c *machine.Ctx, cl *model.Cluster, rel node.Release) {
 	least := int64(512)
 	if rel == node.WS2003 {
@@ -309,7 +317,10 @@ func (f *Family) chooseWitness(c *machine.Ctx, cl *model.Cluster, rel node.Relea
 			disks = append(disks, r)
 		}
 	}
-	sort.SliceStable(disks, func(i, j int) bool { return c.W.Disks[disks[i].Disk].SizeMB < c.W.Disks[disks[j].Disk].SizeMB })
+	sort.SliceStable(disks, func(i,
+		j int) bool {
+		return c.W.Disks[disks[i].Disk].SizeMB < c.W.Disks[disks[j].Disk].SizeMB
+	})
 	if len(disks) > 0 {
 		path := ""
 		if l := letterOf(c.W, disks[0]); l != "" {
@@ -329,8 +340,10 @@ func quorumDir(rel node.Release) string {
 	return `\Cluster\`
 }
 
-// AddNodes adds machines to a cluster, one after the other. Codes as for Create; disks takes every disk that is eligible then.
-func (f *Family) AddNodes(c *machine.Ctx, cl *model.Cluster, names []string, disks bool, progress func(percent int, text string)) error {
+// AddNodes adds machines to a cluster, one after the other. Codes as for Create; disks takes every
+// disk that is eligible then.
+func (f *Family) AddNodes(c *machine.Ctx, cl *model.Cluster, names []string, disks bool,
+	progress func(percent int, text string)) error {
 	if err := mayConfigure(c); err != nil {
 		return err
 	}

@@ -9,8 +9,8 @@ import (
 
 const hiveRoot = `HKLM\Cluster`
 
-// hive is HKLM\Cluster: the cluster database, which the Cluster service loads and unloads. It is read only here: writing below the
-// service's back is not documented.
+// hive is HKLM\Cluster: the cluster database, which the Cluster service loads and unloads. It is
+// read only here: writing below the service's back is not documented.
 func (f *Family) hive() *machine.Hive {
 	return &machine.Hive{
 		Root: hiveRoot,
@@ -19,7 +19,8 @@ func (f *Family) hive() *machine.Hive {
 			if FindCluster(c) == nil {
 				return false, nil
 			}
-			return true, &machine.Fail{Code: int64(AccessDenied), Category: "PermissionDenied", Text: "the lab does not take writes to the cluster database: " + key}
+			return true, &machine.Fail{Code: int64(AccessDenied), Category: "PermissionDenied",
+				Text: "the lab does not take writes to the cluster database: " + key}
 		},
 		Delete: func(c *machine.Ctx, key, name string) bool { return FindCluster(c) != nil },
 	}
@@ -61,8 +62,8 @@ func (h hiveKeys) set(path, name string, value any) {
 	k.Values[strings.ToLower(name)] = v
 }
 
-// loadHive writes the database as a member's registry shows it. UNCONFIRMED: everything but the keys Nodes, Networks (Role),
-// Resources (Name, Type, Parameters) and Groups.
+// loadHive writes the database as a member's registry shows it. UNCONFIRMED: everything but the
+// keys Nodes, Networks (Role), Resources (Name, Type, Parameters) and Groups.
 func (f *Family) loadHive(c *machine.Ctx) model.Registry {
 	f.Settle(c)
 	cl := FindCluster(c)

@@ -7,8 +7,9 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Evict takes a node out of the cluster; its groups go to others first. Evicting the last node destroys the cluster. A machine that is
-// off or unreachable cannot be cleaned: the node is evicted and the answer is 5896.
+// Evict takes a node out of the cluster; its groups go to others first. Evicting the last node
+// destroys the cluster. A machine that is off or unreachable cannot be cleaned: the node is evicted
+// and the answer is 5896.
 func (f *Family) Evict(c *machine.Ctx, cl *model.Cluster, n *model.ClusterNode) error {
 	if err := mayConfigure(c); err != nil {
 		return err
@@ -72,8 +73,8 @@ func (f *Family) removeMember(c *machine.Ctx, cl *model.Cluster, n *model.Cluste
 	}
 }
 
-// Destroy ends a cluster: 5023 while it has groups of applications with resources (UNCONFIRMED code). cleanupAD deletes the account of its name, which is only
-// disabled otherwise.
+// Destroy ends a cluster: 5023 while it has groups of applications with resources (UNCONFIRMED
+// code). cleanupAD deletes the account of its name, which is only disabled otherwise.
 func (f *Family) Destroy(c *machine.Ctx, cl *model.Cluster, cleanupAD bool) error {
 	if err := mayConfigure(c); err != nil {
 		return err
@@ -108,8 +109,8 @@ func (f *Family) erase(c *machine.Ctx, cl *model.Cluster) {
 	delete(c.W.Clusters, strings.ToLower(cl.Name))
 }
 
-// ForceCleanup takes the cluster's configuration off a machine, whatever the cluster says: the others see a node that is down.
-// When it was the only one, the cluster is gone.
+// ForceCleanup takes the cluster's configuration off a machine, whatever the cluster says: the
+// others see a node that is down. When it was the only one, the cluster is gone.
 func (f *Family) ForceCleanup(c *machine.Ctx, m *model.Machine) {
 	cl := clusterOf(c.W, m)
 	if cl == nil {
@@ -135,7 +136,8 @@ func (f *Family) ForceCleanup(c *machine.Ctx, m *model.Machine) {
 	}
 }
 
-// renameCluster gives the cluster another name: its key, its Network Name and, once that comes online again, its account and record.
+// renameCluster gives the cluster another name: its key, its Network Name and, once that comes
+// online again, its account and record.
 func (f *Family) renameCluster(c *machine.Ctx, cl *model.Cluster, name string) error {
 	if !validComputerName(name) {
 		return BadComputerName

@@ -17,8 +17,9 @@ type words struct {
 
 // lang returns the words of a locale.
 //
-// UNCONFIRMED: no transcript of cluster.exe in another language than English was found, and the names of core groups, core
-// resources, networks and disks are what such systems are remembered to show. They are here so that nothing decides on them.
+// UNCONFIRMED: no transcript of cluster.exe in another language than English was found, and the
+// names of core groups, core resources, networks and disks are what such systems are remembered to
+// show. They are here so that nothing decides on them.
 func lang(locale string) words {
 	if w, ok := languages[locale]; ok {
 		return w
@@ -41,10 +42,12 @@ var languages = map[string]words{
 	},
 	"fr": {
 		network: "Réseau de cluster %d", disk: "Disque de cluster %d",
-		coreGroup: "Groupe du cluster", storage: "Stockage disponible", name: "Nom du cluster", address: "Adresse IP du cluster",
-		up: "Actif", down: "Inactif", paused: "Suspendu", joining: "Connexion", unknown: "Inconnu",
+		coreGroup: "Groupe du cluster", storage: "Stockage disponible", name: "Nom du cluster",
+		address: "Adresse IP du cluster",
+		up:      "Actif", down: "Inactif", paused: "Suspendu", joining: "Connexion", unknown: "Inconnu",
 		online: "En ligne", offline: "Hors connexion", failed: "Échec", partly: "Partiellement en ligne", pend: "En attente",
-		onlinePend: "En attente de mise en ligne", offlinePend: "En attente de mise hors connexion", partitioned: "Partitionné", unavailable: "Non disponible",
+		onlinePend: "En attente de mise en ligne", offlinePend: "En attente de mise hors connexion",
+		partitioned: "Partitionné", unavailable: "Non disponible",
 		groupH: "Groupe", nodeH: "Nœud", resourceH: "Ressource", statusH: "État", nodeIDH: "ID nœud", networkH: "Réseau",
 		system: "L'erreur système %d s'est produite (0x%08x).", warning: "Avertissement système %d (0x%08x).",
 		phase:   "Cette phase a échoué pour l'objet de cluster '%s' avec l'état d'erreur %d (0x%08X).",
@@ -56,9 +59,11 @@ var languages = map[string]words{
 		coreGroup: "Clustergruppe", storage: "Verfügbarer Speicher", name: "Clustername", address: "Cluster-IP-Adresse",
 		up: "Aktiv", down: "Inaktiv", paused: "Angehalten", joining: "Beitritt", unknown: "Unbekannt",
 		online: "Online", offline: "Offline", failed: "Fehler", partly: "Teilweise online", pend: "Ausstehend",
-		onlinePend: "Online ausstehend", offlinePend: "Offline ausstehend", partitioned: "Partitioniert", unavailable: "Nicht verfügbar",
-		groupH: "Gruppe", nodeH: "Knoten", resourceH: "Ressource", statusH: "Status", nodeIDH: "Knoten-ID", networkH: "Netzwerk",
-		system: "Systemfehler %d aufgetreten (0x%08x).", warning: "Systemwarnung %d (0x%08x).",
+		onlinePend: "Online ausstehend", offlinePend: "Offline ausstehend", partitioned: "Partitioniert",
+		unavailable: "Nicht verfügbar",
+		groupH:      "Gruppe", nodeH: "Knoten", resourceH: "Ressource", statusH: "Status", nodeIDH: "Knoten-ID",
+		networkH: "Netzwerk",
+		system:   "Systemfehler %d aufgetreten (0x%08x).", warning: "Systemwarnung %d (0x%08x).",
 		phase:   "Diese Phase ist für das Clusterobjekt '%s' mit dem Fehlerstatus %d (0x%08X) gescheitert.",
 		listAll: "Status aller verfügbaren Objekte (%s):", listOne: "Status von %s '%s':",
 		listProps: "Eigenschaften von %s:", listPrivs: "Private Eigenschaften von %s:",

@@ -22,7 +22,8 @@ type card struct {
 // name of a network interface: node and adapter name.
 func (i card) name() string { return i.machine.Name + " - " + i.adapter.Name }
 
-// subnet splits a CIDR address into address, network address and mask; ok is false for what is no usable IPv4 address.
+// subnet splits a CIDR address into address, network address and mask; ok is false for what is no
+// usable IPv4 address.
 func subnet(cidr string) (addr, net, mask string, ok bool) {
 	p, err := netip.ParsePrefix(cidr)
 	if err != nil || !p.Addr().Is4() || p.Addr().IsLinkLocalUnicast() || p.Bits() == 0 || p.Bits() == 32 {
@@ -53,8 +54,9 @@ func prefixOf(addr, mask string) (netip.Prefix, bool) {
 	return netip.PrefixFrom(a, bits), v == 0
 }
 
-// cards lists the interfaces of the members, one for each adapter that has an address on a network: the first one. An adapter on a
-// network on which its node has another one already is not used by the cluster.
+// cards lists the interfaces of the members, one for each adapter that has an address on a network:
+// the first one. An adapter on a network on which its node has another one already is not used by
+// the cluster.
 func cards(w *model.World, cl *model.Cluster) []card {
 	var out []card
 	for _, n := range cl.Nodes {
@@ -93,8 +95,9 @@ func clusterAddress(cl *model.Cluster, m *model.Machine, addr string) bool {
 	return false
 }
 
-// refreshNetworks finds the networks that the members' adapters make, keeps those that it knows, and sets their states.
-// A new one is named in the language of the machine on which the request runs.
+// refreshNetworks finds the networks that the members' adapters make, keeps those that it knows,
+// and sets their states. A new one is named in the language of the machine on which the request
+// runs.
 func (f *Family) refreshNetworks(c *machine.Ctx, cl *model.Cluster) {
 	rel := releaseOf(c.W, cl)
 	for _, i := range cards(c.W, cl) {
@@ -145,8 +148,9 @@ func networkAt(cl *model.Cluster, net, mask string) *model.ClusterNetwork {
 	return nil
 }
 
-// newRole is the role of a network that was just found. From 2008 a network with a default gateway carries clients as well, one
-// without only the cluster's own traffic (UNCONFIRMED: the documents only give DefaultNetworkRole 3, which 2003 uses).
+// newRole is the role of a network that was just found. From 2008 a network with a default gateway
+// carries clients as well, one without only the cluster's own traffic (UNCONFIRMED: the documents
+// only give DefaultNetworkRole 3, which 2003 uses).
 func newRole(cl *model.Cluster, rel node.Release, a *model.Adapter) int {
 	if n, ok := cl.Properties["DefaultNetworkRole"].(int64); ok {
 		return int(n)
@@ -157,7 +161,8 @@ func newRole(cl *model.Cluster, rel node.Release, a *model.Adapter) int {
 	return 1
 }
 
-// networkName: 2003 takes the connection's name (UNCONFIRMED), later ones number them in their own language.
+// networkName: 2003 takes the connection's name (UNCONFIRMED), later ones number them in their own
+// language.
 func (f *Family) networkName(c *machine.Ctx, cl *model.Cluster, rel node.Release, a *model.Adapter) string {
 	if rel == node.WS2003 && Network(cl, a.Name) == nil {
 		return a.Name
@@ -254,9 +259,10 @@ func RenameNetwork(cl *model.Cluster, n *model.ClusterNetwork, name string) erro
 	return nil
 }
 
-// SetNetworkRole sets 0 (not used), 1 (internal) or 3 (both); 2 (clients only) exists on 2003 only. It is refused with 5067 while
-// an IP Address resource uses a network that clients would lose, and with 5066 for the last network that carries the
-// nodes' own traffic. Source: networks-role of the MsCS property pages.
+// SetNetworkRole sets 0 (not used), 1 (internal) or 3 (both); 2 (clients only) exists on 2003 only.
+// It is refused with 5067 while an IP Address resource uses a network that clients would lose, and
+// with 5066 for the last network that carries the nodes' own traffic. Source: networks-role of the
+// MsCS property pages.
 func SetNetworkRole(w *model.World, cl *model.Cluster, n *model.ClusterNetwork, role int) error {
 	if role < 0 || role > 3 || (role == 2 && releaseOf(w, cl) != node.WS2003) {
 		return InvalidParameter
@@ -280,7 +286,8 @@ func SetNetworkRole(w *model.World, cl *model.Cluster, n *model.ClusterNetwork, 
 	return nil
 }
 
-// priorities lists the internal networks, most wanted first (2003). Those that were never put in order follow as they were found.
+// priorities lists the internal networks, most wanted first (2003). Those that were never put in
+// order follow as they were found.
 func priorities(cl *model.Cluster) []*model.ClusterNetwork {
 	var out []*model.ClusterNetwork
 	add := func(n *model.ClusterNetwork) {
@@ -303,7 +310,8 @@ func priorities(cl *model.Cluster) []*model.ClusterNetwork {
 	return out
 }
 
-// setPriorities takes all internal networks in the new order; one that is missing or not internal is refused.
+// setPriorities takes all internal networks in the new order; one that is missing or not internal
+// is refused.
 func setPriorities(cl *model.Cluster, names []string) error {
 	var ids []string
 	for _, name := range names {

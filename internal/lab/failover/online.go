@@ -7,9 +7,9 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Online brings a resource online on the owner of its group, after what it depends on. The error says why it is not: 5071 when the
-// owner may not host it, 5002 when it lacks a dependency that its type requires, 5004 when what it depends on is not online, else
-// what the type says.
+// Online brings a resource online on the owner of its group, after what it depends on. The error
+// says why it is not: 5071 when the owner may not host it, 5002 when it lacks a dependency that its
+// type requires, 5004 when what it depends on is not online, else what the type says.
 func (f *Family) Online(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) error {
 	f.want(cl, r)
 	return f.bring(c, cl, r)
@@ -88,7 +88,8 @@ func anyOfType(list []*model.ClusterResource, typ string) bool {
 	return false
 }
 
-// Offline takes a resource offline after everything that cannot be without it. 5068 for the witness.
+// Offline takes a resource offline after everything that cannot be without it. 5068 for the
+// witness.
 func (f *Family) Offline(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) error {
 	if witness(cl) == r {
 		return InvalidOnQuorum
@@ -108,7 +109,8 @@ func (f *Family) unwant(cl *model.Cluster, r *model.ClusterResource) {
 	}
 }
 
-// drop takes a resource offline without changing what is wanted. What depends on it goes first, unless its expression still holds.
+// drop takes a resource offline without changing what is wanted. What depends on it goes first,
+// unless its expression still holds.
 func (f *Family) drop(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) {
 	if r.State == stateOffline {
 		return
@@ -116,7 +118,11 @@ func (f *Family) drop(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResourc
 	was := r.State
 	r.State = stateOfflinePending
 	for _, d := range dependents(cl, r) {
-		if d.State != stateOffline && !dependency(d).holds(func(n string) bool { p := Resource(cl, n); return p != nil && p.State == stateOnline }) {
+		if d.State != stateOffline && !dependency(d).holds(func(n string) bool {
+			p := Resource(cl, n)
+			return p != nil &&
+				p.State == stateOnline
+		}) {
 			f.drop(c, cl, d)
 		}
 	}
@@ -128,7 +134,8 @@ func (f *Family) drop(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResourc
 	r.State = stateOffline
 }
 
-// Fail makes a resource fail. Its policy restarts it at once: that is what the group does with a single failure.
+// Fail makes a resource fail. Its policy restarts it at once: that is what the group does with a
+// single failure.
 func (f *Family) Fail(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) error {
 	if r.State != stateOnline {
 		return ResourceNotOnline
@@ -177,9 +184,10 @@ func (f *Family) OfflineGroup(c *machine.Ctx, cl *model.Cluster, g *model.Cluste
 	return nil
 }
 
-// MoveGroup moves a group to another node; "" means the best one. What was online comes online there, and goes on to the next
-// possible node, the old one at last, when it does not; then the error says why. 5042 no such node, 5050 it is down,
-// 5070 it is paused, 5071 it may not host a resource, 5005 there is no other node.
+// MoveGroup moves a group to another node; "" means the best one. What was online comes online
+// there, and goes on to the next possible node, the old one at last, when it does not; then the
+// error says why. 5042 no such node, 5050 it is down, 5070 it is paused, 5071 it may not host a
+// resource, 5005 there is no other node.
 func (f *Family) MoveGroup(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGroup, to string) error {
 	from := g.Owner
 	var target *model.ClusterNode

@@ -34,7 +34,8 @@ func (f *Family) table(o object, rel node.Release, private bool) []Property {
 	switch o.kind {
 	case "resource":
 		if t, ok := f.types[strings.ToLower(o.resource.Type)]; ok && t.Private != nil {
-			return slices.DeleteFunc(slices.Clone(t.Private), func(p Property) bool { return !rel.AtLeast(p.Since) && p.Since != "" })
+			return slices.DeleteFunc(slices.Clone(t.Private),
+				func(p Property) bool { return !rel.AtLeast(p.Since) && p.Since != "" })
 		}
 		return propertiesOf(o.resource.Type, rel)
 	case "restype":
@@ -222,8 +223,8 @@ func nodeValue(w *model.World, n *model.ClusterNode, name string) (any, bool) {
 	return nil, false
 }
 
-// SetResourceProperty sets one private property of a resource for a family that writes its own; the value is an int64, a string or
-// []any of text. It is not checked against the property table.
+// SetResourceProperty sets one private property of a resource for a family that writes its own; the
+// value is an int64, a string or []any of text. It is not checked against the property table.
 func SetResourceProperty(r *model.ClusterResource, name string, value any) {
 	if r.Private == nil {
 		r.Private = model.Props{}
@@ -231,9 +232,10 @@ func SetResourceProperty(r *model.ClusterResource, name string, value any) {
 	r.Private[name] = value
 }
 
-// setProperty checks and sets one property. value nil restores the default. An unknown name and a value out of range are refused with
-// 87, a wrong type with 5895, a read-only one with 5089 (UNCONFIRMED which codes, except 5895). PropertiesStored (5024) says that a
-// private property is stored but takes effect only when the resource comes online again.
+// setProperty checks and sets one property. value nil restores the default. An unknown name and a
+// value out of range are refused with 87, a wrong type with 5895, a read-only one with 5089
+// (UNCONFIRMED which codes, except 5895). PropertiesStored (5024) says that a private property is
+// stored but takes effect only when the resource comes online again.
 func (f *Family) setProperty(c *machine.Ctx, o object, name string, value any, private bool) error {
 	rel := releaseOf(c.W, o.cl)
 	p, ok := f.property(o, rel, name, private)
@@ -268,7 +270,8 @@ func (f *Family) setProperty(c *machine.Ctx, o object, name string, value any, p
 	return f.stored5024(o, private)
 }
 
-// stored5024: a Network Name or IP Address that is online reads its private properties only when it comes online.
+// stored5024: a Network Name or IP Address that is online reads its private properties only when it
+// comes online.
 func (f *Family) stored5024(o object, private bool) error {
 	if private && o.kind == "resource" && o.resource.State == stateOnline {
 		return PropertiesStored
@@ -314,7 +317,8 @@ func (f *Family) apply(c *machine.Ctx, o object, p Property, value any, private 
 			return true, NetworkNotFound
 		}
 	case o.kind == "resource" && private && o.resource.Type == typeShare && p.Name == "SharePath":
-		if host, rest, ok := strings.Cut(strings.TrimPrefix(text, `\\`), `\`); !strings.HasPrefix(text, `\\`) || !ok || host == "" || rest == "" {
+		if host, rest, ok := strings.Cut(strings.TrimPrefix(text, `\\`), `\`); !strings.HasPrefix(text, `\\`) || !ok ||
+			host == "" || rest == "" {
 			return true, InvalidParameter
 		}
 	}

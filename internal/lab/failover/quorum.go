@@ -65,7 +65,8 @@ func shareHost(w *model.World, path string) bool {
 	return rest != "" && m != nil && m.Powered
 }
 
-// quorate says whether these nodes may run the cluster: they have more than half of the votes, or the disk that is the only vote.
+// quorate says whether these nodes may run the cluster: they have more than half of the votes, or
+// the disk that is the only vote.
 func quorate(w *model.World, cl *model.Cluster, nodes []*model.ClusterNode) bool {
 	if len(nodes) == 0 {
 		return false
@@ -95,7 +96,8 @@ func quorate(w *model.World, cl *model.Cluster, nodes []*model.ClusterNode) bool
 	return have*2 > total
 }
 
-// witnessVote is 1 when the witness has a vote: always up to 2012, only beside an even number of votes from 2012 R2.
+// witnessVote is 1 when the witness has a vote: always up to 2012, only beside an even number of
+// votes from 2012 R2.
 func witnessVote(w *model.World, cl *model.Cluster, nodeVotes int) int {
 	if cl.Quorum.Model != NodeAndDisk && cl.Quorum.Model != NodeAndShare {
 		return 0
@@ -106,8 +108,9 @@ func witnessVote(w *model.World, cl *model.Cluster, nodeVotes int) int {
 	return 1
 }
 
-// rebalance sets the dynamic weights while the cluster runs: a node that is down loses its vote, and without a witness one of
-// an even number of votes is taken away. UNCONFIRMED: which one; here it is the highest number.
+// rebalance sets the dynamic weights while the cluster runs: a node that is down loses its vote,
+// and without a witness one of an even number of votes is taken away. UNCONFIRMED: which one; here
+// it is the highest number.
 func rebalance(w *model.World, cl *model.Cluster) {
 	if !dynamic(w, cl) {
 		for _, n := range cl.Nodes {
@@ -140,7 +143,8 @@ func (f *Family) SetNodeMajority(c *machine.Ctx, cl *model.Cluster) error {
 	return nil
 }
 
-// SetWitness makes a resource the witness, beside the nodes or (only) as the single vote. path is kept as it is given.
+// SetWitness makes a resource the witness, beside the nodes or (only) as the single vote. path is
+// kept as it is given.
 func (f *Family) SetWitness(c *machine.Ctx, cl *model.Cluster, name, path string, only bool) error {
 	r := Resource(cl, name)
 	if r == nil {
@@ -187,8 +191,9 @@ func (f *Family) SetWitness(c *machine.Ctx, cl *model.Cluster, name, path string
 	return nil
 }
 
-// releaseWitness makes the old witness an ordinary resource again: a disk becomes available storage, a share witness stays where
-// it is. Source: the old quorum directory is not deleted (KB 280353).
+// releaseWitness makes the old witness an ordinary resource again: a disk becomes available
+// storage, a share witness stays where it is. Source: the old quorum directory is not deleted (KB
+// 280353).
 func (f *Family) releaseWitness(c *machine.Ctx, cl *model.Cluster) {
 	old := witness(cl)
 	if old == nil {
@@ -204,8 +209,9 @@ func (f *Family) releaseWitness(c *machine.Ctx, cl *model.Cluster) {
 	}
 }
 
-// quorumTypeValue is MSCluster_Cluster.QuorumTypeValue: 1 node, 2 file share witness, 3 storage, 4 none, 4294967295 unknown.
-// Source: windows_exporter's mscluster collector. UNCONFIRMED: that "none" is what the console calls "no majority: disk only".
+// quorumTypeValue is MSCluster_Cluster.QuorumTypeValue: 1 node, 2 file share witness, 3 storage, 4
+// none, 4294967295 unknown. Source: windows_exporter's mscluster collector. UNCONFIRMED: that
+// "none" is what the console calls "no majority: disk only".
 func quorumTypeValue(cl *model.Cluster) (int64, string) {
 	switch cl.Quorum.Model {
 	case NodeMajority:

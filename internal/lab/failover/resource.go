@@ -14,7 +14,8 @@ func validName(s string) bool {
 	return strings.TrimSpace(s) != "" && len([]rune(s)) <= 255 && !strings.ContainsAny(s, "[]")
 }
 
-// CreateGroup makes an empty group on the node that c runs on, or on the first one that is up. 5010 when the name is taken.
+// CreateGroup makes an empty group on the node that c runs on, or on the first one that is up. 5010
+// when the name is taken.
 func CreateGroup(c *machine.Ctx, cl *model.Cluster, name string) (*model.ClusterGroup, error) {
 	if !validName(name) {
 		return nil, InvalidParameter
@@ -35,7 +36,8 @@ func CreateGroup(c *machine.Ctx, cl *model.Cluster, name string) (*model.Cluster
 	return g, nil
 }
 
-// DeleteGroup removes a group. 145 while it holds resources (UNCONFIRMED code), 5026 for a core group.
+// DeleteGroup removes a group. 145 while it holds resources (UNCONFIRMED code), 5026 for a core
+// group.
 func DeleteGroup(cl *model.Cluster, g *model.ClusterGroup) error {
 	if g.Core {
 		return CoreResource
@@ -62,7 +64,8 @@ func RenameGroup(cl *model.Cluster, g *model.ClusterGroup, name string) error {
 	return nil
 }
 
-// RegisterType makes a resource type known to a cluster, as a product's setup does. One that is known stays as it is.
+// RegisterType makes a resource type known to a cluster, as a product's setup does. One that is
+// known stays as it is.
 func RegisterType(cl *model.Cluster, t Type) {
 	if ResourceType(cl, t.Name) != nil {
 		return
@@ -80,8 +83,10 @@ func RegisterType(cl *model.Cluster, t Type) {
 	cl.Types[t.Name] = &model.ResourceType{Name: t.Name, Display: display, DLL: dll, Class: t.Class}
 }
 
-// CreateResource makes a resource, offline. 5010 when the name is taken, 5013 without the group, 5078 without the type.
-func (f *Family) CreateResource(c *machine.Ctx, cl *model.Cluster, name, typ, group string) (*model.ClusterResource, error) {
+// CreateResource makes a resource, offline. 5010 when the name is taken, 5013 without the group,
+// 5078 without the type.
+func (f *Family) CreateResource(c *machine.Ctx, cl *model.Cluster, name, typ, group string) (*model.ClusterResource,
+	error) {
 	if !validName(name) {
 		return nil, InvalidParameter
 	}
@@ -104,8 +109,8 @@ func (f *Family) CreateResource(c *machine.Ctx, cl *model.Cluster, name, typ, gr
 	return r, nil
 }
 
-// DeleteResource removes a resource that is offline. 5001 while others depend on it, 5020 for the witness, 5026 for a core
-// resource, 5019 while it is online.
+// DeleteResource removes a resource that is offline. 5001 while others depend on it, 5020 for the
+// witness, 5026 for a core resource, 5019 while it is online.
 func (f *Family) DeleteResource(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource) error {
 	switch {
 	case witness(cl) == r:
@@ -149,8 +154,9 @@ func RenameResource(cl *model.Cluster, r *model.ClusterResource, name string) er
 	return nil
 }
 
-// MoveResource puts a resource, and everything that hangs together with it by dependencies, into another group. On 2003 both
-// groups have to have one owner (UNCONFIRMED code 5016); later ones take the resources along to the new owner.
+// MoveResource puts a resource, and everything that hangs together with it by dependencies, into
+// another group. On 2003 both groups have to have one owner (UNCONFIRMED code 5016); later ones
+// take the resources along to the new owner.
 func (f *Family) MoveResource(c *machine.Ctx, cl *model.Cluster, r *model.ClusterResource, group string) error {
 	g := Group(cl, group)
 	if g == nil {
@@ -190,7 +196,8 @@ func (f *Family) MoveResource(c *machine.Ctx, cl *model.Cluster, r *model.Cluste
 	return first
 }
 
-// SetOwners replaces the possible owners of a resource; an empty list means every node. A node that is no member is 5042.
+// SetOwners replaces the possible owners of a resource; an empty list means every node. A node that
+// is no member is 5042.
 func SetOwners(cl *model.Cluster, r *model.ClusterResource, names []string) error {
 	list, err := members(cl, names)
 	if err != nil {

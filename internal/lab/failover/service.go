@@ -33,7 +33,8 @@ func service(m *model.Machine) *model.Service {
 	return nil
 }
 
-// ensureService makes the Cluster service as the feature brings it: disabled until the machine is in a cluster.
+// ensureService makes the Cluster service as the feature brings it: disabled until the machine is
+// in a cluster.
 func ensureService(m *model.Machine) *model.Service {
 	if s := service(m); s != nil {
 		return s
@@ -76,8 +77,8 @@ func (f *Family) onFeature(c *machine.Ctx, id string, installed bool) {
 	f.Settle(c)
 }
 
-// Membership is kept on the machine itself as well, as the real configuration is: a node that was evicted while it was off
-// still believes that it is a member until it is cleaned.
+// Membership is kept on the machine itself as well, as the real configuration is: a node that was
+// evicted while it was off still believes that it is a member until it is cleaned.
 const extraKey = "failover"
 
 func memberOf(m *model.Machine) string { return m.Extra[extraKey]["cluster"] }

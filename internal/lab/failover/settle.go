@@ -8,9 +8,10 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Settle brings every cluster in line with what has happened to its machines since the last time: one that lost power or whose
-// Cluster service stopped leaves and its groups fail over; one that came back joins; a cluster that lost its majority stops
-// everywhere, and one that has it again starts. Every request of this family and every hook calls it; the front may as well.
+// Settle brings every cluster in line with what has happened to its machines since the last time:
+// one that lost power or whose Cluster service stopped leaves and its groups fail over; one that
+// came back joins; a cluster that lost its majority stops everywhere, and one that has it again
+// starts. Every request of this family and every hook calls it; the front may as well.
 func (f *Family) Settle(c *machine.Ctx) {
 	for _, cl := range clusters(c.W) {
 		f.settle(c, cl)
@@ -23,7 +24,8 @@ func (f *Family) Settle(c *machine.Ctx) {
 	}
 }
 
-// wait lets time pass, in which others may work: afterwards the cluster has settled again, or is gone or stopped (1753).
+// wait lets time pass, in which others may work: afterwards the cluster has settled again, or is
+// gone or stopped (1753).
 func (f *Family) wait(c *machine.Ctx, cl *model.Cluster) error {
 	c.Sleep(pause)
 	f.Settle(c)
@@ -66,8 +68,9 @@ func (f *Family) settle(c *machine.Ctx, cl *model.Cluster) {
 	}
 }
 
-// rejoin lets members that are willing into the running cluster, or forms it when they have the majority. A node that waits for
-// the others is joining and its service stays in start pending. UNCONFIRMED: what state the service shows while it waits.
+// rejoin lets members that are willing into the running cluster, or forms it when they have the
+// majority. A node that waits for the others is joining and its service stays in start pending.
+// UNCONFIRMED: what state the service shows while it waits.
 func (f *Family) rejoin(c *machine.Ctx, cl *model.Cluster) {
 	var coming []*model.ClusterNode
 	for _, n := range cl.Nodes {
@@ -100,8 +103,9 @@ func (f *Family) rejoin(c *machine.Ctx, cl *model.Cluster) {
 	f.failback(c, cl)
 }
 
-// halt stops the cluster on every node: there is no majority. The service ends there, and the service control manager starts it
-// again, as ClusSvc's recovery actions have it: it then waits for the others, as in rejoin. UNCONFIRMED: how soon.
+// halt stops the cluster on every node: there is no majority. The service ends there, and the
+// service control manager starts it again, as ClusSvc's recovery actions have it: it then waits for
+// the others, as in rejoin. UNCONFIRMED: how soon.
 func (f *Family) halt(c *machine.Ctx, cl *model.Cluster) {
 	for _, n := range cl.Nodes {
 		if n.State == 1 {
@@ -122,7 +126,8 @@ func (f *Family) halt(c *machine.Ctx, cl *model.Cluster) {
 	}
 }
 
-// leave takes a node out of the running cluster: where its machine still runs its resources go offline in order, else they are gone.
+// leave takes a node out of the running cluster: where its machine still runs its resources go
+// offline in order, else they are gone.
 func (f *Family) leave(c *machine.Ctx, cl *model.Cluster, n *model.ClusterNode) {
 	if m := c.W.Machine(n.Name); m != nil && m.Powered {
 		for _, g := range cl.Groups {
@@ -136,8 +141,8 @@ func (f *Family) leave(c *machine.Ctx, cl *model.Cluster, n *model.ClusterNode) 
 	n.State = 1
 }
 
-// dropReservations lets go of what a node held: its disks' reservations and its addresses. The node is gone or going, so no
-// resource's Offline is called.
+// dropReservations lets go of what a node held: its disks' reservations and its addresses. The node
+// is gone or going, so no resource's Offline is called.
 func (f *Family) dropReservations(c *machine.Ctx, cl *model.Cluster, n *model.ClusterNode) {
 	for _, g := range cl.Groups {
 		if !strings.EqualFold(g.Owner, n.Name) {
@@ -186,7 +191,8 @@ func ordered(cl *model.Cluster) []*model.ClusterGroup {
 	return out
 }
 
-// place gives a group to the first candidate on which everything that is wanted comes online, else to the first of all.
+// place gives a group to the first candidate on which everything that is wanted comes online, else
+// to the first of all.
 func (f *Family) place(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGroup) {
 	list := f.candidates(c, cl, g, "")
 	for _, n := range list {
@@ -207,8 +213,9 @@ func (f *Family) place(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGroup)
 	}
 }
 
-// candidates lists the nodes that may own a group, best first: preferred owners in their order, then the others by number.
-// Nodes that are paused or cannot host one of the resources are left out, as is the node named not.
+// candidates lists the nodes that may own a group, best first: preferred owners in their order,
+// then the others by number. Nodes that are paused or cannot host one of the resources are left
+// out, as is the node named not.
 func (f *Family) candidates(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGroup, not string) []*model.ClusterNode {
 	var out []*model.ClusterNode
 	add := func(n *model.ClusterNode) {
@@ -257,7 +264,8 @@ func (f *Family) takeDown(c *machine.Ctx, cl *model.Cluster, g *model.ClusterGro
 	}
 }
 
-// retryFailed tries wanted resources that are not online again when a node has joined: the new node may see what the others do not.
+// retryFailed tries wanted resources that are not online again when a node has joined: the new node
+// may see what the others do not.
 func (f *Family) retryFailed(c *machine.Ctx, cl *model.Cluster) {
 	for _, g := range ordered(cl) {
 		for _, r := range Resources(cl, g.Name) {
@@ -270,7 +278,8 @@ func (f *Family) retryFailed(c *machine.Ctx, cl *model.Cluster) {
 	}
 }
 
-// failback moves groups with AutoFailbackType 1 to their most preferred owner. The failback window is not watched.
+// failback moves groups with AutoFailbackType 1 to their most preferred owner. The failback window
+// is not watched.
 func (f *Family) failback(c *machine.Ctx, cl *model.Cluster) {
 	for _, g := range cl.Groups {
 		if n, _ := g.Properties["AutoFailbackType"].(int64); n != 1 || len(g.PreferredOwners) == 0 {

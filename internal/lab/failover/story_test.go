@@ -150,7 +150,8 @@ func TestQuorumLoss(t *testing.T) {
 					t.Error("HKLM\\Cluster is there without the service")
 				}
 			}
-			// everything is back when the machines are: the service that ended for want of a majority waits for it
+			// everything is back when the machines are: the service that ended for want of a majority waits
+			// for it
 			for _, n := range x.lose {
 				l.boot(n)
 			}
@@ -229,7 +230,8 @@ func TestMissingDiskKeepsGroupAway(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008, nodes: 2, disks: 2})
 	l.form()
 	l.app("Cluster Disk 2")
-	l.w.Faults = []*model.Fault{{Kind: "disk-missing", Machine: "NODE2", Args: map[string]string{"serial": "LUN-2"}, Times: -1}}
+	l.w.Faults = []*model.Fault{{Kind: "disk-missing", Machine: "NODE2", Args: map[string]string{"serial": "LUN-2"},
+		Times: -1}}
 	if code, _ := l.exe(l.at("NODE1"), "group", "App", "/move:NODE2"); code != 2 {
 		t.Errorf("exit %d, want 2", code)
 	}
@@ -339,8 +341,10 @@ func TestExpressions(t *testing.T) {
 		shown string
 	}{
 		{"", true, "", ""}, {"[A]", true, "[A]", "([A])"}, {"[A] and [B]", true, "[A] and [B]", "([A]) and ([B])"},
-		{"([A]) AND ([B] or [C])", true, "[A] and ([B] or [C])", "([A]) and ([B] or [C])"}, {"[A] or [B]", true, "[A] or [B]", "([A] or [B])"},
-		{"A", false, "", ""}, {"[A] and [B] or [C]", false, "", ""}, {"[A", false, "", ""}, {"[A] [B]", false, "", ""}, {"([A]", false, "", ""}, {"[]", false, "", ""},
+		{"([A]) AND ([B] or [C])", true, "[A] and ([B] or [C])", "([A]) and ([B] or [C])"},
+		{"[A] or [B]", true, "[A] or [B]", "([A] or [B])"},
+		{"A", false, "", ""}, {"[A] and [B] or [C]", false, "", ""}, {"[A", false, "", ""}, {"[A] [B]", false, "", ""},
+		{"([A]", false, "", ""}, {"[]", false, "", ""},
 	} {
 		e, ok := parseExpr(x.in)
 		if ok != x.ok || (ok && (e.text() != x.text || e.shown() != x.shown)) {
@@ -375,12 +379,14 @@ func TestOrDependency(t *testing.T) {
 	if err := SetDependency(cl, Resource(cl, "N"), "[A] or [B]"); err != nil {
 		t.Fatal(err)
 	}
-	if code, _ := l.exe(l.at("NODE1"), "res", "N", "/on"); code != 0 || l.state("N") != stateOnline || l.state("A") != stateOnline || l.state("B") == stateOnline {
+	if code, _ := l.exe(l.at("NODE1"), "res", "N", "/on"); code != 0 || l.state("N") != stateOnline ||
+		l.state("A") != stateOnline || l.state("B") == stateOnline {
 		t.Errorf("exit %d, N %d, A %d, B %d", code, l.state("N"), l.state("A"), l.state("B"))
 	}
 }
 
-// What becomes of accounts follows the documents for 2008 (cc771174): disabled by default, deleted when that was asked for.
+// What becomes of accounts follows the documents for 2008 (cc771174): disabled by default, deleted
+// when that was asked for.
 func TestAccountsAfterDeletion(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008, nodes: 1})
 	l.form()

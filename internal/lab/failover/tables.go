@@ -13,8 +13,9 @@ import (
 //go:embed data/*.json
 var data embed.FS
 
-// Property is one common or private property. Of is the object that has it: cluster, node, group, resource, restype, network,
-// netinterface, "cluster/private", "restype/" and a type for the type's own private ones, or the resource type whose instances have it.
+// Property is one common or private property. Of is the object that has it: cluster, node, group,
+// resource, restype, network, netinterface, "cluster/private", "restype/" and a type for the type's
+// own private ones, or the resource type whose instances have it.
 type Property struct {
 	Of      string       `json:"of"`
 	Name    string       `json:"name"`
@@ -33,8 +34,9 @@ func (p Property) has(rel node.Release) bool {
 	return rel.AtLeast(p.Since) && (p.Until == "" || p.Until.AtLeast(rel))
 }
 
-// limits returns the range and the default of a number on a release. The heartbeat thresholds grew: up to 10 on 2008 and 2008 R2, up to
-// 120 from 2012. UNCONFIRMED: the defaults of 10 and 20 from 2016 on.
+// limits returns the range and the default of a number on a release. The heartbeat thresholds grew:
+// up to 10 on 2008 and 2008 R2, up to 120 from 2012. UNCONFIRMED: the defaults of 10 and 20 from
+// 2016 on.
 func (p Property) limits(rel node.Release) (lo, hi, def int64) {
 	hi = 0xFFFFFFFF
 	if p.Min != nil {
@@ -72,11 +74,13 @@ type wmiClass struct {
 }
 
 type cmdletTable struct {
-	Remote bool                               `json:"remote"` // needs CredSSP: not for a network logon
-	By     map[node.Release]map[string]string `json:"by"`     // parameter to "" or to the one it is an alias of; holds from its release on
+	Remote bool `json:"remote"` // needs CredSSP: not for a network logon
+	// parameter to "" or to the one it is an alias of; holds from its release on
+	By map[node.Release]map[string]string `json:"by"`
 }
 
-// tables are the immutable fact tables of this package, read once. A file that cannot be read is a mistake in the program.
+// tables are the immutable fact tables of this package, read once. A file that cannot be read is a
+// mistake in the program.
 type tables struct {
 	properties []Property
 	classes    map[string]wmiClass

@@ -9,9 +9,10 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// clusterExe emulates cluster.exe. Syntax: cluster [[/cluster:]<name>] [<object> [<name>]] /<option>. Options may be cut short as far
-// as the documents show it. The exit code is the Win32 error; the last lines on failure are the system error and its message.
-// Sources: the command's pages for 2003 (cc781201, cc785087, cc783967, cc776201) and 2008 (cc732694; /destroy: cc771174).
+// clusterExe emulates cluster.exe. Syntax: cluster [[/cluster:]<name>] [<object> [<name>]]
+// /<option>. Options may be cut short as far as the documents show it. The exit code is the Win32
+// error; the last lines on failure are the system error and its message. Sources: the command's
+// pages for 2003 (cc781201, cc785087, cc783967, cc776201) and 2008 (cc732694; /destroy: cc771174).
 func (f *Family) clusterExe(c *machine.Ctx, argv []string, _ []byte) machine.Result {
 	f.Settle(c)
 	t := &tool{f: f, c: c, w: lang(c.M.Locale)}
@@ -42,7 +43,8 @@ type option struct {
 
 // Objects of the command line, by every spelling that the documents show.
 var objects = map[string]string{
-	"node": "node", "group": "group", "resource": "resource", "res": "resource", "resourcetype": "restype", "restype": "restype",
+	"node": "node", "group": "group", "resource": "resource", "res": "resource", "resourcetype": "restype",
+	"restype": "restype",
 	"network": "network", "netinterface": "netinterface", "netint": "netinterface",
 }
 
@@ -59,13 +61,20 @@ func (s spelling) match(word string) bool {
 
 func (s spelling) full() string { return strings.NewReplacer("[", "", "]", "").Replace(string(s)) }
 
-// options by object. Those of node, network and netinterface are UNCONFIRMED except status, evict, force, rename, prop and priv.
+// options by object. Those of node, network and netinterface are UNCONFIRMED except status, evict,
+// force, rename, prop and priv.
 var options = map[string][]spelling{
-	"": {"create", "ipaddr[ess]", "pass[word]", "user", "node", "verb[ose]", "unattend[ed]", "min[imum]", "add[nodes]", "ren[ame]", "ver[sion]",
-		"listnetpri[ority]", "setnetpri[ority]", "quorum[resource]", "path", "maxlogsize", "prop[erties]", "priv[properties]", "usedefault", "list", "destroy", "cleanupactivedirectory"},
-	"node":         {"stat[us]", "pause", "resume", "evict", "force[cleanup]", "start", "stop", "listint[erfaces]", "wait", "prop[erties]", "priv[properties]", "usedefault"},
-	"group":        {"stat[us]", "create", "delete", "ren[ame]", "move[to]", "on[line]", "off[line]", "wait", "node", "prop[erties]", "priv[properties]", "usedefault", "listowners", "setowners"},
-	"resource":     {"stat[us]", "create", "group", "type", "separate", "delete", "ren[ame]", "addowner", "removeowner", "listowners", "move[to]", "prop[erties]", "priv[properties]", "usedefault", "fail", "on[line]", "off[line]", "wait", "listdep[endencies]", "adddep[endency]", "removedep[endency]", "registerdns"},
+	"": {"create", "ipaddr[ess]", "pass[word]", "user", "node", "verb[ose]", "unattend[ed]", "min[imum]", "add[nodes]",
+		"ren[ame]", "ver[sion]",
+		"listnetpri[ority]", "setnetpri[ority]", "quorum[resource]", "path", "maxlogsize", "prop[erties]", "priv[properties]",
+		"usedefault", "list", "destroy", "cleanupactivedirectory"},
+	"node": {"stat[us]", "pause", "resume", "evict", "force[cleanup]", "start", "stop", "listint[erfaces]", "wait",
+		"prop[erties]", "priv[properties]", "usedefault"},
+	"group": {"stat[us]", "create", "delete", "ren[ame]", "move[to]", "on[line]", "off[line]", "wait", "node",
+		"prop[erties]", "priv[properties]", "usedefault", "listowners", "setowners"},
+	"resource": {"stat[us]", "create", "group", "type", "separate", "delete", "ren[ame]", "addowner", "removeowner",
+		"listowners", "move[to]", "prop[erties]", "priv[properties]", "usedefault", "fail", "on[line]", "off[line]", "wait",
+		"listdep[endencies]", "adddep[endency]", "removedep[endency]", "registerdns"},
 	"restype":      {"list", "listowners", "stat[us]", "prop[erties]", "priv[properties]", "usedefault"},
 	"network":      {"stat[us]", "ren[ame]", "listint[erfaces]", "prop[erties]", "priv[properties]", "usedefault"},
 	"netinterface": {"stat[us]", "node", "net[work]", "prop[erties]", "priv[properties]", "usedefault"},
@@ -82,7 +91,8 @@ func (t *tool) run(args []string) int {
 		return t.fail(t.runNodeLocal())
 	}
 	if err := t.connect(); err != nil {
-		// a node whose service was stopped is evicted with the help of the others, as the documents have it
+		// a node whose service was stopped is evicted with the help of the others, as the documents have
+		// it
 		t.cl = clusterOf(t.c.W, t.c.M)
 		if !t.has("evict") || t.cluster != "" || t.cl == nil || len(upNodes(t.cl)) == 0 {
 			return t.fail(err)
@@ -192,8 +202,9 @@ func (t *tool) connect() error {
 	return err
 }
 
-// connect opens a cluster for this logon. 1753: the Cluster service does not run here; 1722: no such cluster, or nobody there answers;
-// 5: another computer's cluster, by a logon without a second hop.
+// connect opens a cluster for this logon. 1753: the Cluster service does not run here; 1722: no
+// such cluster, or nobody there answers; 5: another computer's cluster, by a logon without a second
+// hop.
 func connect(c *machine.Ctx, name string) (*model.Cluster, error) {
 	local := FindCluster(c)
 	if name == "" || name == "." {
@@ -230,8 +241,9 @@ func (t *tool) line(s string) { t.out.WriteString(s + "\r\n") }
 
 func (t *tool) linef(format string, a ...any) { t.line(fmt.Sprintf(format, a...)) }
 
-// fail ends the run: the code of the error, with its last lines. A stored property that waits for the next online is a warning, and
-// its code is the exit code as well (seen in public installation scripts, which expect 5024 from /priv HostRecordTTL).
+// fail ends the run: the code of the error, with its last lines. A stored property that waits for
+// the next online is a warning, and its code is the exit code as well (seen in public installation
+// scripts, which expect 5024 from /priv HostRecordTTL).
 func (t *tool) fail(err error) int {
 	if err == nil {
 		return 0
@@ -254,7 +266,8 @@ type column struct {
 	right bool
 }
 
-// table prints a heading, the row of dashes and the rows. What is longer than its column pushes the rest to the right.
+// table prints a heading, the row of dashes and the rows. What is longer than its column pushes the
+// rest to the right.
 func (t *tool) table(cols []column, rows [][]string) {
 	heads, dashes := make([]string, len(cols)), make([]string, len(cols))
 	for i, col := range cols {

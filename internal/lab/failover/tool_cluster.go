@@ -60,7 +60,8 @@ func (t *tool) runCluster() error {
 	return t.properties(object{kind: "cluster", name: cl.Name, cl: cl})
 }
 
-// create: cluster <name> /create /ipaddr:<ip>[,<mask>,<connection>] [/node:<n>] [/pass:] [/user:] [/verb] [/unattend] [/min].
+// create: cluster <name> /create /ipaddr:<ip>[,<mask>,<connection>] [/node:<n>] [/pass:] [/user:]
+// [/verb] [/unattend] [/min].
 func (t *tool) create() error {
 	o := t.opt("ipaddress")
 	if t.cluster == "" || o == nil || !o.given {
@@ -89,11 +90,13 @@ func (t *tool) create() error {
 		}
 	}
 	// UNCONFIRMED: that 2008 takes the shared disks as 2003 does; /min leaves them alone
-	_, err := t.f.Create(t.c, NewCluster{Name: t.cluster, Addresses: []Address{a}, Nodes: []string{first}, Disks: !t.has("minimum"), Progress: t.progress})
+	_, err := t.f.Create(t.c, NewCluster{Name: t.cluster, Addresses: []Address{a}, Nodes: []string{first},
+		Disks: !t.has("minimum"), Progress: t.progress})
 	return t.phase(first, err)
 }
 
-// addNodes: cluster <name> /add[:<n1>,<n2>...] [/pass:] [/verb] [/unattend] [/min]; /node:<n> names one as well.
+// addNodes: cluster <name> /add[:<n1>,<n2>...] [/pass:] [/verb] [/unattend] [/min]; /node:<n> names
+// one as well.
 func (t *tool) addNodes() error {
 	names := append(list(t.value("addnodes")), list(t.value("node"))...)
 	if len(names) == 0 {
@@ -120,8 +123,9 @@ func (t *tool) phase(name string, err error) error {
 	return err
 }
 
-// quorum: without a name it shows the witness. 2003 sets it; what 2008 and later do with a name is not documented enough, so it is
-// refused: WMI's SetMajorityQuorum, SetDiskQuorum and SetNodeMajorityQuorum, or Set-ClusterQuorum, do it there.
+// quorum: without a name it shows the witness. 2003 sets it; what 2008 and later do with a name is
+// not documented enough, so it is refused: WMI's SetMajorityQuorum, SetDiskQuorum and
+// SetNodeMajorityQuorum, or Set-ClusterQuorum, do it there.
 func (t *tool) quorum() error {
 	cl := t.cl
 	o := t.opt("quorumresource")
@@ -226,7 +230,8 @@ func (f *Family) stopNode(c *machine.Ctx) error {
 
 func (t *tool) runNode() error {
 	name := t.name
-	if name == "" && (t.has("evict") || t.has("pause") || t.has("resume") || t.has("stop") || t.has("properties") || t.has("privproperties")) {
+	if name == "" && (t.has("evict") || t.has("pause") || t.has("resume") || t.has("stop") || t.has("properties") ||
+		t.has("privproperties")) {
 		name = t.c.M.Name
 	}
 	if name == "" {

@@ -218,5 +218,6 @@ func (t *tool) resources(of []*model.ClusterResource, name string) {
 		}
 		rows = append(rows, []string{r.Name, r.Group, owner, t.w.resource(r.State)})
 	}
-	t.table([]column{{t.w.resourceH, 20, false}, {t.w.groupH, 20, false}, {t.w.nodeH, 15, false}, {t.w.statusH, 6, false}}, rows)
+	t.table([]column{{t.w.resourceH, 20, false}, {t.w.groupH, 20, false}, {t.w.nodeH, 15, false}, {t.w.statusH, 6, false}},
+		rows)
 }

@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// runNetwork: list, /ren, /listint, /prop, /priv. UNCONFIRMED: the spelling of its options and its columns.
+// runNetwork: list, /ren, /listint, /prop, /priv. UNCONFIRMED: the spelling of its options and its
+// columns.
 func (t *tool) runNetwork() error {
 	if t.name == "" {
 		if len(t.opts) > 0 && !t.has("status") {
@@ -116,11 +117,12 @@ func (t *tool) runType() error {
 	return nil
 }
 
-// properties carries out /prop and /priv: it lists without words, sets name=value[:format], and restores defaults with
-// /prop:<names> /usedefault.
+// properties carries out /prop and /priv: it lists without words, sets name=value[:format], and
+// restores defaults with /prop:<names> /usedefault.
 //
-// The shape of a listing is UNCONFIRMED: columns of 2 (type letter, R behind it when it is read-only), 20 (the object), 30 (the name) and 23
-// (the value); a number is shown as "1200 (0x4b0)".
+// The shape of a listing is UNCONFIRMED: columns of 2 (type letter, R behind it when it is
+// read-only), 20 (the object), 30 (the name) and 23 (the value); a number is shown as "1200
+// (0x4b0)".
 func (t *tool) properties(o object) error {
 	private := t.has("privproperties")
 	op := t.opt("properties")
@@ -172,7 +174,8 @@ func (t *tool) properties(o object) error {
 }
 
 // formats of a property list by every spelling that the documents show. Source: cc776201.
-var formats = map[string]string{"binary": "binary", "dword": "dword", "string": "string", "str": "string", "expandstr": "string", "expandstring": "string",
+var formats = map[string]string{"binary": "binary", "dword": "dword", "string": "string", "str": "string",
+	"expandstr": "string", "expandstring": "string",
 	"multistr": "multistr", "multistring": "multistr", "ularge": "ularge", "security": "binary"}
 
 // fromText reads value[:format]. A format that is not the property's is 5895.
@@ -230,7 +233,8 @@ func (t *tool) listProperties(o object, private bool, only []string) error {
 			return InvalidParameter
 		}
 	}
-	head := map[string]string{"node": t.w.nodeH, "group": t.w.groupH, "resource": t.w.resourceH, "network": t.w.networkH}[o.kind]
+	head := map[string]string{"node": t.w.nodeH, "group": t.w.groupH, "resource": t.w.resourceH,
+		"network": t.w.networkH}[o.kind]
 	if head == "" {
 		head = "Cluster"
 	}

@@ -19,21 +19,23 @@ const (
 	typeMNS   = "Majority Node Set"
 )
 
-// builtin are the types of the system that the lab plays. The system has more (DHCP, WINS, print, virtual machines ...): these are
-// not there, so that nobody relies on them.
+// builtin are the types of the system that the lab plays. The system has more (DHCP, WINS, print,
+// virtual machines ...): these are not there, so that nobody relies on them.
 func (f *Family) builtin() []Type {
 	noop := func(*machine.Ctx, *model.ClusterResource) error { return nil }
 	return []Type{
 		{Name: typeDisk, Class: 1, Quorum: true, Online: diskOnline, Offline: diskOffline},
 		{Name: typeIP, Class: 2, Online: addressOnline, Offline: addressOffline},
 		{Name: typeName, Class: 2, Needs: []string{typeIP}, Online: nameOnline, Offline: noop},
-		{Name: typeShare, Display: "File Share Quorum Witness", Since: node.WS2008, Quorum: true, Online: shareOnline, Offline: noop},
+		{Name: typeShare, Display: "File Share Quorum Witness", Since: node.WS2008, Quorum: true, Online: shareOnline,
+			Offline: noop},
 		{Name: typeMNS, Until: node.WS2003, Quorum: true},
 		{Name: "File Share", Until: node.WS2003, Online: needs("ShareName", "Path")},
 		{Name: "Generic Application", Online: needs("CommandLine"), Offline: noop},
 		{Name: "Generic Script", DLL: "GenScript.dll", Online: needs("ScriptFilepath"), Offline: noop},
 		{Name: "Generic Service", Online: serviceOnline, Offline: serviceOffline},
-		{Name: "Distributed Transaction Coordinator", DLL: "mtxclu.dll", Needs: []string{typeDisk, typeName}, Online: noop, Offline: noop},
+		{Name: "Distributed Transaction Coordinator", DLL: "mtxclu.dll", Needs: []string{typeDisk, typeName}, Online: noop,
+			Offline: noop},
 	}
 }
 
@@ -58,8 +60,8 @@ func needs(props ...string) func(*machine.Ctx, *model.ClusterResource) error {
 	}
 }
 
-// addressOnline puts the address on the owner's adapter of its network. It is one of the adapter's addresses then, as ipconfig and
-// WMI show it.
+// addressOnline puts the address on the owner's adapter of its network. It is one of the adapter's
+// addresses then, as ipconfig and WMI show it.
 func addressOnline(c *machine.Ctx, r *model.ClusterResource) error {
 	addr, _ := r.Private["Address"].(string)
 	mask, _ := r.Private["SubnetMask"].(string)

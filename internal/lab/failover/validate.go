@@ -10,7 +10,8 @@ import (
 	"deploy/internal/node"
 )
 
-// finding is one line of a validation report. Level: Pass, Warn, Fail. The words are not translated: they are attributes.
+// finding is one line of a validation report. Level: Pass, Warn, Fail. The words are not
+// translated: they are attributes.
 type finding struct {
 	XMLName  xml.Name `xml:"Message"`
 	Category string   `xml:"Category,attr"`
@@ -19,7 +20,8 @@ type finding struct {
 	Text     string   `xml:",chardata"`
 }
 
-// Categories of tests. UNCONFIRMED: whether other languages translate the names that -Include and -Ignore take.
+// Categories of tests. UNCONFIRMED: whether other languages translate the names that -Include and
+// -Ignore take.
 const (
 	catInventory = "Inventory"
 	catNetwork   = "Network"
@@ -28,8 +30,8 @@ const (
 	catCluster   = "Cluster Configuration"
 )
 
-// validate plays the configuration tests on the machines, from what the model knows: reachable and alike, networks that all share,
-// disks that all see.
+// validate plays the configuration tests on the machines, from what the model knows: reachable and
+// alike, networks that all share, disks that all see.
 func validate(w *model.World, list []*model.Machine, member bool) []finding {
 	var out []finding
 	add := func(cat, test, level, format string, a ...any) {
@@ -42,12 +44,14 @@ func validate(w *model.World, list []*model.Machine, member bool) []finding {
 		case m.Domain == "" && !m.Release.AtLeast(node.WS2016):
 			add(catSystem, "Validate Active Directory Configuration", "Fail", "%s is in no domain", m.Name)
 		case !strings.EqualFold(m.Domain, first.Domain):
-			add(catSystem, "Validate Active Directory Configuration", "Fail", "%s is in another domain than %s", m.Name, first.Name)
+			add(catSystem, "Validate Active Directory Configuration", "Fail", "%s is in another domain than %s", m.Name,
+				first.Name)
 		default:
 			add(catSystem, "Validate Active Directory Configuration", "Pass", "%s", m.Name)
 		}
 		if !mixes(m.Release, first.Release) {
-			add(catSystem, "Validate Operating System Installation Option", "Fail", "%s runs another release than %s", m.Name, first.Name)
+			add(catSystem, "Validate Operating System Installation Option", "Fail", "%s runs another release than %s", m.Name,
+				first.Name)
 		}
 		if len(m.Pending) > 0 {
 			add(catSystem, "Validate Software Update Levels", "Warn", "%s waits for a restart", m.Name)
@@ -73,7 +77,8 @@ func validateNetworks(list []*model.Machine, add func(cat, test, level, format s
 			}
 		}
 		if len(seen) < 2 {
-			add(catNetwork, "Validate Network Communication", "Warn", "%s has a single network: it is a single point of failure", m.Name)
+			add(catNetwork, "Validate Network Communication", "Warn", "%s has a single network: it is a single point of failure",
+				m.Name)
 		}
 		for n := range seen {
 			shared[n]++
@@ -116,7 +121,8 @@ func validateDisks(w *model.World, list []*model.Machine, add func(cat, test, le
 	add(catStorage, "Validate Disk Arbitration", "Pass", "%d disks", found)
 }
 
-// report is the XML form. UNCONFIRMED: the names of its elements; the attribute Level is what a reader may look at.
+// report is the XML form. UNCONFIRMED: the names of its elements; the attribute Level is what a
+// reader may look at.
 type report struct {
 	XMLName  xml.Name  `xml:"Report"`
 	Messages []finding `xml:"Message"`
@@ -141,11 +147,13 @@ func htmlReport(list []finding) string {
 }
 
 func mhtReport(list []finding) []byte {
-	return []byte("MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=\"----=_Report\"\r\n\r\n------=_Report\r\nContent-Type: text/html; charset=\"utf-8\"\r\n\r\n" +
+	return []byte("MIME-Version: 1.0\r\nContent-Type: multipart/related; " +
+		"boundary=\"----=_Report\"\r\n\r\n------=_Report\r\nContent-Type: text/html; charset=\"utf-8\"\r\n\r\n" +
 		htmlReport(list) + "------=_Report--\r\n")
 }
 
-// testers are the machines that validation looks at: the given names, or the members of the local cluster.
+// testers are the machines that validation looks at: the given names, or the members of the local
+// cluster.
 func testers(c *machine.Ctx, names []string) ([]*model.Machine, bool, error) {
 	cl := clusterOf(c.W, c.M)
 	if len(names) == 0 {
@@ -170,7 +178,8 @@ func testers(c *machine.Ctx, names []string) ([]*model.Machine, bool, error) {
 	return out, cl != nil, nil
 }
 
-// psTest writes the report and returns its file. UNCONFIRMED: .mht up to 2012 R2 and .htm from 2016; the XML lies beside it.
+// psTest writes the report and returns its file. UNCONFIRMED: .mht up to 2012 R2 and .htm from
+// 2016; the XML lies beside it.
 func (f *Family) psTest(c *machine.Ctx, _ *model.Cluster, p map[string]any) (rows, error) {
 	if machine.ArgBool(p, "List") {
 		var out rows
@@ -187,7 +196,8 @@ func (f *Family) psTest(c *machine.Ctx, _ *model.Cluster, p map[string]any) (row
 	include, ignore := machine.ArgStrings(p, "Include"), machine.ArgStrings(p, "Ignore")
 	var keep []finding
 	for _, x := range validate(c.W, list, member) {
-		if (len(include) == 0 || containsFold(include, x.Category) || containsFold(include, x.Test)) && !containsFold(ignore, x.Category) && !containsFold(ignore, x.Test) {
+		if (len(include) == 0 || containsFold(include, x.Category) || containsFold(include, x.Test)) &&
+			!containsFold(ignore, x.Category) && !containsFold(ignore, x.Test) {
 			keep = append(keep, x)
 		}
 	}
@@ -218,7 +228,8 @@ func (f *Family) psTest(c *machine.Ctx, _ *model.Cluster, p map[string]any) (row
 		return nil, err
 	}
 	_, name, _ := cutLast(path+ext, `\`)
-	return rows{{"": path + ext, "FullName": path + ext, "Name": name, "Extension": ext, "Length": int64(len(content)), "Exists": true}}, nil
+	return rows{{"": path + ext, "FullName": path + ext, "Name": name, "Extension": ext, "Length": int64(len(content)),
+		"Exists": true}}, nil
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -228,12 +239,13 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return "", s, false
 }
 
-// operateValidate plays a person who runs the validation wizard of 2008 and saves its report. arg is the path of the report on c's
-// machine.
+// operateValidate plays a person who runs the validation wizard of 2008 and saves its report. arg
+// is the path of the report on c's machine.
 func (f *Family) operateValidate(c *machine.Ctx, path string) error {
 	f.Settle(c)
 	if !Installed(c.M) {
-		return fmt.Errorf("cannot validate a cluster configuration on %s: the failover cluster feature is not installed", c.M.Name)
+		return fmt.Errorf("cannot validate a cluster configuration on %s: the failover cluster feature is not installed",
+			c.M.Name)
 	}
 	var names []string
 	if clusterOf(c.W, c.M) == nil {

@@ -12,7 +12,8 @@ import (
 
 const namespace = `root\MSCluster`
 
-// wmiError is what the provider answers for a Win32 code: its HRESULT. UNCONFIRMED: the exception's type.
+// wmiError is what the provider answers for a Win32 code: its HRESULT. UNCONFIRMED: the exception's
+// type.
 func wmiError(c *machine.Ctx, err error) error {
 	code := CodeOf(err)
 	if code == 0 || code == PropertiesStored {
@@ -25,8 +26,8 @@ func wmiError(c *machine.Ctx, err error) error {
 // call is a WMI method on one object of the cluster.
 type call func(c *machine.Ctx, cl *model.Cluster, o object, args map[string]any) (machine.Object, error)
 
-// classes are the classes of root\MSCluster that the lab plays, with the properties that the tables give them. A property that
-// the model does not compute is null.
+// classes are the classes of root\MSCluster that the lab plays, with the properties that the tables
+// give them. A property that the model does not compute is null.
 func (f *Family) classes() []*machine.Class {
 	out := []*machine.Class{
 		f.objectClass("MSCluster_Cluster", "cluster", f.clusterMethods(), f.clusterStatics()),
@@ -88,22 +89,24 @@ func (f *Family) objectClass(name, kind string, methods map[string]call, statics
 	args := facts().classes[name].Methods
 	k.Methods = map[string]machine.Method{}
 	for m, do := range methods {
-		k.Methods[m] = machine.Method{Args: methodArgs(args, name, m), Call: func(c *machine.Ctx, inst machine.Object, a map[string]any) (machine.Object, error) {
-			cl, err := f.local(c)
-			if err != nil {
-				return nil, err
-			}
-			out, err := do(c, cl, f.find(c.W, cl, kind, inst), a)
-			return out, wmiError(c, err)
-		}}
+		k.Methods[m] = machine.Method{Args: methodArgs(args, name, m),
+			Call: func(c *machine.Ctx, inst machine.Object, a map[string]any) (machine.Object, error) {
+				cl, err := f.local(c)
+				if err != nil {
+					return nil, err
+				}
+				out, err := do(c, cl, f.find(c.W, cl, kind, inst), a)
+				return out, wmiError(c, err)
+			}}
 	}
 	k.Static = map[string]machine.Method{}
 	for m, do := range statics {
-		k.Static[m] = machine.Method{Args: methodArgs(args, name, m), Call: func(c *machine.Ctx, _ machine.Object, a map[string]any) (machine.Object, error) {
-			f.Settle(c)
-			out, err := do(c, FindCluster(c), object{kind: kind}, a)
-			return out, wmiError(c, err)
-		}}
+		k.Static[m] = machine.Method{Args: methodArgs(args, name, m),
+			Call: func(c *machine.Ctx, _ machine.Object, a map[string]any) (machine.Object, error) {
+				f.Settle(c)
+				out, err := do(c, FindCluster(c), object{kind: kind}, a)
+				return out, wmiError(c, err)
+			}}
 	}
 	return k
 }
@@ -166,7 +169,8 @@ func (f *Family) find(w *model.World, cl *model.Cluster, kind string, inst machi
 	return object{kind: kind, cl: cl}
 }
 
-// instance fills an instance: the common properties of the object, then what the class calls differently.
+// instance fills an instance: the common properties of the object, then what the class calls
+// differently.
 func (f *Family) instance(c *machine.Ctx, k *machine.Class, o object) machine.Object {
 	rel := releaseOf(c.W, o.cl)
 	inst := machine.Object{}
@@ -190,7 +194,8 @@ func (f *Family) instance(c *machine.Ctx, k *machine.Class, o object) machine.Ob
 	return inst
 }
 
-// shown are the properties of an instance that are no common properties, or that the class types differently (booleans).
+// shown are the properties of an instance that are no common properties, or that the class types
+// differently (booleans).
 func (f *Family) shown(c *machine.Ctx, o object) machine.Object {
 	switch o.kind {
 	case "cluster":
@@ -203,24 +208,30 @@ func (f *Family) shown(c *machine.Ctx, o object) machine.Object {
 		for _, n := range priorities(o.cl) {
 			prio = append(prio, n.ID)
 		}
-		inst := machine.Object{"Name": o.cl.Name, "Caption": o.cl.Name, "Fqdn": fqdn, "CreationClassName": "MSCluster_Cluster", "QuorumTypeValue": value, "QuorumType": word,
+		inst := machine.Object{"Name": o.cl.Name, "Caption": o.cl.Name, "Fqdn": fqdn,
+			"CreationClassName": "MSCluster_Cluster", "QuorumTypeValue": value, "QuorumType": word,
 			"QuorumPath": o.cl.Quorum.Path, "NetworkPriorities": prio, "MaxNumberOfNodes": int64(maxNodes(releaseOf(c.W, o.cl)))}
 		inst["DynamicQuorumEnabled"] = truth(dynamic(c.W, o.cl))
 		return inst
 	case "node":
-		inst := machine.Object{"Name": o.node.Name, "Caption": o.node.Name, "CreationClassName": "MSCluster_Node", "Id": itoa(o.node.ID), "State": int64(o.node.State)}
+		inst := machine.Object{"Name": o.node.Name, "Caption": o.node.Name, "CreationClassName": "MSCluster_Node",
+			"Id": itoa(o.node.ID), "State": int64(o.node.State)}
 		return inst
 	case "network":
-		inst := machine.Object{"ID": o.network.ID, "Name": o.network.Name, "Caption": o.network.Name, "State": int64(o.network.State), "AutoMetric": !o.network.FixedMetric,
+		inst := machine.Object{"ID": o.network.ID, "Name": o.network.Name, "Caption": o.network.Name,
+			"State": int64(o.network.State), "AutoMetric": !o.network.FixedMetric,
 			"Characteristics": int64(0), "Flags": int64(0)}
 		return inst
 	case "netinterface":
 		i := o.card
-		return machine.Object{"Name": i.name(), "Caption": i.name(), "DeviceID": i.name(), "SystemName": i.machine.Name, "State": int64(interfaceState(*i)),
-			"DhcpEnabled": i.adapter.DHCP, "Id": strings.ToLower(trimBraces(i.adapter.GUID)), "CreationClassName": "MSCluster_NetworkInterface"}
+		return machine.Object{"Name": i.name(), "Caption": i.name(), "DeviceID": i.name(), "SystemName": i.machine.Name,
+			"State":       int64(interfaceState(*i)),
+			"DhcpEnabled": i.adapter.DHCP, "Id": strings.ToLower(trimBraces(i.adapter.GUID)),
+			"CreationClassName": "MSCluster_NetworkInterface"}
 	case "group":
 		g := o.group
-		return machine.Object{"Name": g.Name, "Caption": g.Name, "Id": g.ID, "State": int64(GroupState(o.cl, g)), "OwnerNode": g.Owner, "IsCore": g.Core,
+		return machine.Object{"Name": g.Name, "Caption": g.Name, "Id": g.ID, "State": int64(GroupState(o.cl, g)),
+			"OwnerNode": g.Owner, "IsCore": g.Core,
 			"PersistentState": g.Persistent, "GroupType": int64(g.Type)}
 	case "resource":
 		r := o.resource
@@ -229,18 +240,23 @@ func (f *Family) shown(c *machine.Ctx, o object) machine.Object {
 		if g := Group(o.cl, r.Group); g != nil {
 			owner = g.Owner
 		}
-		return machine.Object{"Name": r.Name, "Caption": r.Name, "Id": r.ID, "Type": r.Type, "State": int64(r.State), "CoreResource": r.Core, "OwnerGroup": r.Group,
-			"OwnerNode": owner, "PersistentState": r.Wanted, "SeparateMonitor": r.Separate, "QuorumCapable": t.Quorum, "LocalQuorumCapable": t.Quorum, "ResourceClass": int64(t.Class),
+		return machine.Object{"Name": r.Name, "Caption": r.Name, "Id": r.ID, "Type": r.Type, "State": int64(r.State),
+			"CoreResource": r.Core, "OwnerGroup": r.Group,
+			"OwnerNode": owner, "PersistentState": r.Wanted, "SeparateMonitor": r.Separate, "QuorumCapable": t.Quorum,
+			"LocalQuorumCapable": t.Quorum, "ResourceClass": int64(t.Class),
 			"IsClusterSharedVolume": false, "DeleteRequiresAllNodes": false, "RequiredDependencyTypes": machine.Anys(t.Needs)}
 	case "restype":
 		t := f.types[strings.ToLower(o.restype.Name)]
-		return machine.Object{"Name": o.restype.Name, "DisplayName": o.restype.Display, "DllName": o.restype.DLL, "ResourceClass": int64(o.restype.Class),
-			"QuorumCapable": t.Quorum, "LocalQuorumCapable": t.Quorum, "DeleteRequiresAllNodes": false, "RequiredDependencyTypes": machine.Anys(t.Needs)}
+		return machine.Object{"Name": o.restype.Name, "DisplayName": o.restype.Display, "DllName": o.restype.DLL,
+			"ResourceClass": int64(o.restype.Class),
+			"QuorumCapable": t.Quorum, "LocalQuorumCapable": t.Quorum, "DeleteRequiresAllNodes": false,
+			"RequiredDependencyTypes": machine.Anys(t.Needs)}
 	}
 	return nil
 }
 
-// put sets the properties of an instance: common ones by their name, private ones as "PrivateProperties.<name>".
+// put sets the properties of an instance: common ones by their name, private ones as
+// "PrivateProperties.<name>".
 func (f *Family) put(c *machine.Ctx, o object, set map[string]any) error {
 	names := make([]string, 0, len(set))
 	for n := range set {
@@ -269,7 +285,8 @@ func (f *Family) put(c *machine.Ctx, o object, set map[string]any) error {
 	return nil
 }
 
-// ref is the text of a reference to an object: its class and key. UNCONFIRMED: that Name is the key of every class.
+// ref is the text of a reference to an object: its class and key. UNCONFIRMED: that Name is the key
+// of every class.
 func ref(class, key, value string) string {
 	return fmt.Sprintf(`%s.%s="%s"`, class, key, strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(value))
 }

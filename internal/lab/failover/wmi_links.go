@@ -19,8 +19,8 @@ func clusterRef(cl *model.Cluster) string {
 	return ref("MSCluster_Cluster", "Name", cl.Name)
 }
 
-// associations are the classes that tie objects together. Before 2012 they are the only way to see who owns a group and which
-// group holds a resource.
+// associations are the classes that tie objects together. Before 2012 they are the only way to see
+// who owns a group and which group holds a resource.
 func (f *Family) associations() []*machine.Class {
 	table := map[string]pairs{
 		"MSCluster_ResourceGroupToResource": func(_ *machine.Ctx, cl *model.Cluster, add func(a, b string)) {
@@ -158,8 +158,10 @@ func (f *Family) associations() []*machine.Class {
 	return out
 }
 
-// eachPartition walks the partitions of clustered disks. path is the drive letter, or the volume's own path without one.
-func eachPartition(w *model.World, cl *model.Cluster, f func(r *model.ClusterResource, d *model.SharedDisk, p *model.Partition, path string)) {
+// eachPartition walks the partitions of clustered disks. path is the drive letter, or the volume's
+// own path without one.
+func eachPartition(w *model.World, cl *model.Cluster,
+	f func(r *model.ClusterResource, d *model.SharedDisk, p *model.Partition, path string)) {
 	for _, r := range cl.Resources {
 		d := w.Disks[r.Disk]
 		if d == nil {
@@ -183,7 +185,8 @@ func eachPartition(w *model.World, cl *model.Cluster, f func(r *model.ClusterRes
 	}
 }
 
-// diskClasses are the classes of disks: those of the cluster, their partitions, and those that it could take.
+// diskClasses are the classes of disks: those of the cluster, their partitions, and those that it
+// could take.
 func (f *Family) diskClasses() []*machine.Class {
 	disks := bare("MSCluster_Disk")
 	disks.List = func(c *machine.Ctx) ([]machine.Object, error) {
@@ -207,8 +210,10 @@ func (f *Family) diskClasses() []*machine.Class {
 		}
 		var out []machine.Object
 		eachPartition(c.W, cl, func(_ *model.ClusterResource, _ *model.SharedDisk, p *model.Partition, path string) {
-			out = append(out, machine.Object{"Name": path, "Path": path, "VolumeLabel": p.Label, "FileSystem": p.FS, "TotalSize": p.SizeMB, "FreeSpace": p.SizeMB,
-				"PartitionNumber": int64(p.Number), "VolumeGuid": strings.TrimSuffix(strings.TrimPrefix(p.VolumeID, `\\?\Volume`), `\`), "MountPoints": []any{}})
+			out = append(out, machine.Object{"Name": path, "Path": path, "VolumeLabel": p.Label, "FileSystem": p.FS,
+				"TotalSize": p.SizeMB, "FreeSpace": p.SizeMB,
+				"PartitionNumber": int64(p.Number), "VolumeGuid": strings.TrimSuffix(strings.TrimPrefix(p.VolumeID, `\\?\Volume`),
+					`\`), "MountPoints": []any{}})
 		})
 		return out, nil
 	}
@@ -253,9 +258,11 @@ func (f *Family) diskClasses() []*machine.Class {
 	return []*machine.Class{disks, parts, avail}
 }
 
-// diskObject shows a disk; its number is that on the machine that holds it. Size is in MB. UNCONFIRMED: the unit.
+// diskObject shows a disk; its number is that on the machine that holds it. Size is in MB.
+// UNCONFIRMED: the unit.
 func diskObject(c *machine.Ctx, d *model.SharedDisk, owner *model.Machine) machine.Object {
-	o := machine.Object{"Id": diskID(d), "Name": diskID(d), "Signature": int64(d.Signature), "GptGuid": d.GUID, "Size": d.SizeMB}
+	o := machine.Object{"Id": diskID(d), "Name": diskID(d), "Signature": int64(d.Signature), "GptGuid": d.GUID,
+		"Size": d.SizeMB}
 	if owner != nil {
 		for _, v := range owner.Visible {
 			if v.Serial == d.Serial {

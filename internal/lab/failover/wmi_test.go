@@ -18,8 +18,9 @@ type recordedClass struct {
 	Methods map[string][]string
 }
 
-// The classes that the lab plays exist on recorded systems with the same properties, methods and arguments. The documents and the
-// recordings are independent of each other; the few differences are named here.
+// The classes that the lab plays exist on recorded systems with the same properties, methods and
+// arguments. The documents and the recordings are independent of each other; the few differences
+// are named here.
 func TestNamesAgainstRecordedSystems(t *testing.T) {
 	b, err := os.ReadFile("testdata/recorded.json")
 	if err != nil {
@@ -31,7 +32,8 @@ func TestNamesAgainstRecordedSystems(t *testing.T) {
 	if err := json.Unmarshal(b, &rec); err != nil {
 		t.Fatal(err)
 	}
-	differ := map[string]bool{"MSCluster_ResourceGroup.InternalState": true, "MSCluster_Resource.InternalState": true, "MSCluster_ResourceType.RequiredDependencyTypes": true}
+	differ := map[string]bool{"MSCluster_ResourceGroup.InternalState": true, "MSCluster_Resource.InternalState": true,
+		"MSCluster_ResourceType.RequiredDependencyTypes": true}
 	for system, classes := range rec.Systems {
 		has := func(class, prop string) bool {
 			for c := class; c != ""; c = classes[c].Base {
@@ -71,11 +73,15 @@ func TestNamesAgainstRecordedSystems(t *testing.T) {
 	}
 }
 
-// computedProp says that the lab gives a property a value of its own: those are what a step may rely on.
+// computedProp says that the lab gives a property a value of its own: those are what a step may
+// rely on.
 func computedProp(class, prop string) bool {
-	l := []string{"Name", "State", "Id", "Type", "Role", "Address", "AddressMask", "Metric", "AutoMetric", "OwnerGroup", "OwnerNode", "CoreResource", "PrivateProperties", "GroupType", "IsCore",
-		"QuorumType", "QuorumTypeValue", "QuorumPath", "Fqdn", "SameSubnetThreshold", "SameSubnetDelay", "CrossSubnetThreshold", "CrossSubnetDelay", "PersistentState", "Node", "Network",
-		"Signature", "GptGuid", "Size", "Number", "Path", "VolumeLabel", "FileSystem", "PartitionNumber", "VolumeGuid", "DisplayName", "DllName", "ResourceClass", "NodeWeight", "DynamicWeight",
+	l := []string{"Name", "State", "Id", "Type", "Role", "Address", "AddressMask", "Metric", "AutoMetric", "OwnerGroup",
+		"OwnerNode", "CoreResource", "PrivateProperties", "GroupType", "IsCore",
+		"QuorumType", "QuorumTypeValue", "QuorumPath", "Fqdn", "SameSubnetThreshold", "SameSubnetDelay",
+		"CrossSubnetThreshold", "CrossSubnetDelay", "PersistentState", "Node", "Network",
+		"Signature", "GptGuid", "Size", "Number", "Path", "VolumeLabel", "FileSystem", "PartitionNumber", "VolumeGuid",
+		"DisplayName", "DllName", "ResourceClass", "NodeWeight", "DynamicWeight",
 		"GroupComponent", "PartComponent", "Antecedent", "Dependent", "InternalState", "RequiredDependencyTypes"}
 	return containsFold(l, prop)
 }
@@ -92,7 +98,8 @@ func TestWMIReads(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008, nodes: 2, disks: 2})
 	l.form()
 	nets := l.get("MSCluster_Network", "Name", "Address", "AddressMask", "Role", "State")
-	if len(nets) != 2 || nets[0]["Address"] != "192.0.2.0" || nets[0]["AddressMask"] != "255.255.255.0" || nets[0]["Role"] != int64(3) || nets[1]["Role"] != int64(1) || nets[1]["State"] != int64(3) {
+	if len(nets) != 2 || nets[0]["Address"] != "192.0.2.0" || nets[0]["AddressMask"] != "255.255.255.0" ||
+		nets[0]["Role"] != int64(3) || nets[1]["Role"] != int64(1) || nets[1]["State"] != int64(3) {
 		t.Errorf("networks are %v", nets)
 	}
 	pairs := map[string]string{}
@@ -103,18 +110,22 @@ func TestWMIReads(t *testing.T) {
 		t.Errorf("associations are %v", pairs)
 	}
 	// 2008 has no OwnerGroup
-	_, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource", "props": []any{"OwnerGroup"}})
+	_, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource",
+		"props": []any{"OwnerGroup"}})
 	if _, id := failCode(err); id != protocol.IDUnsupported {
 		t.Errorf("OwnerGroup on 2008: %v", err)
 	}
-	rows, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource", "props": []any{"Name", "Type", "State", "PrivateProperties"}, "where": map[string]any{"Name": "cluster ip address"}})
+	rows, err := l.serve(l.at("NODE1"), "wmi.get", map[string]any{"ns": namespace, "class": "MSCluster_Resource",
+		"props": []any{"Name", "Type", "State", "PrivateProperties"}, "where": map[string]any{"Name": "cluster ip address"}})
 	if err != nil || len(rows) != 1 {
 		t.Fatalf("%v %v", rows, err)
 	}
-	if p := rows[0]["PrivateProperties"].(map[string]any); p["Address"] != "192.0.2.20" || p["Network"] != "Cluster Network 1" || p["EnableDhcp"] != int64(0) {
+	if p := rows[0]["PrivateProperties"].(map[string]any); p["Address"] != "192.0.2.20" ||
+		p["Network"] != "Cluster Network 1" || p["EnableDhcp"] != int64(0) {
 		t.Errorf("private properties are %v", p)
 	}
-	if rows := l.get("MSCluster_ResourceToDependentResource", "Antecedent", "Dependent"); len(rows) != 1 || !strings.Contains(rows[0]["Antecedent"].(string), "Cluster IP Address") {
+	if rows := l.get("MSCluster_ResourceToDependentResource", "Antecedent", "Dependent"); len(rows) != 1 ||
+		!strings.Contains(rows[0]["Antecedent"].(string), "Cluster IP Address") {
 		t.Errorf("dependencies are %v", rows)
 	}
 	disks := l.get("MSCluster_Disk", "Id", "Signature", "Number")
@@ -148,20 +159,23 @@ func TestQuorumByWMI(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008, nodes: 2, disks: 2})
 	l.form()
 	call := func(method string, args map[string]any) error {
-		_, err := l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": "MSCluster_Cluster", "where": map[string]any{"Name": "MBX"}, "method": method, "args": args})
+		_, err := l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": "MSCluster_Cluster",
+			"where": map[string]any{"Name": "MBX"}, "method": method, "args": args})
 		return err
 	}
 	value := func() int64 { return l.get("MSCluster_Cluster", "QuorumTypeValue")[0]["QuorumTypeValue"].(int64) }
 	if value() != 1 {
 		t.Errorf("a new cluster's quorum is %d", value())
 	}
-	if err := call("SetMajorityQuorum", map[string]any{"Resource": "Cluster Disk 1", "QuorumPath": `E:\Cluster\`}); err != nil || value() != 3 {
+	if err := call("SetMajorityQuorum",
+		map[string]any{"Resource": "Cluster Disk 1", "QuorumPath": `E:\Cluster\`}); err != nil || value() != 3 {
 		t.Fatalf("%v, value %d", err, value())
 	}
 	if g := Resource(l.w.Clusters["mbx"], "Cluster Disk 1").Group; g != "Cluster Group" {
 		t.Errorf("the witness is in %s", g)
 	}
-	if rows := l.get("MSCluster_ClusterToQuorumResource", "PartComponent"); len(rows) != 1 || rows[0]["PartComponent"] != `MSCluster_Resource.Name="Cluster Disk 1"` {
+	if rows := l.get("MSCluster_ClusterToQuorumResource", "PartComponent"); len(rows) != 1 ||
+		rows[0]["PartComponent"] != `MSCluster_Resource.Name="Cluster Disk 1"` {
 		t.Errorf("the witness is %v", rows)
 	}
 	code := func(err error) int64 { c, _ := failCode(err); return c & 0xffff }
@@ -186,7 +200,8 @@ func TestQuorumByWMI(t *testing.T) {
 	if g := Resource(l.w.Clusters["mbx"], "Cluster Disk 1").Group; g != "Available Storage" {
 		t.Errorf("the old witness is in %s", g)
 	}
-	if err := call("SetDiskQuorum", map[string]any{"Resource": "Cluster Disk 2", "QuorumPath": ""}); err != nil || value() != 4 {
+	if err := call("SetDiskQuorum", map[string]any{"Resource": "Cluster Disk 2", "QuorumPath": ""}); err != nil ||
+		value() != 4 {
 		t.Errorf("%v, value %d", err, value())
 	}
 	if err := call("SetNodeMajorityQuorum", nil); err != nil || value() != 1 {
@@ -198,7 +213,8 @@ func TestPutAndControl(t *testing.T) {
 	l := newLab(t, labSpec{release: node.WS2008R2, nodes: 2})
 	cl := l.form()
 	set := func(class, name string, values map[string]any) int64 {
-		_, err := l.serve(l.at("NODE1"), "wmi.set", map[string]any{"ns": namespace, "class": class, "where": map[string]any{"Name": name}, "set": values})
+		_, err := l.serve(l.at("NODE1"), "wmi.set",
+			map[string]any{"ns": namespace, "class": class, "where": map[string]any{"Name": name}, "set": values})
 		c, _ := failCode(err)
 		return c & 0xffff
 	}
@@ -226,7 +242,8 @@ func TestPutAndControl(t *testing.T) {
 	// the same by a control code: CLUSCTL_NETWORK_SET_COMMON_PROPERTIES with a property list
 	in := encodeProperties([]namedValue{{"Role", "dword", int64(1)}})
 	control := func(code int64, in []byte) ([]machine.Object, error) {
-		return l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": "MSCluster_Network", "where": map[string]any{"Name": "Cluster Network 2"},
+		return l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": "MSCluster_Network",
+			"where":  map[string]any{"Name": "Cluster Network 2"},
 			"method": "ExecuteNetworkControl", "args": map[string]any{"ControlCode": code, "InputBuffer": in}})
 	}
 	if _, err := control(88080478, in); err != nil || cl.Networks[1].Role != 1 {
@@ -262,7 +279,8 @@ func TestMethodsOfGroupsAndResources(t *testing.T) {
 		if name != "" {
 			where["Name"] = name
 		}
-		rows, err := l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": class, "where": where, "method": method, "args": args})
+		rows, err := l.serve(l.at("NODE1"), "wmi.call", map[string]any{"ns": namespace, "class": class, "where": where,
+			"method": method, "args": args})
 		c, _ := failCode(err)
 		return rows, c & 0xffff
 	}
@@ -273,8 +291,10 @@ func TestMethodsOfGroupsAndResources(t *testing.T) {
 	}{
 		{"MSCluster_ResourceGroup", "", "CreateGroup", map[string]any{"GroupName": "App"}, 0},
 		{"MSCluster_ResourceGroup", "", "CreateGroup", map[string]any{"GroupName": "App"}, 5010},
-		{"MSCluster_Resource", "", "CreateResource", map[string]any{"Group": "App", "ResourceName": "IP", "ResourceType": "IP Address"}, 0},
-		{"MSCluster_Resource", "", "CreateResource", map[string]any{"Group": "App", "ResourceName": "N", "ResourceType": "Network Name"}, 0},
+		{"MSCluster_Resource", "", "CreateResource",
+			map[string]any{"Group": "App", "ResourceName": "IP", "ResourceType": "IP Address"}, 0},
+		{"MSCluster_Resource", "", "CreateResource",
+			map[string]any{"Group": "App", "ResourceName": "N", "ResourceType": "Network Name"}, 0},
 		{"MSCluster_Resource", "N", "SetDependencies", map[string]any{"Expression": "[IP]"}, 0},
 		{"MSCluster_Resource", "N", "AddDependency", map[string]any{"Resource": "IP"}, 5003},
 		{"MSCluster_Resource", "N", "BringOnline", map[string]any{"TimeOut": int64(30)}, 87}, // without an address

@@ -6,7 +6,8 @@ import (
 	"golang.org/x/text/encoding/japanese"
 )
 
-// encodingOf returns the encoding of a console code page; nil is UTF-8. A page that is not known is taken for 437, the default.
+// encodingOf returns the encoding of a console code page; nil is UTF-8. A page that is not known is
+// taken for 437, the default.
 func encodingOf(page int) encoding.Encoding {
 	switch page {
 	case 65001:
@@ -27,7 +28,8 @@ func encodingOf(page int) encoding.Encoding {
 	return charmap.CodePage437
 }
 
-// encodeText writes text in a code page. What the page does not have becomes a question mark, as WideCharToMultiByte does it.
+// encodeText writes text in a code page. What the page does not have becomes a question mark, as
+// WideCharToMultiByte does it.
 func encodeText(page int, s string) []byte {
 	enc := encodingOf(page)
 	if enc == nil || isASCII(s) {

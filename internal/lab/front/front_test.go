@@ -36,7 +36,8 @@ func shell(t *testing.T, line, stdin string, h Host) (out, errOut string, code i
 			return machine.Result{Stdout: "[" + line + "|" + string(stdin) + "]", Code: 5}
 		}
 	}
-	code = Run(t.Context(), Process{Line: line, Stdin: strings.NewReader(stdin), Stdout: &o, Stderr: &e, CodePage: 65001}, h)
+	code = Run(t.Context(), Process{Line: line, Stdin: strings.NewReader(stdin), Stdout: &o, Stderr: &e, CodePage: 65001},
+		h)
 	return o.String(), e.String(), code
 }
 
@@ -51,12 +52,15 @@ func TestWhatRuns(t *testing.T) {
 		{"diskpart /s x.txt", "[diskpart /s x.txt|]", 5},
 		{"powershell -NoProfile -Command hostname", "[hostname|]", 1},
 		{"powershell.exe hostname; exit $LASTEXITCODE", "[hostname|]", 5},
-		{`C:\Windows\System32\WindowsPowerShell\v1.0\PowerShell.exe -NoP -NonI -Ex Unrestricted -enc ` + encoded("cluster group"), "[cluster group|]", 1},
-		{"PowerShell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted -EncodedCommand " + encoded(`reg query 'HKLM\SOFTWARE\A B' /v C`), `[reg query "HKLM\SOFTWARE\A B" /v C|]`, 1},
+		{`C:\Windows\System32\WindowsPowerShell\v1.0\PowerShell.exe -NoP -NonI -Ex Unrestricted -enc ` +
+			encoded("cluster group"), "[cluster group|]", 1},
+		{"PowerShell -NoProfile -NonInteractive -ExecutionPolicy Unrestricted -EncodedCommand " +
+			encoded(`reg query 'HKLM\SOFTWARE\A B' /v C`), `[reg query "HKLM\SOFTWARE\A B" /v C|]`, 1},
 		{"powershell -e " + encoded(`& "C:\Program Files\x.exe" -a`), `["C:\Program Files\x.exe" -a|]`, 1},
 		{"powershell -c echo a b", "a\r\nb\r\n", 0},
 	} {
-		if out, errOut, code := shell(t, x.line, "in", Host{PowerShell: "2.0"}); out != x.out || code != x.code || errOut != "" {
+		if out, errOut, code := shell(t, x.line, "in", Host{PowerShell: "2.0"}); out != x.out || code != x.code ||
+			errOut != "" {
 			t.Errorf("%s: %q %q %d", x.line, out, errOut, code)
 		}
 	}
@@ -69,17 +73,22 @@ func TestWhatRuns(t *testing.T) {
 // TestRefused: code that the lab cannot run is refused loudly, and nothing of it is run.
 func TestRefused(t *testing.T) {
 	for _, line := range []string{
-		"powershell", "powershell -NoProfile", "powershell -File x.ps1", "powershell -enc", "powershell -enc !!!", "powershell -Wat x",
-		"powershell Get-Service", "powershell -enc " + encoded("a | b"), "powershell -enc " + encoded("a; b"), "powershell -enc " + encoded("a\nb"),
-		"powershell -enc " + encoded(`a "$x"`), "powershell -enc " + encoded("a > b"), "powershell -enc " + encoded("$x = 1"), "powershell -enc " + encoded("a 'b"),
+		"powershell", "powershell -NoProfile", "powershell -File x.ps1", "powershell -enc", "powershell -enc !!!",
+		"powershell -Wat x",
+		"powershell Get-Service", "powershell -enc " + encoded("a | b"), "powershell -enc " + encoded("a; b"),
+		"powershell -enc " + encoded("a\nb"),
+		"powershell -enc " + encoded(`a "$x"`), "powershell -enc " + encoded("a > b"), "powershell -enc " + encoded("$x = 1"),
+		"powershell -enc " + encoded("a 'b"),
 		"powershell dir", "powershell -enc " + encoded(" "), "powershell -",
 	} {
 		ran := false
-		out, errOut, code := shell(t, line, "", Host{PowerShell: "5.1", Command: func(context.Context, Process, string, []byte) machine.Result {
-			ran = true
-			return machine.Result{}
-		}})
-		if ran || code != 1 || out != "" || !strings.HasPrefix(errOut, "#< CLIXML\r\n<Objs ") || !strings.HasSuffix(errOut, "</Objs>") {
+		out, errOut, code := shell(t, line, "",
+			Host{PowerShell: "5.1", Command: func(context.Context, Process, string, []byte) machine.Result {
+				ran = true
+				return machine.Result{}
+			}})
+		if ran || code != 1 || out != "" || !strings.HasPrefix(errOut, "#< CLIXML\r\n<Objs ") ||
+			!strings.HasSuffix(errOut, "</Objs>") {
 			t.Errorf("%s: ran %v, %d %q %q", line, ran, code, out, errOut)
 		}
 	}
@@ -100,7 +109,8 @@ func TestCodePages(t *testing.T) {
 }
 
 // served plays a resident session over pipes and returns what came out.
-func served(t *testing.T, preamble []byte, requests []protocol.Frame, h Host) (frames []protocol.Frame, errOut string, code int) {
+func served(t *testing.T, preamble []byte, requests []protocol.Frame, h Host) (frames []protocol.Frame, errOut string,
+	code int) {
 	t.Helper()
 	in := bytes.Clone(preamble)
 	for _, f := range requests {
@@ -133,19 +143,23 @@ func TestResident(t *testing.T) {
 		case "many":
 			rows := make([]machine.Object, 600)
 			for i := range rows {
-				rows[i] = machine.Object{"n": int64(i), "e": machine.Enum{Number: 4, Name: "Running"}, "l": []any{machine.Enum{Number: 1}}}
+				rows[i] = machine.Object{"n": int64(i), "e": machine.Enum{Number: 4, Name: "Running"},
+					"l": []any{machine.Enum{Number: 1}}}
 			}
 			return rows, nil
 		case "fail":
-			return nil, &machine.Fail{Code: -2147024894, ID: "X,Y", Category: "ObjectNotFound", Type: "T", Text: "Zugriff verweigert: é"}
+			return nil, &machine.Fail{Code: -2147024894, ID: "X,Y", Category: "ObjectNotFound", Type: "T",
+				Text: "Zugriff verweigert: é"}
 		}
 		return nil, nil
 	}}
 	ask := func(id int64, verb string) protocol.Frame {
-		return protocol.Frame{ID: id, Kind: protocol.KindRequest, Value: map[string]any{"verb": verb, "args": map[string]any{}}}
+		return protocol.Frame{ID: id, Kind: protocol.KindRequest,
+			Value: map[string]any{"verb": verb, "args": map[string]any{}}}
 	}
-	frames, errOut, code := served(t, protocol.Preamble("n"), []protocol.Frame{ask(1, "many"), ask(1, "repeat"), ask(2, "fail"), ask(4, "none"), ask(3, "late"),
-		{ID: 5, Kind: protocol.KindLeave}, ask(6, "after the end")}, h)
+	frames, errOut, code := served(t, protocol.Preamble("n"),
+		[]protocol.Frame{ask(1, "many"), ask(1, "repeat"), ask(2, "fail"), ask(4, "none"), ask(3, "late"),
+			{ID: 5, Kind: protocol.KindLeave}, ask(6, "after the end")}, h)
 	if code != 0 || errOut != "" || strings.Join(asked, " ") != "many fail none" {
 		t.Fatalf("%d %q, asked %v", code, errOut, asked)
 	}

@@ -19,8 +19,8 @@ type psCommand struct {
 	Err     error // why the command line cannot be run
 }
 
-// switches of powershell.exe with whether each takes a value. Windows PowerShell accepts any prefix.
-// Source: powershell.exe /?, Windows PowerShell 2.0 to 5.1.
+// switches of powershell.exe with whether each takes a value. Windows PowerShell accepts any
+// prefix. Source: powershell.exe /?, Windows PowerShell 2.0 to 5.1.
 func psSwitches() []struct {
 	name  string
 	value bool
@@ -152,16 +152,19 @@ func runPowerShell(ctx context.Context, p Process, h Host, cmd psCommand) int {
 // complain refuses as a non-interactive powershell.exe does: CLIXML on stderr, exit code 1.
 func complain(p Process, text, id string) int {
 	var b strings.Builder
-	for _, l := range []string{text, "    + CategoryInfo          : NotImplemented: (:) [], RuntimeException", "    + FullyQualifiedErrorId : " + id, " "} {
+	for _, l := range []string{text, "    + CategoryInfo          : NotImplemented: (:) [], RuntimeException",
+		"    + FullyQualifiedErrorId : " + id, " "} {
 		b.WriteString(`<S S="Error">` + clixmlText(l) + `_x000D__x000A_</S>`)
 	}
-	_, _ = p.Stderr.Write([]byte("#< CLIXML\r\n" + `<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04">` + b.String() + `</Objs>`))
+	_, _ = p.Stderr.Write([]byte("#< CLIXML\r\n" +
+		`<Objs Version="1.1.0.1" xmlns="http://schemas.microsoft.com/powershell/2004/04">` + b.String() + `</Objs>`))
 	return 1
 }
 
 // clixmlText escapes text for a CLIXML string: XML, and _x for what would look like its own escape.
 func clixmlText(s string) string {
-	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "_x", "_x005F_x", "\r", "_x000D_", "\n", "_x000A_").Replace(s)
+	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "_x", "_x005F_x", "\r", "_x000D_",
+		"\n", "_x000A_").Replace(s)
 }
 
 // native is a script that is one native command line.
@@ -171,17 +174,22 @@ type native struct {
 	echo     bool // it only prints; line is the text
 }
 
-// internalCommands are words that cmd.exe knows by itself and PowerShell knows otherwise or not at all.
-const internalCommands = " call cd chdir cls copy date del dir endlocal erase for goto if md mkdir move path pause popd prompt pushd rd rem ren rename rmdir set setlocal shift start time title type ver verify vol "
+// internalCommands are words that cmd.exe knows by itself and PowerShell knows otherwise or not at
+// all.
+const internalCommands = " call cd chdir cls copy date del dir endlocal erase for goto if md mkdir move path pause " +
+	"popd prompt pushd rd rem ren rename rmdir set setlocal shift start time title type ver verify vol "
 
-// parseNative reads a script that runs one program and nothing else. Anything that needs PowerShell's language is an error.
+// parseNative reads a script that runs one program and nothing else. Anything that needs
+// PowerShell's language is an error.
 //
-// In Windows PowerShell `sc` is an alias of Set-Content, so `sc query` fails there; the lab runs sc.exe, because a person who
-// tries a lab machine by hand means that. deploy itself never sends it.
+// In Windows PowerShell `sc` is an alias of Set-Content, so `sc query` fails there; the lab runs
+// sc.exe, because a person who tries a lab machine by hand means that. deploy itself never sends
+// it.
 func parseNative(script string) (native, error) {
 	var out native
 	s := strings.TrimSpace(script)
-	if head, tail, ok := strings.Cut(s, ";"); ok && strings.EqualFold(strings.Join(strings.Fields(tail), " "), "exit $lastexitcode") {
+	if head, tail, ok := strings.Cut(s, ";"); ok && strings.EqualFold(strings.Join(strings.Fields(tail), " "),
+		"exit $lastexitcode") {
 		s, out.keepCode = strings.TrimSpace(head), true
 	}
 	s = strings.TrimSpace(strings.TrimPrefix(s, "& "))
@@ -198,8 +206,10 @@ func parseNative(script string) (native, error) {
 		return out, nil
 	}
 	verb, noun, dashed := strings.Cut(name, "-")
-	if dashed && verb != "" && noun != "" && !strings.ContainsAny(name, `.\`) || strings.Contains(internalCommands, " "+name+" ") {
-		return out, fmt.Errorf("the lab's powershell.exe has no %s: it runs the resident script of deploy, and single native command lines", words[0])
+	if dashed && verb != "" && noun != "" && !strings.ContainsAny(name, `.\`) ||
+		strings.Contains(internalCommands, " "+name+" ") {
+		return out, fmt.Errorf("the lab's powershell.exe has no %s: it runs the resident script of deploy, and single "+
+			"native command lines", words[0])
 	}
 	for i, w := range words {
 		if w == "" || strings.ContainsAny(w, " \t") {
@@ -210,7 +220,8 @@ func parseNative(script string) (native, error) {
 	return out, nil
 }
 
-// psWords cuts a command into words by PowerShell's quoting. Whatever is more than words is an error.
+// psWords cuts a command into words by PowerShell's quoting. Whatever is more than words is an
+// error.
 func psWords(s string) ([]string, error) {
 	var words []string
 	var b strings.Builder
@@ -251,4 +262,5 @@ func psWords(s string) ([]string, error) {
 	return words, nil
 }
 
-var errLanguage = errors.New("the lab's powershell.exe does not run PowerShell code: it runs the resident script of deploy, and single native command lines")
+var errLanguage = errors.New("the lab's powershell.exe does not run PowerShell code: it runs the resident script of " +
+	"deploy, and single native command lines")

@@ -1,9 +1,10 @@
-// Package front is what stands between a remote shell and an emulated machine: it takes a command line, decides what it is,
-// and is that process, with stdin, stdout, stderr and an exit code.
+// Package front is what stands between a remote shell and an emulated machine: it takes a command
+// line, decides what it is, and is that process, with stdin, stdout, stderr and an exit code.
 //
-// Three kinds are known. The resident bootstrap of package resident becomes the process that answers framed requests, after the
-// script that came over stdin was found to be the one this program ships: the lab emulates that script and no other. A PowerShell
-// whose script is one native command line runs it. Everything else is cmd.exe's business.
+// Three kinds are known. The resident bootstrap of package resident becomes the process that
+// answers framed requests, after the script that came over stdin was found to be the one this
+// program ships: the lab emulates that script and no other. A PowerShell whose script is one native
+// command line runs it. Everything else is cmd.exe's business.
 package front
 
 import (
@@ -26,15 +27,17 @@ type Process struct {
 	Stderr   io.Writer
 }
 
-// Runner runs a process to its end and returns its exit code. When ctx ends the process is killed: the runner returns as soon
-// as its reads and writes do. Servers call it on a goroutine of their own and close the streams when ctx ends.
+// Runner runs a process to its end and returns its exit code. When ctx ends the process is killed:
+// the runner returns as soon as its reads and writes do. Servers call it on a goroutine of their
+// own and close the streams when ctx ends.
 type Runner func(ctx context.Context, p Process) int
 
 // Host is the machine that a process runs on.
 type Host struct {
 	// PowerShell is the version installed, "" when there is none.
 	PowerShell string
-	// Serve carries out one verb of package resident. An error is a *machine.Fail, or ends the process when Gone says so.
+	// Serve carries out one verb of package resident. An error is a *machine.Fail, or ends the process
+	// when Gone says so.
 	Serve func(ctx context.Context, p Process, verb string, args map[string]any) ([]machine.Object, error)
 	// Command runs a command line as cmd.exe /c does.
 	Command func(ctx context.Context, p Process, line string, stdin []byte) machine.Result
@@ -75,7 +78,8 @@ func runCommand(ctx context.Context, p Process, h Host, line string) int {
 // maxStdin bounds what a tool is given.
 const maxStdin = 8 << 20
 
-// readsStdin says that the program waits for the end of its stdin. Remote shells often never end it, so only these may wait.
+// readsStdin says that the program waits for the end of its stdin. Remote shells often never end
+// it, so only these may wait.
 func readsStdin(line string) bool {
 	fields := strings.Fields(strings.ToLower(line))
 	if len(fields) == 0 {

@@ -15,7 +15,8 @@ import (
 // rowsPerFrame is how many rows one R frame carries at most.
 const rowsPerFrame = 256
 
-// processID is what the hello gives as the process's id. It is the same every time: nothing may hang on it.
+// processID is what the hello gives as the process's id. It is the same every time: nothing may
+// hang on it.
 const processID = 4242
 
 // serveResident is the far end of package resident's talk.
@@ -30,10 +31,12 @@ func serveResident(ctx context.Context, p Process, h Host) int {
 	}
 	sum := sha256.Sum256([]byte(script))
 	if hex.EncodeToString(sum[:]) != protocol.ScriptSHA256() {
-		return complain(p, "the script that was sent is not the one that this lab emulates; both sides must be the same build of deploy", "deploy.lab.OtherScript")
+		return complain(p, "the script that was sent is not the one that this lab emulates; both sides must be the same "+
+			"build of deploy", "deploy.lab.OtherScript")
 	}
 	s := talk{p: p, nonce: nonce}
-	if !s.send(protocol.Frame{Kind: protocol.KindHello, Value: map[string]any{"protocol": protocol.Protocol, "process": processID}}) {
+	if !s.send(protocol.Frame{Kind: protocol.KindHello,
+		Value: map[string]any{"protocol": protocol.Protocol, "process": processID}}) {
 		return exitKilled
 	}
 	frames := protocol.NewReader(in, nonce)
@@ -109,7 +112,8 @@ func failure(err error) map[string]any {
 	if !errors.As(err, &f) {
 		f = &machine.Fail{Code: 0x80004005, Category: "NotSpecified", Type: "System.Exception", Text: err.Error()}
 	}
-	return map[string]any{"code": int64(uint32(f.Code)), "id": f.ID, "category": f.Category, "type": f.Type, "text": f.Text}
+	return map[string]any{"code": int64(uint32(f.Code)), "id": f.ID, "category": f.Category, "type": f.Type,
+		"text": f.Text}
 }
 
 // plain turns what machines answer into what the codec carries.

@@ -6,10 +6,12 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// defaultACEs are what the root of a volume hands down: SYSTEM and Administrators full, Users read, as on a fresh NTFS volume.
+// defaultACEs are what the root of a volume hands down: SYSTEM and Administrators full, Users read,
+// as on a fresh NTFS volume.
 const defaultACEs = "(A;OICIID;FA;;;SY)(A;OICIID;FA;;;BA)(A;OICIID;0x1200a9;;;BU)"
 
-// aclParts cuts the access part of an SDDL text into its flags and entries; ok false says that it is none.
+// aclParts cuts the access part of an SDDL text into its flags and entries; ok false says that it
+// is none.
 func aclParts(sddl string) (flags string, aces []string, ok bool) {
 	i := strings.Index(sddl, "D:")
 	if i < 0 {
@@ -73,7 +75,8 @@ func (p place) acl() string {
 	return "D:AI" + strings.Join(own, "") + inherited
 }
 
-// handedDown are the entries that a child gets from its parent's list: the inheritable ones, marked ID.
+// handedDown are the entries that a child gets from its parent's list: the inheritable ones, marked
+// ID.
 func handedDown(parent string, dir bool) string {
 	_, aces, _ := aclParts(parent)
 	var b strings.Builder
@@ -93,8 +96,8 @@ func handedDown(parent string, dir bool) string {
 	return b.String()
 }
 
-// SetACL replaces the discretionary list. Inherited entries in the text are not written: they come from the parent, unless
-// the list is protected (P), which keeps exactly what is written.
+// SetACL replaces the discretionary list. Inherited entries in the text are not written: they come
+// from the parent, unless the list is protected (P), which keeps exactly what is written.
 func SetACL(c *Ctx, path, sddl string) error {
 	p, err := c.at(path)
 	if err != nil {
@@ -152,7 +155,8 @@ func canonicalACE(ace string) string {
 	return "(" + strings.Join(parts, ";") + ")"
 }
 
-// sidAliases are the two letters of SDDL for the accounts that every machine has. Source: SID strings.
+// sidAliases are the two letters of SDDL for the accounts that every machine has. Source: SID
+// strings.
 func sidAliases() map[string]string {
 	return map[string]string{
 		"S-1-5-18": "SY", "S-1-5-19": "LS", "S-1-5-20": "NS", "S-1-5-32-544": "BA", "S-1-5-32-545": "BU",

@@ -21,7 +21,8 @@ func AdapterByGUID(m *model.Machine, guid string) *model.Adapter {
 	return findAdapter(m, func(a *model.Adapter) bool { return strings.EqualFold(a.GUID, guid) })
 }
 
-// AdapterInSubnet finds the card that has an address in the same network as a CIDR or an address ("10.10.10.0/24", "10.10.10.9").
+// AdapterInSubnet finds the card that has an address in the same network as a CIDR or an address
+// ("10.10.10.0/24", "10.10.10.9").
 func AdapterInSubnet(m *model.Machine, network string) *model.Adapter {
 	want, err := netip.ParsePrefix(network)
 	if err != nil {
@@ -86,11 +87,13 @@ func ipv4(a *model.Adapter) (addresses, masks []string) {
 	return addresses, masks
 }
 
-// linkLocal is the IPv6 address that a card always has on 2008 and later: EUI-64 of its MAC address, so that it never changes.
+// linkLocal is the IPv6 address that a card always has on 2008 and later: EUI-64 of its MAC
+// address, so that it never changes.
 func linkLocal(a *model.Adapter) string {
 	var b [6]int
 	_, _ = fmt.Sscanf(a.MAC, "%X:%X:%X:%X:%X:%X", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])
-	ip := netip.AddrFrom16([16]byte{0xfe, 0x80, 8: byte(b[0] ^ 2), 9: byte(b[1]), 10: byte(b[2]), 11: 0xff, 12: 0xfe, 13: byte(b[3]), 14: byte(b[4]), 15: byte(b[5])})
+	ip := netip.AddrFrom16([16]byte{0xfe, 0x80, 8: byte(b[0] ^ 2), 9: byte(b[1]), 10: byte(b[2]), 11: 0xff, 12: 0xfe,
+		13: byte(b[3]), 14: byte(b[4]), 15: byte(b[5])})
 	return ip.String()
 }
 
@@ -103,8 +106,8 @@ func unicast(s string) bool {
 	return err == nil && ip.Is4() && !ip.IsUnspecified() && !ip.IsMulticast() && !ip.IsLoopback() && s != "255.255.255.255"
 }
 
-// setStatic gives a card fixed IPv4 addresses. The result is a code of Win32_NetworkAdapterConfiguration: 0, 66 mask, 70 address, 84.
-// Source: windows.md 5.4.
+// setStatic gives a card fixed IPv4 addresses. The result is a code of
+// Win32_NetworkAdapterConfiguration: 0, 66 mask, 70 address, 84. Source: windows.md 5.4.
 func setStatic(a *model.Adapter, addresses, masks []string) int64 {
 	if !ipEnabled(a) {
 		return 84
@@ -127,7 +130,8 @@ func setStatic(a *model.Adapter, addresses, masks []string) int64 {
 	return 0
 }
 
-// setDHCP gives the addresses up and takes what a network without a DHCP server gives. Gateways go with them.
+// setDHCP gives the addresses up and takes what a network without a DHCP server gives. Gateways go
+// with them.
 func setDHCP(a *model.Adapter) int64 {
 	if !ipEnabled(a) {
 		return 84
@@ -191,8 +195,9 @@ func interfaceMetric(c *Ctx, a *model.Adapter) int64 {
 
 const networkClass = `{4D36E972-E325-11CE-BFC1-08002BE10318}`
 
-// adapterHives are the registry's views of the cards: connection names, TCP/IP settings, NetBIOS over TCP/IP.
-// Source: windows.md 5.1 to 5.3; the per-interface value names beside those named there are the documented Tcpip parameters.
+// adapterHives are the registry's views of the cards: connection names, TCP/IP settings, NetBIOS
+// over TCP/IP. Source: windows.md 5.1 to 5.3; the per-interface value names beside those named
+// there are the documented Tcpip parameters.
 func adapterHives() []*Hive {
 	const (
 		connections = `HKLM\SYSTEM\CurrentControlSet\Control\Network\` + networkClass
@@ -215,7 +220,8 @@ func adapterHives() []*Hive {
 			put(r, k, "Name", "string", a.Name)
 			put(r, k, "PnpInstanceID", "string", pnpID(a))
 		}), Set: func(c *Ctx, key, name, _ string, data any) (bool, error) {
-			if a := adapterOfKey(c, key, connections); a != nil && strings.HasSuffix(key, `\connection`) && strings.EqualFold(name, "Name") {
+			if a := adapterOfKey(c, key, connections); a != nil && strings.HasSuffix(key, `\connection`) &&
+				strings.EqualFold(name, "Name") {
 				if s, ok := data.(string); ok && s != "" {
 					a.Name = s
 				}
@@ -228,12 +234,14 @@ func adapterHives() []*Hive {
 			put(r, k, "NetCfgInstanceId", "string", a.GUID)
 			put(r, k, "DriverDesc", "string", a.Desc)
 		})},
-		{Root: interfaces, Load: each(loadInterface(interfaces)), Set: setInterface(interfaces), Delete: deleteInterface(interfaces)},
+		{Root: interfaces, Load: each(loadInterface(interfaces)), Set: setInterface(interfaces),
+			Delete: deleteInterface(interfaces)},
 		{Root: netbios, Load: each(func(_ *Ctx, r model.Registry, a *model.Adapter) {
 			put(r, netbios+`\Tcpip_`+a.GUID, "NetbiosOptions", "dword", int64(a.Netbios))
 		}), Set: func(c *Ctx, key, name, _ string, data any) (bool, error) {
 			n, number := data.(int64)
-			if a := adapterOfKey(c, key, netbios); a != nil && number && n >= 0 && n <= 2 && strings.EqualFold(name, "NetbiosOptions") {
+			if a := adapterOfKey(c, key, netbios); a != nil && number && n >= 0 && n <= 2 &&
+				strings.EqualFold(name, "NetbiosOptions") {
 				a.Netbios = int(n)
 				return true, nil
 			}
@@ -297,8 +305,8 @@ func loadInterface(root string) func(c *Ctx, r model.Registry, a *model.Adapter)
 	}
 }
 
-// setInterface takes writes of the registration values and the metric; addresses written to the registry are not in force until a
-// restart, so they are stored and nothing more.
+// setInterface takes writes of the registration values and the metric; addresses written to the
+// registry are not in force until a restart, so they are stored and nothing more.
 func setInterface(root string) func(c *Ctx, key, name, typ string, data any) (bool, error) {
 	return func(c *Ctx, key, name, _ string, data any) (bool, error) {
 		a := adapterOfKey(c, key, root)

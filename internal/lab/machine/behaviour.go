@@ -1,9 +1,10 @@
-// Package machine is what an emulated Windows machine can do: it takes the verbs of package resident and command lines,
-// and carries them out on the model, by the documented behaviour of each Windows release. It refuses what it does not know.
+// Package machine is what an emulated Windows machine can do: it takes the verbs of package
+// resident and command lines, and carries them out on the model, by the documented behaviour of
+// each Windows release. It refuses what it does not know.
 //
-// What a machine can do is a set of Module: tools, WMI classes, cmdlets and hooks. The base set is in this package;
-// families (failover clustering, directory and DNS, Exchange) add theirs. Nothing registers itself: package lab puts
-// the set together.
+// What a machine can do is a set of Module: tools, WMI classes, cmdlets and hooks. The base set is
+// in this package; families (failover clustering, directory and DNS, Exchange) add theirs. Nothing
+// registers itself: package lab puts the set together.
 package machine
 
 import (
@@ -22,21 +23,24 @@ type Ctx struct {
 	W *model.World
 	M *model.Machine
 	B *Module
-	// User is who is logged on (DOMAIN\name). Network says that it is a network logon, which has no second hop: what needs
-	// another machine's authentication is refused with access denied (5), see FirstHop.
+	// User is who is logged on (DOMAIN\name). Network says that it is a network logon, which has no
+	// second hop: what needs another machine's authentication is refused with access denied (5), see
+	// FirstHop.
 	User    string
 	Network bool
 	Dir     string
-	// Sleep waits in emulated time. It gives up the world's lock while it waits, so look again after it. Never nil.
+	// Sleep waits in emulated time. It gives up the world's lock while it waits, so look again after
+	// it. Never nil.
 	Sleep func(d time.Duration)
 	Now   func() time.Time
 	// Print gives text to whoever runs the tool while it runs (a job's output file). Never nil.
 	Print func(text string)
-	// Go starts work that outlives the request: a job, a restart that is due. It calls work once, in a goroutine of its own, with
-	// a Ctx that has the same W, M, B and User, a Context that ends when the lab stops, a Sleep that watches that Context, and
-	// the world's lock held. nil: see Spawn.
+	// Go starts work that outlives the request: a job, a restart that is due. It calls work once, in a
+	// goroutine of its own, with a Ctx that has the same W, M, B and User, a Context that ends when
+	// the lab stops, a Sleep that watches that Context, and the world's lock held. nil: see Spawn.
 	Go func(work func(c *Ctx))
-	// Logon says whether a user (DOMAIN\name or name) has that password. nil: World.Forest.Users decides.
+	// Logon says whether a user (DOMAIN\name or name) has that password. nil: World.Forest.Users
+	// decides.
 	Logon func(user, password string) bool
 
 	guard bool                  // Sleep is wrapped, see guarded
@@ -50,17 +54,19 @@ type Result struct {
 	Code   int
 	Stdout string
 	Stderr string
-	// Goes is set by a program that goes on talking with whoever started it. It is called without the world's lock, with the caller's streams,
-	// after Stdout and Stderr were written; its result is the exit code. A program that is started without streams of its own cannot go on.
+	// Goes is set by a program that goes on talking with whoever started it. It is called without the
+	// world's lock, with the caller's streams, after Stdout and Stderr were written; its result is the
+	// exit code. A program that is started without streams of its own cannot go on.
 	Goes func(ctx context.Context, in io.Reader, out, errOut io.Writer) int
 }
 
 // Tool emulates one program. argv[0] is its name as called.
 type Tool func(c *Ctx, argv []string, stdin []byte) Result
 
-// Object is one instance or one cmdlet result: property name to value (nil, bool, int64, string, []byte, []any, map[string]any).
-// A property that is an enumeration in PowerShell is an Enum. A property that is an object of its own is an Object, whose entry
-// with the empty name is its text (ToString).
+// Object is one instance or one cmdlet result: property name to value (nil, bool, int64, string,
+// []byte, []any, map[string]any). A property that is an enumeration in PowerShell is an Enum. A
+// property that is an object of its own is an Object, whose entry with the empty name is its text
+// (ToString).
 type Object map[string]any
 
 // Enum is an enumeration value: its number, and its name for ":name" selections.
@@ -80,17 +86,20 @@ type Class struct {
 	Present   func(c *Ctx) bool              // nil means always; false makes the class unknown (namespace not installed)
 	List      func(c *Ctx) ([]Object, error) // every instance
 	Methods   map[string]Method
-	// Put carries out wmi.set on one instance: names of set may be dotted ("PrivateProperties.X"). nil makes the class read-only.
+	// Put carries out wmi.set on one instance: names of set may be dotted ("PrivateProperties.X"). nil
+	// makes the class read-only.
 	Put    func(c *Ctx, inst Object, set map[string]any) error
 	Static map[string]Method // methods called on the class; inst is nil
 }
 
-// Hive computes a part of the registry from the model, so that it cannot disagree with it (services, adapters, the cluster).
+// Hive computes a part of the registry from the model, so that it cannot disagree with it
+// (services, adapters, the cluster).
 type Hive struct {
 	Root string // key path that it covers, like `HKLM\Cluster`; keys below it that were written are still there as well
 	// Load returns computed keys at and below Root. Its values win over written ones.
 	Load func(c *Ctx) model.Registry
-	// Set takes a write to a computed value. handled false stores the value as any other. nil means that nothing is handled.
+	// Set takes a write to a computed value. handled false stores the value as any other. nil means
+	// that nothing is handled.
 	Set func(c *Ctx, key, name, typ string, data any) (handled bool, err error)
 	// Delete takes a deletion of a computed value. nil means that nothing is handled.
 	Delete func(c *Ctx, key, name string) (handled bool)
@@ -104,9 +113,11 @@ type Method struct {
 
 // Cmdlet emulates one cmdlet.
 type Cmdlet struct {
-	Name   string
-	Load   string   // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
-	Params []string // an unknown one is refused as PowerShell does: NamedParameterNotFound; "Id=UniqueId" declares an alias
+	Name string
+	Load string // "" (built in), "FailoverClusters", "snapin:Microsoft.Exchange.Management.PowerShell.Admin"
+	// an unknown one is refused as PowerShell does: NamedParameterNotFound; "Id=UniqueId" declares an
+	// alias
+	Params []string
 	// ParamSince are parameters that came later than the cmdlet.
 	ParamSince map[string]node.Release
 	Since      node.Release
@@ -125,28 +136,36 @@ type Module struct {
 	Cmdlets []*Cmdlet
 	OnBoot  []func(c *Ctx) // after a machine has come up
 	OnDown  []func(c *Ctx) // when a machine has gone down (power, restart): its resources fail over
-	// Verbs of package resident that a family carries out ("ad.find"); the base set has all the others.
+	// Verbs of package resident that a family carries out ("ad.find"); the base set has all the
+	// others.
 	Verbs map[string]Verb
-	// Operate are acts of a person that the lab can play at a gate, by name ("validate-cluster"); arg is what the act is about.
+	// Operate are acts of a person that the lab can play at a gate, by name ("validate-cluster"); arg
+	// is what the act is about.
 	Operate map[string]func(c *Ctx, arg string) error
-	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries are skipped.
+	// Lookup finds a program by full path for products on media (D:\Exchange\setup.com); nil entries
+	// are skipped.
 	Lookup []func(c *Ctx, path string) Tool
-	// Have says whether a tool is on the machine (a release, an installed feature); a tool without an entry always is.
+	// Have says whether a tool is on the machine (a release, an installed feature); a tool without an
+	// entry always is.
 	Have map[string]func(c *Ctx) bool
-	// Outside reaches servers that are no machines of the lab, for programs that fetch over HTTP. nil: there are none, and no name has an address.
+	// Outside reaches servers that are no machines of the lab, for programs that fetch over HTTP. nil:
+	// there are none, and no name has an address.
 	Outside http.RoundTripper
 	// Texts are system messages by Win32 code in the order of Locales.
 	Texts map[int][4]string
-	// OnFeature runs after a role or feature was installed or removed: services and tools come and go with it.
+	// OnFeature runs after a role or feature was installed or removed: services and tools come and go
+	// with it.
 	OnFeature []func(c *Ctx, id string, installed bool)
-	// OnService runs after a service was started or stopped (sc, net, WMI, cmdlets); name as in the registry. A family may set the
-	// service's state again: the Cluster service of a machine without a cluster stops at once.
+	// OnService runs after a service was started or stopped (sc, net, WMI, cmdlets); name as in the
+	// registry. A family may set the service's state again: the Cluster service of a machine without a
+	// cluster stops at once.
 	OnService []func(c *Ctx, name string)
 	// Hives are the computed parts of the registry.
 	Hives []*Hive
 }
 
-// Add merges families into one set. A tool, class or cmdlet that is there twice is a mistake in the program and panics.
+// Add merges families into one set. A tool, class or cmdlet that is there twice is a mistake in the
+// program and panics.
 func (b *Module) Add(o *Module) *Module {
 	if b.Tools == nil {
 		b.Tools = map[string]Tool{}

@@ -15,7 +15,8 @@ func (s *shell) builtin(name string) func(rest string) Result {
 		return func(string) Result { return Result{} }
 	case "ver":
 		return func(string) Result {
-			return Result{Stdout: "\r\n" + s.c.Pick([4]string{"Microsoft Windows [Version ", "Microsoft Windows [version ", "", ""}) + s.c.M.Version + "]\r\n"}
+			return Result{Stdout: "\r\n" + s.c.Pick([4]string{"Microsoft Windows [Version ", "Microsoft Windows [version ", "",
+				""}) + s.c.M.Version + "]\r\n"}
 		}
 	case "cd", "chdir":
 		return s.cd
@@ -48,7 +49,8 @@ func (s *shell) builtin(name string) func(rest string) Result {
 
 func (s *shell) echo(rest string) Result {
 	if rest == "" {
-		return Result{Stdout: s.c.Pick([4]string{"ECHO is on.", "Commande ECHO activée.", "ECHO ist eingeschaltet (ON).", "ECHO は <ON> です。"}) + "\r\n"}
+		return Result{Stdout: s.c.Pick([4]string{"ECHO is on.", "Commande ECHO activée.", "ECHO ist eingeschaltet (ON).",
+			"ECHO は <ON> です。"}) + "\r\n"}
 	}
 	return Result{Stdout: rest + "\r\n"}
 }
@@ -108,7 +110,8 @@ func (s *shell) move(rest string) Result {
 	if err := MoveFile(s.c, names[0], names[1]); err != nil {
 		return s.because(err)
 	}
-	return Result{Stdout: s.c.Pick([4]string{"        1 file(s) moved.", "        1 fichier(s) déplacé(s).", "        1 Datei(en) verschoben.", "        1 個のファイルを移動しました。"}) + "\r\n"}
+	return Result{Stdout: s.c.Pick([4]string{"        1 file(s) moved.", "        1 fichier(s) déplacé(s).",
+		"        1 Datei(en) verschoben.", "        1 個のファイルを移動しました。"}) + "\r\n"}
 }
 
 func (s *shell) typ(rest string) Result {
@@ -135,7 +138,8 @@ func (s *shell) dir(rest string) Result {
 	}
 	full := s.c.abs(path)
 	f, err := StatFile(s.c, path)
-	none := Result{Code: 1, Stderr: s.c.Pick([4]string{"File Not Found", "Fichier introuvable", "Datei nicht gefunden", "ファイルが見つかりません"}) + "\r\n"}
+	none := Result{Code: 1, Stderr: s.c.Pick([4]string{"File Not Found", "Fichier introuvable", "Datei nicht gefunden",
+		"ファイルが見つかりません"}) + "\r\n"}
 	if err != nil {
 		return none
 	}
@@ -151,7 +155,8 @@ func (s *shell) dir(rest string) Result {
 	var b strings.Builder
 	bare := strings.Contains(options, "/b")
 	if !bare {
-		fmt.Fprintf(&b, s.c.Pick([4]string{" Directory of %s\r\n\r\n", " Répertoire de %s\r\n\r\n", " Verzeichnis von %s\r\n\r\n", " %s のディレクトリ\r\n\r\n"}), full)
+		fmt.Fprintf(&b, s.c.Pick([4]string{" Directory of %s\r\n\r\n", " Répertoire de %s\r\n\r\n",
+			" Verzeichnis von %s\r\n\r\n", " %s のディレクトリ\r\n\r\n"}), full)
 	}
 	for _, e := range list {
 		if strings.Contains(options, "/ad") && !e.file.Dir || strings.Contains(options, "/a-d") && e.file.Dir {
@@ -161,7 +166,8 @@ func (s *shell) dir(rest string) Result {
 			b.WriteString(e.name + "\r\n")
 			continue
 		}
-		when := e.file.Modified.Format(s.c.Pick([4]string{"01/02/2006  03:04 PM", "02/01/2006  15:04", "02.01.2006  15:04", "2006/01/02  15:04"}))
+		when := e.file.Modified.Format(s.c.Pick([4]string{"01/02/2006  03:04 PM", "02/01/2006  15:04", "02.01.2006  15:04",
+			"2006/01/02  15:04"}))
 		size := fmt.Sprintf("%17d", len(e.file.Data))
 		if e.file.Dir {
 			size = "   <DIR>         "
@@ -178,8 +184,10 @@ func (s *shell) mkdir(rest string) Result {
 	}
 	for _, n := range names {
 		if Exists(s.c, n) {
-			return Result{Code: 1, Stderr: fmt.Sprintf(s.c.Pick([4]string{"A subdirectory or file %s already exists.", "Un sous-répertoire ou un fichier %s existe déjà.",
-				"Ein Unterverzeichnis oder eine Datei mit dem Namen \"%s\" existiert bereits.", "サブディレクトリまたはファイル %s は既に存在します。"}), n) + "\r\n"}
+			return Result{Code: 1, Stderr: fmt.Sprintf(s.c.Pick([4]string{"A subdirectory or file %s already exists.",
+				"Un sous-répertoire ou un fichier %s existe déjà.",
+				"Ein Unterverzeichnis oder eine Datei mit dem Namen \"%s\" existiert bereits.",
+				"サブディレクトリまたはファイル %s は既に存在します。"}), n) + "\r\n"}
 		}
 		if err := MakeDirs(s.c, n); err != nil {
 			return s.because(err)
@@ -220,7 +228,8 @@ func (s *shell) del(rest string) Result {
 		}
 		f, err := StatFile(s.c, n)
 		if err != nil {
-			return Result{Stderr: fmt.Sprintf(s.c.Pick([4]string{"Could Not Find %s", "%s est introuvable", "%s konnte nicht gefunden werden", "%s が見つかりませんでした"}), s.c.abs(n)) + "\r\n"}
+			return Result{Stderr: fmt.Sprintf(s.c.Pick([4]string{"Could Not Find %s", "%s est introuvable",
+				"%s konnte nicht gefunden werden", "%s が見つかりませんでした"}), s.c.abs(n)) + "\r\n"}
 		}
 		if f.Dir {
 			continue

@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// PSFail makes a PowerShell error: its FullyQualifiedErrorId and category, which no language pack translates.
+// PSFail makes a PowerShell error: its FullyQualifiedErrorId and category, which no language pack
+// translates.
 func PSFail(id, category, typ string, code int64, text string) *Fail {
 	return &Fail{Code: code, ID: id, Category: category, Type: typ, Text: text}
 }
@@ -53,11 +54,13 @@ func (c *Ctx) load(name string) error {
 		"System.IO.FileNotFoundException", 0x80070002, c.Pick([4]string{
 			"The specified module '" + name + "' was not loaded because no valid module file was found in any module directory.",
 			"Le module « " + name + " » spécifié n’a pas été chargé, car aucun fichier de module valide n’a été trouvé.",
-			"Das angegebene Modul \"" + name + "\" wurde nicht geladen, da in keinem Modulverzeichnis eine gültige Moduldatei gefunden wurde.",
+			"Das angegebene Modul \"" + name + "\" wurde nicht geladen, da in keinem Modulverzeichnis eine gültige " +
+				"Moduldatei gefunden wurde.",
 			"どのモジュール ディレクトリにも有効なモジュール ファイルが見つからなかったため、指定されたモジュール '" + name + "' は読み込まれませんでした。"}))
 }
 
-// cmdlet finds a cmdlet. Modules load themselves from PowerShell 3.0 on; in 2.0 a cmdlet whose module was not loaded is unknown.
+// cmdlet finds a cmdlet. Modules load themselves from PowerShell 3.0 on; in 2.0 a cmdlet whose
+// module was not loaded is unknown.
 func (c *Ctx) cmdlet(name, load string) (*Cmdlet, error) {
 	if err := c.load(load); err != nil {
 		return nil, err
@@ -71,15 +74,18 @@ func (c *Ctx) cmdlet(name, load string) (*Cmdlet, error) {
 			return k, nil
 		}
 	}
-	return nil, PSFail("CommandNotFoundException", "ObjectNotFound", "System.Management.Automation.CommandNotFoundException", corSystem, c.Pick([4]string{
-		"The term '" + name + "' is not recognized as the name of a cmdlet, function, script file, or operable program.",
-		"Le terme « " + name + " » n’est pas reconnu comme nom d’applet de commande, fonction, fichier de script ou programme exécutable.",
-		"Die Benennung \"" + name + "\" wurde nicht als Name eines Cmdlet, einer Funktion, einer Skriptdatei oder eines ausführbaren Programms erkannt.",
-		"用語 '" + name + "' は、コマンドレット、関数、スクリプト ファイル、または操作可能なプログラムの名前として認識されません。"}))
+	return nil, PSFail("CommandNotFoundException", "ObjectNotFound",
+		"System.Management.Automation.CommandNotFoundException", corSystem, c.Pick([4]string{
+			"The term '" + name + "' is not recognized as the name of a cmdlet, function, script file, or operable program.",
+			"Le terme « " + name + " » n’est pas reconnu comme nom d’applet de commande, fonction, fichier de script ou " +
+				"programme exécutable.",
+			"Die Benennung \"" + name + "\" wurde nicht als Name eines Cmdlet, einer Funktion, einer Skriptdatei oder eines " +
+				"ausführbaren Programms erkannt.",
+			"用語 '" + name + "' は、コマンドレット、関数、スクリプト ファイル、または操作可能なプログラムの名前として認識されません。"}))
 }
 
-// RunCmdlet runs one cmdlet by name with parameters as data: the verb "cmdlet" without the selection of properties.
-// load "" finds cmdlets whose module loads by itself.
+// RunCmdlet runs one cmdlet by name with parameters as data: the verb "cmdlet" without the
+// selection of properties. load "" finds cmdlets whose module loads by itself.
 func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, error) {
 	k, err := c.cmdlet(name, load)
 	if err != nil {
@@ -89,11 +95,12 @@ func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, erro
 	for n, v := range params {
 		p := k.param(c, n)
 		if p == "" {
-			return nil, PSFail("NamedParameterNotFound,"+k.Name, "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
-				"A parameter cannot be found that matches parameter name '" + n + "'.",
-				"Impossible de trouver un paramètre correspondant au nom « " + n + " ».",
-				"Es wurde kein Parameter gefunden, der dem Parameternamen \"" + n + "\" entspricht.",
-				"パラメーター名 '" + n + "' に一致するパラメーターが見つかりません。"}))
+			return nil, PSFail("NamedParameterNotFound,"+k.Name, "InvalidArgument",
+				"System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
+					"A parameter cannot be found that matches parameter name '" + n + "'.",
+					"Impossible de trouver un paramètre correspondant au nom « " + n + " ».",
+					"Es wurde kein Parameter gefunden, der dem Parameternamen \"" + n + "\" entspricht.",
+					"パラメーター名 '" + n + "' に一致するパラメーターが見つかりません。"}))
 		}
 		if b, ok := v.(bool); ok && !b && common(p) && !strings.EqualFold(p, "Confirm") {
 			continue // a switch that is off; -Confirm:$false says something, by keeping a cmdlet from asking
@@ -103,16 +110,19 @@ func RunCmdlet(c *Ctx, name, load string, params map[string]any) ([]Object, erro
 	return k.Run(c, given)
 }
 
-// common says that a parameter belongs to every cmdlet. ErrorAction and its like change nothing here.
+// common says that a parameter belongs to every cmdlet. ErrorAction and its like change nothing
+// here.
 func common(name string) bool {
 	switch strings.ToLower(name) {
-	case "erroraction", "warningaction", "verbose", "debug", "errorvariable", "warningvariable", "outvariable", "outbuffer", "confirm", "whatif":
+	case "erroraction", "warningaction", "verbose", "debug", "errorvariable", "warningvariable", "outvariable",
+		"outbuffer", "confirm", "whatif":
 		return true
 	}
 	return false
 }
 
-// param returns the cmdlet's spelling of a parameter, through its aliases, or "" for one that the release does not have.
+// param returns the cmdlet's spelling of a parameter, through its aliases, or "" for one that the
+// release does not have.
 func (k *Cmdlet) param(c *Ctx, name string) string {
 	i := slices.IndexFunc(k.Params, func(p string) bool {
 		own, _, _ := strings.Cut(p, "=")
@@ -129,7 +139,8 @@ func (k *Cmdlet) param(c *Ctx, name string) string {
 		return own
 	}
 	switch strings.ToLower(name) {
-	case "erroraction", "warningaction", "verbose", "debug", "errorvariable", "warningvariable", "outvariable", "outbuffer":
+	case "erroraction", "warningaction", "verbose", "debug", "errorvariable", "warningvariable", "outvariable",
+		"outbuffer":
 		return name
 	}
 	return ""
@@ -161,7 +172,8 @@ func verbCmdlet(c *Ctx, args map[string]any) ([]Object, error) {
 	return rows, nil
 }
 
-// Select reads a property by a dotted name; the suffix ":name" gives an enumeration's word. See package resident.
+// Select reads a property by a dotted name; the suffix ":name" gives an enumeration's word. See
+// package resident.
 func Select(o Object, name string) any {
 	name, word := strings.CutSuffix(name, ":name")
 	return textual(follow(o, strings.Split(name, ".")), word)

@@ -6,7 +6,8 @@ import (
 	"deploy/internal/node"
 )
 
-// featureCmdlets are the module ServerManager: Add-/Remove- on 2008 R2, Install-/Uninstall- from 2012 with the old names as aliases.
+// featureCmdlets are the module ServerManager: Add-/Remove- on 2008 R2, Install-/Uninstall- from
+// 2012 with the old names as aliases.
 func featureCmdlets() []*Cmdlet {
 	const module = "ServerManager"
 	get := []string{"Name", "LogPath"}
@@ -17,8 +18,10 @@ func featureCmdlets() []*Cmdlet {
 		{Name: "Get-WindowsFeature", Load: module, Params: get, Since: r2, Run: getFeature},
 		{Name: "Add-WindowsFeature", Load: module, Params: add, Since: r2, Until: r2, Run: installFeature},
 		{Name: "Remove-WindowsFeature", Load: module, Params: remove, Since: r2, Until: r2, Run: uninstallFeature},
-		{Name: "Install-WindowsFeature", Load: module, Params: append([]string{"IncludeManagementTools", "Source"}, add...), Since: v12, Run: installFeature},
-		{Name: "Uninstall-WindowsFeature", Load: module, Params: append([]string{"IncludeManagementTools", "Remove"}, remove...), Since: v12, Run: uninstallFeature},
+		{Name: "Install-WindowsFeature", Load: module, Params: append([]string{"IncludeManagementTools", "Source"}, add...),
+			Since: v12, Run: installFeature},
+		{Name: "Uninstall-WindowsFeature", Load: module, Params: append([]string{"IncludeManagementTools", "Remove"},
+			remove...), Since: v12, Run: uninstallFeature},
 	}
 }
 
@@ -37,7 +40,8 @@ func featureObject(c *Ctx, f feature) Object {
 	if f.parent != "" {
 		parent = f.parent
 	}
-	o := Object{"": f.id, "Name": f.id, "DisplayName": c.Pick(f.display), "Description": c.Pick(f.display), "Installed": on, "FeatureType": kind, "Depth": depth, "Parent": parent, "Path": f.id}
+	o := Object{"": f.id, "Name": f.id, "DisplayName": c.Pick(f.display), "Description": c.Pick(f.display),
+		"Installed": on, "FeatureType": kind, "Depth": depth, "Parent": parent, "Path": f.id}
 	if c.AtLeast(node.WS2012) {
 		o["InstallState"] = state
 	}
@@ -87,7 +91,8 @@ func wild(p, s string) bool {
 	return strings.HasSuffix(s, parts[len(parts)-1])
 }
 
-// featureResult is what the cmdlets of the module answer. RestartNeeded and ExitCode are enumerations; NoChangeNeeded is 1003.
+// featureResult is what the cmdlets of the module answer. RestartNeeded and ExitCode are
+// enumerations; NoChangeNeeded is 1003.
 func featureResult(c *Ctx, changed []string, restart bool) []Object {
 	need, code := Enum{0, "No"}, Enum{0, "Success"}
 	switch {
@@ -106,9 +111,11 @@ func featureResult(c *Ctx, changed []string, restart bool) []Object {
 }
 
 func featureUnknown(c *Ctx, cmdlet, id string) error {
-	return PSFail("NameDoesNotExist,Microsoft.Windows.ServerManager.Commands."+cmdlet, "InvalidArgument", "System.Exception", 0x80131500, c.Pick([4]string{
-		"The target of the specified cmdlet cannot be: '" + id + "' does not exist.", "La fonctionnalité « " + id + " » n’existe pas.",
-		"Das Feature \"" + id + "\" ist nicht vorhanden.", "機能 '" + id + "' は存在しません。"}))
+	return PSFail("NameDoesNotExist,Microsoft.Windows.ServerManager.Commands."+cmdlet, "InvalidArgument",
+		"System.Exception", 0x80131500, c.Pick([4]string{
+			"The target of the specified cmdlet cannot be: '" + id + "' does not exist.",
+			"La fonctionnalité « " + id + " » n’existe pas.",
+			"Das Feature \"" + id + "\" ist nicht vorhanden.", "機能 '" + id + "' は存在しません。"}))
 }
 
 func installFeature(c *Ctx, params map[string]any) ([]Object, error) {
@@ -134,8 +141,10 @@ func installFeature(c *Ctx, params map[string]any) ([]Object, error) {
 	// .NET Framework 3.5 is not on the disk of 2012 and later: without -Source it is not found
 	for _, f := range list {
 		if f.id == "NET-Framework-Core" && c.AtLeast(node.WS2012) && ArgString(params, "Source") == "" {
-			return nil, PSFail("DISMAPI_Error__Failed_To_Enable_Updates,Microsoft.Windows.ServerManager.Commands."+cmdlet, "InvalidOperation", "System.Exception", 0x800F081F, c.Pick([4]string{
-				"The source files could not be found.", "Les fichiers source sont introuvables.", "Die Quelldateien wurden nicht gefunden.", "ソース ファイルが見つかりませんでした。"}))
+			return nil, PSFail("DISMAPI_Error__Failed_To_Enable_Updates,Microsoft.Windows.ServerManager.Commands."+cmdlet,
+				"InvalidOperation", "System.Exception", 0x800F081F, c.Pick([4]string{
+					"The source files could not be found.", "Les fichiers source sont introuvables.",
+					"Die Quelldateien wurden nicht gefunden.", "ソース ファイルが見つかりませんでした。"}))
 		}
 	}
 	changed, restart, _ := InstallFeatures(c, ids, ArgBool(params, "IncludeAllSubFeature"))
@@ -173,14 +182,20 @@ func uninstallFeature(c *Ctx, params map[string]any) ([]Object, error) {
 
 // missingParameter is PowerShell's refusal in a session that cannot ask for a mandatory parameter.
 func missingParameter(c *Ctx, name, cmdlet string) error {
-	return PSFail("MissingMandatoryParameter,"+cmdlet, "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
-		"Cannot process command because of one or more missing mandatory parameters: " + name + ".", "Impossible de traiter la commande, car un ou plusieurs paramètres obligatoires sont manquants : " + name + ".",
-		"Der Befehl kann aufgrund mindestens eines fehlenden obligatorischen Parameters nicht verarbeitet werden: " + name + ".", "1 つ以上の必須パラメーターが指定されていないため、コマンドを処理できません: " + name + "。"}))
+	return PSFail("MissingMandatoryParameter,"+cmdlet, "InvalidArgument",
+		"System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
+			"Cannot process command because of one or more missing mandatory parameters: " + name + ".",
+			"Impossible de traiter la commande, car un ou plusieurs paramètres obligatoires sont manquants : " + name + ".",
+			"Der Befehl kann aufgrund mindestens eines fehlenden obligatorischen Parameters nicht verarbeitet werden: " + name +
+				".", "1 つ以上の必須パラメーターが指定されていないため、コマンドを処理できません: " + name + "。"}))
 }
 
 // ambiguousSet is the refusal of parameters that stand in different parameter sets.
 func ambiguousSet(c *Ctx, cmdlet string) error {
-	return PSFail("AmbiguousParameterSet,"+cmdlet, "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
-		"Parameter set cannot be resolved using the specified named parameters.", "Le jeu de paramètres ne peut pas être résolu à l’aide des paramètres nommés spécifiés.",
-		"Der Parametersatz kann mit den angegebenen benannten Parametern nicht aufgelöst werden.", "指定された名前付きパラメーターを使用してパラメーター セットを解決できません。"}))
+	return PSFail("AmbiguousParameterSet,"+cmdlet, "InvalidArgument",
+		"System.Management.Automation.ParameterBindingException", corSystem, c.Pick([4]string{
+			"Parameter set cannot be resolved using the specified named parameters.",
+			"Le jeu de paramètres ne peut pas être résolu à l’aide des paramètres nommés spécifiés.",
+			"Der Parametersatz kann mit den angegebenen benannten Parametern nicht aufgelöst werden.",
+			"指定された名前付きパラメーターを使用してパラメーター セットを解決できません。"}))
 }

@@ -16,17 +16,26 @@ func netCmdlets() []*Cmdlet {
 		return &Cmdlet{Name: name, Load: load, Since: node.WS2012, Params: params, Run: run}
 	}
 	list := []*Cmdlet{
-		mk("NetAdapter", "Get-NetAdapter", getNetAdapter, "Name", "InterfaceAlias=Name", "ifAlias=Name", "InterfaceDescription", "ifDesc=InterfaceDescription", "InterfaceIndex", "Physical", "IncludeHidden"),
-		mk("NetAdapter", "Rename-NetAdapter", renameNetAdapter, "Name", "InterfaceAlias=Name", "ifAlias=Name", "InterfaceDescription", "NewName", "PassThru", "Confirm"),
+		mk("NetAdapter", "Get-NetAdapter", getNetAdapter, "Name", "InterfaceAlias=Name", "ifAlias=Name",
+			"InterfaceDescription", "ifDesc=InterfaceDescription", "InterfaceIndex", "Physical", "IncludeHidden"),
+		mk("NetAdapter", "Rename-NetAdapter", renameNetAdapter, "Name", "InterfaceAlias=Name", "ifAlias=Name",
+			"InterfaceDescription", "NewName", "PassThru", "Confirm"),
 		mk("NetTCPIP", "Get-NetIPInterface", getIPInterface, "InterfaceAlias", "InterfaceIndex", "AddressFamily", "Dhcp"),
-		mk("NetTCPIP", "Set-NetIPInterface", setIPInterface, "InterfaceAlias", "InterfaceIndex", "AddressFamily", "InterfaceMetric", "AutomaticMetric", "Dhcp", "PassThru", "Confirm"),
-		mk("NetTCPIP", "Get-NetIPAddress", getIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex", "AddressFamily", "PrefixLength", "PrefixOrigin"),
-		mk("NetTCPIP", "New-NetIPAddress", newIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex", "AddressFamily", "PrefixLength", "DefaultGateway", "Confirm"),
-		mk("NetTCPIP", "Remove-NetIPAddress", removeIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex", "AddressFamily", "PrefixLength", "DefaultGateway", "PassThru", "Confirm"),
+		mk("NetTCPIP", "Set-NetIPInterface", setIPInterface, "InterfaceAlias", "InterfaceIndex", "AddressFamily",
+			"InterfaceMetric", "AutomaticMetric", "Dhcp", "PassThru", "Confirm"),
+		mk("NetTCPIP", "Get-NetIPAddress", getIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex", "AddressFamily",
+			"PrefixLength", "PrefixOrigin"),
+		mk("NetTCPIP", "New-NetIPAddress", newIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex", "AddressFamily",
+			"PrefixLength", "DefaultGateway", "Confirm"),
+		mk("NetTCPIP", "Remove-NetIPAddress", removeIPAddress, "IPAddress", "InterfaceAlias", "InterfaceIndex",
+			"AddressFamily", "PrefixLength", "DefaultGateway", "PassThru", "Confirm"),
 		mk("DnsClient", "Get-DnsClient", getDNSClient, "InterfaceAlias", "InterfaceIndex"),
-		mk("DnsClient", "Set-DnsClient", setDNSClient, "InterfaceAlias", "InterfaceIndex", "RegisterThisConnectionsAddress", "UseSuffixWhenRegistering", "PassThru", "Confirm"),
-		mk("DnsClient", "Get-DnsClientServerAddress", getDNSServers, "InterfaceAlias", "InterfaceIndex", "AddressFamily", "Family=AddressFamily"),
-		mk("DnsClient", "Set-DnsClientServerAddress", setDNSServers, "InterfaceAlias", "InterfaceIndex", "ServerAddresses", "Addresses=ServerAddresses", "ResetServerAddresses", "ResetAddresses=ResetServerAddresses", "PassThru", "Confirm"),
+		mk("DnsClient", "Set-DnsClient", setDNSClient, "InterfaceAlias", "InterfaceIndex", "RegisterThisConnectionsAddress",
+			"UseSuffixWhenRegistering", "PassThru", "Confirm"),
+		mk("DnsClient", "Get-DnsClientServerAddress", getDNSServers, "InterfaceAlias", "InterfaceIndex", "AddressFamily",
+			"Family=AddressFamily"),
+		mk("DnsClient", "Set-DnsClientServerAddress", setDNSServers, "InterfaceAlias", "InterfaceIndex", "ServerAddresses",
+			"Addresses=ServerAddresses", "ResetServerAddresses", "ResetAddresses=ResetServerAddresses", "PassThru", "Confirm"),
 	}
 	for _, k := range list {
 		if k.Load == "NetTCPIP" {
@@ -37,13 +46,15 @@ func netCmdlets() []*Cmdlet {
 	return list
 }
 
-// systemError is how the network cmdlets report a Win32 code: "Windows System Error <code>,<cmdlet>".
+// systemError is how the network cmdlets report a Win32 code: "Windows System Error
+// <code>,<cmdlet>".
 func systemError(c *Ctx, code int, cmdlet string) error {
 	category := "InvalidArgument"
 	if code == errFileNotFound || code == 1168 {
 		category = "ObjectNotFound"
 	}
-	return PSFail(fmt.Sprintf("Windows System Error %d,%s", code, cmdlet), category, "Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Text(code))
+	return PSFail(fmt.Sprintf("Windows System Error %d,%s", code, cmdlet), category,
+		"Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Text(code))
 }
 
 // cards finds cards by a name parameter (with patterns) and InterfaceIndex; none of them lists all.
@@ -109,9 +120,12 @@ func netAdapterObject(a *model.Adapter) Object {
 	if a.LinkDown {
 		status, media = "Disconnected", Enum{2, "Disconnected"}
 	}
-	return Object{"": "MSFT_NetAdapter", "Name": a.Name, "InterfaceAlias": a.Name, "ifAlias": a.Name, "InterfaceDescription": a.Desc, "ifDesc": a.Desc, "InterfaceIndex": interfaceIndex(a), "ifIndex": interfaceIndex(a),
-		"InterfaceGuid": a.GUID, "MacAddress": strings.ReplaceAll(a.MAC, ":", "-"), "PermanentAddress": strings.ReplaceAll(a.MAC, ":", ""), "Status": status, "MediaConnectionState": media, "LinkSpeed": "1 Gbps",
-		"Virtual": a.Team, "HardwareInterface": !a.Team, "PnPDeviceID": pnpID(a), "InterfaceType": int64(6)}
+	return Object{"": "MSFT_NetAdapter", "Name": a.Name, "InterfaceAlias": a.Name, "ifAlias": a.Name,
+		"InterfaceDescription": a.Desc, "ifDesc": a.Desc, "InterfaceIndex": interfaceIndex(a), "ifIndex": interfaceIndex(a),
+		"InterfaceGuid": a.GUID, "MacAddress": strings.ReplaceAll(a.MAC, ":", "-"),
+		"PermanentAddress": strings.ReplaceAll(a.MAC, ":", ""), "Status": status, "MediaConnectionState": media,
+		"LinkSpeed": "1 Gbps",
+		"Virtual":   a.Team, "HardwareInterface": !a.Team, "PnPDeviceID": pnpID(a), "InterfaceType": int64(6)}
 }
 
 func renameNetAdapter(c *Ctx, p map[string]any) ([]Object, error) {
@@ -167,7 +181,8 @@ func getIPInterface(c *Ctx, p map[string]any) ([]Object, error) {
 		if HasArg(p, "Dhcp") && !strings.EqualFold(ArgString(p, "Dhcp"), onOff(dhcp).Name) {
 			return
 		}
-		out = append(out, Object{"": "MSFT_NetIPInterface", "InterfaceAlias": alias, "ifAlias": alias, "InterfaceIndex": index, "ifIndex": index, "AddressFamily": fam, "InterfaceMetric": metric,
+		out = append(out, Object{"": "MSFT_NetIPInterface", "InterfaceAlias": alias, "ifAlias": alias,
+			"InterfaceIndex": index, "ifIndex": index, "AddressFamily": fam, "InterfaceMetric": metric,
 			"AutomaticMetric": onOff(automatic), "Dhcp": onOff(dhcp), "ConnectionState": state, "NlMtu": int64(1500)})
 	}
 	f4, f6 := Enum{2, "IPv4"}, Enum{23, "IPv6"}
@@ -274,7 +289,8 @@ func addressObject(a *model.Adapter, p netip.Prefix) Object {
 	case a.DHCP:
 		prefix, suffix = Enum{3, "Dhcp"}, Enum{3, "Dhcp"}
 	}
-	return Object{"": ip, "IPAddress": ip, "PrefixLength": int64(p.Bits()), "InterfaceAlias": a.Name, "InterfaceIndex": interfaceIndex(a), "AddressFamily": fam, "PrefixOrigin": prefix,
+	return Object{"": ip, "IPAddress": ip, "PrefixLength": int64(p.Bits()), "InterfaceAlias": a.Name,
+		"InterfaceIndex": interfaceIndex(a), "AddressFamily": fam, "PrefixOrigin": prefix,
 		"SuffixOrigin": suffix, "AddressState": Enum{4, "Preferred"}, "SkipAsSource": false, "Type": Enum{1, "Unicast"}}
 }
 
@@ -297,7 +313,8 @@ func newIPAddress(c *Ctx, p map[string]any) ([]Object, error) {
 	}
 	gateway := ArgString(p, "DefaultGateway")
 	if gateway != "" && len(a.Gateways) > 0 {
-		return nil, PSFail("Windows System Error 87,"+name, "InvalidArgument", "Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Text(errInvalidParameter))
+		return nil, PSFail("Windows System Error 87,"+name, "InvalidArgument",
+			"Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Text(errInvalidParameter))
 	}
 	if a.DHCP { // a fixed address switches the lease off
 		a.DHCP, a.Addresses = false, nil
@@ -321,7 +338,8 @@ func removeIPAddress(c *Ctx, p map[string]any) ([]Object, error) {
 		kept := a.Addresses[:0:0]
 		for _, s := range a.Addresses {
 			ip, bits, _ := strings.Cut(s, "/")
-			if (!HasArg(p, "IPAddress") || containsFold(ArgStrings(p, "IPAddress"), ip)) && (!HasArg(p, "PrefixLength") || ArgString(p, "PrefixLength") == bits) {
+			if (!HasArg(p, "IPAddress") || containsFold(ArgStrings(p, "IPAddress"), ip)) &&
+				(!HasArg(p, "PrefixLength") || ArgString(p, "PrefixLength") == bits) {
 				found = true
 				continue
 			}
@@ -345,7 +363,8 @@ func getDNSClient(c *Ctx, p map[string]any) ([]Object, error) {
 	}
 	var out []Object
 	for _, a := range list {
-		out = append(out, Object{"": "MSFT_DNSClient", "InterfaceAlias": a.Name, "InterfaceIndex": interfaceIndex(a), "RegisterThisConnectionsAddress": a.FullReg, "UseSuffixWhenRegistering": a.DomainReg,
+		out = append(out, Object{"": "MSFT_DNSClient", "InterfaceAlias": a.Name, "InterfaceIndex": interfaceIndex(a),
+			"RegisterThisConnectionsAddress": a.FullReg, "UseSuffixWhenRegistering": a.DomainReg,
 			"ConnectionSpecificSuffix": ""})
 	}
 	return out, nil
@@ -374,10 +393,12 @@ func getDNSServers(c *Ctx, p map[string]any) ([]Object, error) {
 	var out []Object
 	for _, a := range list {
 		if v4 {
-			out = append(out, Object{"": "MSFT_DNSClientServerAddress", "InterfaceAlias": a.Name, "InterfaceIndex": interfaceIndex(a), "AddressFamily": int64(2), "ServerAddresses": Anys(a.DNS)})
+			out = append(out, Object{"": "MSFT_DNSClientServerAddress", "InterfaceAlias": a.Name,
+				"InterfaceIndex": interfaceIndex(a), "AddressFamily": int64(2), "ServerAddresses": Anys(a.DNS)})
 		}
 		if v6 {
-			out = append(out, Object{"": "MSFT_DNSClientServerAddress", "InterfaceAlias": a.Name, "InterfaceIndex": interfaceIndex(a), "AddressFamily": int64(23), "ServerAddresses": []any{}})
+			out = append(out, Object{"": "MSFT_DNSClientServerAddress", "InterfaceAlias": a.Name,
+				"InterfaceIndex": interfaceIndex(a), "AddressFamily": int64(23), "ServerAddresses": []any{}})
 		}
 	}
 	return out, nil
@@ -394,7 +415,8 @@ func setDNSServers(c *Ctx, p map[string]any) ([]Object, error) {
 		a.DNS = nil
 	case HasArg(p, "ServerAddresses"):
 		if setDNS(a, ArgStrings(p, "ServerAddresses")) != 0 {
-			return nil, PSFail("InvalidArgument,"+name, "InvalidArgument", "Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Text(errInvalidParameter))
+			return nil, PSFail("InvalidArgument,"+name, "InvalidArgument", "Microsoft.Management.Infrastructure.CimException",
+				0x80131500, c.Text(errInvalidParameter))
 		}
 	default:
 		return nil, missingParameter(c, "ServerAddresses", name)

@@ -6,38 +6,43 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// serviceCmdlets are the few of PowerShell's own cmdlets that a machine here knows. They need no load.
+// serviceCmdlets are the few of PowerShell's own cmdlets that a machine here knows. They need no
+// load.
 func serviceCmdlets() []*Cmdlet {
 	return []*Cmdlet{
 		{Name: "Get-Service", Params: []string{"Name", "DisplayName"}, Run: getService},
-		{Name: "Start-Service", Params: []string{"Name", "PassThru", "Confirm"}, Run: func(c *Ctx, p map[string]any) ([]Object, error) {
-			return eachService(c, p, "Start-Service", func(s *model.Service) error {
-				if code := StartService(c, s.Name); code != 0 && code != errServiceRunning {
-					return serviceFail(c, "CouldNotStartService", "StartServiceCommand", code)
-				}
-				return nil
-			})
-		}},
-		{Name: "Stop-Service", Params: []string{"Name", "Force", "PassThru", "Confirm"}, Run: func(c *Ctx, p map[string]any) ([]Object, error) {
-			return eachService(c, p, "Stop-Service", func(s *model.Service) error {
-				return stopForCmdlet(c, s, ArgBool(p, "Force"), "StopServiceCommand")
-			})
-		}},
-		{Name: "Restart-Service", Params: []string{"Name", "Force", "PassThru", "Confirm"}, Run: func(c *Ctx, p map[string]any) ([]Object, error) {
-			return eachService(c, p, "Restart-Service", func(s *model.Service) error {
-				deps := dependents(c, s.Name)
-				if err := stopForCmdlet(c, s, ArgBool(p, "Force"), "RestartServiceCommand"); err != nil {
-					return err
-				}
-				for _, x := range append([]*model.Service{s}, deps...) {
-					if code := StartService(c, x.Name); code != 0 && code != errServiceRunning {
-						return serviceFail(c, "CouldNotStartService", "RestartServiceCommand", code)
+		{Name: "Start-Service", Params: []string{"Name", "PassThru", "Confirm"},
+			Run: func(c *Ctx, p map[string]any) ([]Object, error) {
+				return eachService(c, p, "Start-Service", func(s *model.Service) error {
+					if code := StartService(c, s.Name); code != 0 && code != errServiceRunning {
+						return serviceFail(c, "CouldNotStartService", "StartServiceCommand", code)
 					}
-				}
-				return nil
-			})
-		}},
-		{Name: "Set-Service", Params: []string{"Name", "StartupType", "DisplayName", "Status", "PassThru", "Confirm"}, Run: setService},
+					return nil
+				})
+			}},
+		{Name: "Stop-Service", Params: []string{"Name", "Force", "PassThru", "Confirm"},
+			Run: func(c *Ctx, p map[string]any) ([]Object, error) {
+				return eachService(c, p, "Stop-Service", func(s *model.Service) error {
+					return stopForCmdlet(c, s, ArgBool(p, "Force"), "StopServiceCommand")
+				})
+			}},
+		{Name: "Restart-Service", Params: []string{"Name", "Force", "PassThru", "Confirm"},
+			Run: func(c *Ctx, p map[string]any) ([]Object, error) {
+				return eachService(c, p, "Restart-Service", func(s *model.Service) error {
+					deps := dependents(c, s.Name)
+					if err := stopForCmdlet(c, s, ArgBool(p, "Force"), "RestartServiceCommand"); err != nil {
+						return err
+					}
+					for _, x := range append([]*model.Service{s}, deps...) {
+						if code := StartService(c, x.Name); code != 0 && code != errServiceRunning {
+							return serviceFail(c, "CouldNotStartService", "RestartServiceCommand", code)
+						}
+					}
+					return nil
+				})
+			}},
+		{Name: "Set-Service", Params: []string{"Name", "StartupType", "DisplayName", "Status", "PassThru", "Confirm"},
+			Run: setService},
 		{Name: "Get-HotFix", Params: []string{"Id"}, Run: getHotFix},
 	}
 }
@@ -54,7 +59,8 @@ func stopForCmdlet(c *Ctx, s *model.Service, force bool, command string) error {
 }
 
 func serviceFail(c *Ctx, id, command string, code int) error {
-	return PSFail(id+",Microsoft.PowerShell.Commands."+command, "OpenError", "System.ComponentModel.Win32Exception", int64(code), c.Text(code))
+	return PSFail(id+",Microsoft.PowerShell.Commands."+command, "OpenError", "System.ComponentModel.Win32Exception",
+		int64(code), c.Text(code))
 }
 
 func serviceObject(s *model.Service) Object {
@@ -64,11 +70,13 @@ func serviceObject(s *model.Service) Object {
 	for _, d := range s.DependsOn {
 		deps = append(deps, Object{"": d, "Name": d, "ServiceName": d})
 	}
-	return Object{"": s.Name, "Name": s.Name, "ServiceName": s.Name, "DisplayName": s.Display, "Status": Enum{int64(s.State), states[s.State]}, "StartType": Enum{int64(s.Start), starts[s.Start]},
+	return Object{"": s.Name, "Name": s.Name, "ServiceName": s.Name, "DisplayName": s.Display,
+		"Status": Enum{int64(s.State), states[s.State]}, "StartType": Enum{int64(s.Start), starts[s.Start]},
 		"ServicesDependedOn": deps, "CanStop": s.State == 4}
 }
 
-// findServices finds services by Name with patterns; a name without a pattern that is none is an error.
+// findServices finds services by Name with patterns; a name without a pattern that is none is an
+// error.
 func findServices(c *Ctx, p map[string]any, command string) ([]*model.Service, error) {
 	key := "Name"
 	if !HasArg(p, "Name") && HasArg(p, "DisplayName") {
@@ -96,9 +104,12 @@ func findServices(c *Ctx, p map[string]any, command string) ([]*model.Service, e
 			}
 		}
 		if len(out) == n && !strings.Contains(want, "*") {
-			return nil, PSFail("NoServiceFoundForGivenName,Microsoft.PowerShell.Commands."+command, "ObjectNotFound", "Microsoft.PowerShell.Commands.ServiceCommandException", corSystem, c.Pick([4]string{
-				"Cannot find any service with service name '" + want + "'.", "Impossible de trouver un service assorti du nom « " + want + " ».",
-				"Es kann kein Dienst mit dem Dienstnamen \"" + want + "\" gefunden werden.", "サービス名 '" + want + "' のサービスが見つかりません。"}))
+			return nil, PSFail("NoServiceFoundForGivenName,Microsoft.PowerShell.Commands."+command, "ObjectNotFound",
+				"Microsoft.PowerShell.Commands.ServiceCommandException", corSystem, c.Pick([4]string{
+					"Cannot find any service with service name '" + want + "'.",
+					"Impossible de trouver un service assorti du nom « " + want + " ».",
+					"Es kann kein Dienst mit dem Dienstnamen \"" + want + "\" gefunden werden.",
+					"サービス名 '" + want + "' のサービスが見つかりません。"}))
 		}
 	}
 	return out, nil
@@ -150,7 +161,8 @@ func setService(c *Ctx, p map[string]any) ([]Object, error) {
 				}
 			}
 			if n < 2 {
-				return PSFail("CannotConvertArgumentNoMessage,Microsoft.PowerShell.Commands.SetServiceCommand", "InvalidArgument", "System.Management.Automation.ParameterBindingException", corSystem, c.Text(errInvalidParameter))
+				return PSFail("CannotConvertArgumentNoMessage,Microsoft.PowerShell.Commands.SetServiceCommand", "InvalidArgument",
+					"System.Management.Automation.ParameterBindingException", corSystem, c.Text(errInvalidParameter))
 			}
 			s.Start, s.Delayed = n, false
 		}
@@ -174,11 +186,13 @@ func getHotFix(c *Ctx, p map[string]any) ([]Object, error) {
 	var out []Object
 	for _, id := range HotFixes(c.M) {
 		if len(ids) == 0 || containsFold(ids, id) {
-			out = append(out, Object{"": id, "HotFixID": id, "Description": "Update", "CSName": strings.ToUpper(c.M.Name), "InstalledBy": `NT AUTHORITY\SYSTEM`})
+			out = append(out, Object{"": id, "HotFixID": id, "Description": "Update", "CSName": strings.ToUpper(c.M.Name),
+				"InstalledBy": `NT AUTHORITY\SYSTEM`})
 		}
 	}
 	if len(out) == 0 && len(ids) > 0 {
-		return nil, PSFail("GetHotFixNoEntriesFound,Microsoft.PowerShell.Commands.GetHotFixCommand", "ObjectNotFound", "System.ArgumentException", 0x80070057, c.Text(errFileNotFound))
+		return nil, PSFail("GetHotFixNoEntriesFound,Microsoft.PowerShell.Commands.GetHotFixCommand", "ObjectNotFound",
+			"System.ArgumentException", 0x80070057, c.Text(errFileNotFound))
 	}
 	return out, nil
 }

@@ -25,22 +25,29 @@ const (
 	stgPathInvalid = 42007
 )
 
-// storageFail is how a cmdlet of the module reports a code: "StorageWMI <code>,<cmdlet>", category NotSpecified.
+// storageFail is how a cmdlet of the module reports a code: "StorageWMI <code>,<cmdlet>", category
+// NotSpecified.
 func storageFail(c *Ctx, code int, cmdlet string, e diskError) error {
-	return PSFail(fmt.Sprintf("StorageWMI %d,%s", code, cmdlet), "NotSpecified", "Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Pick(diskText(e)))
+	return PSFail(fmt.Sprintf("StorageWMI %d,%s", code, cmdlet), "NotSpecified",
+		"Microsoft.Management.Infrastructure.CimException", 0x80131500, c.Pick(diskText(e)))
 }
 
 func storageError(c *Ctx, e diskError, cmdlet string) error {
-	code := map[diskError]int{diskOffline: stgOffline, diskReadOnly: stgReadOnly, diskReserved: stgClustered, diskFull: stgCapacity, diskTaken: stgPathUsed, diskNotRaw: stgInit,
-		diskRaw: stgNotInit, diskBoot: stgCritical, diskBadRequest: stgInvalid, diskMisaligned: stgMisaligned, diskNoVolume: stgInvalid}[e]
+	code := map[diskError]int{diskOffline: stgOffline, diskReadOnly: stgReadOnly, diskReserved: stgClustered,
+		diskFull: stgCapacity, diskTaken: stgPathUsed, diskNotRaw: stgInit,
+		diskRaw: stgNotInit, diskBoot: stgCritical, diskBadRequest: stgInvalid, diskMisaligned: stgMisaligned,
+		diskNoVolume: stgInvalid}[e]
 	return storageFail(c, code, cmdlet, e)
 }
 
 // notFoundBy is the refusal of a CDXML cmdlet whose query found nothing.
 func notFoundBy(c *Ctx, property, value, cmdlet string) error {
-	return PSFail("CmdletizationQuery_NotFound_"+property+","+cmdlet, "ObjectNotFound", "Microsoft.PowerShell.Cmdletization.Cim.CimJobException", 0x80131500, c.Pick([4]string{
-		"No object was found with property '" + property + "' equal to '" + value + "'.", "Aucun objet n’a été trouvé avec la propriété « " + property + " » égale à « " + value + " ».",
-		"Es wurde kein Objekt gefunden, dessen Eigenschaft \"" + property + "\" den Wert \"" + value + "\" hat.", "プロパティ '" + property + "' が '" + value + "' に等しいオブジェクトが見つかりません。"}))
+	return PSFail("CmdletizationQuery_NotFound_"+property+","+cmdlet, "ObjectNotFound",
+		"Microsoft.PowerShell.Cmdletization.Cim.CimJobException", 0x80131500, c.Pick([4]string{
+			"No object was found with property '" + property + "' equal to '" + value + "'.",
+			"Aucun objet n’a été trouvé avec la propriété « " + property + " » égale à « " + value + " ».",
+			"Es wurde kein Objekt gefunden, dessen Eigenschaft \"" + property + "\" den Wert \"" + value + "\" hat.",
+			"プロパティ '" + property + "' が '" + value + "' に等しいオブジェクトが見つかりません。"}))
 }
 
 func storageCmdlets() []*Cmdlet {
@@ -55,13 +62,19 @@ func storageCmdlets() []*Cmdlet {
 		mk("Update-Disk", updateDisk, "Number", "UniqueId", "Id=UniqueId", "PassThru"),
 		mk("Clear-Disk", clearDisk, "Number", "UniqueId", "Id=UniqueId", "RemoveData", "RemoveOEM", "PassThru", "Confirm"),
 		mk("Get-Partition", getPartition, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter"),
-		mk("New-Partition", newPartition, "DiskNumber", "Size", "UseMaximumSize", "Alignment", "DriveLetter", "NewDriveLetter=DriveLetter", "AssignDriveLetter"),
-		mk("Set-Partition", setPartition, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter", "NewDriveLetter"),
-		mk("Remove-Partition", removePartition, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter", "PassThru", "Confirm"),
-		mk("Add-PartitionAccessPath", addAccessPath, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "AccessPath", "AssignDriveLetter", "PassThru", "Confirm"),
-		mk("Remove-PartitionAccessPath", removeAccessPath, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter", "AccessPath", "PassThru", "Confirm"),
+		mk("New-Partition", newPartition, "DiskNumber", "Size", "UseMaximumSize", "Alignment", "DriveLetter",
+			"NewDriveLetter=DriveLetter", "AssignDriveLetter"),
+		mk("Set-Partition", setPartition, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter",
+			"NewDriveLetter"),
+		mk("Remove-Partition", removePartition, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "DriveLetter",
+			"PassThru", "Confirm"),
+		mk("Add-PartitionAccessPath", addAccessPath, "DiskNumber", "PartitionNumber", "Number=PartitionNumber", "AccessPath",
+			"AssignDriveLetter", "PassThru", "Confirm"),
+		mk("Remove-PartitionAccessPath", removeAccessPath, "DiskNumber", "PartitionNumber", "Number=PartitionNumber",
+			"DriveLetter", "AccessPath", "PassThru", "Confirm"),
 		mk("Get-Volume", getVolume, "DriveLetter", "FileSystemLabel", "Path"),
-		mk("Format-Volume", formatVolume, "DriveLetter", "Path", "FileSystem", "NewFileSystemLabel", "AllocationUnitSize", "ClusterSize=AllocationUnitSize", "Full", "Force", "Confirm"),
+		mk("Format-Volume", formatVolume, "DriveLetter", "Path", "FileSystem", "NewFileSystemLabel", "AllocationUnitSize",
+			"ClusterSize=AllocationUnitSize", "Full", "Force", "Confirm"),
 	}
 	list[0].ParamSince = map[string]node.Release{"SerialNumber": node.WS2016}
 	return list
@@ -95,10 +108,15 @@ func diskObject(c *Ctx, d Disk) Object {
 		guid = d.Disk.GUID
 	}
 	free := max(d.FreeMB(c), 0) * mb
-	return Object{"": "MSFT_Disk", "Number": int64(d.See.Number), "DiskNumber": int64(d.See.Number), "FriendlyName": "LAB SHARED Multi-Path Disk Device", "Manufacturer": "LAB", "Model": "SHARED",
-		"SerialNumber": d.Disk.Serial, "UniqueId": uniqueID(d), "Path": `\\?\scsi#disk&ven_lab#` + strings.ToLower(d.Disk.Serial), "IsOffline": off, "IsReadOnly": d.See.ReadOnly, "IsClustered": clustered(c, d.Disk.Serial),
-		"IsBoot": d.See.Local, "IsSystem": d.See.Local, "PartitionStyle": d.Disk.Style, "Size": d.Disk.SizeMB * mb, "AllocatedSize": d.Disk.SizeMB*mb - free, "LargestFreeExtent": free,
-		"NumberOfPartitions": int64(len(d.Disk.Partitions)), "Signature": signature, "Guid": guid, "OperationalStatus": status, "HealthStatus": "Healthy", "BusType": "SAS",
+	return Object{"": "MSFT_Disk", "Number": int64(d.See.Number), "DiskNumber": int64(d.See.Number),
+		"FriendlyName": "LAB SHARED Multi-Path Disk Device", "Manufacturer": "LAB", "Model": "SHARED",
+		"SerialNumber": d.Disk.Serial, "UniqueId": uniqueID(d),
+		"Path": `\\?\scsi#disk&ven_lab#` + strings.ToLower(d.Disk.Serial), "IsOffline": off, "IsReadOnly": d.See.ReadOnly,
+		"IsClustered": clustered(c, d.Disk.Serial),
+		"IsBoot":      d.See.Local, "IsSystem": d.See.Local, "PartitionStyle": d.Disk.Style, "Size": d.Disk.SizeMB * mb,
+		"AllocatedSize": d.Disk.SizeMB*mb - free, "LargestFreeExtent": free,
+		"NumberOfPartitions": int64(len(d.Disk.Partitions)), "Signature": signature, "Guid": guid,
+		"OperationalStatus": status, "HealthStatus": "Healthy", "BusType": "SAS",
 		"LogicalSectorSize": int64(512), "PhysicalSectorSize": int64(512)}
 }
 
@@ -113,7 +131,8 @@ func disksBy(c *Ctx, p map[string]any, cmdlet string) ([]Disk, error) {
 		for _, want := range ArgStrings(p, key) {
 			n := len(out)
 			for _, d := range all {
-				have := map[string]string{"Number": fmt.Sprint(d.See.Number), "UniqueId": uniqueID(d), "SerialNumber": d.Disk.Serial, "FriendlyName": "LAB SHARED Multi-Path Disk Device"}[key]
+				have := map[string]string{"Number": fmt.Sprint(d.See.Number), "UniqueId": uniqueID(d),
+					"SerialNumber": d.Disk.Serial, "FriendlyName": "LAB SHARED Multi-Path Disk Device"}[key]
 				if matchAny([]string{want}, have) {
 					out = append(out, d)
 				}
@@ -158,7 +177,8 @@ func passThru(c *Ctx, p map[string]any, list []Disk) []Object {
 	return diskObjects(c, list)
 }
 
-// setDisk: IsOffline and IsReadOnly are of different parameter sets, so both in one call are refused.
+// setDisk: IsOffline and IsReadOnly are of different parameter sets, so both in one call are
+// refused.
 func setDisk(c *Ctx, p map[string]any) ([]Object, error) {
 	if HasArg(p, "IsOffline") && HasArg(p, "IsReadOnly") {
 		return nil, ambiguousSet(c, "Set-Disk")

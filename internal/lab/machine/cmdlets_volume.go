@@ -40,9 +40,12 @@ func partitionObject(c *Ctx, x onePart) Object {
 	if !x.p.Reserved {
 		paths = append(paths, x.p.VolumeID)
 	}
-	return Object{"": "MSFT_Partition", "DiskNumber": int64(x.d.See.Number), "PartitionNumber": int64(x.p.Number), "DriveLetter": letter, "Size": x.p.SizeMB * mb, "Offset": x.p.OffsetKB << 10,
-		"GptType": gpt, "MbrType": mbr, "Type": typ, "IsReadOnly": x.d.See.ReadOnly, "IsOffline": x.d.Offline(c), "IsBoot": x.d.See.Local && x.p.Number == 1, "IsSystem": x.d.See.Local && x.p.Number == 1,
-		"IsActive": false, "IsHidden": x.p.Reserved, "NoDefaultDriveLetter": x.p.Reserved, "AccessPaths": paths, "DiskId": `\\?\scsi#disk&ven_lab#` + strings.ToLower(x.d.Disk.Serial)}
+	return Object{"": "MSFT_Partition", "DiskNumber": int64(x.d.See.Number), "PartitionNumber": int64(x.p.Number),
+		"DriveLetter": letter, "Size": x.p.SizeMB * mb, "Offset": x.p.OffsetKB << 10,
+		"GptType": gpt, "MbrType": mbr, "Type": typ, "IsReadOnly": x.d.See.ReadOnly, "IsOffline": x.d.Offline(c),
+		"IsBoot": x.d.See.Local && x.p.Number == 1, "IsSystem": x.d.See.Local && x.p.Number == 1,
+		"IsActive": false, "IsHidden": x.p.Reserved, "NoDefaultDriveLetter": x.p.Reserved, "AccessPaths": paths,
+		"DiskId": `\\?\scsi#disk&ven_lab#` + strings.ToLower(x.d.Disk.Serial)}
 }
 
 // parts lists partitions that the machine can see: those of disks that are online.
@@ -242,7 +245,8 @@ func volumeObject(c *Ctx, v Volume) Object {
 	if l := strings.TrimSuffix(v.Letter, ":"); l != "" {
 		letter = l
 	}
-	return Object{"": "MSFT_Volume", "DriveLetter": letter, "FileSystem": fs, "FileSystemLabel": v.Part.Label, "Path": v.Part.VolumeID, "ObjectId": v.Part.VolumeID, "UniqueId": v.Part.VolumeID,
+	return Object{"": "MSFT_Volume", "DriveLetter": letter, "FileSystem": fs, "FileSystemLabel": v.Part.Label,
+		"Path": v.Part.VolumeID, "ObjectId": v.Part.VolumeID, "UniqueId": v.Part.VolumeID,
 		"DriveType": "Fixed", "HealthStatus": "Healthy", "Size": size, "SizeRemaining": free}
 }
 
@@ -289,7 +293,8 @@ func formatVolume(c *Ctx, p map[string]any) ([]Object, error) {
 	}
 	var out []Object
 	for _, v := range list {
-		if e := FormatPartition(c, v.On, v.Part, ArgString(p, "FileSystem"), ArgString(p, "NewFileSystemLabel")); e != diskNone {
+		if e := FormatPartition(c, v.On, v.Part, ArgString(p, "FileSystem"),
+			ArgString(p, "NewFileSystemLabel")); e != diskNone {
 			return nil, storageError(c, e, name)
 		}
 		out = append(out, volumeObject(c, v))

@@ -17,8 +17,9 @@ type duration = time.Duration
 // AtLeast says that the machine runs release r or a later one.
 func (c *Ctx) AtLeast(r node.Release) bool { return c.M.Release.AtLeast(r) }
 
-// SecondHop says whether this logon may authenticate to another machine: a network logon may not (no delegation), and the
-// fault "second-hop-refused" takes it from any logon. The tool that is refused answers access denied (5) in its own way.
+// SecondHop says whether this logon may authenticate to another machine: a network logon may not
+// (no delegation), and the fault "second-hop-refused" takes it from any logon. The tool that is
+// refused answers access denied (5) in its own way.
 func (c *Ctx) SecondHop() bool {
 	if c.Network {
 		return false
@@ -34,9 +35,11 @@ func (c *Ctx) On(m *model.Machine) *Ctx {
 	return &n
 }
 
-// Win32 makes the refusal for a Win32 error code, with the system's message in the machine's language.
+// Win32 makes the refusal for a Win32 error code, with the system's message in the machine's
+// language.
 func (c *Ctx) Win32(code int64) *Fail {
-	return &Fail{Code: code, Category: "OperationStopped", Type: "System.ComponentModel.Win32Exception", Text: c.Text(int(code))}
+	return &Fail{Code: code, Category: "OperationStopped", Type: "System.ComponentModel.Win32Exception",
+		Text: c.Text(int(code))}
 }
 
 // HRESULT makes the refusal for a Win32 error code as .NET reports it: 0x8007 and the code.
@@ -71,7 +74,8 @@ func (c *Ctx) strikeReboot() {
 	}
 }
 
-// GUID makes a new GUID with braces, upper case, out of the world's serial, so that equal runs make equal ids.
+// GUID makes a new GUID with braces, upper case, out of the world's serial, so that equal runs make
+// equal ids.
 func GUID(w *model.World) string {
 	n := w.Next()
 	return fmt.Sprintf("{%08X-4C41-4B0D-8A%02X-%012X}", uint32(n*2654435761), byte(n), n)

@@ -7,17 +7,19 @@ import (
 	"deploy/internal/node"
 )
 
-// What curl.exe refuses before it asks anybody, and where there is none. What it does with a server is played in package remote.
+// What curl.exe refuses before it asks anybody, and where there is none. What it does with a server
+// is played in package remote.
 func TestCurl(t *testing.T) {
 	for line, want := range map[string]struct {
 		code int
 		text string
 	}{
 		"curl.exe": {2, "no URL specified!"},
-		"curl.exe --no-such-option https://a.example/":           {2, "option --no-such-option: is unknown"},
-		"curl.exe -sZ https://a.example/":                        {2, "option -Z: is unknown"},
-		"curl.exe https://a.example/ -o":                         {2, "option -o: requires parameter"},
-		"curl.exe --max-time soon https://a.example/":            {2, "option --max-time: expected a proper numerical parameter"},
+		"curl.exe --no-such-option https://a.example/": {2, "option --no-such-option: is unknown"},
+		"curl.exe -sZ https://a.example/":              {2, "option -Z: is unknown"},
+		"curl.exe https://a.example/ -o":               {2, "option -o: requires parameter"},
+		"curl.exe --max-time soon https://a.example/": {2,
+			"option --max-time: expected a proper numerical parameter"},
 		"curl.exe -L https://a.example/":                         {2, "redirections are not emulated"},
 		"curl.exe --proto =https http://a.example/":              {1, `Protocol "http" not supported`},
 		"curl.exe ftp://a.example/":                              {1, `Protocol "ftp" not supported`},
@@ -74,7 +76,8 @@ func TestHashAndMove(t *testing.T) {
 	if err := WriteFile(old, `C:\Windows\Temp\abc`, []byte("abc")); err != nil {
 		t.Fatal(err)
 	}
-	if got := CommandLine(old, `certutil -hashfile C:\Windows\Temp\abc sha256`, nil); !strings.Contains(got.Stdout, "\r\nba 78 16 bf ") {
+	if got := CommandLine(old, `certutil -hashfile C:\Windows\Temp\abc sha256`, nil); !strings.Contains(got.Stdout,
+		"\r\nba 78 16 bf ") {
 		t.Errorf("%+v", got)
 	}
 }

@@ -15,20 +15,23 @@ import (
 // localDiskMB is the size of the disk that each machine boots from.
 const localDiskMB = 61440
 
-// delivered is the moment at which every machine of a new lab was last booted: fixed, so that equal sites make equal worlds.
+// delivered is the moment at which every machine of a new lab was last booted: fixed, so that equal
+// sites make equal worlds.
 func delivered() time.Time { return time.Date(2026, 1, 5, 6, 0, 0, 0, time.UTC) }
 
-// Deliver makes the machines of a site as they would be delivered: installed, joined to the domain, with their cards, disks and
-// product media, and nothing else done. The forest is only named: the directory family fills it. Errors name what in the site's
-// lab section cannot be.
+// Deliver makes the machines of a site as they would be delivered: installed, joined to the domain,
+// with their cards, disks and product media, and nothing else done. The forest is only named: the
+// directory family fills it. Errors name what in the site's lab section cannot be.
 func Deliver(s *inventory.Site) (*model.World, error) {
-	w := &model.World{Site: s.Name, Locale: s.Lab.Locale, Machines: map[string]*model.Machine{}, Disks: map[string]*model.SharedDisk{},
+	w := &model.World{Site: s.Name, Locale: s.Lab.Locale, Machines: map[string]*model.Machine{},
+		Disks:    map[string]*model.SharedDisk{},
 		Clusters: map[string]*model.Cluster{}}
 	if w.Locale == "" {
 		w.Locale = "en"
 	}
 	if l := Locales(); !slices.Contains(l[:], w.Locale) {
-		return nil, fmt.Errorf("cannot deliver the machines of %s: locale %q is none of %s", s.Name, w.Locale, strings.Join(l[:], ", "))
+		return nil, fmt.Errorf("cannot deliver the machines of %s: locale %q is none of %s", s.Name, w.Locale,
+			strings.Join(l[:], ", "))
 	}
 	if s.Lab.Domain != "" {
 		label, _, _ := strings.Cut(s.Lab.Domain, ".")
@@ -75,8 +78,8 @@ func machineNames(s *inventory.Site) []string {
 	return names
 }
 
-// version is what a release is called inside and which PowerShell it comes with. 2003 and 2008 have WMF 2.0.
-// Source: Win32_OperatingSystem, OSVERSIONINFOEX; windows.md 12.1.
+// version is what a release is called inside and which PowerShell it comes with. 2003 and 2008 have
+// WMF 2.0. Source: Win32_OperatingSystem, OSVERSIONINFOEX; windows.md 12.1.
 type version struct {
 	version    string
 	build, sp  int
@@ -99,7 +102,8 @@ func versions() map[node.Release]version {
 	}
 }
 
-func deliverOne(w *model.World, s *inventory.Site, n inventory.Node, name string, lm inventory.LabMachine, index int) (*model.Machine, error) {
+func deliverOne(w *model.World, s *inventory.Site, n inventory.Node, name string, lm inventory.LabMachine,
+	index int) (*model.Machine, error) {
 	release := node.Release(strings.ToLower(lm.OS))
 	if release == "" {
 		release = node.Release(strings.ToLower(s.Lab.OS))
@@ -111,10 +115,12 @@ func deliverOne(w *model.World, s *inventory.Site, n inventory.Node, name string
 	if !ok {
 		return nil, fmt.Errorf("there is no release %q", release)
 	}
-	m := &model.Machine{Name: name, Release: release, Version: v.version, Build: v.build, SP: v.sp, Locale: w.Locale, PSVer: v.powershell,
-		Role: 2, Powered: true, Boots: 1, Booted: delivered().Add(time.Duration(index) * time.Minute),
+	m := &model.Machine{Name: name, Release: release, Version: v.version, Build: v.build, SP: v.sp, Locale: w.Locale,
+		PSVer: v.powershell,
+		Role:  2, Powered: true, Boots: 1, Booted: delivered().Add(time.Duration(index) * time.Minute),
 		Registry: model.Registry{}, Services: map[string]*model.Service{}, Files: map[string]*model.File{},
-		Features: map[string]bool{}, Products: map[string]*model.Product{}, Tasks: map[string]*model.Task{}, Jobs: map[string]*model.Job{}}
+		Features: map[string]bool{}, Products: map[string]*model.Product{}, Tasks: map[string]*model.Task{},
+		Jobs: map[string]*model.Job{}}
 	if w.Forest != nil {
 		m.Domain, m.Role = w.Forest.Domain, 3
 	}
@@ -144,13 +150,17 @@ func deliverOne(w *model.World, s *inventory.Site, n inventory.Node, name string
 
 func deliverLocalDisk(w *model.World, m *model.Machine) {
 	serial := "LOCAL-" + m.Name
-	w.Disks[serial] = &model.SharedDisk{Serial: serial, SizeMB: localDiskMB, Style: "MBR", Signature: uint32(w.Next()*2654435761 | 1),
-		Partitions: []*model.Partition{{Number: 1, OffsetKB: alignedKB, SizeMB: 40960, FS: "NTFS", VolumeID: `\\?\Volume` + strings.ToLower(GUID(w)) + `\`}}}
-	m.Visible = append(m.Visible, &model.VisibleDisk{Serial: serial, Number: 0, Local: true, Letters: map[int]string{1: "C:"}})
+	w.Disks[serial] = &model.SharedDisk{Serial: serial, SizeMB: localDiskMB, Style: "MBR",
+		Signature: uint32(w.Next()*2654435761 | 1),
+		Partitions: []*model.Partition{{Number: 1, OffsetKB: alignedKB, SizeMB: 40960, FS: "NTFS",
+			VolumeID: `\\?\Volume` + strings.ToLower(GUID(w)) + `\`}}}
+	m.Visible = append(m.Visible, &model.VisibleDisk{Serial: serial, Number: 0, Local: true,
+		Letters: map[int]string{1: "C:"}})
 }
 
-// defaultConnection is the name that Windows gives a card's connection. Until 2008 R2 it is in the language of the machine; from
-// 2012 it is Ethernet, which only Japanese writes in its own letters. Further ones are numbered from 2 on.
+// defaultConnection is the name that Windows gives a card's connection. Until 2008 R2 it is in the
+// language of the machine; from 2012 it is Ethernet, which only Japanese writes in its own letters.
+// Further ones are numbered from 2 on.
 func defaultConnection(m *model.Machine, n int) string {
 	t := [4]string{"Local Area Connection", "Connexion au réseau local", "LAN-Verbindung", "ローカル エリア接続"}
 	if m.Release.AtLeast(node.WS2012) {
@@ -189,7 +199,8 @@ func deliverAdapters(w *model.World, m *model.Machine, n inventory.Node, list []
 		if i > 0 {
 			desc = fmt.Sprintf("%s #%d", desc, i+1)
 		}
-		a := &model.Adapter{GUID: GUID(w), Index: 7 + i, Name: name, Desc: desc, MAC: mac, Team: la.Team, FullReg: true, IPv6: m.Release.AtLeast(node.WS2008)}
+		a := &model.Adapter{GUID: GUID(w), Index: 7 + i, Name: name, Desc: desc, MAC: mac, Team: la.Team, FullReg: true,
+			IPv6: m.Release.AtLeast(node.WS2008)}
 		if la.Address == "" {
 			a.DHCP = true
 			a.Addresses = []string{apipa(a)}
@@ -205,7 +216,8 @@ func deliverAdapters(w *model.World, m *model.Machine, n inventory.Node, list []
 	return nil
 }
 
-// apipa is the address that a card without a DHCP server takes, made of its MAC address so that it is the same every time.
+// apipa is the address that a card without a DHCP server takes, made of its MAC address so that it
+// is the same every time.
 func apipa(a *model.Adapter) string {
 	var b [6]int
 	_, _ = fmt.Sscanf(a.MAC, "%X:%X:%X:%X:%X:%X", &b[0], &b[1], &b[2], &b[3], &b[4], &b[5])
@@ -213,7 +225,8 @@ func apipa(a *model.Adapter) string {
 }
 
 func deliverFiles(m *model.Machine) {
-	dirs := []string{`C:\Windows`, `C:\Windows\system32`, `C:\Windows\system32\drivers`, `C:\Windows\system32\drivers\etc`, `C:\Windows\Temp`,
+	dirs := []string{`C:\Windows`, `C:\Windows\system32`, `C:\Windows\system32\drivers`, `C:\Windows\system32\drivers\etc`,
+		`C:\Windows\Temp`,
 		`C:\Windows\inf`, `C:\Program Files`, `C:\Program Files (x86)`}
 	if m.Release.AtLeast(node.WS2008) {
 		dirs = append(dirs, `C:\Users`, `C:\Users\Public`, `C:\ProgramData`)
@@ -230,9 +243,10 @@ func addFile(m *model.Machine, path string, dir bool, data []byte) {
 	m.Files[strings.ToLower(path)] = &model.File{Path: path, Dir: dir, Data: data, Modified: delivered()}
 }
 
-// placeMedia puts a product's media ("exchange-2007-sp1=D:\Exchange") on the machine: a directory with its setup program, on a local
-// volume that is made for it when the letter is not there. What the program does is the product's family's business: it finds
-// the media by Extra["media"], lower-case directory to product key.
+// placeMedia puts a product's media ("exchange-2007-sp1=D:\Exchange") on the machine: a directory
+// with its setup program, on a local volume that is made for it when the letter is not there. What
+// the program does is the product's family's business: it finds the media by Extra["media"],
+// lower-case directory to product key.
 func placeMedia(w *model.World, m *model.Machine, media string) error {
 	key, path, ok := strings.Cut(media, "=")
 	letter := ""
@@ -246,7 +260,8 @@ func placeMedia(w *model.World, m *model.Machine, media string) error {
 	if v := m.Visible[0]; !slices.Contains(lettersOf(v), letter) {
 		d := w.Disks[v.Serial]
 		last := d.Partitions[len(d.Partitions)-1]
-		p := &model.Partition{Number: last.Number + 1, OffsetKB: last.OffsetKB + last.SizeMB*1024, SizeMB: 8192, FS: "NTFS", Label: "MEDIA",
+		p := &model.Partition{Number: last.Number + 1, OffsetKB: last.OffsetKB + last.SizeMB*1024, SizeMB: 8192, FS: "NTFS",
+			Label:    "MEDIA",
 			VolumeID: `\\?\Volume` + strings.ToLower(GUID(w)) + `\`}
 		if len(d.Partitions) >= 3 {
 			return fmt.Errorf("media %q needs a fourth local volume", media)
@@ -283,8 +298,9 @@ func lettersOf(v *model.VisibleDisk) []string {
 	return out
 }
 
-// deliverDisks shows the shared disks to their machines: raw, and on 2008 and later offline and read-only, as disks on a shared bus
-// come up there by the default SAN policy of Enterprise and Datacenter. Each machine numbers them in an order of its own.
+// deliverDisks shows the shared disks to their machines: raw, and on 2008 and later offline and
+// read-only, as disks on a shared bus come up there by the default SAN policy of Enterprise and
+// Datacenter. Each machine numbers them in an order of its own.
 func deliverDisks(w *model.World, s *inventory.Site) error {
 	for _, d := range s.Lab.Disks {
 		switch {
@@ -309,7 +325,8 @@ func deliverDisks(w *model.World, s *inventory.Site) error {
 			if len(seen) == 1 {
 				number = 1 + i
 			}
-			m.Visible = append(m.Visible, &model.VisibleDisk{Serial: serial, Number: number, Offline: offline, ReadOnly: offline})
+			m.Visible = append(m.Visible, &model.VisibleDisk{Serial: serial, Number: number, Offline: offline,
+				ReadOnly: offline})
 		}
 	}
 	for _, d := range s.Lab.Disks {
@@ -322,8 +339,8 @@ func deliverDisks(w *model.World, s *inventory.Site) error {
 	return nil
 }
 
-// clusterNode says that a machine is cabled to the shared storage: it has the role cluster, or, in a site without that role, it
-// is no domain controller.
+// clusterNode says that a machine is cabled to the shared storage: it has the role cluster, or, in
+// a site without that role, it is no domain controller.
 func clusterNode(s *inventory.Site, name string) bool {
 	any := false
 	for _, n := range s.Nodes {

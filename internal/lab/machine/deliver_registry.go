@@ -11,7 +11,8 @@ import (
 const tcpipParameters = `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters`
 const tcpipLinkage = `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Linkage`
 
-// deliverRegistry writes what a fresh machine has and somebody asks for. Services and adapters are computed, see their hives.
+// deliverRegistry writes what a fresh machine has and somebody asks for. Services and adapters are
+// computed, see their hives.
 func deliverRegistry(m *model.Machine, v version) {
 	r := m.Registry
 	const cv = `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`

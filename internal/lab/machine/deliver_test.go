@@ -48,7 +48,8 @@ func TestDeliver(t *testing.T) {
 			if len(bind) != 3 || bind[0] != `\Device\`+c.M.Adapters[1].GUID {
 				t.Errorf("bind order %q", bind)
 			}
-			if n := RegValue(c, `HKLM\SYSTEM\CurrentControlSet\Control\Network\`+networkClass+`\`+c.M.Adapters[0].GUID+`\Connection`, "Name"); n != want[at] {
+			if n := RegValue(c, `HKLM\SYSTEM\CurrentControlSet\Control\Network\`+networkClass+`\`+c.M.Adapters[0].GUID+
+				`\Connection`, "Name"); n != want[at] {
 				t.Errorf("registry calls the connection %v", n)
 			}
 			if !Exists(c, `D:\media\exchange\SETUP.COM`) || !Exists(c, `C:\Windows\Temp`) {
@@ -107,7 +108,8 @@ func TestDeliverRefuses(t *testing.T) {
 	}
 }
 
-// A world that was saved and loaded is the same world, after everything that the base behaviours can put into it.
+// A world that was saved and loaded is the same world, after everything that the base behaviours
+// can put into it.
 func TestWorldSurvivesJSON(t *testing.T) {
 	for _, release := range []node.Release{node.WS2003, node.WS2008, node.WS2022} {
 		l := newLab(t, release, "fr")
@@ -116,7 +118,8 @@ func TestWorldSurvivesJSON(t *testing.T) {
 		for _, v := range []struct {
 			typ  string
 			data any
-		}{{"dword", int64(4294967295)}, {"qword", int64(1) << 60}, {"multi", []any{"a", ""}}, {"binary", []byte{0, 1, 255}}, {"binary", []byte{}}, {"string", ""}, {"expand", `%SystemRoot%\x`}} {
+		}{{"dword", int64(4294967295)}, {"qword", int64(1) << 60}, {"multi", []any{"a", ""}}, {"binary", []byte{0, 1, 255}},
+			{"binary", []byte{}}, {"string", ""}, {"expand", `%SystemRoot%\x`}} {
 			serve(t, c, "reg.set", map[string]any{"key": key, "name": v.typ, "type": v.typ, "data": v.data})
 		}
 		serve(t, c, "reg.set", map[string]any{"key": key, "name": "empty", "type": "multi", "data": []any{}})
@@ -135,7 +138,8 @@ func TestWorldSurvivesJSON(t *testing.T) {
 		if err := json.Unmarshal(raw, &back); err != nil {
 			t.Fatal(err)
 		}
-		ignore := cmp.Options{cmpopts.IgnoreUnexported(model.World{}), cmpopts.IgnoreFields(model.World{}, "History"), cmpopts.IgnoreFields(model.Forest{}, "Users"), cmpopts.EquateEmpty()}
+		ignore := cmp.Options{cmpopts.IgnoreUnexported(model.World{}), cmpopts.IgnoreFields(model.World{}, "History"),
+			cmpopts.IgnoreFields(model.Forest{}, "Users"), cmpopts.EquateEmpty()}
 		if d := cmp.Diff(l.w, &back, ignore); d != "" {
 			t.Errorf("%s: lost in JSON (-before +after):\n%s", release, d)
 		}
@@ -152,7 +156,8 @@ func TestWorldSurvivesJSON(t *testing.T) {
 	}
 }
 
-// makeVolume brings a shared disk of c's machine to one NTFS volume with a letter, in the way of its release.
+// makeVolume brings a shared disk of c's machine to one NTFS volume with a letter, in the way of
+// its release.
 func makeVolume(t *testing.T, c *Ctx, serial, letter string) {
 	t.Helper()
 	for _, d := range Disks(c) {

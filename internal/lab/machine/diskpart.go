@@ -17,8 +17,8 @@ const (
 	sanOfflineAll    = 3
 )
 
-// diskpartCodes are diskpart's exit codes: a classic table up to 2008 R2, an HRESULT from 2012 on (windows.md 6.1, both only partly
-// confirmed).
+// diskpartCodes are diskpart's exit codes: a classic table up to 2008 R2, an HRESULT from 2012 on
+// (windows.md 6.1, both only partly confirmed).
 func (c *Ctx) diskpartCode(classic int) int {
 	if c.AtLeast(node.WS2012) {
 		if classic == 5 {
@@ -57,7 +57,8 @@ func diskpartTool(c *Ctx, argv []string, stdin []byte) Result {
 		}
 	}
 	d := &diskpart{c: c}
-	fmt.Fprintf(&d.out, "\r\nMicrosoft DiskPart %s\r\n%s%s\r\n", c.M.Version, c.Pick([4]string{"On computer: ", "Sur l’ordinateur : ", "Auf Computer: ", "コンピューター: "}), strings.ToUpper(c.M.Name))
+	fmt.Fprintf(&d.out, "\r\nMicrosoft DiskPart %s\r\n%s%s\r\n", c.M.Version,
+		c.Pick([4]string{"On computer: ", "Sur l’ordinateur : ", "Auf Computer: ", "コンピューター: "}), strings.ToUpper(c.M.Name))
 	for _, line := range strings.Split(script, "\n") {
 		words := Argv(strings.TrimSpace(line))
 		if len(words) == 0 || strings.EqualFold(words[0], "rem") {
@@ -93,7 +94,8 @@ func (d *diskpart) failed(e diskError) int {
 
 // syntax is the answer to a command that is none; 5 in the classic table.
 func (d *diskpart) syntax() int {
-	d.say([4]string{"The arguments specified for this command are not valid.", "Les arguments spécifiés pour cette commande ne sont pas valides.",
+	d.say([4]string{"The arguments specified for this command are not valid.",
+		"Les arguments spécifiés pour cette commande ne sont pas valides.",
 		"Die für diesen Befehl angegebenen Argumente sind ungültig.", "このコマンドに指定された引数は無効です。"})
 	return 5
 }
@@ -101,23 +103,39 @@ func (d *diskpart) syntax() int {
 func diskText(e diskError) [4]string {
 	switch e {
 	case diskOffline:
-		return [4]string{"The operation is not supported on an offline disk.", "L’opération n’est pas prise en charge sur un disque hors connexion.", "Der Vorgang wird auf einem Offlinedatenträger nicht unterstützt.", "オフラインのディスクではこの操作はサポートされていません。"}
+		return [4]string{"The operation is not supported on an offline disk.",
+			"L’opération n’est pas prise en charge sur un disque hors connexion.",
+			"Der Vorgang wird auf einem Offlinedatenträger nicht unterstützt.", "オフラインのディスクではこの操作はサポートされていません。"}
 	case diskReadOnly:
-		return [4]string{"The media is write protected.", "Le média est protégé en écriture.", "Das Medium ist schreibgeschützt.", "このメディアは書き込み禁止になっています。"}
+		return [4]string{"The media is write protected.", "Le média est protégé en écriture.",
+			"Das Medium ist schreibgeschützt.", "このメディアは書き込み禁止になっています。"}
 	case diskReserved:
-		return [4]string{"The disk is managed by the Microsoft Failover Clustering component.", "Le disque est géré par le composant Clustering de basculement Microsoft.", "Der Datenträger wird von der Microsoft-Failoverclusterkomponente verwaltet.", "ディスクは Microsoft フェールオーバー クラスタリング コンポーネントによって管理されています。"}
+		return [4]string{"The disk is managed by the Microsoft Failover Clustering component.",
+			"Le disque est géré par le composant Clustering de basculement Microsoft.",
+			"Der Datenträger wird von der Microsoft-Failoverclusterkomponente verwaltet.", "ディスクは Microsoft " +
+				"フェールオーバー クラスタリング コンポーネントによって管理されています。"}
 	case diskFull:
-		return [4]string{"There is not enough usable space for this operation.", "Il n’y a pas assez d’espace utilisable pour cette opération.", "Für diesen Vorgang ist nicht genügend Speicherplatz verfügbar.", "この操作に必要な空き領域がありません。"}
+		return [4]string{"There is not enough usable space for this operation.",
+			"Il n’y a pas assez d’espace utilisable pour cette opération.",
+			"Für diesen Vorgang ist nicht genügend Speicherplatz verfügbar.", "この操作に必要な空き領域がありません。"}
 	case diskTaken:
-		return [4]string{"The specified drive letter is not free to be assigned.", "La lettre de lecteur spécifiée n’est pas disponible.", "Der angegebene Laufwerkbuchstabe kann nicht zugewiesen werden.", "指定されたドライブ文字は割り当てることができません。"}
+		return [4]string{"The specified drive letter is not free to be assigned.",
+			"La lettre de lecteur spécifiée n’est pas disponible.",
+			"Der angegebene Laufwerkbuchstabe kann nicht zugewiesen werden.", "指定されたドライブ文字は割り当てることができません。"}
 	case diskNotRaw:
-		return [4]string{"The disk has already been initialized.", "Le disque a déjà été initialisé.", "Der Datenträger wurde bereits initialisiert.", "ディスクは既に初期化されています。"}
+		return [4]string{"The disk has already been initialized.", "Le disque a déjà été initialisé.",
+			"Der Datenträger wurde bereits initialisiert.", "ディスクは既に初期化されています。"}
 	case diskRaw:
-		return [4]string{"The disk has not been initialized.", "Le disque n’a pas été initialisé.", "Der Datenträger wurde nicht initialisiert.", "ディスクが初期化されていません。"}
+		return [4]string{"The disk has not been initialized.", "Le disque n’a pas été initialisé.",
+			"Der Datenträger wurde nicht initialisiert.", "ディスクが初期化されていません。"}
 	case diskBoot:
-		return [4]string{"The operation is not allowed on the system or boot volume.", "L’opération n’est pas autorisée sur le volume système ou de démarrage.", "Der Vorgang ist auf dem System- oder Startvolume nicht zulässig.", "システム ボリュームまたはブート ボリュームではこの操作は許可されていません。"}
+		return [4]string{"The operation is not allowed on the system or boot volume.",
+			"L’opération n’est pas autorisée sur le volume système ou de démarrage.",
+			"Der Vorgang ist auf dem System- oder Startvolume nicht zulässig.", "システム ボリュームまたはブート ボリュームではこの操作は許可されていません。"}
 	case diskNoVolume:
-		return [4]string{"There is no disk, partition or volume selected.", "Aucun disque, partition ou volume n’est sélectionné.", "Es wurde kein Datenträger, keine Partition und kein Volume ausgewählt.", "ディスク、パーティション、またはボリュームが選択されていません。"}
+		return [4]string{"There is no disk, partition or volume selected.",
+			"Aucun disque, partition ou volume n’est sélectionné.",
+			"Es wurde kein Datenträger, keine Partition und kein Volume ausgewählt.", "ディスク、パーティション、またはボリュームが選択されていません。"}
 	}
 	return [4]string{"The parameter is incorrect.", "Paramètre incorrect.", "Falscher Parameter.", "パラメーターが間違っています。"}
 }
@@ -132,7 +150,9 @@ func (d *diskpart) do(words []string) int {
 	since08 := d.c.AtLeast(node.WS2008)
 	switch {
 	case verb == "rescan":
-		d.say([4]string{"DiskPart has finished scanning your configuration.", "DiskPart a terminé l’analyse de votre configuration.", "DiskPart hat die Überprüfung der Konfiguration abgeschlossen.", "DiskPart は構成のスキャンを完了しました。"})
+		d.say([4]string{"DiskPart has finished scanning your configuration.",
+			"DiskPart a terminé l’analyse de votre configuration.",
+			"DiskPart hat die Überprüfung der Konfiguration abgeschlossen.", "DiskPart は構成のスキャンを完了しました。"})
 		return 0
 	case strings.HasPrefix(verb, "sel"):
 		return d.choose(sub, words[2:])
@@ -152,7 +172,9 @@ func (d *diskpart) do(words []string) int {
 			return d.failed(diskNoVolume)
 		}
 		d.part = nil
-		return d.end(CleanDisk(d.c, *d.disk), [4]string{"DiskPart succeeded in cleaning the disk.", "DiskPart a réussi à nettoyer le disque.", "Der Datenträger wurde bereinigt.", "DiskPart はディスクを正常にクリーンな状態にしました。"})
+		return d.end(CleanDisk(d.c, *d.disk),
+			[4]string{"DiskPart succeeded in cleaning the disk.", "DiskPart a réussi à nettoyer le disque.",
+				"Der Datenträger wurde bereinigt.", "DiskPart はディスクを正常にクリーンな状態にしました。"})
 	case strings.HasPrefix(verb, "conv"):
 		return d.convert(sub)
 	case verb == "create" && strings.HasPrefix(sub, "part"):
@@ -163,7 +185,9 @@ func (d *diskpart) do(words []string) int {
 		}
 		n := d.part.Number
 		d.part = nil
-		return d.end(RemovePartition(d.c, *d.disk, n), [4]string{"DiskPart successfully deleted the selected partition.", "DiskPart a supprimé la partition sélectionnée.", "Die ausgewählte Partition wurde erfolgreich gelöscht.", "DiskPart は選択されたパーティションを正常に削除しました。"})
+		return d.end(RemovePartition(d.c, *d.disk, n), [4]string{"DiskPart successfully deleted the selected partition.",
+			"DiskPart a supprimé la partition sélectionnée.", "Die ausgewählte Partition wurde erfolgreich gelöscht.",
+			"DiskPart は選択されたパーティションを正常に削除しました。"})
 	case verb == "assign":
 		return d.assign(words[1:])
 	case verb == "remove":
@@ -198,11 +222,14 @@ func (d *diskpart) choose(what string, rest []string) int {
 		x, ok := DiskNumber(d.c, n)
 		if err != nil || !ok {
 			d.disk, d.part = nil, nil
-			d.say([4]string{"The disk you specified is not valid.", "Le disque spécifié n’est pas valide.", "Der angegebene Datenträger ist ungültig.", "指定されたディスクは無効です。"})
+			d.say([4]string{"The disk you specified is not valid.", "Le disque spécifié n’est pas valide.",
+				"Der angegebene Datenträger ist ungültig.", "指定されたディスクは無効です。"})
 			return 4
 		}
 		d.disk, d.part = &x, nil
-		fmt.Fprintf(&d.out, d.c.Pick([4]string{"Disk %d is now the selected disk.", "Le disque %d est maintenant le disque sélectionné.", "Der Datenträger %d ist jetzt der derzeit ausgewählte Datenträger.", "ディスク %d が選択されました。"})+"\r\n", n)
+		fmt.Fprintf(&d.out, d.c.Pick([4]string{"Disk %d is now the selected disk.",
+			"Le disque %d est maintenant le disque sélectionné.",
+			"Der Datenträger %d ist jetzt der derzeit ausgewählte Datenträger.", "ディスク %d が選択されました。"})+"\r\n", n)
 		return 0
 	case strings.HasPrefix(what, "par"):
 		n, err := strconv.Atoi(id)
@@ -220,7 +247,9 @@ func (d *diskpart) choose(what string, rest []string) int {
 				return 0
 			}
 		}
-		d.say([4]string{"The volume you selected is not valid or does not exist.", "Le volume sélectionné n’est pas valide ou n’existe pas.", "Das ausgewählte Volume ist ungültig oder nicht vorhanden.", "選択したボリュームは無効か、存在しません。"})
+		d.say([4]string{"The volume you selected is not valid or does not exist.",
+			"Le volume sélectionné n’est pas valide ou n’existe pas.",
+			"Das ausgewählte Volume ist ungültig oder nicht vorhanden.", "選択したボリュームは無効か、存在しません。"})
 		return 4
 	}
 	return d.syntax()
@@ -236,11 +265,14 @@ func (d *diskpart) online(on bool) int {
 	case d.disk.See.Local && !on:
 		return d.failed(diskBoot)
 	case d.disk.See.Offline != on: // it is in that state already
-		d.say([4]string{"This disk is already in that state.", "Ce disque est déjà dans cet état.", "Der Datenträger befindet sich bereits in diesem Zustand.", "このディスクは既にその状態です。"})
+		d.say([4]string{"This disk is already in that state.", "Ce disque est déjà dans cet état.",
+			"Der Datenträger befindet sich bereits in diesem Zustand.", "このディスクは既にその状態です。"})
 		return 4
 	}
 	d.disk.See.Offline = !on
-	d.say([4]string{"DiskPart successfully changed the state of the selected disk.", "DiskPart a changé l’état du disque sélectionné.", "Der Status des ausgewählten Datenträgers wurde geändert.", "DiskPart は選択されたディスクの状態を正常に変更しました。"})
+	d.say([4]string{"DiskPart successfully changed the state of the selected disk.",
+		"DiskPart a changé l’état du disque sélectionné.",
+		"Der Status des ausgewählten Datenträgers wurde geändert.", "DiskPart は選択されたディスクの状態を正常に変更しました。"})
 	return 0
 }
 
@@ -249,17 +281,20 @@ func (d *diskpart) attributes(words []string) int {
 		return d.failed(diskNoVolume)
 	}
 	if len(words) == 0 {
-		d.say([4]string{"Current Read-only State : ", "État lecture seule actuel : ", "Aktueller schreibgeschützter Zustand : ", "現在の読み取り専用状態 : "})
+		d.say([4]string{"Current Read-only State : ", "État lecture seule actuel : ",
+			"Aktueller schreibgeschützter Zustand : ", "現在の読み取り専用状態 : "})
 		return 0
 	}
-	if len(words) != 2 || !strings.EqualFold(words[1], "readonly") || !(strings.EqualFold(words[0], "clear") || strings.EqualFold(words[0], "set")) {
+	if len(words) != 2 || !strings.EqualFold(words[1], "readonly") ||
+		!(strings.EqualFold(words[0], "clear") || strings.EqualFold(words[0], "set")) {
 		return d.syntax()
 	}
 	if reserved(d.c, d.disk.Disk) {
 		return d.failed(diskReserved)
 	}
 	d.disk.See.ReadOnly = strings.EqualFold(words[0], "set")
-	d.say([4]string{"Disk attributes changed successfully.", "Les attributs de disque ont été correctement définis.", "Die Datenträgerattribute wurden erfolgreich geändert.", "ディスクの属性は正常に設定されました。"})
+	d.say([4]string{"Disk attributes changed successfully.", "Les attributs de disque ont été correctement définis.",
+		"Die Datenträgerattribute wurden erfolgreich geändert.", "ディスクの属性は正常に設定されました。"})
 	return 0
 }
 
@@ -278,7 +313,9 @@ func (d *diskpart) convert(to string) int {
 			return d.failed(diskBadRequest)
 		}
 		disk.Style, disk.Partitions = "RAW", nil
-		return d.end(InitDisk(d.c, *d.disk, style), [4]string{"DiskPart successfully converted the selected disk.", "DiskPart a converti le disque sélectionné.", "Der ausgewählte Datenträger wurde erfolgreich konvertiert.", "DiskPart は選択されたディスクを正常に変換しました。"})
+		return d.end(InitDisk(d.c, *d.disk, style), [4]string{"DiskPart successfully converted the selected disk.",
+			"DiskPart a converti le disque sélectionné.", "Der ausgewählte Datenträger wurde erfolgreich konvertiert.",
+			"DiskPart は選択されたディスクを正常に変換しました。"})
 	case "basic", "dynamic":
 		if e := d.disk.writable(d.c); e != diskNone {
 			return d.failed(e)
@@ -337,7 +374,9 @@ func (d *diskpart) create(words []string) int {
 		return d.failed(e)
 	}
 	d.part = p
-	d.say([4]string{"DiskPart succeeded in creating the specified partition.", "DiskPart a réussi à créer la partition spécifiée.", "Die angegebene Partition wurde erfolgreich erstellt.", "DiskPart は指定したパーティションの作成に成功しました。"})
+	d.say([4]string{"DiskPart succeeded in creating the specified partition.",
+		"DiskPart a réussi à créer la partition spécifiée.", "Die angegebene Partition wurde erfolgreich erstellt.",
+		"DiskPart は指定したパーティションの作成に成功しました。"})
 	return 0
 }
 
@@ -359,7 +398,10 @@ func (d *diskpart) assign(words []string) int {
 	if l := o["letter"]; l != "" && Letter(l) == "" {
 		return d.syntax()
 	}
-	return d.end(AssignLetter(d.c, *d.disk, d.part.Number, o["letter"]), [4]string{"DiskPart successfully assigned the drive letter or mount point.", "DiskPart a correctement assigné la lettre de lecteur ou le point de montage.", "Der Laufwerkbuchstabe oder der Bereitstellungspunkt wurde zugewiesen.", "DiskPart はドライブ文字またはマウント ポイントを正常に割り当てました。"})
+	return d.end(AssignLetter(d.c, *d.disk, d.part.Number, o["letter"]),
+		[4]string{"DiskPart successfully assigned the drive letter or mount point.",
+			"DiskPart a correctement assigné la lettre de lecteur ou le point de montage.",
+			"Der Laufwerkbuchstabe oder der Bereitstellungspunkt wurde zugewiesen.", "DiskPart はドライブ文字またはマウント ポイントを正常に割り当てました。"})
 }
 
 func (d *diskpart) remove(words []string) int {
@@ -389,7 +431,9 @@ func (d *diskpart) format(words []string) int {
 	if d.disk == nil || d.part == nil {
 		return d.failed(diskNoVolume)
 	}
-	return d.end(FormatPartition(d.c, *d.disk, d.part, o["fs"], o["label"]), [4]string{"DiskPart successfully formatted the volume.", "DiskPart a formaté le volume.", "DiskPart hat das Volume erfolgreich formatiert.", "DiskPart は正常にボリュームをフォーマットしました。"})
+	return d.end(FormatPartition(d.c, *d.disk, d.part, o["fs"], o["label"]),
+		[4]string{"DiskPart successfully formatted the volume.", "DiskPart a formaté le volume.",
+			"DiskPart hat das Volume erfolgreich formatiert.", "DiskPart は正常にボリュームをフォーマットしました。"})
 }
 
 func (d *diskpart) uniqueID(words []string) int {
@@ -425,12 +469,14 @@ func (d *diskpart) uniqueID(words []string) int {
 }
 
 func (d *diskpart) san(words []string) int {
-	policies := map[string]int64{"onlineall": sanOnlineAll, "offlineshared": sanOfflineShared, "offlineall": sanOfflineAll, "offlineinternal": 4}
+	policies := map[string]int64{"onlineall": sanOnlineAll, "offlineshared": sanOfflineShared, "offlineall": sanOfflineAll,
+		"offlineinternal": 4}
 	if len(words) == 0 {
 		n, _ := RegValue(d.c, sanKey, "SanPolicy").(int64)
 		for name, x := range policies {
 			if x == n {
-				d.out.WriteString(d.c.Pick([4]string{"SAN Policy  : ", "Stratégie SAN  : ", "SAN-Richtlinie : ", "SAN ポリシー  : "}) + name + "\r\n")
+				d.out.WriteString(d.c.Pick([4]string{"SAN Policy  : ", "Stratégie SAN  : ", "SAN-Richtlinie : ",
+					"SAN ポリシー  : "}) + name + "\r\n")
 			}
 		}
 		return 0

@@ -14,7 +14,8 @@ type Volume struct {
 	Letter string
 }
 
-// Volumes lists the volumes that the machine can use: those of disks that are online and not reserved by another node.
+// Volumes lists the volumes that the machine can use: those of disks that are online and not
+// reserved by another node.
 func Volumes(c *Ctx) []Volume {
 	var out []Volume
 	for _, d := range Disks(c) {
@@ -28,12 +29,15 @@ func Volumes(c *Ctx) []Volume {
 	return out
 }
 
-// list prints the tables of diskpart: header, status words and columns are translated, as in the real one.
+// list prints the tables of diskpart: header, status words and columns are translated, as in the
+// real one.
 func (d *diskpart) list(verb, what string) int {
 	c := d.c
 	switch {
 	case verb == "list" && strings.HasPrefix(what, "dis"):
-		d.say([4]string{"  Disk ###  Status         Size     Free     Dyn  Gpt", "  N° disque  Statut         Taille   Libre    Dyn  GPT", "  Datenträger ###  Status         Größe    Frei     Dyn  GPT", "  ディスク      状態           サイズ   空き     ダイナ GPT"})
+		d.say([4]string{"  Disk ###  Status         Size     Free     Dyn  Gpt",
+			"  N° disque  Statut         Taille   Libre    Dyn  GPT",
+			"  Datenträger ###  Status         Größe    Frei     Dyn  GPT", "  ディスク      状態           サイズ   空き     ダイナ GPT"})
 		d.out.WriteString("  --------  -------------  -------  -------  ---  ---\r\n")
 		for _, x := range Disks(c) {
 			status := c.Pick([4]string{"Online", "En ligne", "Online", "オンライン"})
@@ -53,28 +57,35 @@ func (d *diskpart) list(verb, what string) int {
 				}
 				return " "
 			}
-			fmt.Fprintf(&d.out, "%s %s %-3d  %-13s  %4d GB  %4d GB  %s    %s\r\n", mark, c.Pick([4]string{"Disk", "Disque", "Datenträger", "ディスク"}), x.See.Number,
+			fmt.Fprintf(&d.out, "%s %s %-3d  %-13s  %4d GB  %4d GB  %s    %s\r\n", mark,
+				c.Pick([4]string{"Disk", "Disque", "Datenträger", "ディスク"}), x.See.Number,
 				status, x.Disk.SizeMB/1024, x.FreeMB(c)/1024, flag(x.Disk.Dynamic), flag(x.Disk.Style == "GPT"))
 		}
 		return 0
 	case verb == "list" && strings.HasPrefix(what, "vol"):
-		d.say([4]string{"  Volume ###  Ltr  Label        Fs     Type        Size", "  N° volume   Ltr  Nom          Fs     Type        Taille", "  Volume ###  Bst  Bezeichnung  DS     Typ         Größe", "  Volume ###  Ltr Label        Fs    種類        サイズ"})
+		d.say([4]string{"  Volume ###  Ltr  Label        Fs     Type        Size",
+			"  N° volume   Ltr  Nom          Fs     Type        Taille",
+			"  Volume ###  Bst  Bezeichnung  DS     Typ         Größe", "  Volume ###  Ltr Label        Fs    種類        サイズ"})
 		d.out.WriteString("  ----------  ---  -----------  -----  ----------  -------\r\n")
 		for i, v := range Volumes(c) {
 			fs := v.Part.FS
 			if fs == "" {
 				fs = "RAW"
 			}
-			fmt.Fprintf(&d.out, "  Volume %-3d   %-2s  %-11s  %-5s  %-10s  %4d MB\r\n", i, strings.TrimSuffix(v.Letter, ":"), v.Part.Label, fs, "Partition", v.Part.SizeMB)
+			fmt.Fprintf(&d.out, "  Volume %-3d   %-2s  %-11s  %-5s  %-10s  %4d MB\r\n", i, strings.TrimSuffix(v.Letter, ":"),
+				v.Part.Label, fs, "Partition", v.Part.SizeMB)
 		}
 		return 0
 	case strings.HasPrefix(what, "par") && verb == "list":
 		if d.disk == nil {
 			return d.failed(diskNoVolume)
 		}
-		d.say([4]string{"  Partition ###  Type              Size     Offset", "  N° partition   Type              Taille   Décalage", "  Partition ###  Typ               Größe    Offset", "  Partition ###  Type              Size     Offset"})
+		d.say([4]string{"  Partition ###  Type              Size     Offset",
+			"  N° partition   Type              Taille   Décalage", "  Partition ###  Typ               Größe    Offset",
+			"  Partition ###  Type              Size     Offset"})
 		for _, p := range d.disk.Disk.Partitions {
-			fmt.Fprintf(&d.out, "  Partition %d    %-16s  %4d MB  %4d KB\r\n", p.Number, c.Pick([4]string{"Primary", "Principale", "Primär", "プライマリ"}), p.SizeMB, p.OffsetKB)
+			fmt.Fprintf(&d.out, "  Partition %d    %-16s  %4d MB  %4d KB\r\n", p.Number,
+				c.Pick([4]string{"Primary", "Principale", "Primär", "プライマリ"}), p.SizeMB, p.OffsetKB)
 		}
 		return 0
 	case verb == "detail" && what == "disk":
@@ -86,7 +97,8 @@ func (d *diskpart) list(verb, what string) int {
 	return d.syntax()
 }
 
-// formatTool is format.com: /fs: /q /y /v: on a letter. /y answers its questions; without it there is nobody to.
+// formatTool is format.com: /fs: /q /y /v: on a letter. /y answers its questions; without it there
+// is nobody to.
 func formatTool(c *Ctx, argv []string, stdin []byte) Result {
 	letter, fs, label := "", "NTFS", ""
 	yes := strings.TrimSpace(string(stdin)) != ""
@@ -111,11 +123,13 @@ func formatTool(c *Ctx, argv []string, stdin []byte) Result {
 		return Result{Code: 4, Stdout: c.Text(errPathNotFound) + "\r\n"}
 	}
 	if !yes {
-		return Result{Code: 5, Stdout: c.Pick([4]string{"Proceed with Format (Y/N)? ", "Lancer le formatage (O/N) ? ", "Formatierung durchführen (J/N)? ", "フォーマットしますか (Y/N)? "})}
+		return Result{Code: 5, Stdout: c.Pick([4]string{"Proceed with Format (Y/N)? ", "Lancer le formatage (O/N) ? ",
+			"Formatierung durchführen (J/N)? ", "フォーマットしますか (Y/N)? "})}
 	}
 	d := Disk{findVisible(c, disk.Serial), disk}
 	if e := FormatPartition(c, d, part, fs, label); e != diskNone {
 		return Result{Code: 4, Stdout: c.Pick(diskText(e)) + "\r\n"}
 	}
-	return Result{Stdout: c.Pick([4]string{"Format complete.", "Formatage terminé.", "Formatieren abgeschlossen.", "フォーマットは完了しました。"}) + "\r\n"}
+	return Result{Stdout: c.Pick([4]string{"Format complete.", "Formatage terminé.", "Formatieren abgeschlossen.",
+		"フォーマットは完了しました。"}) + "\r\n"}
 }

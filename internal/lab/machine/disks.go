@@ -15,8 +15,8 @@ type Disk struct {
 	Disk *model.SharedDisk
 }
 
-// Disks lists the disks that the machine sees now, in the order of their numbers. The fault "disk-missing" (argument "serial")
-// hides one; a disk that is unplugged (Missing) is not listed.
+// Disks lists the disks that the machine sees now, in the order of their numbers. The fault
+// "disk-missing" (argument "serial") hides one; a disk that is unplugged (Missing) is not listed.
 func Disks(c *Ctx) []Disk {
 	var out []Disk
 	for _, v := range c.M.Visible {
@@ -24,7 +24,8 @@ func Disks(c *Ctx) []Disk {
 		if d == nil || v.Missing {
 			continue
 		}
-		if _, hit := c.W.Strike("disk-missing", c.M.Name, func(args map[string]string) bool { return args["serial"] == v.Serial }); hit {
+		if _, hit := c.W.Strike("disk-missing", c.M.Name,
+			func(args map[string]string) bool { return args["serial"] == v.Serial }); hit {
 			continue
 		}
 		out = append(out, Disk{v, d})
@@ -57,7 +58,8 @@ func reserved(c *Ctx, d *model.SharedDisk) bool {
 	return d.Owner != "" && !strings.EqualFold(d.Owner, c.M.Name)
 }
 
-// Offline says that the machine cannot use the disk's volumes: it is offline, or reserved by another node.
+// Offline says that the machine cannot use the disk's volumes: it is offline, or reserved by
+// another node.
 func (d Disk) Offline(c *Ctx) bool { return d.See.Offline || reserved(c, d.Disk) }
 
 // letterOf finds the partition behind a drive letter ("E:").
@@ -104,7 +106,8 @@ func Letter(s string) string {
 	return s + ":"
 }
 
-// SetLetter gives a partition a drive letter on this machine; "" takes it away. It does not look for conflicts.
+// SetLetter gives a partition a drive letter on this machine; "" takes it away. It does not look
+// for conflicts.
 func SetLetter(v *model.VisibleDisk, partition int, letter string) {
 	delete(v.Letters, partition)
 	if letter != "" {
@@ -128,7 +131,8 @@ func freeLetter(c *Ctx) string {
 	return ""
 }
 
-// First usable offset and what the tables of a disk take, in KB. 2008 and later align at 1 MB; 2003 begins behind the first track.
+// First usable offset and what the tables of a disk take, in KB. 2008 and later align at 1 MB; 2003
+// begins behind the first track.
 const (
 	alignedKB = 1024
 	trackKB   = 32 // 31.5, rounded up to whole KB
@@ -227,7 +231,8 @@ func CleanDisk(c *Ctx, d Disk) diskError {
 	return diskNone
 }
 
-// dropLetters forgets the letters of a partition (0: of all) on every machine: the volume that they named is gone.
+// dropLetters forgets the letters of a partition (0: of all) on every machine: the volume that they
+// named is gone.
 func dropLetters(c *Ctx, serial string, partition int) {
 	for _, m := range c.W.Machines {
 		for _, v := range m.Visible {
@@ -243,7 +248,8 @@ func dropLetters(c *Ctx, serial string, partition int) {
 	}
 }
 
-// AddPartition makes a partition of sizeMB (0: all the room) at an alignment in KB (0: the release's own).
+// AddPartition makes a partition of sizeMB (0: all the room) at an alignment in KB (0: the
+// release's own).
 func AddPartition(c *Ctx, d Disk, sizeMB, alignKB int64) (*model.Partition, diskError) {
 	if e := d.writable(c); e != diskNone {
 		return nil, e
@@ -340,7 +346,8 @@ func FormatPartition(c *Ctx, d Disk, p *model.Partition, fs, label string) diskE
 	return diskNone
 }
 
-// AssignLetter gives a partition a letter ("" takes the first free one) and refuses one that is in use.
+// AssignLetter gives a partition a letter ("" takes the first free one) and refuses one that is in
+// use.
 func AssignLetter(c *Ctx, d Disk, number int, letter string) diskError {
 	if reserved(c, d.Disk) {
 		return diskReserved

@@ -7,8 +7,9 @@ import (
 // Code9009 is cmd.exe's exit code for a command that is neither a program nor one of its own.
 const Code9009 = 9009
 
-// Exec runs a program with its arguments, as CreateProcess does; the caller holds the world's lock. A program that the machine
-// does not have leaves 9009 and cmd.exe's sentence in the machine's language.
+// Exec runs a program with its arguments, as CreateProcess does; the caller holds the world's lock.
+// A program that the machine does not have leaves 9009 and cmd.exe's sentence in the machine's
+// language.
 func Exec(c *Ctx, argv []string, stdin []byte) Result {
 	if len(argv) == 0 {
 		return Result{}
@@ -26,7 +27,8 @@ func Exec(c *Ctx, argv []string, stdin []byte) Result {
 	return t(&n, argv, stdin)
 }
 
-// Program finds a program by the name or path as called; nil says that the machine does not have it.
+// Program finds a program by the name or path as called; nil says that the machine does not have
+// it.
 func (c *Ctx) Program(name string) Tool {
 	name = strings.Trim(name, `"`)
 	name = c.expand(name)
@@ -44,7 +46,8 @@ func (c *Ctx) Program(name string) Tool {
 		}
 		dir, file := splitPath(path)
 		switch strings.ToLower(dir) {
-		case `c:\windows`, `c:\windows\system32`, `c:\windows\sysnative`, `c:\windows\system32\wbem`, `c:\windows\system32\windowspowershell\v1.0`, `c:\windows\cluster`:
+		case `c:\windows`, `c:\windows\system32`, `c:\windows\sysnative`, `c:\windows\system32\wbem`,
+			`c:\windows\system32\windowspowershell\v1.0`, `c:\windows\cluster`:
 			return c.tool(file)
 		}
 		return nil
@@ -90,7 +93,8 @@ func (c *Ctx) notRecognized(name string) Result {
 	name = strings.Trim(name, `"`)
 	return Result{Code: Code9009, Stderr: c.Pick([4]string{
 		"'" + name + "' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n",
-		"'" + name + "' n’est pas reconnu en tant que commande interne\r\nou externe, un programme exécutable ou un fichier de commandes.\r\n",
+		"'" + name + "' n’est pas reconnu en tant que commande interne\r\nou externe, un programme exécutable ou un " +
+			"fichier de commandes.\r\n",
 		"Der Befehl \"" + name + "\" ist entweder falsch geschrieben oder\r\nkonnte nicht gefunden werden.\r\n",
 		"'" + name + "' は、内部コマンドまたは外部コマンド、\r\n操作可能なプログラムまたはバッチ ファイルとして認識されていません。\r\n"})}
 }
@@ -126,7 +130,8 @@ func verbRun(c *Ctx, args map[string]any) ([]Object, error) {
 	if limit, ok := ArgInt(args, "timeout"); ok && limit > 0 && c.Now().Sub(began).Milliseconds() > limit {
 		return nil, &Fail{Code: 1460, ID: "deploy.Timeout", Text: "the program did not end in time and was stopped"}
 	}
-	return []Object{{"code": int64(int32(res.Code)), "stdout": []byte(printed.String() + res.Stdout), "stderr": []byte(res.Stderr)}}, nil
+	return []Object{{"code": int64(int32(res.Code)), "stdout": []byte(printed.String() + res.Stdout),
+		"stderr": []byte(res.Stderr)}}, nil
 }
 
 // splitPath cuts a path into directory and last name.

@@ -38,8 +38,9 @@ func children(c *Ctx, id string) []feature {
 	return out
 }
 
-// planInstall lists what installing ids brings that is not there, parents first: the parents, what each needs, and below an
-// id that was asked for or needed the default sub-features, or all of them. unknown is the first id that the release does not have.
+// planInstall lists what installing ids brings that is not there, parents first: the parents, what
+// each needs, and below an id that was asked for or needed the default sub-features, or all of
+// them. unknown is the first id that the release does not have.
 func planInstall(c *Ctx, ids []string, all bool) (list []feature, unknown string) {
 	taken, opened := map[string]bool{}, map[string]bool{}
 	var take func(f feature, below bool)
@@ -78,7 +79,8 @@ func planInstall(c *Ctx, ids []string, all bool) (list []feature, unknown string
 	return list, ""
 }
 
-// InstallFeatures installs roles and features with what they need. installed lists ids; restart says that one of them asks for it.
+// InstallFeatures installs roles and features with what they need. installed lists ids; restart
+// says that one of them asks for it.
 func InstallFeatures(c *Ctx, ids []string, all bool) (installed []string, restart bool, unknown string) {
 	list, unknown := planInstall(c, ids, all)
 	if unknown != "" {
@@ -99,8 +101,9 @@ func InstallFeatures(c *Ctx, ids []string, all bool) (installed []string, restar
 	return installed, restart, ""
 }
 
-// RemoveFeatures removes features with what is below them and what needs them. A parent that has lost its last child stays only
-// when it was there on its own. Removing the failover cluster feature asks for a restart.
+// RemoveFeatures removes features with what is below them and what needs them. A parent that has
+// lost its last child stays only when it was there on its own. Removing the failover cluster
+// feature asks for a restart.
 func RemoveFeatures(c *Ctx, ids []string) (removed []string, restart bool, unknown string) {
 	gone := map[string]bool{}
 	for _, id := range ids {
@@ -140,8 +143,8 @@ func collect(c *Ctx, f feature, gone map[string]bool) {
 	}
 }
 
-// emptied takes containers away that have nothing installed below them any more: a container is installed as long as one of its
-// parts is.
+// emptied takes containers away that have nothing installed below them any more: a container is
+// installed as long as one of its parts is.
 func emptied(c *Ctx, gone map[string]bool) {
 	for again := true; again; {
 		again = false
@@ -163,7 +166,8 @@ func emptied(c *Ctx, gone map[string]bool) {
 	}
 }
 
-// featureServices lets services come and go with features. The Cluster service itself belongs to the failover family.
+// featureServices lets services come and go with features. The Cluster service itself belongs to
+// the failover family.
 func featureServices(c *Ctx, id string, installed bool) {
 	for _, s := range optionalServices()[id] {
 		if !s.on(c.M.Release) {
@@ -180,11 +184,20 @@ func featureServices(c *Ctx, id string, installed bool) {
 func optionalServices() map[string][]stockService {
 	iis := `C:\Windows\system32\svchost.exe -k iissvcs`
 	return map[string][]stockService{
-		"WAS-Process-Model": {{name: "WAS", display: [4]string{"Windows Process Activation Service", "Service d’activation des processus Windows", "Windows-Prozessaktivierungsdienst", "Windows プロセス アクティブ化サービス"}, start: 3, path: iis, needs: []string{"RpcSs"}}},
-		"Web-WebServer":     {{name: "W3SVC", display: [4]string{"World Wide Web Publishing Service", "Service de publication World Wide Web", "WWW-Publishingdienst", "World Wide Web 発行サービス"}, start: 2, path: iis, needs: []string{"WAS"}}},
-		"Web-Metabase":      {{name: "IISADMIN", display: [4]string{"IIS Admin Service", "Service d’administration IIS", "IIS-Verwaltungsdienst", "IIS Admin Service"}, start: 2, path: `C:\Windows\system32\inetsrv\inetinfo.exe`, needs: []string{"RpcSs", "SamSs"}}},
-		"SMTP-Server":       {{name: "SMTPSVC", display: [4]string{"Simple Mail Transfer Protocol (SMTP)", "Protocole SMTP (Simple Mail Transfer Protocol)", "Simple Mail Transfer-Protokoll (SMTP)", "簡易メール転送プロトコル (SMTP)"}, start: 3, path: `C:\Windows\system32\inetsrv\inetinfo.exe`, needs: []string{"IISADMIN"}}},
-		"DNS":               {domainServices()[2]},
+		"WAS-Process-Model": {{name: "WAS",
+			display: [4]string{"Windows Process Activation Service", "Service d’activation des processus Windows",
+				"Windows-Prozessaktivierungsdienst", "Windows プロセス アクティブ化サービス"}, start: 3, path: iis, needs: []string{"RpcSs"}}},
+		"Web-WebServer": {{name: "W3SVC",
+			display: [4]string{"World Wide Web Publishing Service", "Service de publication World Wide Web",
+				"WWW-Publishingdienst", "World Wide Web 発行サービス"}, start: 2, path: iis, needs: []string{"WAS"}}},
+		"Web-Metabase": {{name: "IISADMIN", display: [4]string{"IIS Admin Service", "Service d’administration IIS",
+			"IIS-Verwaltungsdienst", "IIS Admin Service"}, start: 2, path: `C:\Windows\system32\inetsrv\inetinfo.exe`,
+			needs: []string{"RpcSs", "SamSs"}}},
+		"SMTP-Server": {{name: "SMTPSVC",
+			display: [4]string{"Simple Mail Transfer Protocol (SMTP)", "Protocole SMTP (Simple Mail Transfer Protocol)",
+				"Simple Mail Transfer-Protokoll (SMTP)", "簡易メール転送プロトコル (SMTP)"}, start: 3,
+			path: `C:\Windows\system32\inetsrv\inetinfo.exe`, needs: []string{"IISADMIN"}}},
+		"DNS": {domainServices()[2]},
 		"Failover-Clustering": {
 			clusterDriver("ClusNet", "Cluster Network Driver", "clusnet.sys", node.WS2008, ""),
 			clusterDriver("ClusDisk", "Cluster Disk Driver", "clusdisk.sys", node.WS2008, ""),

@@ -113,8 +113,8 @@ type place struct {
 	root  bool                          // the root of a volume, which is always there
 }
 
-// at finds the place of a path: a local drive, the volume of a shared disk behind its letter, or a share of another machine,
-// which takes a second hop. Errors are Win32 codes wrapped as HRESULT.
+// at finds the place of a path: a local drive, the volume of a shared disk behind its letter, or a
+// share of another machine, which takes a second hop. Errors are Win32 codes wrapped as HRESULT.
 func (c *Ctx) at(path string) (place, error) {
 	p := c.abs(path)
 	if strings.ContainsAny(p[2:], `:*?"<>|`) {
@@ -151,8 +151,8 @@ func (c *Ctx) at(path string) (place, error) {
 		}}, nil
 }
 
-// share resolves \\machine\share\rest on another machine. Shares stand in Extra["shares"]: lower-case name to path; C$ and its
-// like are always there.
+// share resolves \\machine\share\rest on another machine. Shares stand in Extra["shares"]:
+// lower-case name to path; C$ and its like are always there.
 func (c *Ctx) share(p string) (place, error) {
 	parts := strings.SplitN(p[2:], `\`, 3)
 	m := c.W.Machine(parts[0])
@@ -206,7 +206,8 @@ func (p place) put(f *model.File) {
 	files[p.key] = f
 }
 
-// StatFile returns the file or directory at a path; an error that wraps Win32 2 or 3 says that there is none.
+// StatFile returns the file or directory at a path; an error that wraps Win32 2 or 3 says that
+// there is none.
 func StatFile(c *Ctx, path string) (*model.File, error) {
 	p, err := c.at(path)
 	if err != nil {
@@ -240,7 +241,8 @@ func ReadFile(c *Ctx, path string) ([]byte, error) {
 	return f.Data, nil
 }
 
-// WriteFile writes a file whole. The directory must be there. The fault "disk-full" strikes here (argument "path": a prefix).
+// WriteFile writes a file whole. The directory must be there. The fault "disk-full" strikes here
+// (argument "path": a prefix).
 func WriteFile(c *Ctx, path string, data []byte) error {
 	p, err := c.at(path)
 	if err != nil {
@@ -264,7 +266,8 @@ func WriteFile(c *Ctx, path string, data []byte) error {
 	return nil
 }
 
-// appendFile writes at a file's end. Who holds its content from before keeps what they have: only room behind it is written.
+// appendFile writes at a file's end. Who holds its content from before keeps what they have: only
+// room behind it is written.
 func appendFile(c *Ctx, path string, data []byte) error {
 	p, err := c.at(path)
 	if err != nil {
@@ -352,7 +355,8 @@ func listDir(c *Ctx, path string) ([]entry, error) {
 	return out, nil
 }
 
-// RemoveFile deletes a file, an empty directory, or with tree a directory with all in it. What is not there is no error.
+// RemoveFile deletes a file, an empty directory, or with tree a directory with all in it. What is
+// not there is no error.
 func RemoveFile(c *Ctx, path string, tree bool) error {
 	p, err := c.at(path)
 	if err != nil {
@@ -380,7 +384,8 @@ func RemoveFile(c *Ctx, path string, tree bool) error {
 	return nil
 }
 
-// MoveFile renames a file over another one, on the same machine. The fault "disk-full" strikes where it goes to another drive.
+// MoveFile renames a file over another one, on the same machine. The fault "disk-full" strikes
+// where it goes to another drive.
 func MoveFile(c *Ctx, from, to string) error {
 	a, err := c.at(from)
 	if err != nil {

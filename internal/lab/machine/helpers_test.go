@@ -32,7 +32,8 @@ func site(release node.Release, locale string) *inventory.Site {
 		},
 		Lab: inventory.Lab{OS: string(release), Locale: locale, Domain: "contoso.com",
 			Machines: map[string]inventory.LabMachine{
-				"mbx01-node1": {Adapters: []inventory.LabAdapter{card("1", "1"), card("1", "2")}, Media: []string{`exchange-2007-sp1=D:\Media\Exchange`}},
+				"mbx01-node1": {Adapters: []inventory.LabAdapter{card("1", "1"), card("1", "2")},
+					Media: []string{`exchange-2007-sp1=D:\Media\Exchange`}},
 				"mbx01-node2": {Adapters: []inventory.LabAdapter{card("2", "1"), card("2", "2")}},
 				"dc01":        {DC: true, Adapters: []inventory.LabAdapter{{Name: "Corp"}}},
 			},
@@ -50,7 +51,8 @@ func newLab(t *testing.T, release node.Release, locale string) *lab {
 	return &lab{t: t, w: w, b: Base(), now: time.Date(2026, 2, 1, 12, 0, 0, 0, time.UTC)}
 }
 
-// on makes a request's context on a machine. The caller holds the world's lock, as the real one does.
+// on makes a request's context on a machine. The caller holds the world's lock, as the real one
+// does.
 func (l *lab) on(name string) *Ctx {
 	l.t.Helper()
 	m := l.w.Machine(name)

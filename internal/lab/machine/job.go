@@ -67,7 +67,8 @@ func (c *Ctx) logon(user, password string) bool {
 	return CheckPassword(c.W, user, password)
 }
 
-// CheckPassword says whether the world knows that user (DOMAIN\name, name@domain or name) with that password.
+// CheckPassword says whether the world knows that user (DOMAIN\name, name@domain or name) with that
+// password.
 func CheckPassword(w *model.World, user, password string) bool {
 	if w.Forest == nil {
 		return false
@@ -92,7 +93,8 @@ func CheckPassword(w *model.World, user, password string) bool {
 	return ok && p == password
 }
 
-// runJob runs the job's program as a scheduled task does: a full logon, with a second hop, that survives the session.
+// runJob runs the job's program as a scheduled task does: a full logon, with a second hop, that
+// survives the session.
 func runJob(c *Ctx, j *model.Job, argv []string, user, dir string) {
 	c.User, c.Network = user, false
 	if dir != "" {
@@ -132,8 +134,8 @@ func runJob(c *Ctx, j *model.Job, argv []string, user, dir string) {
 	}
 }
 
-// LoseJobs marks the jobs that a loaded world says are running as lost: the process that emulated them is gone.
-// Package lab calls it once after it has read a world from its file.
+// LoseJobs marks the jobs that a loaded world says are running as lost: the process that emulated
+// them is gone. Package lab calls it once after it has read a world from its file.
 func LoseJobs(w *model.World) {
 	for _, m := range w.Machines {
 		for _, j := range m.Jobs {

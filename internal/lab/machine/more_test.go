@@ -58,7 +58,8 @@ func TestShares(t *testing.T) {
 }
 
 func TestIcaclsListsAccountsInTheMachinesLanguage(t *testing.T) {
-	for locale, name := range map[string]string{"en": `BUILTIN\Administrators`, "fr": `BUILTIN\Administrateurs`, "de": `VORDEFINIERT\Administratoren`, "ja": `BUILTIN\Administrators`} {
+	for locale, name := range map[string]string{"en": `BUILTIN\Administrators`, "fr": `BUILTIN\Administrateurs`,
+		"de": `VORDEFINIERT\Administratoren`, "ja": `BUILTIN\Administrators`} {
 		c := newLab(t, node.WS2008, locale).node1()
 		line(t, c, `mkdir C:\d`, 0)
 		has(t, line(t, c, `icacls C:\d`, 0), name+":(I)(OI)(CI)(F)")
@@ -93,25 +94,34 @@ func TestSanPolicy(t *testing.T) {
 
 func TestServiceMethods(t *testing.T) {
 	c := newLab(t, node.WS2012R2, "en").node1()
-	create := map[string]any{"Name": "Mine", "PathName": `C:\m.exe`, "StartMode": "Automatic", "ServiceType": int64(16), "ServiceDependencies": []any{"Dhcp"}}
+	create := map[string]any{"Name": "Mine", "PathName": `C:\m.exe`, "StartMode": "Automatic", "ServiceType": int64(16),
+		"ServiceDependencies": []any{"Dhcp"}}
 	for _, want := range []int64{0, 23} {
 		if got := serve(t, c, "wmi.call", call("Win32_Service", "Create", nil, create))[0]["ReturnValue"]; got != want {
 			t.Errorf("create returned %v, want %d", got, want)
 		}
 	}
 	mine := map[string]any{"Name": "Mine"}
-	serve(t, c, "wmi.call", call("Win32_Service", "Change", mine, map[string]any{"DisplayName": "My own", "StartName": `CONTOSO\svc`}))
-	if s := Service(c, "Mine"); s.Display != "My own" || s.Account != `CONTOSO\svc` || s.Start != 2 || len(s.DependsOn) != 1 {
+	serve(t, c, "wmi.call", call("Win32_Service", "Change", mine,
+		map[string]any{"DisplayName": "My own", "StartName": `CONTOSO\svc`}))
+	if s := Service(c, "Mine"); s.Display != "My own" || s.Account != `CONTOSO\svc` || s.Start != 2 ||
+		len(s.DependsOn) != 1 {
 		t.Errorf("service %+v", s)
 	}
-	if _, err := RunCmdlet(c, "Set-Service", "", map[string]any{"Name": "Mine", "StartupType": "Disabled", "Status": "Stopped"}); err != nil || Service(c, "Mine").Start != 4 {
+	if _, err := RunCmdlet(c, "Set-Service", "",
+		map[string]any{"Name": "Mine", "StartupType": "Disabled", "Status": "Stopped"}); err != nil ||
+		Service(c, "Mine").Start != 4 {
 		t.Errorf("%v %+v", err, Service(c, "Mine"))
 	}
-	fails(t, c, "CouldNotStartService,Microsoft.PowerShell.Commands.StartServiceCommand", "", "Start-Service", map[string]any{"Name": "Mine"})
-	if got := serve(t, c, "wmi.call", call("Win32_Service", "Delete", mine, nil))[0]["ReturnValue"]; got != int64(0) || Service(c, "Mine") != nil {
+	fails(t, c, "CouldNotStartService,Microsoft.PowerShell.Commands.StartServiceCommand", "", "Start-Service",
+		map[string]any{"Name": "Mine"})
+	if got := serve(t, c, "wmi.call", call("Win32_Service", "Delete", mine, nil))[0]["ReturnValue"]; got != int64(0) ||
+		Service(c, "Mine") != nil {
 		t.Errorf("delete returned %v", got)
 	}
-	if list, err := RunCmdlet(c, "Restart-Service", "", map[string]any{"Name": "LanmanWorkstation", "Force": true, "PassThru": true}); err != nil || len(list) != 1 || Service(c, "Netlogon").State != 4 {
+	if list, err := RunCmdlet(c, "Restart-Service", "",
+		map[string]any{"Name": "LanmanWorkstation", "Force": true, "PassThru": true}); err != nil || len(list) != 1 ||
+		Service(c, "Netlogon").State != 4 {
 		t.Errorf("%v %v", list, err)
 	}
 }
@@ -121,7 +131,8 @@ func TestAdapterLookup(t *testing.T) {
 	a := m.Adapters[1]
 	for _, find := range []func() any{
 		func() any { return AdapterInSubnet(m, "10.2.0.0/24") }, func() any { return AdapterInSubnet(m, "10.2.0.99") },
-		func() any { return AdapterByGUID(m, strings.ToLower(strings.Trim(a.GUID, "{}"))) }, func() any { return AdapterByName(m, strings.ToUpper(a.Name)) },
+		func() any { return AdapterByGUID(m, strings.ToLower(strings.Trim(a.GUID, "{}"))) },
+		func() any { return AdapterByName(m, strings.ToUpper(a.Name)) },
 	} {
 		if find() != a {
 			t.Errorf("found %v", find())
@@ -155,7 +166,8 @@ func TestCmdletForAnotherUser(t *testing.T) {
 			t.Errorf("password of %s", user)
 		}
 	}
-	if CheckPassword(c.W, `OTHER\deploy`, "right") || CheckPassword(c.W, "deploy@other.com", "right") || CheckPassword(c.W, "nobody", "") {
+	if CheckPassword(c.W, `OTHER\deploy`, "right") || CheckPassword(c.W, "deploy@other.com", "right") ||
+		CheckPassword(c.W, "nobody", "") {
 		t.Error("a stranger was let in")
 	}
 }
@@ -177,12 +189,14 @@ func TestAddRefusesDoubles(t *testing.T) {
 	}
 }
 
-// A key goes without a trace in the kept registry when what is around it is there anyhow, and its parent stays when it is not.
+// A key goes without a trace in the kept registry when what is around it is there anyhow, and its
+// parent stays when it is not.
 func TestDeletedKeyLeavesNoEntry(t *testing.T) {
 	l := newLab(t, node.WS2008, "en")
 	c := l.node1()
 	before := len(c.M.Registry)
-	for _, key := range []string{`HKLM\SOFTWARE\Microsoft\Exchange\v8.0`, `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Ours`} {
+	for _, key := range []string{`HKLM\SOFTWARE\Microsoft\Exchange\v8.0`,
+		`HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Ours`} {
 		if err := RegSet(c, key, "A", "string", "b"); err != nil {
 			t.Fatal(err)
 		}

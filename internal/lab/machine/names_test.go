@@ -10,7 +10,8 @@ import (
 	"deploy/internal/node"
 )
 
-// Every property, method and argument that the lab's classes have is in the documentation of the real ones.
+// Every property, method and argument that the lab's classes have is in the documentation of the
+// real ones.
 func TestWMINamesAreDocumented(t *testing.T) {
 	var facts struct {
 		Classes map[string]struct {
@@ -67,7 +68,8 @@ func TestInstancesKeepToTheirClass(t *testing.T) {
 	}
 }
 
-// Every cmdlet and parameter is in the tables of every release on which the lab has it, aliases included.
+// Every cmdlet and parameter is in the tables of every release on which the lab has it, aliases
+// included.
 func TestCmdletNamesAreDocumented(t *testing.T) {
 	var facts struct{ Commands map[string][]string }
 	read(t, "testdata/cmdlets.json", &facts)
@@ -80,8 +82,10 @@ func TestCmdletNamesAreDocumented(t *testing.T) {
 			}
 			params, ok := facts.Commands[string(release)+" "+k.Name]
 			if !ok {
-				// PowerShell's own cmdlets are recorded for 2.0 on, on 2008 R2; ServerManager of 2016 and 2019 in no source
-				if k.Load == "" && !release.AtLeast(node.WS2008R2) || k.Load == "ServerManager" && (release == node.WS2016 || release == node.WS2019) {
+				// PowerShell's own cmdlets are recorded for 2.0 on, on 2008 R2; ServerManager of 2016 and 2019
+				// in no source
+				if k.Load == "" && !release.AtLeast(node.WS2008R2) || k.Load == "ServerManager" &&
+					(release == node.WS2016 || release == node.WS2019) {
 					continue
 				}
 				t.Errorf("%s of %s is in no table", k.Name, release)

@@ -17,8 +17,9 @@ const cbsPending = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Bas
 const wuPending = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`
 const sessionManager = `HKLM\SYSTEM\CurrentControlSet\Control\Session Manager`
 
-// PendReboot notes that a restart is due. How: "cbs" (2008 and later: the Component Based Servicing key; on 2003, which has none,
-// the Windows Update key), "rename" (PendingFileRenameOperations), or "" (nothing that a probe could see). Source: windows.md 8.3.
+// PendReboot notes that a restart is due. How: "cbs" (2008 and later: the Component Based Servicing
+// key; on 2003, which has none, the Windows Update key), "rename" (PendingFileRenameOperations), or
+// "" (nothing that a probe could see). Source: windows.md 8.3.
 func PendReboot(c *Ctx, reason, how string) {
 	if c.M.Pending == nil {
 		c.M.Pending = map[string]string{}
@@ -32,11 +33,13 @@ func PendReboot(c *Ctx, reason, how string) {
 			RegMakeKey(c, wuPending)
 		}
 	case "rename":
-		put(c.M.Registry, sessionManager, "PendingFileRenameOperations", "multi", []string{`\??\C:\Windows\Temp\` + reason + `.tmp`, ""})
+		put(c.M.Registry, sessionManager, "PendingFileRenameOperations", "multi",
+			[]string{`\??\C:\Windows\Temp\` + reason + `.tmp`, ""})
 	}
 }
 
-// GoDown takes a machine down at once: power loss, or the first half of a restart. Running jobs are lost.
+// GoDown takes a machine down at once: power loss, or the first half of a restart. Running jobs are
+// lost.
 func GoDown(c *Ctx) {
 	if !c.M.Powered {
 		return
@@ -63,7 +66,8 @@ func ComeUp(c *Ctx) {
 	c.M.Powered = true
 	c.M.Boots++
 	booted := c.Now().UTC().Truncate(time.Second)
-	// a restart takes its time on the machine, whatever the wait for it was shortened to: the next boot is not taken for this one (node.SameBoot)
+	// a restart takes its time on the machine, whatever the wait for it was shortened to: the next
+	// boot is not taken for this one (node.SameBoot)
 	if next := c.M.Booted.Add(restartDelay + bootTime); booted.Before(next) {
 		booted = next
 	}
@@ -83,7 +87,8 @@ func ComeUp(c *Ctx) {
 	}
 }
 
-// startAutomatic starts what starts by itself, dependencies first. A service whose dependency is disabled stays down.
+// startAutomatic starts what starts by itself, dependencies first. A service whose dependency is
+// disabled stays down.
 func startAutomatic(c *Ctx) {
 	for _, n := range sortedKeys(c.M.Services) {
 		if s := c.M.Services[n]; s.Start <= 2 {
@@ -109,8 +114,8 @@ func bootService(c *Ctx, s *model.Service, depth int) bool {
 	return true
 }
 
-// Restart takes the machine down and, after the time a boot takes, up again. Do not call it from a tool or a verb:
-// schedule it with RestartSoon, since it ends whatever runs on the machine.
+// Restart takes the machine down and, after the time a boot takes, up again. Do not call it from a
+// tool or a verb: schedule it with RestartSoon, since it ends whatever runs on the machine.
 func Restart(c *Ctx) {
 	GoDown(c)
 	sleep := c.Sleep

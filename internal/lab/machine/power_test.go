@@ -29,7 +29,8 @@ func TestJobs(t *testing.T) {
 	}
 	run := l.background(c)
 	refusal(t, c, "job.start", map[string]any{"id": "../x", "argv": []any{"probe.exe"}}, "deploy.BadName", 87)
-	refusal(t, c, "job.start", map[string]any{"id": "a", "argv": []any{"probe.exe"}, "user": `CONTOSO\deploy`, "password": "wrong"}, "", 0x8007052E)
+	refusal(t, c, "job.start", map[string]any{"id": "a", "argv": []any{"probe.exe"}, "user": `CONTOSO\deploy`,
+		"password": "wrong"}, "", 0x8007052E)
 	args := map[string]any{"id": "a", "argv": []any{"probe.exe"}, "user": `CONTOSO\deploy`, "password": "right"}
 	serve(t, c, "job.start", args)
 	serve(t, c, "job.start", args) // a known id does nothing
@@ -92,7 +93,8 @@ func TestRestart(t *testing.T) {
 	if serve(t, c, "facts", nil)[0]["boot_id"] == before || c.M.Boots != 2 {
 		t.Error("the boot did not count")
 	}
-	if RegKey(c, cbsPending) != nil || RegValue(c, sessionManager, "PendingFileRenameOperations") != nil || len(c.M.Pending) != 0 {
+	if RegKey(c, cbsPending) != nil || RegValue(c, sessionManager, "PendingFileRenameOperations") != nil ||
+		len(c.M.Pending) != 0 {
 		t.Error("a restart is still due")
 	}
 	for name, want := range map[string]int{"Spooler": 1, "BITS": 1, "W32Time": 4, "Dnscache": 4} {
@@ -110,7 +112,8 @@ func TestRestartVerbAndTools(t *testing.T) {
 		func(c *Ctx) { serve(t, c, "restart", map[string]any{"reason": "x"}) },
 		func(c *Ctx) { line(t, c, "shutdown /r /t 0 /f", 0) },
 		func(c *Ctx) {
-			serve(t, c, "wmi.call", call("Win32_OperatingSystem", "Win32Shutdown", map[string]any{"Primary": true}, map[string]any{"Flags": int64(6)}))
+			serve(t, c, "wmi.call", call("Win32_OperatingSystem", "Win32Shutdown", map[string]any{"Primary": true},
+				map[string]any{"Flags": int64(6)}))
 		},
 		func(c *Ctx) {
 			serve(t, c, "wmi.call", call("Win32_OperatingSystem", "Reboot", map[string]any{"Primary": true}, nil))
@@ -130,7 +133,8 @@ func TestRestartVerbAndTools(t *testing.T) {
 	}
 }
 
-// Without a front, work that outlives its request runs on a goroutine and takes the world's lock itself.
+// Without a front, work that outlives its request runs on a goroutine and takes the world's lock
+// itself.
 func TestSpawnWithoutFront(t *testing.T) {
 	l := newLab(t, node.WS2008, "en")
 	c := l.node1()
@@ -183,7 +187,8 @@ func TestFaults(t *testing.T) {
 	if n := len(Disks(l.on("mbx01-node2"))); n != 3 {
 		t.Errorf("the other machine sees %d disks", n)
 	}
-	refusal(t, c, "file.put", map[string]any{"path": `C:\Windows\a`, "offset": int64(0), "data": []byte("x")}, "", 0x80070070)
+	refusal(t, c, "file.put", map[string]any{"path": `C:\Windows\a`, "offset": int64(0), "data": []byte("x")}, "",
+		0x80070070)
 	serve(t, c, "file.put", map[string]any{"path": `C:\Windows\a`, "offset": int64(0), "data": []byte("x")})
 	d := l.on("dc01")
 	d.Network = false

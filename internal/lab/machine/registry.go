@@ -7,8 +7,8 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// regPath brings a key path to the form that model.Registry uses: short root, backslashes, lower case. It returns "" for a path
-// without a known root.
+// regPath brings a key path to the form that model.Registry uses: short root, backslashes, lower
+// case. It returns "" for a path without a known root.
 func regPath(key string) string {
 	key = strings.Trim(strings.ReplaceAll(key, "/", `\`), `\`)
 	root, rest, _ := strings.Cut(key, `\`)
@@ -150,7 +150,8 @@ func RegSubkeys(c *Ctx, key string) (names []string, ok bool) {
 	return names, true
 }
 
-// RegSet writes a value and makes its key. Type: string expand binary dword qword multi; data is brought to its Go type.
+// RegSet writes a value and makes its key. Type: string expand binary dword qword multi; data is
+// brought to its Go type.
 func RegSet(c *Ctx, key, name, typ string, data any) error {
 	p := regPath(key)
 	if p == "" || !strings.Contains(p, `\`) {
@@ -217,7 +218,8 @@ func RegDeleteKey(c *Ctx, key string) {
 			delete(c.M.Registry, q)
 		}
 	}
-	// a parent is there without an entry of its own as long as something is below it, or a hive has it; it does not vanish with its last child
+	// a parent is there without an entry of its own as long as something is below it, or a hive has
+	// it; it does not vanish with its last child
 	if i := strings.LastIndexByte(p, '\\'); there && strings.Contains(p[:i], `\`) && RegKey(c, p[:i]) == nil {
 		sp := spelled(key)
 		put(c.M.Registry, sp[:strings.LastIndexByte(sp, '\\')], "", "", nil)

@@ -10,8 +10,9 @@ import (
 	"deploy/internal/session/powershell/protocol"
 )
 
-// Serve carries out one verb of package resident. The caller holds the world's lock. Every error is a *Fail.
-// It writes the request down in World.History, without passwords and without file contents, so the front need not.
+// Serve carries out one verb of package resident. The caller holds the world's lock. Every error is
+// a *Fail. It writes the request down in World.History, without passwords and without file
+// contents, so the front need not.
 func Serve(c *Ctx, verb string, args map[string]any) (rows []Object, err error) {
 	c = c.guarded()
 	defer func() {
@@ -38,15 +39,17 @@ func Serve(c *Ctx, verb string, args map[string]any) (rows []Object, err error) 
 	return rows, nil
 }
 
-// asResident gives a refusal the id that the resident process puts on it: what the machine does not have is "deploy.Unsupported",
-// what is not there is "deploy.NotFound". The code stays. See the scripts of package resident.
+// asResident gives a refusal the id that the resident process puts on it: what the machine does not
+// have is "deploy.Unsupported", what is not there is "deploy.NotFound". The code stays. See the
+// scripts of package resident.
 func asResident(f *Fail) *Fail {
 	out := *f
 	switch {
 	case f.Code == wbemInvalidNamespace, f.Code == wbemInvalidClass, f.Code == wbemInvalidQuery,
 		strings.HasPrefix(f.ID, "NamedParameterNotFound"):
 		out.ID = protocol.IDUnsupported
-	case f.ID == "CommandNotFoundException", strings.HasPrefix(f.ID, "Modules_ModuleNotFound"), strings.HasPrefix(f.ID, "AddPSSnapInRead"):
+	case f.ID == "CommandNotFoundException", strings.HasPrefix(f.ID, "Modules_ModuleNotFound"),
+		strings.HasPrefix(f.ID, "AddPSSnapInRead"):
 		// the resident process looks before it calls, so these never reach PowerShell
 		out.ID, out.Code, out.Category, out.Type = protocol.IDUnsupported, errNotSupported, "", ""
 	case f.Code == wbemNotFound:
@@ -60,7 +63,8 @@ func baseVerbs() map[string]Verb {
 	return map[string]Verb{
 		"facts": verbFacts,
 
-		"reg.get": verbRegGet, "reg.keys": verbRegKeys, "reg.set": verbRegSet, "reg.del": verbRegDel, "reg.delkey": verbRegDelKey,
+		"reg.get": verbRegGet, "reg.keys": verbRegKeys, "reg.set": verbRegSet, "reg.del": verbRegDel,
+		"reg.delkey": verbRegDelKey,
 
 		"wmi.get": verbWMIGet, "wmi.call": verbWMICall, "wmi.set": verbWMISet,
 
@@ -84,14 +88,15 @@ func Verbs() []string {
 	return out
 }
 
-// describe makes arguments readable for the history. Secrets and bulk are left out, not masked by guess: only what is
-// known to be harmless is written.
+// describe makes arguments readable for the history. Secrets and bulk are left out, not masked by
+// guess: only what is known to be harmless is written.
 func describe(args map[string]any) string {
 	var b strings.Builder
 	for _, k := range sortedKeys(args) {
 		switch k {
 		case "password", "data", "stdin", "args", "params", "set", "attrs":
-			// cmdlet and method arguments may hold a credential; their names are enough to follow what happened
+			// cmdlet and method arguments may hold a credential; their names are enough to follow what
+			// happened
 			if m, ok := args[k].(map[string]any); ok && len(m) > 0 {
 				fmt.Fprintf(&b, " %s(%s)", k, strings.Join(sortedKeys(m), ","))
 			}
@@ -104,7 +109,8 @@ func describe(args map[string]any) string {
 	return b.String()
 }
 
-// hideArgs leaves out what stands behind a switch that carries a password (schtasks /rp, cluster /pass:, net user).
+// hideArgs leaves out what stands behind a switch that carries a password (schtasks /rp, cluster
+// /pass:, net user).
 func hideArgs(argv []string) []string {
 	out := make([]string, len(argv))
 	hide := false
@@ -149,8 +155,8 @@ func (c *Ctx) record(what string) {
 // errGone unwinds a request whose machine went down under it.
 var errGone = errors.New("the machine went down")
 
-// guarded returns a copy of c whose Sleep notices that the machine went down meanwhile. What was running on it is gone then:
-// the request or job unwinds to its start and changes nothing more.
+// guarded returns a copy of c whose Sleep notices that the machine went down meanwhile. What was
+// running on it is gone then: the request or job unwinds to its start and changes nothing more.
 func (c *Ctx) guarded() *Ctx {
 	n := *c
 	if n.guard {
@@ -168,7 +174,8 @@ func (c *Ctx) guarded() *Ctx {
 	return &n
 }
 
-// Spawn starts work that outlives the request, see Ctx.Go. Without one it is a plain goroutine that nothing cancels.
+// Spawn starts work that outlives the request, see Ctx.Go. Without one it is a plain goroutine that
+// nothing cancels.
 func (c *Ctx) Spawn(work func(c *Ctx)) {
 	n := *c
 	n.guard = false

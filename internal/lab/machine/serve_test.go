@@ -12,7 +12,8 @@ import (
 	"deploy/internal/session/powershell/protocol"
 )
 
-// What the machine does not have is refused with the ids and codes that the resident process gives it.
+// What the machine does not have is refused with the ids and codes that the resident process gives
+// it.
 func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, locale := range []string{"en", "fr", "de", "ja"} {
 		c := newLab(t, node.WS2008R2, locale).node1()
@@ -20,22 +21,31 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 		refusal(t, c, "wmi.get", map[string]any{"ns": `root\nothing`, "class": "X"}, protocol.IDUnsupported, 0x8004100E)
 		refusal(t, c, "wmi.get", wmi("Win32_Nothing", nil, nil), protocol.IDUnsupported, 0x80041010)
 		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Nothing"}, nil), protocol.IDUnsupported, 0x80041017)
-		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Name"}, map[string]any{"Nothing": "x"}), protocol.IDUnsupported, 0x80041017)
-		refusal(t, c, "wmi.call", call("Win32_Service", "Nothing", map[string]any{"Name": "Dhcp"}, nil), protocol.IDUnsupported, 50)
-		refusal(t, c, "wmi.call", call("Win32_Service", "ChangeStartMode", map[string]any{"Name": "Dhcp"}, map[string]any{"Mode": "Manual"}), protocol.IDUnsupported, 50)
-		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"Name": "nobody"}, nil), protocol.IDNotFound, 0x80041002)
-		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"State": "Running"}, nil), "deploy.Ambiguous", 87)
-		refusal(t, c, "wmi.set", map[string]any{"ns": `root\cimv2`, "class": "Win32_Service", "where": map[string]any{"Name": "Dhcp"}, "set": map[string]any{"State": "x"}}, "GetWMIManagementException", 0x8004100C)
+		refusal(t, c, "wmi.get", wmi("Win32_Service", []string{"Name"}, map[string]any{"Nothing": "x"}),
+			protocol.IDUnsupported, 0x80041017)
+		refusal(t, c, "wmi.call", call("Win32_Service", "Nothing", map[string]any{"Name": "Dhcp"}, nil),
+			protocol.IDUnsupported, 50)
+		refusal(t, c, "wmi.call", call("Win32_Service", "ChangeStartMode", map[string]any{"Name": "Dhcp"},
+			map[string]any{"Mode": "Manual"}), protocol.IDUnsupported, 50)
+		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"Name": "nobody"}, nil),
+			protocol.IDNotFound, 0x80041002)
+		refusal(t, c, "wmi.call", call("Win32_Service", "StartService", map[string]any{"State": "Running"}, nil),
+			"deploy.Ambiguous", 87)
+		refusal(t, c, "wmi.set", map[string]any{"ns": `root\cimv2`, "class": "Win32_Service",
+			"where": map[string]any{"Name": "Dhcp"}, "set": map[string]any{"State": "x"}}, "GetWMIManagementException",
+			0x8004100C)
 		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Nothing", nil), protocol.IDUnsupported, 50)
 		refusal(t, c, "cmdlet", cmdletArgs("Storage", "Get-Disk", nil), protocol.IDUnsupported, 50)
 		refusal(t, c, "cmdlet", cmdletArgs("snapin:Nothing", "Get-Service", nil), protocol.IDUnsupported, 50)
-		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Service", map[string]any{"Nothing": 1}), protocol.IDUnsupported, corSystem)
+		refusal(t, c, "cmdlet", cmdletArgs("", "Get-Service", map[string]any{"Nothing": 1}), protocol.IDUnsupported,
+			corSystem)
 		refusal(t, c, "run", map[string]any{"argv": []any{"nvspbind.exe", "/o"}}, protocol.IDUnsupported, 50)
 		refusal(t, c, "reg.get", map[string]any{"key": `HKLM\SOFTWARE\Nothing`}, protocol.IDNotFound, 2)
 		refusal(t, c, "reg.get", map[string]any{"key": `HKCU\Software`}, protocol.IDUnsupported, 50)
 		refusal(t, c, "reg.delkey", map[string]any{"key": `HKLM\SOFTWARE`}, "deploy.Refused", 5)
 		refusal(t, c, "file.stat", map[string]any{"path": `C:\nothing\here`}, protocol.IDNotFound, 2)
-		refusal(t, c, "file.put", map[string]any{"path": `C:\nothing\here`, "offset": int64(0), "data": []byte("x")}, "", 0x80070003)
+		refusal(t, c, "file.put", map[string]any{"path": `C:\nothing\here`, "offset": int64(0), "data": []byte("x")}, "",
+			0x80070003)
 		refusal(t, c, "file.remove", map[string]any{"path": `C:\`, "tree": true}, "deploy.Refused", 5)
 		refusal(t, c, "dir.list", map[string]any{"path": `D:\Media\Exchange\setup.com`}, "deploy.NotDirectory", 267)
 		refusal(t, c, "job.state", map[string]any{"id": "none"}, protocol.IDNotFound, 2)
@@ -49,11 +59,14 @@ func TestRefusesWhatItDoesNotKnow(t *testing.T) {
 	}
 }
 
-// The whole list of the resident's verbs is served, except the directory's, which another family brings.
+// The whole list of the resident's verbs is served, except the directory's, which another family
+// brings.
 func TestEveryVerbIsServed(t *testing.T) {
 	have := strings.Join(Verbs(), " ") + " "
-	for _, v := range []string{"facts", "reg.get", "reg.keys", "reg.set", "reg.del", "reg.delkey", "wmi.get", "wmi.call", "wmi.set", "cmdlet", "run", "file.stat", "file.read", "file.put",
-		"file.commit", "file.hash", "file.remove", "dir.make", "dir.list", "acl.get", "acl.set", "job.start", "job.state", "job.remove", "restart"} {
+	for _, v := range []string{"facts", "reg.get", "reg.keys", "reg.set", "reg.del", "reg.delkey", "wmi.get", "wmi.call",
+		"wmi.set", "cmdlet", "run", "file.stat", "file.read", "file.put",
+		"file.commit", "file.hash", "file.remove", "dir.make", "dir.list", "acl.get", "acl.set", "job.start", "job.state",
+		"job.remove", "restart"} {
 		if !strings.Contains(have, v+" ") {
 			t.Errorf("no verb %s", v)
 		}
@@ -118,12 +131,15 @@ func TestRegistry(t *testing.T) {
 		t.Errorf("service %+v", s)
 	}
 	a := c.M.Adapters[0]
-	serve(t, c, "reg.set", map[string]any{"key": `HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces\Tcpip_` + a.GUID, "name": "NetbiosOptions", "type": "dword", "data": int64(2)})
+	serve(t, c, "reg.set", map[string]any{
+		"key": `HKLM\SYSTEM\CurrentControlSet\Services\NetBT\Parameters\Interfaces\Tcpip_` + a.GUID, "name": "NetbiosOptions",
+		"type": "dword", "data": int64(2)})
 	if a.Netbios != 2 {
 		t.Errorf("NetBIOS %d", a.Netbios)
 	}
 	a.Name = "Public"
-	if n := RegValue(c, `HKLM\SYSTEM\CurrentControlSet\Control\Network\`+networkClass+`\`+a.GUID+`\Connection`, "Name"); n != "Public" {
+	if n := RegValue(c, `HKLM\SYSTEM\CurrentControlSet\Control\Network\`+networkClass+`\`+a.GUID+`\Connection`,
+		"Name"); n != "Public" {
 		t.Errorf("name %v", n)
 	}
 }
@@ -136,21 +152,26 @@ func TestFiles(t *testing.T) {
 	serve(t, c, "dir.make", map[string]any{"path": `C:\Data\deep\er`})
 	serve(t, c, "dir.make", map[string]any{"path": `C:\Data\deep`})
 	serve(t, c, "file.put", map[string]any{"path": `C:\Data\t.tmp`, "offset": int64(0), "data": []byte("hello, ")})
-	refusal(t, c, "file.put", map[string]any{"path": `C:\Data\t.tmp`, "offset": int64(3), "data": []byte("x")}, "deploy.Changed", 38)
+	refusal(t, c, "file.put", map[string]any{"path": `C:\Data\t.tmp`, "offset": int64(3), "data": []byte("x")},
+		"deploy.Changed", 38)
 	serve(t, c, "file.put", map[string]any{"path": `C:\Data\t.tmp`, "offset": int64(7), "data": []byte("world")})
 	serve(t, c, "file.commit", map[string]any{"temp": `C:\Data\t.tmp`, "path": `C:\Data\File.txt`, "sha256": hash})
-	if r := serve(t, c, "file.hash", map[string]any{"path": `c:\data\file.TXT`})[0]; r["sha256"] != hash || r["size"] != int64(12) {
+	if r := serve(t, c, "file.hash", map[string]any{"path": `c:\data\file.TXT`})[0]; r["sha256"] != hash ||
+		r["size"] != int64(12) {
 		t.Errorf("hash %v", r)
 	}
-	if r := serve(t, c, "file.read", map[string]any{"path": `C:\Data\File.txt`, "offset": int64(7), "count": int64(100)})[0]; string(r["data"].([]byte)) != "world" {
+	if r := serve(t, c, "file.read", map[string]any{"path": `C:\Data\File.txt`, "offset": int64(7),
+		"count": int64(100)})[0]; string(r["data"].([]byte)) != "world" {
 		t.Errorf("read %v", r)
 	}
 	serve(t, c, "file.put", map[string]any{"path": `C:\Data\u.tmp`, "offset": int64(0), "data": []byte("x")})
-	refusal(t, c, "file.commit", map[string]any{"temp": `C:\Data\u.tmp`, "path": `C:\Data\File.txt`, "sha256": hash}, "deploy.Hash", 23)
+	refusal(t, c, "file.commit", map[string]any{"temp": `C:\Data\u.tmp`, "path": `C:\Data\File.txt`, "sha256": hash},
+		"deploy.Hash", 23)
 	if Exists(c, `C:\Data\u.tmp`) {
 		t.Error("a temporary file that arrived torn was left")
 	}
-	if rows := serve(t, c, "dir.list", map[string]any{"path": `C:\Data`}); len(rows) != 2 || rows[0]["name"] != "deep" || rows[1]["name"] != "File.txt" {
+	if rows := serve(t, c, "dir.list", map[string]any{"path": `C:\Data`}); len(rows) != 2 || rows[0]["name"] != "deep" ||
+		rows[1]["name"] != "File.txt" {
 		t.Errorf("list %v", rows)
 	}
 	refusal(t, c, "file.remove", map[string]any{"path": `C:\Data`, "tree": false}, "", 0x80070091)
@@ -228,7 +249,8 @@ func TestPrintedText(t *testing.T) {
 	if out := line(t, c, `type C:\p.txt`, 0); out != "10%\r\ndone\r\n" {
 		t.Errorf("redirected %q", out)
 	}
-	if r := serve(t, c, "run", map[string]any{"argv": []any{"progress"}})[0]; string(r["stdout"].([]byte)) != "10%\r\ndone\r\n" {
+	if r := serve(t, c, "run", map[string]any{
+		"argv": []any{"progress"}})[0]; string(r["stdout"].([]byte)) != "10%\r\ndone\r\n" {
 		t.Errorf("run gave %v", r)
 	}
 }
@@ -237,12 +259,14 @@ func TestHistoryHasNoSecrets(t *testing.T) {
 	l := newLab(t, node.WS2008R2, "en")
 	c := l.node1()
 	run := l.background(c)
-	serve(t, c, "job.start", map[string]any{"id": "a", "argv": []any{"hostname.exe", "/pass:right", "/rp", "right"}, "user": `CONTOSO\deploy`, "password": "right"})
+	serve(t, c, "job.start", map[string]any{"id": "a", "argv": []any{"hostname.exe", "/pass:right", "/rp", "right"},
+		"user": `CONTOSO\deploy`, "password": "right"})
 	run()
 	CommandLine(c, `schtasks /create /tn x /tr hostname /sc once /st 00:00 /ru CONTOSO\deploy /rp right`, nil)
 	CommandLine(c, `schtasks /create /tn x /tr hostname /sc once /st 00:00 /ru CONTOSO\deploy /rp "two right"`, nil)
 	CommandLine(c, `net user deploy right /add`, nil)
-	_, _ = Serve(c, "cmdlet", map[string]any{"name": "Get-Service", "params": map[string]any{"Name": "right"}, "user": `CONTOSO\deploy`, "password": "right"})
+	_, _ = Serve(c, "cmdlet", map[string]any{"name": "Get-Service", "params": map[string]any{"Name": "right"},
+		"user": `CONTOSO\deploy`, "password": "right"})
 	raw, err := json.Marshal(struct {
 		W *model.World
 		H []model.HistoryEntry
@@ -250,7 +274,8 @@ func TestHistoryHasNoSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if strings.Contains(string(raw), "right\"") || strings.Contains(string(raw), ":right") || strings.Contains(string(raw), " right") {
+	if strings.Contains(string(raw), "right\"") || strings.Contains(string(raw), ":right") ||
+		strings.Contains(string(raw), " right") {
 		t.Errorf("the password is in the history or the state")
 	}
 	if len(l.w.History) < 4 {

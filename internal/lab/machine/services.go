@@ -7,7 +7,8 @@ import (
 	"deploy/internal/lab/model"
 )
 
-// Service finds a service by its name, or, as the service manager's tools accept it, by its display name; nil says none.
+// Service finds a service by its name, or, as the service manager's tools accept it, by its display
+// name; nil says none.
 func Service(c *Ctx, name string) *model.Service {
 	if s := c.M.Services[strings.ToLower(name)]; s != nil {
 		return s
@@ -48,8 +49,8 @@ func AddService(m *model.Machine, s model.Service) {
 // DropService removes a service at once, as the removal of its feature does.
 func DropService(m *model.Machine, name string) { delete(m.Services, strings.ToLower(name)) }
 
-// StartService starts a service and what it depends on. The result is a Win32 code: 0, 1056 running, 1058 disabled,
-// 1060 unknown, 1068 a dependency did not start, 1072 marked for deletion.
+// StartService starts a service and what it depends on. The result is a Win32 code: 0, 1056
+// running, 1058 disabled, 1060 unknown, 1068 a dependency did not start, 1072 marked for deletion.
 func StartService(c *Ctx, name string) int {
 	s := Service(c, name)
 	switch {
@@ -98,8 +99,8 @@ func dependents(c *Ctx, name string) []*model.Service {
 	return out
 }
 
-// StopService stops a service. With force what depends on it is stopped first; without, that is 1051. Other codes: 0,
-// 1060 unknown, 1062 not started.
+// StopService stops a service. With force what depends on it is stopped first; without, that is
+// 1051. Other codes: 0, 1060 unknown, 1062 not started.
 func StopService(c *Ctx, name string, force bool) int {
 	s := Service(c, name)
 	switch {
@@ -134,7 +135,8 @@ func StopService(c *Ctx, name string, force bool) int {
 	return 0
 }
 
-// DeleteService marks a service for deletion: one that runs stays until it stops or the machine restarts. Codes: 0, 1060, 1072.
+// DeleteService marks a service for deletion: one that runs stays until it stops or the machine
+// restarts. Codes: 0, 1060, 1072.
 func DeleteService(c *Ctx, name string) int {
 	s := Service(c, name)
 	switch {

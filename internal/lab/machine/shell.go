@@ -5,8 +5,9 @@ import (
 	"strings"
 )
 
-// CommandLine runs a line as `cmd /c <line>` does: && || & |, redirections, a few variables, a few commands of cmd's own, and
-// programs. The caller holds the world's lock. It writes the line down in World.History, without passwords.
+// CommandLine runs a line as `cmd /c <line>` does: && || & |, redirections, a few variables, a few
+// commands of cmd's own, and programs. The caller holds the world's lock. It writes the line down
+// in World.History, without passwords.
 func CommandLine(c *Ctx, line string, stdin []byte) (res Result) {
 	c = c.guarded()
 	if c.depth == 0 {
@@ -197,7 +198,8 @@ func redirections(text string) (string, redirect) {
 	return strings.TrimSpace(b.String()), to
 }
 
-// conditional is `if [not] exist <path> <command>` and `if [/i] [not] a==b <command>`, with an else behind brackets.
+// conditional is `if [not] exist <path> <command>` and `if [/i] [not] a==b <command>`, with an else
+// behind brackets.
 func (s *shell) conditional(text string, stdin []byte) Result {
 	text = strings.TrimSpace(text)
 	fold := false
@@ -247,7 +249,8 @@ func (s *shell) conditional(text string, stdin []byte) Result {
 }
 
 func (s *shell) syntax() Result {
-	return Result{Code: 255, Stderr: s.c.Pick([4]string{"The syntax of the command is incorrect.", "La syntaxe de la commande n’est pas correcte.",
+	return Result{Code: 255, Stderr: s.c.Pick([4]string{"The syntax of the command is incorrect.",
+		"La syntaxe de la commande n’est pas correcte.",
 		"Syntaxfehler.", "コマンドの構文が誤っています。"}) + "\r\n"}
 }
 
@@ -332,10 +335,12 @@ func (s *shell) run(text string, stdin []byte) Result {
 	switch strings.TrimSuffix(strings.ToLower(argv[0][strings.LastIndexAny(argv[0], `\/`)+1:]), ".exe") {
 	case "cmd":
 		return s.nested(rest, stdin)
-	case "start", "for", "set", "copy", "move", "ren", "call", "pushd", "popd", "goto", "setlocal", "date", "time", "title", "mklink":
+	case "start", "for", "set", "copy", "move", "ren", "call", "pushd", "popd", "goto", "setlocal", "date", "time",
+		"title", "mklink":
 		return Result{Code: 1, Stderr: "deploy lab: " + name + " is not emulated\r\n"}
 	}
-	// what a program prints while it runs goes the way of its standard output: redirected, piped or shown
+	// what a program prints while it runs goes the way of its standard output: redirected, piped or
+	// shown
 	var printed strings.Builder
 	n := *s.c
 	n.Print = func(text string) { printed.WriteString(text) }
@@ -358,7 +363,8 @@ func (s *shell) nested(rest string, stdin []byte) Result {
 	if len(inner) > 1 && inner[0] == '"' && inner[len(inner)-1] == '"' {
 		// quotes stay only around the name of a program with blanks in it. Source: cmd /?
 		between := inner[1 : len(inner)-1]
-		name := !strings.Contains(between, `"`) && !strings.ContainsAny(between, "&<>()@^|") && strings.ContainsAny(between, " \t") && s.c.Program(between) != nil
+		name := !strings.Contains(between, `"`) && !strings.ContainsAny(between, "&<>()@^|") &&
+			strings.ContainsAny(between, " \t") && s.c.Program(between) != nil
 		if !name || strings.Contains(low[:i], "/s") {
 			inner = between
 		}
@@ -377,7 +383,8 @@ func cmdTool(c *Ctx, argv []string, stdin []byte) Result {
 	rest := make([]string, 0, len(argv))
 	for i, a := range argv[1:] {
 		if i > 0 && strings.ContainsAny(a, " \t") && !strings.HasPrefix(a, `"`) {
-			// one argument with blanks behind /c is the whole line; several are words that need their quotes back
+			// one argument with blanks behind /c is the whole line; several are words that need their quotes
+			// back
 			if len(argv) > 3 {
 				a = `"` + a + `"`
 			}

@@ -10,7 +10,8 @@ func rightsOf() map[string]string {
 	return map[string]string{"F": "FA", "M": "0x1301bf", "RX": "0x1200a9", "R": "FR", "W": "0x100116", "N": ""}
 }
 
-// accountSID turns an account into what stands in SDDL: *S-1-..., a well-known name in the machine's language, or DOMAIN\name.
+// accountSID turns an account into what stands in SDDL: *S-1-..., a well-known name in the
+// machine's language, or DOMAIN\name.
 func accountSID(c *Ctx, account string) (string, bool) {
 	if sid, ok := strings.CutPrefix(account, "*"); ok {
 		if !strings.HasPrefix(strings.ToUpper(sid), "S-1-") {
@@ -27,7 +28,8 @@ func accountSID(c *Ctx, account string) (string, bool) {
 			return alias, true
 		}
 	}
-	if d, n, ok := strings.Cut(account, `\`); ok && c.W.Forest != nil && (strings.EqualFold(d, c.W.Forest.NetBIOS) || strings.EqualFold(d, c.W.Forest.Domain)) {
+	if d, n, ok := strings.Cut(account, `\`); ok && c.W.Forest != nil &&
+		(strings.EqualFold(d, c.W.Forest.NetBIOS) || strings.EqualFold(d, c.W.Forest.Domain)) {
 		o := c.On(c.M)
 		o.User = `D\` + n
 		return userSID(o), true
@@ -35,7 +37,8 @@ func accountSID(c *Ctx, account string) (string, bool) {
 	return "", false
 }
 
-// accountNames are the names of well-known accounts: they are translated, which is why a script gives SIDs.
+// accountNames are the names of well-known accounts: they are translated, which is why a script
+// gives SIDs.
 func accountNames() map[string][4]string {
 	return map[string][4]string{
 		"SY": {"SYSTEM", "Système", "SYSTEM", "SYSTEM"},
@@ -50,15 +53,18 @@ func accountNames() map[string][4]string {
 }
 
 func icaclsEnd(c *Ctx, ok, bad int) Result {
-	r := Result{Stdout: fmt.Sprintf(c.Pick([4]string{"Successfully processed %d files; Failed processing %d files", "%d fichiers correctement traités ; échec du traitement de %d fichiers",
-		"%d Dateien erfolgreich verarbeitet, bei %d Dateien ist ein Verarbeitungsfehler aufgetreten.", "%d 個のファイルが正常に処理されました。%d 個のファイルを処理できませんでした"}), ok, bad) + "\r\n"}
+	r := Result{Stdout: fmt.Sprintf(c.Pick([4]string{"Successfully processed %d files; Failed processing %d files",
+		"%d fichiers correctement traités ; échec du traitement de %d fichiers",
+		"%d Dateien erfolgreich verarbeitet, bei %d Dateien ist ein Verarbeitungsfehler aufgetreten.",
+		"%d 個のファイルが正常に処理されました。%d 個のファイルを処理できませんでした"}), ok, bad) + "\r\n"}
 	if bad > 0 {
 		r.Code = 5 // UNCONFIRMED: icacls' exit code is not documented
 	}
 	return r
 }
 
-// icaclsTool lists, grants (/grant, /grant:r), removes (/remove), switches inheritance (/inheritance:) and sets the owner of one path (/setowner).
+// icaclsTool lists, grants (/grant, /grant:r), removes (/remove), switches inheritance
+// (/inheritance:) and sets the owner of one path (/setowner).
 func icaclsTool(c *Ctx, argv []string, _ []byte) Result {
 	if len(argv) < 2 {
 		return Result{Code: errInvalidParameter}
@@ -231,7 +237,8 @@ func icaclsList(c *Ctx, path, sddl string) string {
 	return b.String()
 }
 
-// caclsTool prints a list, or SDDL with /s, and sets SDDL with /s:. What asks a question in the machine's own letters is refused.
+// caclsTool prints a list, or SDDL with /s, and sets SDDL with /s:. What asks a question in the
+// machine's own letters is refused.
 func caclsTool(c *Ctx, argv []string, _ []byte) Result {
 	if len(argv) < 2 {
 		return Result{Code: 1}

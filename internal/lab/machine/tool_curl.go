@@ -20,7 +20,8 @@ import (
 	"deploy/internal/node"
 )
 
-// curl's exit codes, which are libcurl's result codes. Source: curl(1), EXIT CODES; libcurl-errors(3)
+// curl's exit codes, which are libcurl's result codes. Source: curl(1), EXIT CODES;
+// libcurl-errors(3)
 const (
 	curlProtocol  = 1
 	curlInit      = 2 // also for options that it does not know
@@ -40,8 +41,9 @@ const (
 	curlTooBig    = 63
 )
 
-// curlTool is the curl.exe of Windows 10 version 1803 and later, as far as it gets one file over HTTPS. It reaches what Module.Outside reaches.
-// Options that it does not know here are refused as curl refuses what it never heard of. Time is the clock's: the server is no emulated one.
+// curlTool is the curl.exe of Windows 10 version 1803 and later, as far as it gets one file over
+// HTTPS. It reaches what Module.Outside reaches. Options that it does not know here are refused as
+// curl refuses what it never heard of. Time is the clock's: the server is no emulated one.
 func curlTool(c *Ctx, argv []string, _ []byte) Result {
 	o, err := curlParse(argv[1:])
 	if err != "" {
@@ -128,7 +130,8 @@ func curlParse(args []string) (o curlOptions, why string) {
 			if slices.Contains([]string{"-q", "--disable", "-g", "--globoff", "--tlsv1.2"}, w) {
 				continue // there is no curlrc here, and nothing in an address that could be a pattern
 			}
-			if on := map[string]*bool{"-s": &o.silent, "--silent": &o.silent, "-S": &o.errors, "--show-error": &o.errors, "-f": &o.failing, "--fail": &o.failing,
+			if on := map[string]*bool{"-s": &o.silent, "--silent": &o.silent, "-S": &o.errors, "--show-error": &o.errors,
+				"-f": &o.failing, "--fail": &o.failing,
 				"-L": &o.follow, "--location": &o.follow}[w]; on != nil {
 				*on = true
 				continue
@@ -200,7 +203,8 @@ var (
 )
 
 // get makes the request. cancel ends it when curl itself would.
-func (o curlOptions) get(ctx context.Context, cancel context.CancelCauseFunc, outside http.RoundTripper, release node.Release) (g curlGot) {
+func (o curlOptions) get(ctx context.Context, cancel context.CancelCauseFunc, outside http.RoundTripper,
+	release node.Release) (g curlGot) {
 	late := func(d time.Duration, why error) *time.Timer {
 		if d <= 0 {
 			d = 24 * time.Hour
@@ -262,7 +266,8 @@ func (o curlOptions) get(ctx context.Context, cancel context.CancelCauseFunc, ou
 		case err != nil:
 			f := curlFailed(ctx, err, r.URL, release)
 			if errors.Is(err, io.ErrUnexpectedEOF) {
-				f.code, f.text = curlPartial, fmt.Sprintf("transfer closed with %d bytes remaining to read", res.ContentLength-int64(len(g.body)))
+				f.code, f.text = curlPartial, fmt.Sprintf("transfer closed with %d bytes remaining to read",
+					res.ContentLength-int64(len(g.body)))
 			}
 			f.body = g.body
 			return f
@@ -270,7 +275,8 @@ func (o curlOptions) get(ctx context.Context, cancel context.CancelCauseFunc, ou
 	}
 }
 
-// curlFailed makes an exit code of an error. Sources beside curl(1): curl pull request 6018 for the codes of certificates under Schannel
+// curlFailed makes an exit code of an error. Sources beside curl(1): curl pull request 6018 for the
+// codes of certificates under Schannel
 func curlFailed(ctx context.Context, err error, u *url.URL, release node.Release) curlGot {
 	// Windows Server 2019 came with 7.55.1; what has been brought up to date since is newer
 	old := !release.AtLeast(node.WS2022)
@@ -291,21 +297,27 @@ func curlFailed(ctx context.Context, err error, u *url.URL, release node.Release
 	case errors.As(err, &name):
 		return curlGot{code: curlResolve, text: "Could not resolve host: " + u.Hostname()}
 	case errors.As(err, &host) && old:
-		return curlGot{code: curlOldPeer, text: "schannel: SNI or certificate check failed: SEC_E_WRONG_PRINCIPAL (0x80090322)"}
+		return curlGot{code: curlOldPeer, text: "schannel: SNI or certificate check failed: SEC_E_WRONG_PRINCIPAL " +
+			"(0x80090322)"}
 	case errors.As(err, &host):
 		return curlGot{code: curlPeer, text: "schannel: SNI or certificate check failed: SEC_E_WRONG_PRINCIPAL (0x80090322)"}
 	case errors.As(err, &unknown) && old:
-		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_UNTRUSTED_ROOT (0x80090325)"}
+		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_UNTRUSTED_ROOT " +
+			"(0x80090325)"}
 	case errors.As(err, &unknown):
 		return curlGot{code: curlPeer, text: "schannel: SEC_E_UNTRUSTED_ROOT (0x80090325)"}
 	case errors.As(err, &invalid):
-		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_CERT_EXPIRED (0x80090328)"}
+		return curlGot{code: curlTLS,
+			text: "schannel: next InitializeSecurityContext failed: SEC_E_CERT_EXPIRED (0x80090328)"}
 	case errors.As(err, &handshake), errors.As(err, &alert):
-		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_INVALID_TOKEN (0x80090308)"}
+		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_INVALID_TOKEN " +
+			"(0x80090308)"}
 	case errors.As(err, &op) && op.Op == "dial":
-		return curlGot{code: curlConnect, text: "Failed to connect to " + u.Hostname() + " port " + portOf(u) + ": Connection refused"}
+		return curlGot{code: curlConnect,
+			text: "Failed to connect to " + u.Hostname() + " port " + portOf(u) + ": Connection refused"}
 	case errors.As(err, &op) && op.Op == "remote error": // an alert of the other side
-		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_ILLEGAL_MESSAGE (0x80090326)"}
+		return curlGot{code: curlTLS, text: "schannel: next InitializeSecurityContext failed: SEC_E_ILLEGAL_MESSAGE " +
+			"(0x80090326)"}
 	case errors.Is(err, io.EOF):
 		return curlGot{code: curlEmpty, text: "Empty reply from server"}
 	}

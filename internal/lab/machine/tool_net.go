@@ -5,15 +5,22 @@ import (
 	"strings"
 )
 
-// netMessages are the numbers that net.exe names with NET HELPMSG. Source: network management error codes; windows.md 7.
+// netMessages are the numbers that net.exe names with NET HELPMSG. Source: network management error
+// codes; windows.md 7.
 func netMessages() map[int][4]string {
 	return map[int][4]string{
-		2182: {"The requested service has already been started.", "Le service demandé a déjà été démarré.", "Der angeforderte Dienst wurde bereits gestartet.", "要求されたサービスは既に開始されています。"},
+		2182: {"The requested service has already been started.", "Le service demandé a déjà été démarré.",
+			"Der angeforderte Dienst wurde bereits gestartet.", "要求されたサービスは既に開始されています。"},
 		2185: {"The service name is invalid.", "Nom de service non valide.", "Der Dienstname ist ungültig.", "サービス名は無効です。"},
-		3521: {"The service is not started.", "Le service n’a pas été lancé.", "Der Dienst wurde nicht gestartet.", "サービスは開始されていません。"},
-		2189: {"The service could not be controlled in its present state.", "Le service n’a pas pu être contrôlé dans son état actuel.", "Der Dienst konnte in seinem gegenwärtigen Zustand nicht gesteuert werden.", "サービスは現在の状態で制御できませんでした。"},
-		2118: {"The name has already been shared.", "Ce nom a déjà été partagé.", "Der Name wurde bereits freigegeben.", "その名前は既に共有されています。"},
-		2310: {"This shared resource does not exist.", "Cette ressource partagée n’existe pas.", "Die freigegebene Ressource ist nicht vorhanden.", "この共有リソースは存在しません。"},
+		3521: {"The service is not started.", "Le service n’a pas été lancé.", "Der Dienst wurde nicht gestartet.",
+			"サービスは開始されていません。"},
+		2189: {"The service could not be controlled in its present state.",
+			"Le service n’a pas pu être contrôlé dans son état actuel.",
+			"Der Dienst konnte in seinem gegenwärtigen Zustand nicht gesteuert werden.", "サービスは現在の状態で制御できませんでした。"},
+		2118: {"The name has already been shared.", "Ce nom a déjà été partagé.", "Der Name wurde bereits freigegeben.",
+			"その名前は既に共有されています。"},
+		2310: {"This shared resource does not exist.", "Cette ressource partagée n’existe pas.",
+			"Die freigegebene Ressource ist nicht vorhanden.", "この共有リソースは存在しません。"},
 	}
 }
 
@@ -21,11 +28,16 @@ func netMessages() map[int][4]string {
 func netFailed(c *Ctx, code int) Result {
 	text, ok := netMessages()[code]
 	if ok {
-		return Result{Code: 2, Stderr: c.Pick(text) + "\r\n\r\n" + c.Pick([4]string{"More help is available by typing NET HELPMSG ", "Vous obtiendrez une aide supplémentaire en entrant NET HELPMSG ",
-			"Sie erhalten weitere Hilfe, wenn Sie NET HELPMSG eingeben: ", "NET HELPMSG と入力すると、より詳しい説明が得られます: "}) + fmt.Sprint(code) + ".\r\n\r\n"}
+		return Result{Code: 2, Stderr: c.Pick(text) + "\r\n\r\n" +
+			c.Pick([4]string{"More help is available by typing NET HELPMSG ",
+				"Vous obtiendrez une aide supplémentaire en entrant NET HELPMSG ",
+				"Sie erhalten weitere Hilfe, wenn Sie NET HELPMSG eingeben: ",
+				"NET HELPMSG と入力すると、より詳しい説明が得られます: "}) + fmt.Sprint(code) + ".\r\n\r\n"}
 	}
-	return Result{Code: 2, Stderr: c.Pick([4]string{"System error ", "Erreur système ", "Systemfehler ", "システム エラー "}) + fmt.Sprint(code) +
-		c.Pick([4]string{" has occurred.", " s’est produite.", " aufgetreten.", " が発生しました。"}) + "\r\n\r\n" + c.Text(code) + "\r\n\r\n"}
+	return Result{Code: 2, Stderr: c.Pick([4]string{"System error ", "Erreur système ", "Systemfehler ",
+		"システム エラー "}) + fmt.Sprint(code) +
+		c.Pick([4]string{" has occurred.", " s’est produite.", " aufgetreten.", " が発生しました。"}) + "\r\n\r\n" +
+		c.Text(code) + "\r\n\r\n"}
 }
 
 func netTool(c *Ctx, argv []string, _ []byte) Result {
@@ -67,7 +79,8 @@ func netStart(c *Ctx, names []string) Result {
 	}
 	switch code := StartService(c, s.Name); code {
 	case 0:
-		return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"The %s service was started successfully.", "Le service %s a démarré.", "%s wurde erfolgreich gestartet.", "%s サービスは正常に開始されました。"}), s.Display) + "\r\n\r\n"}
+		return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"The %s service was started successfully.",
+			"Le service %s a démarré.", "%s wurde erfolgreich gestartet.", "%s サービスは正常に開始されました。"}), s.Display) + "\r\n\r\n"}
 	case errServiceRunning:
 		return netFailed(c, 2182)
 	default:
@@ -82,7 +95,8 @@ func netStop(c *Ctx, names []string, yes bool) Result {
 	}
 	switch code := StopService(c, s.Name, yes); code {
 	case 0:
-		return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"The %s service was stopped successfully.", "Le service %s a été arrêté.", "%s wurde erfolgreich beendet.", "%s サービスは正常に停止されました。"}), s.Display) + "\r\n\r\n"}
+		return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"The %s service was stopped successfully.",
+			"Le service %s a été arrêté.", "%s wurde erfolgreich beendet.", "%s サービスは正常に停止されました。"}), s.Display) + "\r\n\r\n"}
 	case errServiceNotActive:
 		return netFailed(c, 3521)
 	case errDependentRunning:
@@ -107,7 +121,8 @@ func netShare(c *Ctx, names []string, options string) Result {
 	}
 	name, path, create := strings.Cut(names[0], "=")
 	key := strings.ToLower(name)
-	done := Result{Stdout: c.Pick([4]string{name + " was shared successfully.", name + " a été partagé.", name + " wurde erfolgreich freigegeben.", name + " は共有されました。"}) + "\r\n\r\n"}
+	done := Result{Stdout: c.Pick([4]string{name + " was shared successfully.", name + " a été partagé.",
+		name + " wurde erfolgreich freigegeben.", name + " は共有されました。"}) + "\r\n\r\n"}
 	switch {
 	case create && shares[key] != "":
 		return netFailed(c, 2118)
@@ -131,7 +146,8 @@ func netShare(c *Ctx, names []string, options string) Result {
 		if len(shares) == 0 {
 			delete(c.M.Extra, "shares")
 		}
-		return Result{Stdout: c.Pick([4]string{name + " was deleted successfully.", name + " a été supprimé.", name + " wurde erfolgreich gelöscht.", name + " が削除されました。"}) + "\r\n\r\n"}
+		return Result{Stdout: c.Pick([4]string{name + " was deleted successfully.", name + " a été supprimé.",
+			name + " wurde erfolgreich gelöscht.", name + " が削除されました。"}) + "\r\n\r\n"}
 	}
 	return Result{Stdout: fmt.Sprintf("%-12s %s\r\n", name, shares[key])}
 }

@@ -34,7 +34,8 @@ func netshArgs(args []string, order ...string) (map[string]string, bool) {
 
 func netshUnknown(c *Ctx, args []string) Result {
 	return Result{Code: 1, Stdout: c.Pick([4]string{
-		"The following command was not found: ", "La commande suivante n’a pas été trouvée : ", "Der folgende Befehl wurde nicht gefunden: ", "次のコマンドは見つかりませんでした: "}) + strings.Join(args, " ") + ".\r\n"}
+		"The following command was not found: ", "La commande suivante n’a pas été trouvée : ",
+		"Der folgende Befehl wurde nicht gefunden: ", "次のコマンドは見つかりませんでした: "}) + strings.Join(args, " ") + ".\r\n"}
 }
 
 func netshBad(c *Ctx) Result {
@@ -47,11 +48,13 @@ func netshBad(c *Ctx) Result {
 
 func netshNoInterface(c *Ctx) Result {
 	return Result{Code: 1, Stdout: c.Pick([4]string{
-		"An interface with this name is not registered with the router.\r\n", "Aucune interface portant ce nom n’est inscrite auprès du routeur.\r\n",
+		"An interface with this name is not registered with the router.\r\n",
+		"Aucune interface portant ce nom n’est inscrite auprès du routeur.\r\n",
 		"Es ist keine Schnittstelle mit diesem Namen beim Router registriert.\r\n", "この名前のインターフェイスはルーターに登録されていません。\r\n"})}
 }
 
-// netshTool emulates the contexts interface, interface ip and interface ipv4. Success prints "Ok." in translation or nothing.
+// netshTool emulates the contexts interface, interface ip and interface ipv4. Success prints "Ok."
+// in translation or nothing.
 func netshTool(c *Ctx, argv []string, _ []byte) Result {
 	a := argv[1:]
 	low := make([]string, len(a))
@@ -104,14 +107,17 @@ func netshTool(c *Ctx, argv []string, _ []byte) Result {
 
 func netshInterfaces(c *Ctx) Result {
 	var b strings.Builder
-	b.WriteString("\r\n" + c.Pick([4]string{"Admin State    State          Type             Interface Name", "État admin     État           Type             Nom de l’interface",
-		"Admin-Status   Status         Typ              Schnittstellenname", "管理状態      状態          種類             インターフェイス名"}) + "\r\n" + strings.Repeat("-", 73) + "\r\n")
+	b.WriteString("\r\n" + c.Pick([4]string{"Admin State    State          Type             Interface Name",
+		"État admin     État           Type             Nom de l’interface",
+		"Admin-Status   Status         Typ              Schnittstellenname",
+		"管理状態      状態          種類             インターフェイス名"}) + "\r\n" + strings.Repeat("-", 73) + "\r\n")
 	for _, a := range c.M.Adapters {
 		state := c.Pick([4]string{"Connected", "Connecté", "Verbunden", "接続"})
 		if a.LinkDown {
 			state = c.Pick([4]string{"Disconnected", "Déconnecté", "Getrennt", "切断"})
 		}
-		fmt.Fprintf(&b, "%-14s %-14s %-16s %s\r\n", c.Pick([4]string{"Enabled", "Activé", "Aktiviert", "有効"}), state, c.Pick([4]string{"Dedicated", "Dédié", "Dediziert", "専用"}), a.Name)
+		fmt.Fprintf(&b, "%-14s %-14s %-16s %s\r\n", c.Pick([4]string{"Enabled", "Activé", "Aktiviert", "有効"}), state,
+			c.Pick([4]string{"Dedicated", "Dédié", "Dediziert", "専用"}), a.Name)
 	}
 	return Result{Stdout: b.String() + "\r\n"}
 }
@@ -122,16 +128,19 @@ func netshCode(c *Ctx, code int64) Result {
 	case 0:
 		return Result{Stdout: "\r\n"}
 	case 66:
-		return Result{Code: 1, Stdout: c.Pick([4]string{"Invalid mask parameter.", "Paramètre de masque non valide.", "Ungültiger Maskenparameter.", "無効なマスク パラメーターです。"}) + "\r\n"}
+		return Result{Code: 1, Stdout: c.Pick([4]string{"Invalid mask parameter.", "Paramètre de masque non valide.",
+			"Ungültiger Maskenparameter.", "無効なマスク パラメーターです。"}) + "\r\n"}
 	}
 	return Result{Code: 1, Stdout: c.Text(errInvalidParameter) + "\r\n"}
 }
 
 func netshIP(c *Ctx, verb, noun string, args, argv []string) Result {
 	orders := map[string][]string{
-		"set address": {"name", "source", "address", "mask", "gateway", "gwmetric"}, "add address": {"name", "address", "mask", "gateway", "gwmetric"},
+		"set address":    {"name", "source", "address", "mask", "gateway", "gwmetric"},
+		"add address":    {"name", "address", "mask", "gateway", "gwmetric"},
 		"delete address": {"name", "address", "gateway"},
-		"set dns":        {"name", "source", "address", "register", "validate"}, "add dns": {"name", "address", "index", "validate"}, "delete dns": {"name", "address", "validate"},
+		"set dns":        {"name", "source", "address", "register", "validate"},
+		"add dns":        {"name", "address", "index", "validate"}, "delete dns": {"name", "address", "validate"},
 		"set interface": {"interface", "metric"},
 	}
 	for _, n := range []string{"address", "dns", "dnsservers", "dnsserver", "interface", "config", "addresses"} {
@@ -302,7 +311,8 @@ func netshShow(c *Ctx, noun string, args, argv []string) Result {
 			continue
 		}
 		found = true
-		fmt.Fprintf(&b, "\r\n%s \"%s\"\r\n", c.Pick([4]string{"Configuration for interface", "Configuration pour l’interface", "Konfiguration der Schnittstelle", "インターフェイスの構成"}), a.Name)
+		fmt.Fprintf(&b, "\r\n%s \"%s\"\r\n", c.Pick([4]string{"Configuration for interface", "Configuration pour " +
+			"l’interface", "Konfiguration der Schnittstelle", "インターフェイスの構成"}), a.Name)
 		dhcp := no
 		if a.DHCP {
 			dhcp = yes
@@ -318,10 +328,12 @@ func netshShow(c *Ctx, noun string, args, argv []string) Result {
 			for _, g := range a.Gateways {
 				line([4]string{"Default Gateway", "Passerelle par défaut", "Standardgateway", "デフォルト ゲートウェイ"}, g)
 			}
-			line([4]string{"InterfaceMetric", "Métrique d’interface", "Schnittstellenmetrik", "インターフェイス メトリック"}, fmt.Sprint(interfaceMetric(c, a)))
+			line([4]string{"InterfaceMetric", "Métrique d’interface", "Schnittstellenmetrik",
+				"インターフェイス メトリック"}, fmt.Sprint(interfaceMetric(c, a)))
 		}
 		for _, d := range a.DNS {
-			line([4]string{"Statically Configured DNS Servers", "Serveurs DNS configurés statiquement", "Statisch konfigurierte DNS-Server", "静的に構成された DNS サーバー"}, d)
+			line([4]string{"Statically Configured DNS Servers", "Serveurs DNS configurés statiquement",
+				"Statisch konfigurierte DNS-Server", "静的に構成された DNS サーバー"}, d)
 		}
 	}
 	if !found {

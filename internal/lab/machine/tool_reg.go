@@ -11,7 +11,8 @@ import (
 )
 
 func regTypes() map[string]string {
-	return map[string]string{"REG_SZ": "string", "REG_EXPAND_SZ": "expand", "REG_DWORD": "dword", "REG_QWORD": "qword", "REG_BINARY": "binary", "REG_MULTI_SZ": "multi"}
+	return map[string]string{"REG_SZ": "string", "REG_EXPAND_SZ": "expand", "REG_DWORD": "dword", "REG_QWORD": "qword",
+		"REG_BINARY": "binary", "REG_MULTI_SZ": "multi"}
 }
 
 func regTypeName(typ string) string {
@@ -25,7 +26,8 @@ func regTypeName(typ string) string {
 
 func longKey(path string) string {
 	root, rest, _ := strings.Cut(path, `\`)
-	long := map[string]string{"HKLM": "HKEY_LOCAL_MACHINE", "HKCU": "HKEY_CURRENT_USER", "HKU": "HKEY_USERS", "HKCR": "HKEY_CLASSES_ROOT"}[strings.ToUpper(root)]
+	long := map[string]string{"HKLM": "HKEY_LOCAL_MACHINE", "HKCU": "HKEY_CURRENT_USER", "HKU": "HKEY_USERS",
+		"HKCR": "HKEY_CLASSES_ROOT"}[strings.ToUpper(root)]
 	if rest == "" {
 		return long
 	}
@@ -37,7 +39,8 @@ func regError(c *Ctx, t [4]string) Result {
 }
 
 func regMissing(c *Ctx) Result {
-	return regError(c, [4]string{"The system was unable to find the specified registry key or value.", "Impossible de trouver la clé ou la valeur de Registre spécifiée.",
+	return regError(c, [4]string{"The system was unable to find the specified registry key or value.",
+		"Impossible de trouver la clé ou la valeur de Registre spécifiée.",
 		"Der angegebene Registrierungsschlüssel bzw. Wert wurde nicht gefunden.", "指定されたレジストリ キーまたは値が見つかりませんでした"})
 }
 
@@ -46,7 +49,8 @@ func regInvalid(c *Ctx) Result {
 }
 
 func regSuccess(c *Ctx) Result {
-	return Result{Stdout: c.Pick([4]string{"The operation completed successfully.", "L’opération a réussi.", "Der Vorgang wurde erfolgreich beendet.", "この操作を正しく終了しました。"}) + "\r\n"}
+	return Result{Stdout: c.Pick([4]string{"The operation completed successfully.", "L’opération a réussi.",
+		"Der Vorgang wurde erfolgreich beendet.", "この操作を正しく終了しました。"}) + "\r\n"}
 }
 
 // regArgs are the options of reg.exe.
@@ -193,7 +197,9 @@ func regAdd(c *Ctx, key string, o regArgs) Result {
 		return regInvalid(c)
 	}
 	if k := RegKey(c, key); k != nil && k.Values[strings.ToLower(o.name)] != nil && !o.force {
-		return Result{Code: 1, Stdout: c.Pick([4]string{"Value exists, overwrite (Yes/No)? ", "La valeur existe, remplacer (Oui/Non) ? ", "Wert bereits vorhanden. Überschreiben (Ja/Nein)? ", "値は存在します。上書きしますか? (Yes/No) "})}
+		return Result{Code: 1, Stdout: c.Pick([4]string{"Value exists, overwrite (Yes/No)? ",
+			"La valeur existe, remplacer (Oui/Non) ? ", "Wert bereits vorhanden. Überschreiben (Ja/Nein)? ",
+			"値は存在します。上書きしますか? (Yes/No) "})}
 	}
 	var data any = o.data
 	switch typ {
@@ -224,7 +230,8 @@ func regDelete(c *Ctx, key string, o regArgs) Result {
 		return regMissing(c)
 	}
 	if !o.force {
-		return Result{Code: 1, Stdout: c.Pick([4]string{"Permanently delete (Yes/No)? ", "Supprimer définitivement (Oui/Non) ? ", "Endgültig löschen (Ja/Nein)? ", "完全に削除しますか? (Yes/No) "})}
+		return Result{Code: 1, Stdout: c.Pick([4]string{"Permanently delete (Yes/No)? ",
+			"Supprimer définitivement (Oui/Non) ? ", "Endgültig löschen (Ja/Nein)? ", "完全に削除しますか? (Yes/No) "})}
 	}
 	switch {
 	case o.named:

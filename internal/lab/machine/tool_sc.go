@@ -8,8 +8,9 @@ import (
 	"deploy/internal/node"
 )
 
-// scWords are the words of sc.exe that are translated: the outcome behind the API's name. Numbers, constants and API names are not.
-// Which languages translate the labels too is not settled (windows.md 7 says "some"): here French does, so that both are met.
+// scWords are the words of sc.exe that are translated: the outcome behind the API's name. Numbers,
+// constants and API names are not. Which languages translate the labels too is not settled
+// (windows.md 7 says "some"): here French does, so that both are met.
 func scFailed(c *Ctx, api string, code int) Result {
 	word := c.Pick([4]string{"FAILED", "ÉCHEC(S)", "FEHLER", "失敗"})
 	return Result{Code: code, Stdout: fmt.Sprintf("[SC] %s %s %d:\r\n\r\n%s\r\n\r\n", api, word, code, c.Text(code))}
@@ -21,10 +22,13 @@ func scDone(c *Ctx, api string) Result {
 
 func scLabel(c *Ctx, label string) string {
 	if c.M.Locale == "fr" {
-		if l, ok := map[string]string{"SERVICE_NAME": "NOM_SERVICE", "DISPLAY_NAME": "NOM_COMPLET", "STATE": "ÉTAT", "START_TYPE": "TYPE_DÉMARRAGE",
-			"WIN32_EXIT_CODE": "CODE_SORTIE_WIN32", "SERVICE_EXIT_CODE": "CODE_SORTIE_SERVICE", "CHECKPOINT": "POINT_CONTRÔLE", "WAIT_HINT": "INDICATION_ATTENTE",
-			"ERROR_CONTROL": "CONTRÔLE_ERREURS", "BINARY_PATH_NAME": "CHEMIN_BINAIRE", "LOAD_ORDER_GROUP": "GROUPE_ORDRE_CHARGEMENT",
-			"TAG": "BALISE", "DEPENDENCIES": "DÉPENDANCES", "SERVICE_START_NAME": "NOM_DÉBUT_SERVICE"}[label]; ok {
+		if l, ok := map[string]string{"SERVICE_NAME": "NOM_SERVICE", "DISPLAY_NAME": "NOM_COMPLET", "STATE": "ÉTAT",
+			"START_TYPE":      "TYPE_DÉMARRAGE",
+			"WIN32_EXIT_CODE": "CODE_SORTIE_WIN32", "SERVICE_EXIT_CODE": "CODE_SORTIE_SERVICE", "CHECKPOINT": "POINT_CONTRÔLE",
+			"WAIT_HINT":     "INDICATION_ATTENTE",
+			"ERROR_CONTROL": "CONTRÔLE_ERREURS", "BINARY_PATH_NAME": "CHEMIN_BINAIRE",
+			"LOAD_ORDER_GROUP": "GROUPE_ORDRE_CHARGEMENT",
+			"TAG":              "BALISE", "DEPENDENCIES": "DÉPENDANCES", "SERVICE_START_NAME": "NOM_DÉBUT_SERVICE"}[label]; ok {
 			return l
 		}
 	}
@@ -48,7 +52,8 @@ func kindWord(kind int) string {
 }
 
 func scState(c *Ctx, s *model.Service, state int, pid bool) string {
-	words := []string{"", "1  STOPPED", "2  START_PENDING", "3  STOP_PENDING", "4  RUNNING", "5  CONTINUE_PENDING", "6  PAUSE_PENDING", "7  PAUSED"}
+	words := []string{"", "1  STOPPED", "2  START_PENDING", "3  STOP_PENDING", "4  RUNNING", "5  CONTINUE_PENDING",
+		"6  PAUSE_PENDING", "7  PAUSED"}
 	var b strings.Builder
 	b.WriteString(scLine(c, "TYPE", kindWord(s.Kind)))
 	b.WriteString(scLine(c, "STATE", words[state]))
@@ -103,7 +108,8 @@ func scTool(c *Ctx, argv []string, _ []byte) Result {
 		args = args[1:]
 	}
 	if len(args) == 0 {
-		return Result{Code: errCommandLine, Stdout: "DESCRIPTION:\r\n        SC\r\nUSAGE:\r\n        sc <server> [command] [service name] <option1> <option2>...\r\n"}
+		return Result{Code: errCommandLine, Stdout: "DESCRIPTION:\r\n        SC\r\nUSAGE:\r\n        sc <server> " +
+			"[command] [service name] <option1> <option2>...\r\n"}
 	}
 	verb, rest := strings.ToLower(args[0]), args[1:]
 	name := ""
@@ -174,10 +180,12 @@ func scQuery(c *Ctx, verb string, rest []string) Result {
 	for _, n := range sortedKeys(c.M.Services) {
 		s := c.M.Services[n]
 		driver := s.Kind == 1 || s.Kind == 2
-		if driver && kind == "service" || !driver && kind == "driver" || state == "active" && s.State == 1 || state == "inactive" && s.State != 1 {
+		if driver && kind == "service" || !driver && kind == "driver" || state == "active" && s.State == 1 ||
+			state == "inactive" && s.State != 1 {
 			continue
 		}
-		fmt.Fprintf(&b, "\r\n%s: %s\r\n%s: %s\r\n%s", scLabel(c, "SERVICE_NAME"), s.Name, scLabel(c, "DISPLAY_NAME"), s.Display, scState(c, s, s.State, ex))
+		fmt.Fprintf(&b, "\r\n%s: %s\r\n%s: %s\r\n%s", scLabel(c, "SERVICE_NAME"), s.Name, scLabel(c, "DISPLAY_NAME"),
+			s.Display, scState(c, s, s.State, ex))
 	}
 	return Result{Stdout: b.String()}
 }
@@ -215,7 +223,8 @@ func scConfigOf(c *Ctx, name string) Result {
 	return Result{Stdout: b.String()}
 }
 
-// scOptions reads pairs like `start= demand`. The blank behind the equal sign is required: without it sc takes no option.
+// scOptions reads pairs like `start= demand`. The blank behind the equal sign is required: without
+// it sc takes no option.
 func scOptions(c *Ctx, rest []string) (map[string]string, bool) {
 	out := map[string]string{}
 	for i := 0; i < len(rest); i += 2 {
@@ -291,7 +300,9 @@ func (c *Ctx) applyService(s *model.Service, o map[string]string) {
 }
 
 func scUsage(verb string) Result {
-	return Result{Code: errCommandLine, Stdout: "DESCRIPTION:\r\n        " + verb + "\r\nUSAGE:\r\n        sc <server> " + verb + " [service name] <option1> <option2>...\r\n"}
+	return Result{Code: errCommandLine,
+		Stdout: "DESCRIPTION:\r\n        " + verb + "\r\nUSAGE:\r\n        sc <server> " + verb +
+			" [service name] <option1> <option2>...\r\n"}
 }
 
 func scConfig(c *Ctx, rest []string) Result {

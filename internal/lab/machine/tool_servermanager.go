@@ -15,7 +15,8 @@ const (
 	smRestart     = 3010
 )
 
-// serverManagerTool is ServerManagerCmd.exe of 2008 and 2008 R2: -query, -install, -remove and -inputPath with their abbreviations.
+// serverManagerTool is ServerManagerCmd.exe of 2008 and 2008 R2: -query, -install, -remove and
+// -inputPath with their abbreviations.
 func serverManagerTool(c *Ctx, argv []string, _ []byte) Result {
 	verb, result, input := "", "", ""
 	var ids []string
@@ -85,12 +86,15 @@ func serverManagerTool(c *Ctx, argv []string, _ []byte) Result {
 	} else {
 		changed, restart, _ = RemoveFeatures(c, ids)
 	}
-	r := Result{Code: smSuccess, Stdout: "Success: " + c.Pick([4]string{"the operation succeeded.", "l’opération a réussi.", "der Vorgang war erfolgreich.", "操作は成功しました。"}) + "\r\n"}
+	r := Result{Code: smSuccess, Stdout: "Success: " + c.Pick([4]string{"the operation succeeded.",
+		"l’opération a réussi.", "der Vorgang war erfolgreich.", "操作は成功しました。"}) + "\r\n"}
 	switch {
 	case len(changed) == 0:
-		r = Result{Code: smNoChange, Stdout: "NoChange: " + c.Pick([4]string{"no changes were made.", "aucune modification n’a été apportée.", "es wurden keine Änderungen vorgenommen.", "変更は行われませんでした。"}) + "\r\n"}
+		r = Result{Code: smNoChange, Stdout: "NoChange: " + c.Pick([4]string{"no changes were made.",
+			"aucune modification n’a été apportée.", "es wurden keine Änderungen vorgenommen.", "変更は行われませんでした。"}) + "\r\n"}
 	case restart:
-		r = Result{Code: smRestart, Stdout: "Success: " + c.Pick([4]string{"a restart is required.", "un redémarrage est nécessaire.", "ein Neustart ist erforderlich.", "再起動が必要です。"}) + "\r\n"}
+		r = Result{Code: smRestart, Stdout: "Success: " + c.Pick([4]string{"a restart is required.",
+			"un redémarrage est nécessaire.", "ein Neustart ist erforderlich.", "再起動が必要です。"}) + "\r\n"}
 	}
 	if result != "" {
 		if err := WriteFile(c, result, smResult(c, changed, restart)); err != nil {
@@ -101,7 +105,9 @@ func serverManagerTool(c *Ctx, argv []string, _ []byte) Result {
 }
 
 func smBad(c *Ctx, what string) Result {
-	return Result{Code: smBadArgument, Stdout: "ArgumentNotValid: " + fmt.Sprintf(c.Pick([4]string{"%s is not valid.", "%s n’est pas valide.", "%s ist ungültig.", "%s は無効です。"}), what) + "\r\n"}
+	return Result{Code: smBadArgument,
+		Stdout: "ArgumentNotValid: " + fmt.Sprintf(c.Pick([4]string{"%s is not valid.", "%s n’est pas valide.",
+			"%s ist ungültig.", "%s は無効です。"}), what) + "\r\n"}
 }
 
 // smQuery lists what is installed, as text or, with a file, as XML with Id and Installed.
@@ -124,7 +130,8 @@ func smQuery(c *Ctx, file string) Result {
 			}
 			pad := strings.Repeat("    ", depth)
 			fmt.Fprintf(&text, "%s%s %s  [%s]\r\n", pad, mark, c.Pick(f.display), f.id)
-			fmt.Fprintf(&x, `%s<%s DisplayName="%s" Installed="%t" Id="%s">`+"\r\n", pad, name, escape(c.Pick(f.display)), on, f.id)
+			fmt.Fprintf(&x, `%s<%s DisplayName="%s" Installed="%t" Id="%s">`+"\r\n", pad, name, escape(c.Pick(f.display)), on,
+				f.id)
 			walk(f.id, depth+1)
 			fmt.Fprintf(&x, "%s</%s>\r\n", pad, name)
 		}

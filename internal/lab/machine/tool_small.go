@@ -11,12 +11,15 @@ import (
 
 func hostnameTool(c *Ctx, argv []string, _ []byte) Result {
 	if len(argv) > 1 {
-		return Result{Code: 1, Stderr: c.Pick([4]string{"sethostname: Use the Network Control Panel Applet to set hostname.", "sethostname : utilisez le Panneau de configuration.", "sethostname: Verwenden Sie die Systemsteuerung.", "sethostname: コントロール パネルを使用してください。"}) + "\r\n"}
+		return Result{Code: 1, Stderr: c.Pick([4]string{"sethostname: Use the Network Control Panel Applet to set hostname.",
+			"sethostname : utilisez le Panneau de configuration.", "sethostname: Verwenden Sie die Systemsteuerung.",
+			"sethostname: コントロール パネルを使用してください。"}) + "\r\n"}
 	}
 	return Result{Stdout: c.M.Name + "\r\n"}
 }
 
-// whoamiTool prints the user; with /groups or /user the SIDs that a script may look for. High integrity is S-1-16-12288 (2008+).
+// whoamiTool prints the user; with /groups or /user the SIDs that a script may look for. High
+// integrity is S-1-16-12288 (2008+).
 func whoamiTool(c *Ctx, argv []string, _ []byte) Result {
 	user := strings.ToLower(c.User)
 	if user == "" {
@@ -28,7 +31,8 @@ func whoamiTool(c *Ctx, argv []string, _ []byte) Result {
 	case strings.EqualFold(argv[1], "/user"):
 		return Result{Stdout: "\r\n" + user + " " + userSID(c) + "\r\n"}
 	case strings.EqualFold(argv[1], "/groups"):
-		out := "\r\nBUILTIN\\" + c.Pick([4]string{"Administrators", "Administrateurs", "Administratoren", "Administrators"}) + "  Alias  S-1-5-32-544\r\n"
+		out := "\r\nBUILTIN\\" + c.Pick([4]string{"Administrators", "Administrateurs", "Administratoren", "Administrators"}) +
+			"  Alias  S-1-5-32-544\r\n"
 		if c.AtLeast(node.WS2008) {
 			out += "Mandatory Label\\High Mandatory Level  Label  S-1-16-12288\r\n"
 		}
@@ -58,7 +62,8 @@ func chcpTool(c *Ctx, argv []string, _ []byte) Result {
 	if len(argv) > 1 {
 		page = argv[1]
 	}
-	return Result{Stdout: c.Pick([4]string{"Active code page: ", "Page de codes active : ", "Aktive Codepage: ", "現在のコード ページ: "}) + page + "\r\n"}
+	return Result{Stdout: c.Pick([4]string{"Active code page: ", "Page de codes active : ", "Aktive Codepage: ",
+		"現在のコード ページ: "}) + page + "\r\n"}
 }
 
 func ipconfigTool(c *Ctx, argv []string, _ []byte) Result {
@@ -68,7 +73,8 @@ func ipconfigTool(c *Ctx, argv []string, _ []byte) Result {
 		case "/all":
 			all = true
 		case "/flushdns", "/registerdns", "/release", "/renew":
-			return Result{Stdout: "\r\n" + c.Pick([4]string{"Windows IP Configuration", "Configuration IP de Windows", "Windows-IP-Konfiguration", "Windows IP 構成"}) + "\r\n\r\n" + c.Text(0) + "\r\n"}
+			return Result{Stdout: "\r\n" + c.Pick([4]string{"Windows IP Configuration", "Configuration IP de Windows",
+				"Windows-IP-Konfiguration", "Windows IP 構成"}) + "\r\n\r\n" + c.Text(0) + "\r\n"}
 		default:
 			return Result{Code: 1, Stderr: c.Text(errInvalidParameter) + "\r\n"}
 		}
@@ -92,35 +98,43 @@ func ipconfigTool(c *Ctx, argv []string, _ []byte) Result {
 		}
 		return no
 	}
-	b.WriteString("\r\n" + c.Pick([4]string{"Windows IP Configuration", "Configuration IP de Windows", "Windows-IP-Konfiguration", "Windows IP 構成"}) + "\r\n")
+	b.WriteString("\r\n" + c.Pick([4]string{"Windows IP Configuration", "Configuration IP de Windows",
+		"Windows-IP-Konfiguration", "Windows IP 構成"}) + "\r\n")
 	if all {
 		b.WriteString("\r\n")
 		line([4]string{"Host Name", "Nom de l’hôte", "Hostname", "ホスト名"}, c.M.Name)
 		line([4]string{"Primary Dns Suffix", "Suffixe DNS principal", "Primäres DNS-Suffix", "プライマリ DNS サフィックス"}, c.M.Domain)
 	}
 	for _, a := range c.M.Adapters {
-		fmt.Fprintf(&b, "\r\n%s %s%s\r\n\r\n", c.Pick([4]string{"Ethernet adapter", "Carte Ethernet", "Ethernet-Adapter", "イーサネット アダプター"}), a.Name, c.Pick([4]string{":", " :", ":", ":"}))
+		fmt.Fprintf(&b, "\r\n%s %s%s\r\n\r\n",
+			c.Pick([4]string{"Ethernet adapter", "Carte Ethernet", "Ethernet-Adapter", "イーサネット アダプター"}),
+			a.Name, c.Pick([4]string{":", " :", ":", ":"}))
 		if a.LinkDown {
-			line([4]string{"Media State", "Statut du média", "Medienstatus", "メディアの状態"}, c.Pick([4]string{"Media disconnected", "Média déconnecté", "Medium getrennt", "メディアは接続されていません"}))
+			line([4]string{"Media State", "Statut du média", "Medienstatus", "メディアの状態"},
+				c.Pick([4]string{"Media disconnected", "Média déconnecté", "Medium getrennt", "メディアは接続されていません"}))
 			continue
 		}
 		if all {
 			line([4]string{"Description", "Description", "Beschreibung", "説明"}, a.Desc)
-			line([4]string{"Physical Address", "Adresse physique", "Physikalische Adresse", "物理アドレス"}, strings.ReplaceAll(a.MAC, ":", "-"))
+			line([4]string{"Physical Address", "Adresse physique", "Physikalische Adresse", "物理アドレス"},
+				strings.ReplaceAll(a.MAC, ":", "-"))
 			line([4]string{"DHCP Enabled", "DHCP activé", "DHCP aktiviert", "DHCP 有効"}, truth(a.DHCP))
 		}
 		if a.IPv6 {
-			line([4]string{"Link-local IPv6 Address", "Adresse IPv6 de liaison locale", "Verbindungslokale IPv6-Adresse", "リンクローカル IPv6 アドレス"}, linkLocal(a)+fmt.Sprintf("%%%d", interfaceIndex(a)))
+			line([4]string{"Link-local IPv6 Address", "Adresse IPv6 de liaison locale", "Verbindungslokale IPv6-Adresse",
+				"リンクローカル IPv6 アドレス"}, linkLocal(a)+fmt.Sprintf("%%%d", interfaceIndex(a)))
 		}
 		ips, masks := ipv4(a)
 		for i := range ips {
 			line([4]string{"IPv4 Address", "Adresse IPv4", "IPv4-Adresse", "IPv4 アドレス"}, ips[i])
 			line([4]string{"Subnet Mask", "Masque de sous-réseau", "Subnetzmaske", "サブネット マスク"}, masks[i])
 		}
-		line([4]string{"Default Gateway", "Passerelle par défaut", "Standardgateway", "デフォルト ゲートウェイ"}, strings.Join(a.Gateways, ", "))
+		line([4]string{"Default Gateway", "Passerelle par défaut", "Standardgateway", "デフォルト ゲートウェイ"},
+			strings.Join(a.Gateways, ", "))
 		if all {
 			line([4]string{"DNS Servers", "Serveurs DNS", "DNS-Server", "DNS サーバー"}, strings.Join(a.DNS, ", "))
-			line([4]string{"NetBIOS over Tcpip", "NetBIOS sur Tcpip", "NetBIOS über TCP/IP", "NetBIOS over TCP/IP"}, truth(a.Netbios != 2))
+			line([4]string{"NetBIOS over Tcpip", "NetBIOS sur Tcpip", "NetBIOS über TCP/IP", "NetBIOS over TCP/IP"},
+				truth(a.Netbios != 2))
 		}
 	}
 	return Result{Stdout: b.String()}
@@ -166,7 +180,8 @@ func shutdownTool(c *Ctx, argv []string, _ []byte) Result {
 	return Result{}
 }
 
-// schtasksTool keeps the few options that a task run once needs: /create /run /query /delete with /tn /tr /ru /rp /sc /st /f.
+// schtasksTool keeps the few options that a task run once needs: /create /run /query /delete with
+// /tn /tr /ru /rp /sc /st /f.
 func schtasksTool(c *Ctx, argv []string, stdin []byte) Result {
 	o := map[string]string{}
 	verb := ""
@@ -258,5 +273,7 @@ func schtasksFailed(c *Ctx, code int) Result {
 }
 
 func schtasksDone(c *Ctx, name string) Result {
-	return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"SUCCESS: the task \"%s\" was processed.", "OPÉRATION RÉUSSIE : la tâche « %s » a été traitée.", "ERFOLGREICH: Die Aufgabe \"%s\" wurde verarbeitet.", "成功: タスク \"%s\" は処理されました。"}), name) + "\r\n"}
+	return Result{Stdout: fmt.Sprintf(c.Pick([4]string{"SUCCESS: the task \"%s\" was processed.",
+		"OPÉRATION RÉUSSIE : la tâche « %s » a été traitée.", "ERFOLGREICH: Die Aufgabe \"%s\" wurde verarbeitet.",
+		"成功: タスク \"%s\" は処理されました。"}), name) + "\r\n"}
 }

@@ -8,12 +8,15 @@ import (
 
 // wmicAliases are the few aliases of wmic that are emulated.
 func wmicAliases() map[string]string {
-	return map[string]string{"os": "Win32_OperatingSystem", "computersystem": "Win32_ComputerSystem", "service": "Win32_Service", "nic": "Win32_NetworkAdapter", "nicconfig": "Win32_NetworkAdapterConfiguration",
-		"diskdrive": "Win32_DiskDrive", "logicaldisk": "Win32_LogicalDisk", "volume": "Win32_Volume", "qfe": "Win32_QuickFixEngineering", "process": "Win32_Process", "partition": "Win32_DiskPartition"}
+	return map[string]string{"os": "Win32_OperatingSystem", "computersystem": "Win32_ComputerSystem",
+		"service": "Win32_Service", "nic": "Win32_NetworkAdapter", "nicconfig": "Win32_NetworkAdapterConfiguration",
+		"diskdrive": "Win32_DiskDrive", "logicaldisk": "Win32_LogicalDisk", "volume": "Win32_Volume",
+		"qfe": "Win32_QuickFixEngineering", "process": "Win32_Process", "partition": "Win32_DiskPartition"}
 }
 
-// wmicTool is `wmic [/namespace:\\root\x] alias|path CLASS [where "a='b' and c=1"] get P,Q [/value]` and `... call Method [(args)]`.
-// The exit code of a call is 0 whatever the method returns: the number stands in the printed block. Its other lines are translated.
+// wmicTool is `wmic [/namespace:\\root\x] alias|path CLASS [where "a='b' and c=1"] get P,Q
+// [/value]` and `... call Method [(args)]`. The exit code of a call is 0 whatever the method
+// returns: the number stands in the printed block. Its other lines are translated.
 func wmicTool(c *Ctx, argv []string, _ []byte) Result {
 	ns, class, where, verb := cimv2, "", "", ""
 	var rest []string
@@ -73,7 +76,8 @@ func wmicTool(c *Ctx, argv []string, _ []byte) Result {
 		props = append(props, own)
 	}
 	if len(list) == 0 {
-		return Result{Stderr: c.Pick([4]string{"No Instance(s) Available.", "Aucune instance disponible.", "Keine Instanzen verfügbar.", "利用できるインスタンスがありません。"}) + "\r\n"}
+		return Result{Stderr: c.Pick([4]string{"No Instance(s) Available.", "Aucune instance disponible.",
+			"Keine Instanzen verfügbar.", "利用できるインスタンスがありません。"}) + "\r\n"}
 	}
 	var b strings.Builder
 	if !value {
@@ -98,7 +102,8 @@ func wmicTool(c *Ctx, argv []string, _ []byte) Result {
 }
 
 func wmicFailed(c *Ctx, code int64, what string) Result {
-	return Result{Code: int(code), Stderr: c.Pick([4]string{"ERROR:\r\nDescription = ", "ERREUR :\r\nDescription = ", "FEHLER:\r\nBeschreibung = ", "エラー:\r\n説明 = "}) + what + "\r\n"}
+	return Result{Code: int(code), Stderr: c.Pick([4]string{"ERROR:\r\nDescription = ", "ERREUR :\r\nDescription = ",
+		"FEHLER:\r\nBeschreibung = ", "エラー:\r\n説明 = "}) + what + "\r\n"}
 }
 
 func wmicText(v any) string {
@@ -136,7 +141,8 @@ func wql(where string) (map[string]any, bool) {
 	return out, true
 }
 
-// wmicCall calls a method on each instance. Arguments stand in the order of the method, in brackets.
+// wmicCall calls a method on each instance. Arguments stand in the order of the method, in
+// brackets.
 func wmicCall(c *Ctx, k *Class, list []Object, call string) Result {
 	name, rest, _ := strings.Cut(strings.TrimSpace(call), "(")
 	name, more, _ := strings.Cut(strings.TrimSpace(name), " ")
@@ -158,7 +164,9 @@ func wmicCall(c *Ctx, k *Class, list []Object, call string) Result {
 				f := c.AsFail(err)
 				return wmicFailed(c, f.Code, f.Text)
 			}
-			b.WriteString(c.Pick([4]string{"Method execution successful.", "Exécution de la méthode réussie.", "Methode wurde erfolgreich ausgeführt.", "メソッドが正しく実行しました。"}) + "\r\nOut Parameters:\r\ninstance of __PARAMETERS\r\n{\r\n")
+			b.WriteString(c.Pick([4]string{"Method execution successful.", "Exécution de la méthode réussie.",
+				"Methode wurde erfolgreich ausgeführt.", "メソッドが正しく実行しました。"}) +
+				"\r\nOut Parameters:\r\ninstance of __PARAMETERS\r\n{\r\n")
 			for _, p := range sortedKeys(out) {
 				fmt.Fprintf(&b, "\t%s = %s;\r\n", p, wmicText(out[p]))
 			}

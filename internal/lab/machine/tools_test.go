@@ -50,7 +50,8 @@ func TestShell(t *testing.T) {
 		{`rd /s /q C:\a`, 2, "The system cannot find the file specified.\r\n"},
 		{`nothing 2>nul`, 9009, ""},
 		{`nothing > C:\out.txt 2>&1`, 9009, ""},
-		{`type C:\out.txt`, 0, "'nothing' is not recognized as an internal or external command,\r\noperable program or batch file.\r\n"},
+		{`type C:\out.txt`, 0, "'nothing' is not recognized as an internal or external command,\r\noperable program or " +
+			"batch file.\r\n"},
 		{`chcp`, 0, "Active code page: 437\r\n"},
 	} {
 		r := CommandLine(c, x.line, nil)
@@ -62,7 +63,8 @@ func TestShell(t *testing.T) {
 
 // The sentence is translated, the exit code is not.
 func TestNotRecognized(t *testing.T) {
-	for locale, part := range map[string]string{"en": "not recognized", "fr": "reconnu", "de": "falsch geschrieben", "ja": "認識されていません"} {
+	for locale, part := range map[string]string{"en": "not recognized", "fr": "reconnu", "de": "falsch geschrieben",
+		"ja": "認識されていません"} {
 		c := newLab(t, node.WS2019, locale).node1()
 		has(t, line(t, c, "nvspbind /o", 9009), part)
 		has(t, line(t, c, "servermanagercmd -q", 9009), part) // gone in 2012
@@ -150,7 +152,9 @@ func TestReg(t *testing.T) {
 	line(t, c, `reg delete HKLM\SOFTWARE\T /f`, 0)
 	line(t, c, `reg delete HKLM\SOFTWARE\T /f`, 1)
 	line(t, c, `reg frobnicate HKLM\SOFTWARE`, 1)
-	has(t, line(t, newLab(t, node.WS2003, "en").node1(), `reg query HKLM\SYSTEM\CurrentControlSet\Control\Nls\CodePage /v ACP`, 0), "! REG.EXE VERSION 3.0", "ACP\tREG_SZ\t1252")
+	has(t, line(t, newLab(t, node.WS2003, "en").node1(),
+		`reg query HKLM\SYSTEM\CurrentControlSet\Control\Nls\CodePage /v ACP`, 0), "! REG.EXE VERSION 3.0",
+		"ACP\tREG_SZ\t1252")
 }
 
 func TestNetsh(t *testing.T) {
@@ -171,7 +175,8 @@ func TestNetsh(t *testing.T) {
 		}
 		line(t, c, `netsh interface ip delete address PUBLIC addr=10.0.0.8`, 0)
 		line(t, c, `netsh interface ip set address name="PUBLIC" source=static addr=10.0.0.7 mask=255.0.255.0`, 1)
-		line(t, c, `netsh interface ip set address name="PUBLIC" source=static addr=10.0.0.7 mask=255.255.255.0 gateway=none`, 0)
+		line(t, c, `netsh interface ip set address name="PUBLIC" source=static addr=10.0.0.7 mask=255.255.255.0 gateway=none`,
+			0)
 		line(t, c, `netsh interface ip set dns name="PUBLIC" source=static addr=10.0.0.5 register=primary`, 0)
 		line(t, c, `netsh interface ip add dns PUBLIC 10.0.0.6`, 0)
 		if len(a.Gateways) != 0 || strings.Join(a.DNS, " ") != "10.0.0.5 10.0.0.6" || !a.FullReg || a.DomainReg {
@@ -194,7 +199,8 @@ func TestNetsh(t *testing.T) {
 func TestServerManagerCmd(t *testing.T) {
 	c := newLab(t, node.WS2008, "fr").node1()
 	line(t, c, `servermanagercmd -install Web-ISAPI-Ext`, 0)
-	for _, id := range []string{"Web-ISAPI-Ext", "Web-App-Dev", "Web-WebServer", "Web-Server", "WAS-Process-Model", "WAS"} {
+	for _, id := range []string{"Web-ISAPI-Ext", "Web-App-Dev", "Web-WebServer", "Web-Server", "WAS-Process-Model",
+		"WAS"} {
 		if !Feature(c.M, id) {
 			t.Errorf("%s was not installed with Web-ISAPI-Ext", id)
 		}
@@ -212,7 +218,8 @@ func TestServerManagerCmd(t *testing.T) {
 		t.Error("no restart is due")
 	}
 	line(t, c, `servermanagercmd -query C:\q.xml`, 0)
-	has(t, line(t, c, `type C:\q.xml`, 0), `Installed="true" Id="Web-ISAPI-Ext"`, `Installed="false" Id="Failover-Clustering"`, `Language="fr-FR"`)
+	has(t, line(t, c, `type C:\q.xml`, 0), `Installed="true" Id="Web-ISAPI-Ext"`,
+		`Installed="false" Id="Failover-Clustering"`, `Language="fr-FR"`)
 	line(t, c, `servermanagercmd -install Failover-Clustering`, 0)
 	if Service(c, "ClusDisk") == nil {
 		t.Error("the drivers of the cluster are missing")
@@ -222,7 +229,8 @@ func TestServerManagerCmd(t *testing.T) {
 		t.Error("removing takes the emptied parents and leaves what was needed")
 	}
 	line(t, c, `servermanagercmd -inputPath C:\none.xml`, 110)
-	if err := WriteFile(c, `C:\in.xml`, []byte(`<ServerManagerConfiguration Action="Install" xmlns="x"><Role Id="Web-Server"/><Feature Id="Telnet-Client"/></ServerManagerConfiguration>`)); err != nil {
+	if err := WriteFile(c, `C:\in.xml`,
+		[]byte(`<ServerManagerConfiguration Action="Install" xmlns="x"><Role Id="Web-Server"/><Feature Id="Telnet-Client"/></ServerManagerConfiguration>`)); err != nil {
 		t.Fatal(err)
 	}
 	line(t, c, `servermanagercmd -inputPath C:\in.xml`, 0)
@@ -235,8 +243,10 @@ func TestServerManagerCmd(t *testing.T) {
 func TestWmic(t *testing.T) {
 	c := newLab(t, node.WS2008, "de").node1()
 	has(t, line(t, c, `wmic os get OSLanguage,Version /value`, 0), "OSLanguage=1031", "Version=6.0.6002")
-	has(t, line(t, c, `wmic service where "name='Spooler'" get State,StartMode /value`, 0), "State=Running", "StartMode=Auto")
-	has(t, line(t, c, `wmic nicconfig where "Index=1" call SetTcpipNetbios (2)`, 0), "ReturnValue = 84;") // the exit code says nothing
+	has(t, line(t, c, `wmic service where "name='Spooler'" get State,StartMode /value`, 0), "State=Running",
+		"StartMode=Auto")
+	// the exit code says nothing
+	has(t, line(t, c, `wmic nicconfig where "Index=1" call SetTcpipNetbios (2)`, 0), "ReturnValue = 84;")
 	line(t, c, `wmic nicconfig where Index=7 call SetTcpipNetbios 2`, 0)
 	if c.M.Adapters[0].Netbios != 2 {
 		t.Errorf("NetBIOS %d", c.M.Adapters[0].Netbios)
@@ -250,15 +260,18 @@ func TestSchtasks(t *testing.T) {
 	l := newLab(t, node.WS2008, "fr")
 	c := l.node1()
 	run := l.background(c)
-	line(t, c, `schtasks /create /tn x /tr "cmd /c whoami > C:\who.txt" /sc once /st 23:59 /ru CONTOSO\deploy /rp wrong`, 1)
-	line(t, c, `schtasks /create /tn x /tr "cmd /c whoami > C:\who.txt" /sc once /st 23:59 /ru CONTOSO\deploy /rp right`, 0)
+	line(t, c, `schtasks /create /tn x /tr "cmd /c whoami > C:\who.txt" /sc once /st 23:59 /ru CONTOSO\deploy /rp wrong`,
+		1)
+	line(t, c, `schtasks /create /tn x /tr "cmd /c whoami > C:\who.txt" /sc once /st 23:59 /ru CONTOSO\deploy /rp right`,
+		0)
 	line(t, c, `schtasks /create /tn x /tr hostname /sc once /st 23:59 /ru SYSTEM`, 1)
 	line(t, c, `schtasks /run /tn x`, 0)
 	run()
 	has(t, line(t, c, `type C:\who.txt`, 0), `contoso\deploy`)
 	line(t, c, `schtasks /delete /tn x /f`, 0)
 	line(t, c, `schtasks /run /tn x`, 1)
-	if r := Exec(c, []string{"schtasks.exe", "/Create", "/SC", "ONCE", "/ST", "23:59:00", "/TN", "y", "/TR", "hostname", "/RU", `CONTOSO\deploy`, "/RP", "*"}, []byte("right\r\n")); r.Code != 0 {
+	if r := Exec(c, []string{"schtasks.exe", "/Create", "/SC", "ONCE", "/ST", "23:59:00", "/TN", "y", "/TR", "hostname",
+		"/RU", `CONTOSO\deploy`, "/RP", "*"}, []byte("right\r\n")); r.Code != 0 {
 		t.Errorf("a password on standard input: %d %s", r.Code, r.Stderr)
 	}
 }

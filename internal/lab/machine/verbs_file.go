@@ -9,7 +9,8 @@ import (
 	"strings"
 )
 
-// absent turns "no such file or path" into the resident process's NotFound and leaves every other trouble as it is.
+// absent turns "no such file or path" into the resident process's NotFound and leaves every other
+// trouble as it is.
 func absent(c *Ctx, err error) error {
 	f := c.AsFail(err)
 	if f.Code == 0x80070000|errFileNotFound || f.Code == 0x80070000|errPathNotFound {
@@ -53,7 +54,8 @@ func verbFilePut(c *Ctx, args map[string]any) ([]Object, error) {
 	if ArgBool(args, "packed") {
 		var err error
 		if data, err = io.ReadAll(io.LimitReader(flate.NewReader(bytes.NewReader(data)), maxPiece)); err != nil {
-			return nil, &Fail{Code: 0x80131501, ID: "InvalidDataException", Type: "System.IO.InvalidDataException", Text: err.Error()}
+			return nil, &Fail{Code: 0x80131501, ID: "InvalidDataException", Type: "System.IO.InvalidDataException",
+				Text: err.Error()}
 		}
 	}
 	offset, _ := ArgInt(args, "offset")

@@ -17,7 +17,8 @@ const (
 
 // WMIFail makes the refusal of the WMI service with one of its codes.
 func WMIFail(code int64, what string) *Fail {
-	return &Fail{Code: code, ID: "GetWMIManagementException", Category: "InvalidOperation", Type: "System.Management.ManagementException", Text: what}
+	return &Fail{Code: code, ID: "GetWMIManagementException", Category: "InvalidOperation",
+		Type: "System.Management.ManagementException", Text: what}
 }
 
 // has says that the class exists on the machine.
@@ -87,7 +88,8 @@ next:
 	return out, nil
 }
 
-// Same compares a value with one asked for, as a WQL condition does: text without case, numbers and truths by value.
+// Same compares a value with one asked for, as a WQL condition does: text without case, numbers and
+// truths by value.
 func Same(have, want any) bool {
 	if have == nil || want == nil {
 		return have == nil && want == nil
@@ -229,10 +231,12 @@ func verbWMICall(c *Ctx, args map[string]any) ([]Object, error) {
 
 // ambiguous is the resident process's own refusal to guess which instance was meant.
 func ambiguous(n int, class string) *Fail {
-	return &Fail{Code: errInvalidParameter, ID: "deploy.Ambiguous", Text: fmt.Sprintf("%d instances of %s match", n, class)}
+	return &Fail{Code: errInvalidParameter, ID: "deploy.Ambiguous",
+		Text: fmt.Sprintf("%d instances of %s match", n, class)}
 }
 
-// methodArgs brings argument names to their own spelling; one that the method does not have is refused.
+// methodArgs brings argument names to their own spelling; one that the method does not have is
+// refused.
 func methodArgs(m Method, args map[string]any) (map[string]any, error) {
 	out := map[string]any{}
 	for n, v := range args {

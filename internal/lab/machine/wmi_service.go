@@ -38,7 +38,8 @@ func serviceReturn(win32 int) int64 {
 
 func startMode(n int) string { return []string{"Boot", "System", "Auto", "Manual", "Disabled"}[n] }
 
-// startModeOf reads the words of ChangeStartMode, which are not those that StartMode shows; -1 is none of them.
+// startModeOf reads the words of ChangeStartMode, which are not those that StartMode shows; -1 is
+// none of them.
 func startModeOf(s string) int {
 	switch strings.ToLower(s) {
 	case "boot":
@@ -59,8 +60,10 @@ func serviceClass() *Class {
 	ret := func(n int64) (Object, error) { return Object{"ReturnValue": n}, nil }
 	of := func(c *Ctx, o Object) *model.Service { s, _ := o["Name"].(string); return Service(c, s) }
 	return &Class{Namespace: cimv2, Name: "Win32_Service",
-		Props: []string{"AcceptPause", "AcceptStop", "Caption", "CheckPoint", "CreationClassName", "DelayedAutoStart", "Description", "DesktopInteract", "DisplayName", "ErrorControl",
-			"ExitCode", "Name", "PathName", "ProcessId", "ServiceSpecificExitCode", "ServiceType", "Started", "StartMode", "StartName", "State", "Status",
+		Props: []string{"AcceptPause", "AcceptStop", "Caption", "CheckPoint", "CreationClassName", "DelayedAutoStart",
+			"Description", "DesktopInteract", "DisplayName", "ErrorControl",
+			"ExitCode", "Name", "PathName", "ProcessId", "ServiceSpecificExitCode", "ServiceType", "Started", "StartMode",
+			"StartName", "State", "Status",
 			"SystemCreationClassName", "SystemName", "TagId", "WaitHint"},
 		PropSince: map[string]node.Release{"DelayedAutoStart": node.WS2016},
 		List: func(c *Ctx) ([]Object, error) {
@@ -74,11 +77,16 @@ func serviceClass() *Class {
 				if s.Kind == 16 {
 					kind = "Own Process"
 				}
-				out = append(out, Object{"AcceptPause": false, "AcceptStop": s.State == 4, "Caption": s.Display, "CheckPoint": int64(0), "CreationClassName": "Win32_Service",
-					"DelayedAutoStart": s.Delayed, "Description": s.Display, "DesktopInteract": false, "DisplayName": s.Display, "ErrorControl": "Normal", "ExitCode": int64(0),
-					"Name": s.Name, "PathName": s.Path, "ProcessId": servicePID(c, s), "ServiceSpecificExitCode": int64(0), "ServiceType": kind, "Started": s.State == 4,
-					"StartMode": startMode(s.Start), "StartName": s.Account, "State": []string{"Unknown", "Stopped", "Start Pending", "Stop Pending", "Running"}[s.State], "Status": "OK",
-					"SystemCreationClassName": "Win32_ComputerSystem", "SystemName": strings.ToUpper(c.M.Name), "TagId": int64(0), "WaitHint": int64(0)})
+				out = append(out, Object{"AcceptPause": false, "AcceptStop": s.State == 4, "Caption": s.Display,
+					"CheckPoint": int64(0), "CreationClassName": "Win32_Service",
+					"DelayedAutoStart": s.Delayed, "Description": s.Display, "DesktopInteract": false, "DisplayName": s.Display,
+					"ErrorControl": "Normal", "ExitCode": int64(0),
+					"Name": s.Name, "PathName": s.Path, "ProcessId": servicePID(c, s), "ServiceSpecificExitCode": int64(0),
+					"ServiceType": kind, "Started": s.State == 4,
+					"StartMode": startMode(s.Start), "StartName": s.Account,
+					"State": []string{"Unknown", "Stopped", "Start Pending", "Stop Pending", "Running"}[s.State], "Status": "OK",
+					"SystemCreationClassName": "Win32_ComputerSystem", "SystemName": strings.ToUpper(c.M.Name), "TagId": int64(0),
+					"WaitHint": int64(0)})
 			}
 			return out, nil
 		},
@@ -95,7 +103,8 @@ func serviceClass() *Class {
 				}
 				return ret(0)
 			}},
-			"PauseService":  {Call: func(*Ctx, Object, map[string]any) (Object, error) { return ret(4) }}, // nothing here accepts a pause
+			// nothing here accepts a pause
+			"PauseService":  {Call: func(*Ctx, Object, map[string]any) (Object, error) { return ret(4) }},
 			"ResumeService": {Call: func(*Ctx, Object, map[string]any) (Object, error) { return ret(4) }},
 			"Delete": {Call: func(c *Ctx, o Object, _ map[string]any) (Object, error) {
 				return ret(serviceReturn(DeleteService(c, o["Name"].(string))))
@@ -111,26 +120,29 @@ func serviceClass() *Class {
 				s.Start, s.Delayed = n, false
 				return ret(0)
 			}},
-			"Change": {Args: []string{"DisplayName", "PathName", "ServiceType", "ErrorControl", "StartMode", "DesktopInteract", "StartName", "StartPassword", "LoadOrderGroup",
+			"Change": {Args: []string{"DisplayName", "PathName", "ServiceType", "ErrorControl", "StartMode", "DesktopInteract",
+				"StartName", "StartPassword", "LoadOrderGroup",
 				"LoadOrderGroupDependencies", "ServiceDependencies"}, Call: changeService},
 		},
 		Static: map[string]Method{
-			"Create": {Args: []string{"Name", "DisplayName", "PathName", "ServiceType", "ErrorControl", "StartMode", "DesktopInteract", "StartName", "StartPassword", "LoadOrderGroup",
-				"LoadOrderGroupDependencies", "ServiceDependencies"}, Call: func(c *Ctx, _ Object, args map[string]any) (Object, error) {
-				name := ArgString(args, "Name")
-				if Service(c, name) != nil {
-					return ret(23)
-				}
-				if name == "" || ArgString(args, "PathName") == "" {
-					return ret(21)
-				}
-				AddService(c.M, model.Service{Name: name, Display: name, Start: 3, Kind: 16, Path: ArgString(args, "PathName")})
-				out, err := changeService(c, Object{"Name": name}, args)
-				if err == nil && out["ReturnValue"] != int64(0) {
-					DropService(c.M, name)
-				}
-				return out, err
-			}},
+			"Create": {Args: []string{"Name", "DisplayName", "PathName", "ServiceType", "ErrorControl", "StartMode",
+				"DesktopInteract", "StartName", "StartPassword", "LoadOrderGroup",
+				"LoadOrderGroupDependencies", "ServiceDependencies"},
+				Call: func(c *Ctx, _ Object, args map[string]any) (Object, error) {
+					name := ArgString(args, "Name")
+					if Service(c, name) != nil {
+						return ret(23)
+					}
+					if name == "" || ArgString(args, "PathName") == "" {
+						return ret(21)
+					}
+					AddService(c.M, model.Service{Name: name, Display: name, Start: 3, Kind: 16, Path: ArgString(args, "PathName")})
+					out, err := changeService(c, Object{"Name": name}, args)
+					if err == nil && out["ReturnValue"] != int64(0) {
+						DropService(c.M, name)
+					}
+					return out, err
+				}},
 		}}
 }
 

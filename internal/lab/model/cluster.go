@@ -3,15 +3,16 @@ package model
 // Cluster is the database that the members of one failover cluster share.
 // Owned by the failover family; extend it there.
 type Cluster struct {
-	Name       string                   `json:"name"`
-	ID         string                   `json:"id"`
-	Domain     string                   `json:"domain,omitempty"` // DNS domain of its name; "" without one
-	Nodes      []*ClusterNode           `json:"nodes"`
-	Networks   []*ClusterNetwork        `json:"networks"`
-	Groups     []*ClusterGroup          `json:"groups"`
-	Resources  []*ClusterResource       `json:"resources"`
-	Quorum     Quorum                   `json:"quorum"`
-	Properties Props                    `json:"properties"` // common properties by their own spelling, only what was set: int64, string, []any of text
+	Name      string             `json:"name"`
+	ID        string             `json:"id"`
+	Domain    string             `json:"domain,omitempty"` // DNS domain of its name; "" without one
+	Nodes     []*ClusterNode     `json:"nodes"`
+	Networks  []*ClusterNetwork  `json:"networks"`
+	Groups    []*ClusterGroup    `json:"groups"`
+	Resources []*ClusterResource `json:"resources"`
+	Quorum    Quorum             `json:"quorum"`
+	// common properties by their own spelling, only what was set: int64, string, []any of text
+	Properties Props                    `json:"properties"`
 	Private    Props                    `json:"private,omitempty"`
 	Types      map[string]*ResourceType `json:"types"`              // resource types by name
 	Priority   []string                 `json:"priority,omitempty"` // ids of internal networks, most wanted first (2003)
@@ -27,7 +28,8 @@ type ClusterNode struct {
 	Props   Props  `json:"props,omitempty"`
 }
 
-// ClusterNetwork is a network that the cluster found. Role: 0 none 1 internal 3 mixed. State: 0 unavailable 1 down 2 partitioned 3 up.
+// ClusterNetwork is a network that the cluster found. Role: 0 none 1 internal 3 mixed. State: 0
+// unavailable 1 down 2 partitioned 3 up.
 type ClusterNetwork struct {
 	ID, Name, Address, Mask string
 	Role, State, Metric     int
@@ -35,7 +37,8 @@ type ClusterNetwork struct {
 	Props                   Props
 }
 
-// ClusterGroup is a unit of failover. State: 0 online 1 offline 2 failed 3 partially online 4 pending.
+// ClusterGroup is a unit of failover. State: 0 online 1 offline 2 failed 3 partially online 4
+// pending.
 type ClusterGroup struct {
 	ID, Name, Owner string
 	Core            bool

@@ -6,8 +6,9 @@ import (
 	"maps"
 )
 
-// Copy makes a second world that is equal to this one and shares nothing with it, with the passwords that no saved world has. What happened
-// so far (History) stays behind. The caller holds the lock.
+// Copy makes a second world that is equal to this one and shares nothing with it, with the
+// passwords that no saved world has. What happened so far (History) stays behind. The caller holds
+// the lock.
 func (w *World) Copy() (*World, error) {
 	raw, err := json.Marshal(w)
 	if err != nil {

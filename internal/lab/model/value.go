@@ -6,8 +6,9 @@ import (
 	"fmt"
 )
 
-// UnmarshalJSON reads a value back with the Go type that its registry type has, so that a world that was saved and loaded
-// is the same world: a dword is an int64, never a float64, and binary data is bytes, never base64 text.
+// UnmarshalJSON reads a value back with the Go type that its registry type has, so that a world
+// that was saved and loaded is the same world: a dword is an int64, never a float64, and binary
+// data is bytes, never base64 text.
 func (v *Value) UnmarshalJSON(b []byte) error {
 	var raw struct {
 		Name string          `json:"name"`
@@ -46,10 +47,12 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Props are properties of any type that keep whole numbers as int64 over JSON. A map[string]any can be assigned to it.
+// Props are properties of any type that keep whole numbers as int64 over JSON. A map[string]any can
+// be assigned to it.
 type Props map[string]any
 
-// UnmarshalJSON reads whole numbers as int64; a number with a fraction is a float64. Lists of text stay []any.
+// UnmarshalJSON reads whole numbers as int64; a number with a fraction is a float64. Lists of text
+// stay []any.
 func (p *Props) UnmarshalJSON(b []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()

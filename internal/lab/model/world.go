@@ -1,5 +1,6 @@
-// Package model is the state of the lab: pure data, saved as JSON. What machines do with it is in package machine and its
-// siblings. Everything here is guarded by World's lock, which a request holds from its first look to its answer.
+// Package model is the state of the lab: pure data, saved as JSON. What machines do with it is in
+// package machine and its siblings. Everything here is guarded by World's lock, which a request
+// holds from its first look to its answer.
 package model
 
 import (
@@ -21,7 +22,8 @@ type World struct {
 	Clusters map[string]*Cluster    `json:"clusters"` // by lower-case name
 	Forest   *Forest                `json:"forest,omitempty"`
 	Faults   []*Fault               `json:"faults,omitempty"`
-	History  []HistoryEntry         `json:"-"` // command lines and requests, kept in a file of its own; never part of the state
+	// command lines and requests, kept in a file of its own; never part of the state
+	History []HistoryEntry `json:"-"`
 }
 
 // Lock takes the world.
@@ -30,7 +32,8 @@ func (w *World) Lock() { w.mu.Lock() }
 // Unlock gives it back.
 func (w *World) Unlock() { w.mu.Unlock() }
 
-// Next makes a number that was not used before in this world; ids are made of it, so that equal runs make equal worlds.
+// Next makes a number that was not used before in this world; ids are made of it, so that equal
+// runs make equal worlds.
 func (w *World) Next() int64 { w.Serial++; return w.Serial }
 
 // Machine returns a machine by host name, without case; a dotted name is cut at the first dot.
@@ -63,15 +66,16 @@ type Machine struct {
 	Booted   time.Time    `json:"booted"`
 	Registry Registry     `json:"registry"`
 	Services map[string]*Service
-	Files    map[string]*File             `json:"files"` // by lower-case full path without a trailing backslash
-	Adapters []*Adapter                   `json:"adapters"`
-	Visible  []*VisibleDisk               `json:"visible_disks"`
-	Features map[string]bool              `json:"features"` // installed roles, role services and features by id
-	Products map[string]*Product          `json:"products"` // by key: "exchange-2007"
-	Tasks    map[string]*Task             `json:"tasks"`    // scheduled tasks by lower-case name
-	Jobs     map[string]*Job              `json:"jobs"`     // resident jobs by id
-	Pending  map[string]string            `json:"pending_reboot,omitempty"`
-	Extra    map[string]map[string]string `json:"extra,omitempty"` // small state of families that need no type of their own
+	Files    map[string]*File    `json:"files"` // by lower-case full path without a trailing backslash
+	Adapters []*Adapter          `json:"adapters"`
+	Visible  []*VisibleDisk      `json:"visible_disks"`
+	Features map[string]bool     `json:"features"` // installed roles, role services and features by id
+	Products map[string]*Product `json:"products"` // by key: "exchange-2007"
+	Tasks    map[string]*Task    `json:"tasks"`    // scheduled tasks by lower-case name
+	Jobs     map[string]*Job     `json:"jobs"`     // resident jobs by id
+	Pending  map[string]string   `json:"pending_reboot,omitempty"`
+	// small state of families that need no type of their own
+	Extra map[string]map[string]string `json:"extra,omitempty"`
 }
 
 // Registry maps a lower-case key path (hklm\...) to the key. Parents are always there.
@@ -83,19 +87,23 @@ type Key struct {
 	Values map[string]*Value `json:"values,omitempty"` // by lower-case name
 }
 
-// Value is one registry value. Type: string expand binary dword qword multi. It keeps its Go type over JSON, see UnmarshalJSON.
+// Value is one registry value. Type: string expand binary dword qword multi. It keeps its Go type
+// over JSON, see UnmarshalJSON.
 type Value struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
 	Data any    `json:"data"` // string, int64 (dword, qword), []byte (binary; base64 in JSON), []string (multi)
 }
 
-// Service is one Windows service. Start as in the registry: 0 boot 1 system 2 auto 3 demand 4 disabled.
+// Service is one Windows service. Start as in the registry: 0 boot 1 system 2 auto 3 demand 4
+// disabled.
 type Service struct {
-	Name        string   `json:"name"`
-	Display     string   `json:"display"`           // in the machine's language
-	Kind        int      `json:"kind,omitempty"`    // service type as in the registry: 16 own process, 32 shared process; 0 is 32
-	Deleted     bool     `json:"deleted,omitempty"` // marked for deletion (1072) until it has stopped or the machine restarted
+	Name    string `json:"name"`
+	Display string `json:"display"` // in the machine's language
+	// service type as in the registry: 16 own process, 32 shared process; 0 is 32
+	Kind int `json:"kind,omitempty"`
+	// marked for deletion (1072) until it has stopped or the machine restarted
+	Deleted     bool     `json:"deleted,omitempty"`
 	Start       int      `json:"start"`
 	Delayed     bool     `json:"delayed,omitempty"`
 	State       int      `json:"state"` // 1 stopped 2 start pending 3 stop pending 4 running
@@ -114,7 +122,8 @@ type File struct {
 	SDDL     string    `json:"sddl,omitempty"`  // "" inherits
 	Owner    string    `json:"owner,omitempty"` // SID, or its two letters in SDDL; "" is whoever made it
 	ReadOnly bool      `json:"readonly,omitempty"`
-	// Volatile files are logs and reports: they say when something was done and are no part of the state that runs are compared by.
+	// Volatile files are logs and reports: they say when something was done and are no part of the
+	// state that runs are compared by.
 	Volatile bool `json:"volatile,omitempty"`
 }
 
@@ -138,17 +147,19 @@ type Adapter struct {
 	IPv6      bool     `json:"ipv6"`
 }
 
-// SharedDisk is one disk (LUN) of the shared storage, or the local disk of one machine (serial "LOCAL-<machine>").
+// SharedDisk is one disk (LUN) of the shared storage, or the local disk of one machine (serial
+// "LOCAL-<machine>").
 type SharedDisk struct {
-	Serial     string           `json:"serial"`
-	SizeMB     int64            `json:"size_mb"`
-	Style      string           `json:"style"`               // RAW, MBR, GPT
-	Signature  uint32           `json:"signature,omitempty"` // MBR
-	GUID       string           `json:"guid,omitempty"`      // GPT
-	Dynamic    bool             `json:"dynamic,omitempty"`
-	Partitions []*Partition     `json:"partitions,omitempty"`
-	Owner      string           `json:"owner,omitempty"` // machine that holds the cluster's reservation
-	Files      map[string]*File `json:"files,omitempty"` // content, by lower-case path below the root without the letter ("\exch\db.edb")
+	Serial     string       `json:"serial"`
+	SizeMB     int64        `json:"size_mb"`
+	Style      string       `json:"style"`               // RAW, MBR, GPT
+	Signature  uint32       `json:"signature,omitempty"` // MBR
+	GUID       string       `json:"guid,omitempty"`      // GPT
+	Dynamic    bool         `json:"dynamic,omitempty"`
+	Partitions []*Partition `json:"partitions,omitempty"`
+	Owner      string       `json:"owner,omitempty"` // machine that holds the cluster's reservation
+	// content, by lower-case path below the root without the letter ("\exch\db.edb")
+	Files map[string]*File `json:"files,omitempty"`
 }
 
 // Partition is one partition with its volume.
@@ -162,7 +173,8 @@ type Partition struct {
 	Reserved bool   `json:"reserved,omitempty"` // the Microsoft reserved partition of a GPT disk: it has no volume
 }
 
-// VisibleDisk is a shared or local disk as one machine sees it. Number is a result of the machine's own scan, not an identity.
+// VisibleDisk is a shared or local disk as one machine sees it. Number is a result of the machine's
+// own scan, not an identity.
 type VisibleDisk struct {
 	Serial   string         `json:"serial"`
 	Number   int            `json:"number"`
@@ -173,7 +185,8 @@ type VisibleDisk struct {
 	Missing  bool           `json:"missing,omitempty"` // unplugged by a fault
 }
 
-// Product is one installed product on one machine; its meaning belongs to the family that emulates it.
+// Product is one installed product on one machine; its meaning belongs to the family that emulates
+// it.
 type Product struct {
 	Key     string            `json:"key"`
 	Version string            `json:"version"`
@@ -189,7 +202,8 @@ type Task struct {
 	User    string `json:"user"`
 }
 
-// Job is a resident job (job.start): a scheduled task run once, with an exit file and an output file.
+// Job is a resident job (job.start): a scheduled task run once, with an exit file and an output
+// file.
 type Job struct {
 	ID      string    `json:"id"`
 	Argv    []string  `json:"argv,omitempty"`
@@ -209,7 +223,8 @@ type Fault struct {
 	Times   int               `json:"times"` // how often it still strikes; -1 always
 }
 
-// Strike says whether a fault of that kind hits machine now, and uses it up. Args are the fault's own.
+// Strike says whether a fault of that kind hits machine now, and uses it up. Args are the fault's
+// own.
 func (w *World) Strike(kind, machine string, match func(args map[string]string) bool) (map[string]string, bool) {
 	for _, f := range w.Faults {
 		if f.Kind != kind || f.Times == 0 || (f.Machine != "" && !strings.EqualFold(f.Machine, machine)) {

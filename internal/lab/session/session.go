@@ -1,6 +1,7 @@
-// Package labnode is a node.Session over an emulated machine in the same process, with no wire in between: for tests that play
-// steps in the lab over many releases and languages. It speaks to the machine as package direct does over a transport, and
-// passes every value through the codec, so that nothing arrives that the wire could not carry.
+// Package labnode is a node.Session over an emulated machine in the same process, with no wire in
+// between: for tests that play steps in the lab over many releases and languages. It speaks to the
+// machine as package direct does over a transport, and passes every value through the codec, so
+// that nothing arrives that the wire could not carry.
 package session
 
 import (
@@ -31,12 +32,14 @@ type Options struct {
 	User        string // DOMAIN\name; "" is the machine's Administrator
 	Network     bool   // a network logon, which has no second hop
 	Credentials map[string]Credential
-	// Serve carries a request to the machine. nil does it in this process, with World and Machine alone.
+	// Serve carries a request to the machine. nil does it in this process, with World and Machine
+	// alone.
 	Serve func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error)
 }
 
-// Session is a session on the machine. It holds the world's lock only while a request runs. Background work of the machine
-// (jobs, restarts) runs in goroutines that end with the context given to New.
+// Session is a session on the machine. It holds the world's lock only while a request runs.
+// Background work of the machine (jobs, restarts) runs in goroutines that end with the context
+// given to New.
 type Session struct {
 	o     Options
 	ctx   context.Context
@@ -45,7 +48,8 @@ type Session struct {
 
 var _ node.Session = (*Session)(nil)
 
-// New opens a session and takes the machine's facts. ctx bounds the machine's background work, not the opening.
+// New opens a session and takes the machine's facts. ctx bounds the machine's background work, not
+// the opening.
 func New(ctx context.Context, o Options) (*Session, error) {
 	if o.User == "" {
 		o.User = o.Machine.Name + `\Administrator`
@@ -62,10 +66,14 @@ func New(ctx context.Context, o Options) (*Session, error) {
 		return nil, fmt.Errorf("cannot take the facts of %s: %d answers", o.Machine.Name, len(rows))
 	}
 	r := rows[0]
-	s.facts = node.Facts{OS: "windows", Version: r.String("version"), Build: int(r.Int("build")), ServicePack: int(r.Int("sp")),
-		Arch: r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"), DomainRole: int(r.Int("domain_role")),
-		BootID: node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"), UILanguage: int(r.Int("ui_language")), Privileged: r.Bool("privileged"),
-		Release: node.ReleaseOf(r.String("version"), int(r.Int("build")))}
+	s.facts = node.Facts{OS: "windows", Version: r.String("version"), Build: int(r.Int("build")),
+		ServicePack: int(r.Int("sp")),
+		Arch:        r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"),
+		DomainRole: int(r.Int("domain_role")),
+		BootID:     node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"),
+		UILanguage: int(r.Int("ui_language")),
+		Privileged: r.Bool("privileged"),
+		Release:    node.ReleaseOf(r.String("version"), int(r.Int("build")))}
 	return s, nil
 }
 
@@ -77,7 +85,8 @@ func (s *Session) Restart() (*Session, error) {
 	return s.Again()
 }
 
-// Again opens another session to the same machine, as a new connection would. A machine that is down is a *node.LinkError.
+// Again opens another session to the same machine, as a new connection would. A machine that is
+// down is a *node.LinkError.
 func (s *Session) Again() (*Session, error) { return s.another(s.o.World) }
 
 // another opens a session like this one in a world that has the same machine.
@@ -87,7 +96,8 @@ func (s *Session) another(w *model.World) (*Session, error) {
 	return New(s.ctx, o)
 }
 
-// Copy opens a session to the machine's double in a copy of the whole world: what happens there is not seen here.
+// Copy opens a session to the machine's double in a copy of the whole world: what happens there is
+// not seen here.
 func (s *Session) Copy() (*Session, error) {
 	s.o.World.Lock()
 	defer s.o.World.Unlock()
@@ -103,7 +113,8 @@ func (s *Session) World() *model.World { return s.o.World }
 
 func (s *Session) newCtx(ctx context.Context) *machine.Ctx {
 	w := s.o.World
-	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Module, User: s.o.User, Network: s.o.Network, Now: time.Now, Print: func(string) {},
+	return &machine.Ctx{Context: ctx, W: w, M: s.o.Machine, B: s.o.Module, User: s.o.User, Network: s.o.Network,
+		Now: time.Now, Print: func(string) {},
 		// emulated waiting takes a moment only, so that others get their turn
 		Sleep: func(time.Duration) {
 			w.Unlock()
@@ -183,15 +194,19 @@ func (s *Session) refusal(r node.Request, err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
-	out := &node.Refusal{Node: s.o.Machine.Name, Code: &node.CodeError{Op: r.Verb, Code: int64(uint32(f.Code)), ID: f.ID, Category: f.Category, Text: f.Text}}
+	out := &node.Refusal{Node: s.o.Machine.Name, Code: &node.CodeError{Op: r.Verb, Code: int64(uint32(f.Code)), ID: f.ID,
+		Category: f.Category, Text: f.Text}}
 	switch code := out.Code.Code; {
-	case f.ID == protocol.IDNotFound, r.Verb == "cmdlet" && f.Category == "ObjectNotFound" && !strings.HasPrefix(f.ID, "CommandNotFoundException"):
+	case f.ID == protocol.IDNotFound, r.Verb == "cmdlet" && f.Category == "ObjectNotFound" &&
+		!strings.HasPrefix(f.ID, "CommandNotFoundException"):
 		out.Kind = node.ErrNotFound
-	case f.ID == protocol.IDUnsupported, strings.HasPrefix(f.ID, "NamedParameterNotFound"), strings.HasPrefix(f.ID, "CommandNotFoundException"):
+	case f.ID == protocol.IDUnsupported, strings.HasPrefix(f.ID, "NamedParameterNotFound"),
+		strings.HasPrefix(f.ID, "CommandNotFoundException"):
 		out.Kind = node.ErrUnsupported
 	case strings.HasPrefix(r.Verb, "wmi.") && code == wbemNotFound:
 		out.Kind = node.ErrNotFound
-	case strings.HasPrefix(r.Verb, "wmi.") && (code == wbemInvalidNamespace || code == wbemInvalidClass || code == wbemInvalidQuery):
+	case strings.HasPrefix(r.Verb, "wmi.") && (code == wbemInvalidNamespace || code == wbemInvalidClass ||
+		code == wbemInvalidQuery):
 		out.Kind = node.ErrUnsupported
 	}
 	return out
@@ -287,7 +302,8 @@ func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if c.As != "" {
 		return node.Result{}, errors.New("only a job has credentials of its own")
 	}
-	row, err := s.one(ctx, node.Request{Verb: "run", Args: map[string]any{"argv": c.Argv, "dir": c.Dir, "stdin": c.Stdin, "timeout": c.Timeout.Milliseconds()}})
+	row, err := s.one(ctx, node.Request{Verb: "run", Args: map[string]any{"argv": c.Argv, "dir": c.Dir, "stdin": c.Stdin,
+		"timeout": c.Timeout.Milliseconds()}})
 	if err != nil {
 		return node.Result{}, err
 	}
@@ -303,7 +319,8 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 			return fmt.Errorf("there is no credential %q", c.As)
 		}
 	}
-	_, err := s.serve(ctx, node.Request{Verb: "job.start", Args: map[string]any{"id": id, "argv": c.Argv, "dir": c.Dir, "user": cred.User, "password": cred.Password, "limit": int64(c.Timeout / time.Second)}})
+	_, err := s.serve(ctx, node.Request{Verb: "job.start", Args: map[string]any{"id": id, "argv": c.Argv, "dir": c.Dir,
+		"user": cred.User, "password": cred.Password, "limit": int64(c.Timeout / time.Second)}})
 	return err
 }
 
@@ -313,7 +330,8 @@ func (s *Session) Job(ctx context.Context, id string) (node.JobState, error) {
 	if err != nil {
 		return node.JobState{}, err
 	}
-	return node.JobState{Phase: node.JobPhase(row.String("phase")), Code: int(int32(row.Int("code"))), Output: string(row.Bytes("output"))}, nil
+	return node.JobState{Phase: node.JobPhase(row.String("phase")), Code: int(int32(row.Int("code"))),
+		Output: string(row.Bytes("output"))}, nil
 }
 
 // Stat tells about a path.
@@ -322,14 +340,16 @@ func (s *Session) Stat(ctx context.Context, path string) (node.FileInfo, error) 
 	if err != nil {
 		return node.FileInfo{}, err
 	}
-	return node.FileInfo{Size: row.Int("size"), Dir: row.Bool("dir"), Modified: time.Unix(row.Int("modified"), 0).UTC()}, nil
+	return node.FileInfo{Size: row.Int("size"), Dir: row.Bool("dir"), Modified: time.Unix(row.Int("modified"), 0).UTC()},
+		nil
 }
 
 // Open reads a file whole.
 func (s *Session) Open(ctx context.Context, path string) (io.ReadCloser, error) {
 	var all []byte
 	for {
-		row, err := s.one(ctx, node.Request{Verb: "file.read", Args: map[string]any{"path": path, "offset": int64(len(all)), "count": int64(1 << 20)}})
+		row, err := s.one(ctx, node.Request{Verb: "file.read", Args: map[string]any{"path": path, "offset": int64(len(all)),
+			"count": int64(1 << 20)}})
 		if err != nil {
 			return nil, err
 		}
@@ -347,10 +367,12 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, _ node.Wr
 		return err
 	}
 	temp := path + ".labnode.tmp"
-	if _, err := s.serve(ctx, node.Request{Verb: "file.put", Args: map[string]any{"path": temp, "offset": int64(0), "data": b}}); err != nil {
+	if _, err := s.serve(ctx, node.Request{Verb: "file.put",
+		Args: map[string]any{"path": temp, "offset": int64(0), "data": b}}); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(b)
-	_, err = s.serve(ctx, node.Request{Verb: "file.commit", Args: map[string]any{"temp": temp, "path": path, "sha256": hex.EncodeToString(sum[:])}})
+	_, err = s.serve(ctx, node.Request{Verb: "file.commit",
+		Args: map[string]any{"temp": temp, "path": path, "sha256": hex.EncodeToString(sum[:])}})
 	return err
 }

@@ -1,6 +1,7 @@
-// Package sshd is the SSH server of an emulated Windows machine: OpenSSH for Windows with cmd.exe as its shell, exec requests,
-// exit codes, and SFTP over the machine's files (paths like /C:/dir/file). No pty and no interactive shell: deploy never asks
-// for one, and a person is told so.
+// Package sshd is the SSH server of an emulated Windows machine: OpenSSH for Windows with cmd.exe
+// as its shell, exec requests, exit codes, and SFTP over the machine's files (paths like
+// /C:/dir/file). No pty and no interactive shell: deploy never asks for one, and a person is told
+// so.
 package sshd
 
 import (
@@ -34,7 +35,8 @@ type Account struct {
 	Name     string // DOMAIN\name
 	Password string
 	Key      ssh.PublicKey // nil when no key is accepted
-	// Refused is asked when the credentials are right, and may refuse them all the same. nil never does.
+	// Refused is asked when the credentials are right, and may refuse them all the same. nil never
+	// does.
 	Refused func() bool
 }
 
@@ -52,7 +54,8 @@ type Config struct {
 	Serve func(ctx context.Context, p front.Process, verb string, args map[string]any) ([]machine.Object, error)
 	// CodePage is what tools print in: the machine's OEM code page.
 	CodePage int
-	// Forward opens connections for direct-tcpip when the machine is a bastion; nil refuses them, as Windows' sshd is often set up.
+	// Forward opens connections for direct-tcpip when the machine is a bastion; nil refuses them, as
+	// Windows' sshd is often set up.
 	Forward func(ctx context.Context, host string, port int) (net.Conn, error)
 	Log     *slog.Logger
 }
@@ -272,8 +275,10 @@ func (s *Server) forward(ctx context.Context, nc ssh.NewChannel) {
 func (s *Server) session(ctx context.Context, conn *ssh.ServerConn, ch ssh.Channel, reqs <-chan *ssh.Request) {
 	defer ch.Close()
 	ctx, cancel := context.WithCancel(ctx)
-	p := front.Process{User: conn.Permissions.Extensions[extAccount], Network: conn.Permissions.Extensions[extNetwork] != "",
-		CodePage: s.cfg.CodePage, Stdin: ch, Stdout: ch, Stderr: ch.Stderr(), Dir: `C:\Users\` + shortName(conn.Permissions.Extensions[extAccount])}
+	p := front.Process{User: conn.Permissions.Extensions[extAccount],
+		Network:  conn.Permissions.Extensions[extNetwork] != "",
+		CodePage: s.cfg.CodePage, Stdin: ch, Stdout: ch, Stderr: ch.Stderr(),
+		Dir: `C:\Users\` + shortName(conn.Permissions.Extensions[extAccount])}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer cancel()

@@ -32,7 +32,8 @@ func (s *Server) sftp(ctx context.Context, p front.Process, ch ssh.Channel) {
 	f := &files{ctx: ctx, serve: func(verb string, args map[string]any) ([]machine.Object, error) {
 		return s.cfg.Serve(ctx, p, verb, args)
 	}}
-	srv := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: f, FilePut: f, FileCmd: f, FileList: f}, sftp.WithStartDirectory("/C:/Users/"+shortName(p.User)))
+	srv := sftp.NewRequestServer(ch, sftp.Handlers{FileGet: f, FilePut: f, FileCmd: f, FileList: f},
+		sftp.WithStartDirectory("/C:/Users/"+shortName(p.User)))
 	err := srv.Serve()
 	if err != nil && !errors.Is(err, io.EOF) {
 		s.cfg.Log.Debug("sftp ended", "machine", s.cfg.Machine, "error", err)
@@ -41,13 +42,15 @@ func (s *Server) sftp(ctx context.Context, p front.Process, ch ssh.Channel) {
 	_, _ = ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{0}))
 }
 
-// files carries SFTP requests out with the machine's own file verbs, so that both ways to a file have one meaning.
+// files carries SFTP requests out with the machine's own file verbs, so that both ways to a file
+// have one meaning.
 type files struct {
 	ctx   context.Context
 	serve func(verb string, args map[string]any) ([]machine.Object, error)
 }
 
-// windowsPath turns /C:/dir/file into C:\dir\file. A path without a letter is below none and is not there.
+// windowsPath turns /C:/dir/file into C:\dir\file. A path without a letter is below none and is not
+// there.
 func windowsPath(p string) (string, bool) {
 	p = strings.TrimPrefix(path.Clean("/"+p), "/")
 	if len(p) < 2 || p[1] != ':' || len(p) > 2 && p[2] != '/' {
@@ -207,7 +210,8 @@ type reader struct {
 func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	done := 0
 	for done < len(p) {
-		row, err := r.f.one("file.read", map[string]any{"path": r.path, "offset": off + int64(done), "count": int64(min(len(p)-done, chunk))})
+		row, err := r.f.one("file.read",
+			map[string]any{"path": r.path, "offset": off + int64(done), "count": int64(min(len(p)-done, chunk))})
 		if err != nil {
 			return done, err
 		}
@@ -220,7 +224,8 @@ func (r *reader) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
-// Filewrite answers an open for writing. Pieces may come in any order, so the file is put in place when it is closed.
+// Filewrite answers an open for writing. Pieces may come in any order, so the file is put in place
+// when it is closed.
 func (f *files) Filewrite(r *sftp.Request) (io.WriterAt, error) {
 	w, ok := windowsPath(r.Filepath)
 	if !ok {

@@ -123,10 +123,12 @@ type served struct {
 
 func serve(t *testing.T, change func(*Config)) served {
 	t.Helper()
-	s := served{host: signer(t), key: signer(t), disk: &disk{files: map[string][]byte{`C:\`: nil, `C:`: nil, `C:\dir`: nil}}}
-	cfg := Config{Machine: "n1", HostKey: s.host, Run: program, Serve: s.disk.serve, Lookup: func(user string) (Account, bool) {
-		return Account{Name: `CONTOSO\deploy`, Password: "secret", Key: s.key.PublicKey()}, strings.EqualFold(user, "deploy")
-	}}
+	s := served{host: signer(t), key: signer(t),
+		disk: &disk{files: map[string][]byte{`C:\`: nil, `C:`: nil, `C:\dir`: nil}}}
+	cfg := Config{Machine: "n1", HostKey: s.host, Run: program, Serve: s.disk.serve,
+		Lookup: func(user string) (Account, bool) {
+			return Account{Name: `CONTOSO\deploy`, Password: "secret", Key: s.key.PublicKey()}, strings.EqualFold(user, "deploy")
+		}}
 	if change != nil {
 		change(&cfg)
 	}
@@ -153,7 +155,8 @@ func (s served) dial(t *testing.T, auth ...ssh.AuthMethod) (*ssh.Client, error) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := ssh.Dial("tcp", s.at, &ssh.ClientConfig{User: "Deploy", Auth: auth, HostKeyCallback: check, Timeout: 5 * time.Second})
+	c, err := ssh.Dial("tcp", s.at, &ssh.ClientConfig{User: "Deploy", Auth: auth, HostKeyCallback: check,
+		Timeout: 5 * time.Second})
 	if err == nil {
 		t.Cleanup(func() { c.Close() })
 	}
@@ -168,7 +171,8 @@ func TestExec(t *testing.T) {
 	if _, err := s.dial(t, ssh.PublicKeys(signer(t))); err == nil {
 		t.Error("a foreign key was let in")
 	}
-	for want, auth := range map[string]ssh.AuthMethod{`CONTOSO\deploy false`: ssh.Password("secret"), `CONTOSO\deploy true`: ssh.PublicKeys(s.key)} {
+	for want, auth := range map[string]ssh.AuthMethod{`CONTOSO\deploy false`: ssh.Password("secret"),
+		`CONTOSO\deploy true`: ssh.PublicKeys(s.key)} {
 		c, err := s.dial(t, auth)
 		if err != nil {
 			t.Fatal(err)
@@ -264,8 +268,9 @@ func TestBastion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, chans, reqs, err := ssh.NewClientConn(raw, target.at, &ssh.ClientConfig{User: "deploy", Auth: []ssh.AuthMethod{ssh.Password("secret")},
-		HostKeyCallback: ssh.FixedHostKey(target.host.PublicKey())})
+	conn, chans, reqs, err := ssh.NewClientConn(raw, target.at,
+		&ssh.ClientConfig{User: "deploy", Auth: []ssh.AuthMethod{ssh.Password("secret")},
+			HostKeyCallback: ssh.FixedHostKey(target.host.PublicKey())})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,7 +334,8 @@ func TestSFTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	list, err := f.ReadDir("/C:/dir")
-	if err != nil || len(list) != 2 || list[0].Name() != "a.bin" || list[0].Size() != int64(len(data)) || !list[1].IsDir() {
+	if err != nil || len(list) != 2 || list[0].Name() != "a.bin" || list[0].Size() != int64(len(data)) ||
+		!list[1].IsDir() {
 		t.Errorf("%v %v", list, err)
 	}
 	if list, err = f.ReadDir("/"); err != nil || len(list) != 1 || list[0].Name() != "C:" {
@@ -352,7 +358,8 @@ func TestSFTP(t *testing.T) {
 }
 
 func TestPaths(t *testing.T) {
-	for in, want := range map[string]string{"/C:/a/b": `C:\a\b`, "C:/a": `C:\a`, "/c:": `c:\`, "/C:/a/../b/": `C:\b`, "/C:/../..": "", "/etc": "", "/": "", "/C:x": ""} {
+	for in, want := range map[string]string{"/C:/a/b": `C:\a\b`, "C:/a": `C:\a`, "/c:": `c:\`, "/C:/a/../b/": `C:\b`,
+		"/C:/../..": "", "/etc": "", "/": "", "/C:x": ""} {
 		got, ok := windowsPath(in)
 		if got != want || ok != (want != "") {
 			t.Errorf("%s is %q %v", in, got, ok)

@@ -14,7 +14,8 @@ import (
 // connKey finds a connection's session in a request's context.
 type connKey struct{}
 
-// session is what a TCP connection knows of its client: HTTP/1.1 requests of one connection never overlap, so it needs no lock.
+// session is what a TCP connection knows of its client: HTTP/1.1 requests of one connection never
+// overlap, so it needs no lock.
 type session struct {
 	ntlm *ntlmServer // handshake under way, or the context
 	user string      // who is logged on by NTLM; "" nobody
@@ -38,7 +39,8 @@ func (c *session) open(body []byte, boundary string) ([]byte, error) {
 }
 
 // authenticate says who asks. When ok is false the answer has been written.
-func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, sess *session, length int, secure bool) (user string, ok bool) {
+func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, sess *session, length int,
+	secure bool) (user string, ok bool) {
 
 	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	token, decodeErr := base64.StdEncoding.DecodeString(strings.TrimSpace(value))
@@ -48,7 +50,8 @@ func (s *Server) authenticate(w http.ResponseWriter, r *http.Request, sess *sess
 		if _, sealed := isSealed(r.Header.Get("Content-Type")); sealed && length > 0 {
 			return sess.user, true
 		}
-		// an empty request without Authorization asks for a challenge, even on a connection that has a context
+		// an empty request without Authorization asks for a challenge, even on a connection that has a
+		// context
 		if sess.user == "" || length == 0 {
 			s.refuse(w, secure, "")
 			return "", false
@@ -73,7 +76,8 @@ func (s *Server) negotiate(w http.ResponseWriter, sess *session, token []byte, s
 	switch {
 	case err == nil && kind == 1:
 		sess.forget()
-		t := ntlmTarget{Computer: strings.ToUpper(s.cfg.Machine), Domain: s.cfg.Domain, DNSDomain: s.cfg.DNSDomain, DNSComputer: s.cfg.Machine}
+		t := ntlmTarget{Computer: strings.ToUpper(s.cfg.Machine), Domain: s.cfg.Domain, DNSDomain: s.cfg.DNSDomain,
+			DNSComputer: s.cfg.Machine}
 		if t.Domain == "" {
 			t.Domain = t.Computer
 		}

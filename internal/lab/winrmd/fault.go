@@ -2,7 +2,8 @@ package winrmd
 
 import "fmt"
 
-// fault is a refusal in the form of MS-WSMV 2.2.4.43. Text is for people; Code is what clients decide on.
+// fault is a refusal in the form of MS-WSMV 2.2.4.43. Text is for people; Code is what clients
+// decide on.
 type fault struct {
 	Code    uint32
 	Side    string // Sender or Receiver
@@ -29,19 +30,23 @@ const (
 )
 
 func faultTimedOut() *fault {
-	return &fault{codeTimedOut, "Receiver", "w:TimedOut", "The operation did not end within the OperationTimeout of the request."}
+	return &fault{codeTimedOut, "Receiver", "w:TimedOut",
+		"The operation did not end within the OperationTimeout of the request."}
 }
 
 func faultNoShell(id string) *fault {
-	return &fault{codeShellNotFound, "Sender", "w:InvalidSelectors", fmt.Sprintf("No shell has the id %s. It was deleted, or it ended when the machine restarted or when it was idle for too long.", id)}
+	return &fault{codeShellNotFound, "Sender", "w:InvalidSelectors", fmt.Sprintf("No shell has the id %s. It was "+
+		"deleted, or it ended when the machine restarted or when it was idle for too long.", id)}
 }
 
 func faultNoCommand(id string) *fault {
-	return &fault{codeShellNotFound, "Sender", "w:InvalidSelectors", fmt.Sprintf("No command has the id %s. It has ended, or the id is wrong.", id)}
+	return &fault{codeShellNotFound, "Sender", "w:InvalidSelectors",
+		fmt.Sprintf("No command has the id %s. It has ended, or the id is wrong.", id)}
 }
 
 func faultAborted() *fault {
-	return &fault{codeAborted, "Receiver", "w:InternalError", "The operation was ended because the command was told to terminate."}
+	return &fault{codeAborted, "Receiver", "w:InternalError",
+		"The operation was ended because the command was told to terminate."}
 }
 
 func faultInvalidBody(why string) *fault {
@@ -49,11 +54,13 @@ func faultInvalidBody(why string) *fault {
 }
 
 func faultInvalidHeader(why string) *fault {
-	return &fault{codeInvalidHeader, "Sender", "a:InvalidMessageInformationHeader", "A header of the request is not valid: " + why}
+	return &fault{codeInvalidHeader, "Sender", "a:InvalidMessageInformationHeader",
+		"A header of the request is not valid: " + why}
 }
 
 func faultHeaderRequired(name string) *fault {
-	return &fault{codeHeaderRequired, "Sender", "a:MessageInformationHeaderRequired", "The request lacks the header " + name + "."}
+	return &fault{codeHeaderRequired, "Sender", "a:MessageInformationHeaderRequired",
+		"The request lacks the header " + name + "."}
 }
 
 func faultEncodingLimit(why string) *fault {
@@ -61,15 +68,18 @@ func faultEncodingLimit(why string) *fault {
 }
 
 func faultAction(action string) *fault {
-	return &fault{codeActionUnsupported, "Sender", "a:ActionNotSupported", "The service does not know the action " + action + "."}
+	return &fault{codeActionUnsupported, "Sender", "a:ActionNotSupported",
+		"The service does not know the action " + action + "."}
 }
 
 func faultResource(uri string) *fault {
-	return &fault{codeResourceNotFound, "Sender", "a:DestinationUnreachable", "The service does not know the resource " + uri + "."}
+	return &fault{codeResourceNotFound, "Sender", "a:DestinationUnreachable",
+		"The service does not know the resource " + uri + "."}
 }
 
 func faultQuota(code uint32, what string, limit int) *fault {
-	return &fault{code, "Receiver", "w:QuotaLimit", fmt.Sprintf("This user is allowed a maximum number of %d %s, and has them.", limit, what)}
+	return &fault{code, "Receiver", "w:QuotaLimit", fmt.Sprintf("This user is allowed a maximum number of %d %s, and "+
+		"has them.", limit, what)}
 }
 
 // body writes the fault for machine.

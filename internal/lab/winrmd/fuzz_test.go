@@ -9,7 +9,8 @@ import (
 
 func FuzzParseRequest(f *testing.F) {
 	f.Add([]byte(message(actionCreate, "", `<sh:Shell><sh:InputStreams>stdin</sh:InputStreams></sh:Shell>`)))
-	f.Add([]byte(message(nsShell+"/Receive", selector("A")+`<man:OperationTimeout>P1DT2H3M4.5S</man:OperationTimeout><man:MaxEnvelopeSize>153600</man:MaxEnvelopeSize>`, "")))
+	f.Add([]byte(message(nsShell+"/Receive",
+		selector("A")+`<man:OperationTimeout>P1DT2H3M4.5S</man:OperationTimeout><man:MaxEnvelopeSize>153600</man:MaxEnvelopeSize>`, "")))
 	f.Add([]byte(`<a xmlns="` + nsSOAP + `"/>`))
 	f.Add([]byte(`<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>`))
 	f.Add([]byte(strings.Repeat("<a>", 100)))
@@ -27,7 +28,8 @@ func FuzzParseRequest(f *testing.F) {
 		if err != nil {
 			t.Fatalf("the answer cannot be read: %v", err)
 		}
-		if got := root.child(nsSOAP, "Header").text(nsAddr, "RelatesTo"); got != strings.TrimSpace(strings.ToValidUTF8(q.MessageID, "\uFFFD")) {
+		if got := root.child(nsSOAP, "Header").text(nsAddr,
+			"RelatesTo"); got != strings.TrimSpace(strings.ToValidUTF8(q.MessageID, "\uFFFD")) {
 			t.Fatalf("RelatesTo %q for %q", got, q.MessageID)
 		}
 	})
@@ -36,13 +38,15 @@ func FuzzParseRequest(f *testing.F) {
 func FuzzParseSealed(f *testing.F) {
 	f.Add(formatSealed([]byte("0123456789abcdef"), []byte("sealed"), 6), boundaryName)
 	f.Add(formatSealed(nil, []byte("--Encrypted Boundary--\r\n"), 24), boundaryName)
-	f.Add([]byte("--b\r\nContent-Type: x\r\n--b\r\n\tContent-Type: application/octet-stream\r\n\xff\xff\xff\xff--b--"), "b")
+	f.Add([]byte("--b\r\nContent-Type: x\r\n--b\r\n\tContent-Type: application/octet-stream\r\n\xff\xff\xff\xff--b--"),
+		"b")
 	f.Fuzz(func(t *testing.T, data []byte, boundary string) {
 		b, err := parseSealed(data, boundary)
 		if err != nil {
 			return
 		}
-		if len(b.Sealed) != b.Length || len(b.Sig) > maxSignature || !bytes.Contains(data, b.Sealed) || !bytes.Contains(data, b.Sig) {
+		if len(b.Sealed) != b.Length || len(b.Sig) > maxSignature || !bytes.Contains(data, b.Sealed) ||
+			!bytes.Contains(data, b.Sig) {
 			t.Fatalf("read what is not there: %+v", b)
 		}
 	})
@@ -82,7 +86,8 @@ func FuzzNTLM(f *testing.F) {
 		if kind, err := ntlmType(challenge); err != nil || kind != 2 {
 			t.Fatal("the challenge is none")
 		}
-		_, _, err = s.Authenticate(second, []byte("0123456789abcdef"), func(string, string) (string, bool) { return "a password that no fuzzer finds", true })
+		_, _, err = s.Authenticate(second, []byte("0123456789abcdef"),
+			func(string, string) (string, bool) { return "a password that no fuzzer finds", true })
 		if err == nil {
 			t.Fatal("let in without the password")
 		}

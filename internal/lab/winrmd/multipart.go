@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// protocolSPNEGO is the protocol word of a body sealed by a Negotiate context (MS-WSMV 2.2.9.1.1.2).
+// protocolSPNEGO is the protocol word of a body sealed by a Negotiate context (MS-WSMV
+// 2.2.9.1.1.2).
 const protocolSPNEGO = "application/HTTP-SPNEGO-session-encrypted"
 
 // maxSignature bounds the signature's length field; NTLM's has 16 bytes.
@@ -33,9 +34,10 @@ func isSealed(contentType string) (boundary string, ok bool) {
 	return params["boundary"], true
 }
 
-// parseSealed takes a sealed body apart. It is written by hand because the parts' headers begin with a tab, which makes them
-// continuation lines of nothing for package mime/multipart, and because the second part has no empty line before its bytes.
-// The closing boundary is searched for from the end: sealed bytes may hold anything.
+// parseSealed takes a sealed body apart. It is written by hand because the parts' headers begin
+// with a tab, which makes them continuation lines of nothing for package mime/multipart, and
+// because the second part has no empty line before its bytes. The closing boundary is searched for
+// from the end: sealed bytes may hold anything.
 func parseSealed(body []byte, boundary string) (sealedBody, error) {
 	var out sealedBody
 	open := []byte("--" + boundary + "\r\n")
@@ -105,7 +107,8 @@ const contentTypeSealed = `multipart/encrypted;protocol="` + protocolSPNEGO + `"
 // formatSealed writes a sealed body. length is that of the text before sealing.
 func formatSealed(sig, sealed []byte, length int) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "--%s\r\n\tContent-Type: %s\r\n\tOriginalContent: type=%s;Length=%d\r\n", boundaryName, protocolSPNEGO, contentTypeSOAP, length)
+	fmt.Fprintf(&b, "--%s\r\n\tContent-Type: %s\r\n\tOriginalContent: type=%s;Length=%d\r\n", boundaryName, protocolSPNEGO,
+		contentTypeSOAP, length)
 	fmt.Fprintf(&b, "--%s\r\n\tContent-Type: application/octet-stream\r\n", boundaryName)
 	b.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(sig))))
 	b.Write(sig)

@@ -55,7 +55,8 @@ type ntlmTarget struct {
 	Computer, Domain, DNSComputer, DNSDomain string
 }
 
-// ntlmServer is one NTLM handshake and then one security context. It belongs to one connection and is not safe for concurrent use.
+// ntlmServer is one NTLM handshake and then one security context. It belongs to one connection and
+// is not safe for concurrent use.
 type ntlmServer struct {
 	target    ntlmTarget
 	nonce     [8]byte
@@ -69,9 +70,11 @@ func (s *ntlmServer) Challenge(negotiate []byte, now time.Time) ([]byte, error) 
 	if t, err := ntlmType(negotiate); err != nil || t != 1 {
 		return nil, fmt.Errorf("cannot read the negotiate message: %w", errLogon)
 	}
-	// UNICODE whatever the client asked: ntlm-auth 1.4.0 would otherwise send names in OEM bytes. What seals messages is granted to
-	// who asks for it: go-ntlmssp gives up when a key exchange is offered that it did not ask for.
-	flags := uint32(flagUnicode | flagTarget | flagNTLM | flagAlwaysSign | flagTypeDomain | flagExtended | flagTargetInfo | flagVersion)
+	// UNICODE whatever the client asked: ntlm-auth 1.4.0 would otherwise send names in OEM bytes. What
+	// seals messages is granted to who asks for it: go-ntlmssp gives up when a key exchange is offered
+	// that it did not ask for.
+	flags := uint32(flagUnicode | flagTarget | flagNTLM | flagAlwaysSign | flagTypeDomain |
+		flagExtended | flagTargetInfo | flagVersion)
 	if len(negotiate) >= 16 {
 		flags |= binary.LittleEndian.Uint32(negotiate[12:]) & (flagSign | flagSeal | flag128 | flagKeyExchange | flag56)
 	}
@@ -110,10 +113,12 @@ func avPairs(t ntlmTarget, now time.Time) []byte {
 // fileTime counts 100 ns since 1601.
 func fileTime(t time.Time) uint64 { return uint64(t.UnixNano()/100) + 116444736000000000 }
 
-// Authenticate checks an AUTHENTICATE_MESSAGE by NTLMv2. password finds the password of an account; binding is the MD5 of the
-// TLS channel's binding structure, nil without TLS. A client that sends a channel binding must send the right one; one that
-// sends none is let in, as CbtHardeningLevel Relaxed, Windows' default, does.
-func (s *ntlmServer) Authenticate(msg []byte, binding []byte, password func(user, domain string) (string, bool)) (user, domain string, err error) {
+// Authenticate checks an AUTHENTICATE_MESSAGE by NTLMv2. password finds the password of an account;
+// binding is the MD5 of the TLS channel's binding structure, nil without TLS. A client that sends a
+// channel binding must send the right one; one that sends none is let in, as CbtHardeningLevel
+// Relaxed, Windows' default, does.
+func (s *ntlmServer) Authenticate(msg []byte, binding []byte, password func(user, domain string) (string, bool)) (user,
+	domain string, err error) {
 	if s.challenge == nil {
 		return "", "", fmt.Errorf("no challenge was given: %w", errLogon)
 	}
@@ -166,7 +171,8 @@ func (s *ntlmServer) Authenticate(msg []byte, binding []byte, password func(user
 			return user, domain, err
 		}
 	}
-	if cb := av[avChannelBindings]; binding != nil && len(cb) == 16 && !bytes.Equal(cb, make([]byte, 16)) && !hmac.Equal(cb, binding) {
+	if cb := av[avChannelBindings]; binding != nil && len(cb) == 16 && !bytes.Equal(cb, make([]byte, 16)) &&
+		!hmac.Equal(cb, binding) {
 		return user, domain, fmt.Errorf("the channel binding is that of another TLS channel: %w", errLogon)
 	}
 	s.in, s.out = newSealer(session, flags, true), newSealer(session, flags, false)
@@ -187,7 +193,8 @@ func (s *ntlmServer) checkMIC(session, challenge, msg []byte) error {
 	return nil
 }
 
-// sealer is one direction of a context (MS-NLMP 3.4): an RC4 stream, a signing key and a sequence number.
+// sealer is one direction of a context (MS-NLMP 3.4): an RC4 stream, a signing key and a sequence
+// number.
 type sealer struct {
 	stream      *rc4.Cipher
 	sign        []byte
@@ -215,7 +222,8 @@ func newSealer(session []byte, flags uint32, fromClient bool) *sealer {
 	}
 }
 
-// signature is version 1, eight bytes of checksum, sequence number. The text must have gone through the stream before it.
+// signature is version 1, eight bytes of checksum, sequence number. The text must have gone through
+// the stream before it.
 func (s *sealer) signature(plain []byte) []byte {
 	seq := binary.LittleEndian.AppendUint32(nil, s.seq)
 	sum := hmacMD5(s.sign, seq, plain)[:8]
@@ -234,7 +242,8 @@ func (s *sealer) Seal(plain []byte) (sig, sealed []byte) {
 	return s.signature(plain), sealed
 }
 
-// Unseal decrypts and verifies. After an error the context is of no more use: the streams have run apart.
+// Unseal decrypts and verifies. After an error the context is of no more use: the streams have run
+// apart.
 func (s *sealer) Unseal(sig, sealed []byte) ([]byte, error) {
 	plain := make([]byte, len(sealed))
 	s.stream.XORKeyStream(plain, sealed)
@@ -244,8 +253,8 @@ func (s *sealer) Unseal(sig, sealed []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// channelBinding is the MD5 of a gss_channel_bindings structure that holds nothing but application data (RFC 4121 4.1.1.2,
-// RFC 5929 tls-server-end-point).
+// channelBinding is the MD5 of a gss_channel_bindings structure that holds nothing but application
+// data (RFC 4121 4.1.1.2, RFC 5929 tls-server-end-point).
 func channelBinding(certHash []byte) []byte {
 	data := append([]byte("tls-server-end-point:"), certHash...)
 	b := make([]byte, 16)

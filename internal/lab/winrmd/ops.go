@@ -60,8 +60,10 @@ func (s *Server) identify(known bool) string {
 	if known {
 		version, sp = s.cfg.Version, strconv.Itoa(s.cfg.ServicePack)+".0"
 	}
-	return `<wsmid:IdentifyResponse xmlns:wsmid="` + nsIdentify + `"><wsmid:ProtocolVersion>` + nsWSMan + `</wsmid:ProtocolVersion>` +
-		`<wsmid:ProductVendor>Microsoft Corporation</wsmid:ProductVendor><wsmid:ProductVersion>OS: ` + version + ` SP: ` + sp +
+	return `<wsmid:IdentifyResponse xmlns:wsmid="` + nsIdentify + `"><wsmid:ProtocolVersion>` + nsWSMan +
+		`</wsmid:ProtocolVersion>` +
+		`<wsmid:ProductVendor>Microsoft Corporation</wsmid:ProductVendor><wsmid:ProductVersion>OS: ` + version + ` SP: ` +
+		sp +
 		` Stack: ` + s.cfg.Quotas.Stack + `</wsmid:ProductVersion></wsmid:IdentifyResponse>`
 }
 
@@ -70,7 +72,8 @@ func (s *Server) create(user string, q *request) (answer, *fault) {
 	if spec == nil {
 		return answer{}, faultInvalidBody("no Shell")
 	}
-	sh := &shell{ID: newID(), Owner: user, Dir: spec.text(nsShell, "WorkingDirectory"), CodePage: 437, Idle: s.cfg.Quotas.IdleTimeout,
+	sh := &shell{ID: newID(), Owner: user, Dir: spec.text(nsShell, "WorkingDirectory"), CodePage: 437,
+		Idle:    s.cfg.Quotas.IdleTimeout,
 		Created: time.Now(), commands: map[string]*command{}}
 	if cp := q.Options["WINRS_CODEPAGE"]; cp != "" {
 		n, err := strconv.Atoi(cp)
@@ -93,7 +96,8 @@ func (s *Server) create(user string, q *request) (answer, *fault) {
 	selectors := `<w:SelectorSet><w:Selector Name="ShellId">` + sh.ID + `</w:Selector></w:SelectorSet>`
 	body := `<x:ResourceCreated><a:Address>` + addrAnon + `</a:Address><a:ReferenceParameters><w:ResourceURI>` + uriCmd +
 		`</w:ResourceURI>` + selectors + `</a:ReferenceParameters></x:ResourceCreated>` +
-		`<rsp:Shell><rsp:ShellId>` + sh.ID + `</rsp:ShellId><rsp:ResourceUri>` + uriCmd + `</rsp:ResourceUri><rsp:Owner>` + escape(user) +
+		`<rsp:Shell><rsp:ShellId>` + sh.ID + `</rsp:ShellId><rsp:ResourceUri>` + uriCmd + `</rsp:ResourceUri><rsp:Owner>` +
+		escape(user) +
 		`</rsp:Owner><rsp:ClientIP>127.0.0.1</rsp:ClientIP><rsp:IdleTimeOut>` + formatDuration(sh.Idle) +
 		`</rsp:IdleTimeOut><rsp:InputStreams>stdin</rsp:InputStreams><rsp:OutputStreams>stdout stderr</rsp:OutputStreams>` +
 		`<rsp:ShellRunTime>P0DT0H0M0S</rsp:ShellRunTime><rsp:ShellInactivity>P0DT0H0M0S</rsp:ShellInactivity></rsp:Shell>`
@@ -139,7 +143,8 @@ func (s *Server) command(_ context.Context, sh *shell, q *request) (answer, *fau
 		return answer{}, faultQuota(codeMaxCommands, "processes in a shell", s.cfg.Quotas.MaxProcesses)
 	}
 	sh.start(id, line, true, s.cfg.Run, &s.wg)
-	return answer{nsShell + "/CommandResponse", `<rsp:CommandResponse><rsp:CommandId>` + escape(id) + `</rsp:CommandId></rsp:CommandResponse>`}, nil
+	return answer{nsShell + "/CommandResponse",
+		`<rsp:CommandResponse><rsp:CommandId>` + escape(id) + `</rsp:CommandId></rsp:CommandResponse>`}, nil
 }
 
 // find looks a command up.
@@ -259,7 +264,8 @@ func receiveBody(id string, out output) string {
 		}
 	}
 	if !out.done {
-		fmt.Fprintf(&b, `<rsp:CommandState CommandId="%s" State="%s/CommandState/Running"/></rsp:ReceiveResponse>`, id, nsShell)
+		fmt.Fprintf(&b, `<rsp:CommandState CommandId="%s" State="%s/CommandState/Running"/></rsp:ReceiveResponse>`, id,
+			nsShell)
 		return b.String()
 	}
 	fmt.Fprintf(&b, `<rsp:Stream Name="stdout" CommandId="%s" End="true"></rsp:Stream><rsp:Stream Name="stderr" CommandId="%s" End="true"></rsp:Stream>`, id, id)

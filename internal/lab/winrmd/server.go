@@ -1,8 +1,10 @@
-// Package winrmd is a WinRM server for an emulated machine: WS-Management as MS-WSMV writes it down and as Windows is reported
-// to behave, with remote shells whose processes somebody else runs. Texts of faults are our own; clients decide on codes.
+// Package winrmd is a WinRM server for an emulated machine: WS-Management as MS-WSMV writes it down
+// and as Windows is reported to behave, with remote shells whose processes somebody else runs.
+// Texts of faults are our own; clients decide on codes.
 //
-// What it leaves out, on purpose: Kerberos and CredSSP are not offered, NTLM wrapped in SPNEGO is refused (every known client
-// of shells sends it raw), and of the resources only the command shell is there.
+// What it leaves out, on purpose: Kerberos and CredSSP are not offered, NTLM wrapped in SPNEGO is
+// refused (every known client of shells sends it raw), and of the resources only the command shell
+// is there.
 package winrmd
 
 import (
@@ -33,7 +35,8 @@ type Quotas struct {
 	IdleTimeout   time.Duration
 	MinIdle       time.Duration // what a client may ask for at least
 	MaxIdle       time.Duration
-	// Speed is how much faster idle time goes by than the clock; 0 is as fast. It never makes less than five seconds of it.
+	// Speed is how much faster idle time goes by than the clock; 0 is as fast. It never makes less
+	// than five seconds of it.
 	Speed float64
 }
 
@@ -45,17 +48,20 @@ func (q Quotas) idle(d time.Duration) time.Duration {
 	return max(min(d, 5*time.Second), time.Duration(float64(d)/q.Speed))
 }
 
-// QuotasOld are the defaults of WinRM 2.0 (Windows Server 2003 to 2008 R2).
-// Source: learn.microsoft.com, WinRM quotas and "Installation and configuration for Windows Remote Management".
+// QuotasOld are the defaults of WinRM 2.0 (Windows Server 2003 to 2008 R2). Source:
+// learn.microsoft.com, WinRM quotas and "Installation and configuration for Windows Remote
+// Management".
 func QuotasOld() Quotas {
-	return Quotas{Stack: "2.0", MaxEnvelope: 150 << 10, MaxTimeout: time.Minute, MaxShells: 5, MaxProcesses: 15, MaxOperations: 1500,
-		IdleTimeout: 3 * time.Minute, MinIdle: time.Minute, MaxIdle: 2147483647 * time.Millisecond}
+	return Quotas{Stack: "2.0", MaxEnvelope: 150 << 10, MaxTimeout: time.Minute, MaxShells: 5, MaxProcesses: 15,
+		MaxOperations: 1500,
+		IdleTimeout:   3 * time.Minute, MinIdle: time.Minute, MaxIdle: 2147483647 * time.Millisecond}
 }
 
 // QuotasNew are the defaults of WinRM 3.0 (Windows Server 2012 and later). Source: as QuotasOld.
 func QuotasNew() Quotas {
-	return Quotas{Stack: "3.0", MaxEnvelope: 500 << 10, MaxTimeout: time.Minute, MaxShells: 30, MaxProcesses: 25, MaxOperations: 1500,
-		IdleTimeout: 2 * time.Hour, MinIdle: time.Minute, MaxIdle: 2147483647 * time.Millisecond}
+	return Quotas{Stack: "3.0", MaxEnvelope: 500 << 10, MaxTimeout: time.Minute, MaxShells: 30, MaxProcesses: 25,
+		MaxOperations: 1500,
+		IdleTimeout:   2 * time.Hour, MinIdle: time.Minute, MaxIdle: 2147483647 * time.Millisecond}
 }
 
 // Config is a server's configuration. Run and Password must be set.
@@ -70,7 +76,8 @@ type Config struct {
 	Password func(user, domain string) (account, password string, ok bool)
 	// Run runs the command lines.
 	Run front.Runner
-	// AllowUnencrypted lets plain text and Basic through on HTTP, as the setting of the same name does. Off on Windows.
+	// AllowUnencrypted lets plain text and Basic through on HTTP, as the setting of the same name
+	// does. Off on Windows.
 	AllowUnencrypted bool
 	// Certificate serves HTTPS; nil when the server has no HTTPS listener.
 	Certificate *tls.Certificate
@@ -108,8 +115,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// certificateHash is the hash that tls-server-end-point wants: that of the signature, SHA-256 at least (RFC 5929 4.1).
-// Only certificates signed with SHA-256 are served here.
+// certificateHash is the hash that tls-server-end-point wants: that of the signature, SHA-256 at
+// least (RFC 5929 4.1). Only certificates signed with SHA-256 are served here.
 func certificateHash(c *tls.Certificate) ([]byte, error) {
 	leaf, err := x509.ParseCertificate(c.Certificate[0])
 	if err != nil {
@@ -133,7 +140,8 @@ func (s *Server) Serve(l net.Listener, secure bool) {
 		ErrorLog: slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
 	if secure {
-		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*s.cfg.Certificate}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}})
+		l = tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{*s.cfg.Certificate}, MinVersion: tls.VersionTLS12,
+			NextProtos: []string{"http/1.1"}})
 	}
 	s.mu.Lock()
 	s.http = append(s.http, h)
@@ -320,7 +328,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, body []byte, secu
 }
 
 func identifyEnvelope(body string) []byte {
-	return []byte(`<s:Envelope xml:lang="en-US" xmlns:s="` + nsSOAP + `"><s:Header/><s:Body>` + body + `</s:Body></s:Envelope>`)
+	return []byte(`<s:Envelope xml:lang="en-US" xmlns:s="` + nsSOAP + `"><s:Header/><s:Body>` + body +
+		`</s:Body></s:Envelope>`)
 }
 
 // reply sends an envelope, sealed when the request was.

@@ -11,7 +11,8 @@ import (
 	"deploy/internal/lab/front"
 )
 
-// exitControlC is STATUS_CONTROL_C_EXIT, what a program ends with when Ctrl-C or Ctrl-Break ended it.
+// exitControlC is STATUS_CONTROL_C_EXIT, what a program ends with when Ctrl-C or Ctrl-Break ended
+// it.
 const exitControlC = 0xC000013A
 
 // shell is one remote shell.
@@ -43,8 +44,9 @@ type command struct {
 	forced *int
 }
 
-// stop ends the process. Its reads and writes return at once. The output is closed before the process ends, so that a Receive that
-// waits hears of the termination and never of the exit code that the termination itself caused.
+// stop ends the process. Its reads and writes return at once. The output is closed before the
+// process ends, so that a Receive that waits hears of the termination and never of the exit code
+// that the termination itself caused.
 func (c *command) stop() {
 	c.once.Do(func() {
 		c.out.close()
@@ -105,7 +107,8 @@ func (sh *shell) running() int {
 	return n
 }
 
-// enter notes that a request works with the shell, so that it is not idle. It says whether the shell is still there.
+// enter notes that a request works with the shell, so that it is not idle. It says whether the
+// shell is still there.
 func (sh *shell) enter() bool {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

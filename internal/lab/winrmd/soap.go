@@ -13,7 +13,8 @@ import (
 
 const contentTypeSOAP = "application/soap+xml;charset=UTF-8"
 
-// Namespaces. Clients choose their own prefixes, so everything is matched by namespace and local name.
+// Namespaces. Clients choose their own prefixes, so everything is matched by namespace and local
+// name.
 const (
 	nsSOAP     = "http://www.w3.org/2003/05/soap-envelope"
 	nsAddr     = "http://schemas.xmlsoap.org/ws/2004/08/addressing"
@@ -79,11 +80,13 @@ func (e *element) attr(local string) string {
 	return ""
 }
 
-// longText is from where on a text of base64 is kept from the decoder, which takes 40 ns for each byte.
+// longText is from where on a text of base64 is kept from the decoder, which takes 40 ns for each
+// byte.
 const longText = 4096
 
-// cutLong takes long texts of nothing but base64 out of a document and leaves their numbers in their places,
-// between two marks of the private use area; a document that holds the first mark is left as it is.
+// cutLong takes long texts of nothing but base64 out of a document and leaves their numbers in
+// their places, between two marks of the private use area; a document that holds the first mark is
+// left as it is.
 func cutLong(data []byte) (rest []byte, cut []string) {
 	if bytes.Contains(data, []byte("\ue000")) {
 		return data, nil
@@ -247,7 +250,8 @@ func parseRequest(data []byte) (*request, error) {
 	return q, nil
 }
 
-// parseDuration reads the days-to-seconds part of an XML duration (PT60S, PT1M30.5S, P0DT1H). Years and months have no length.
+// parseDuration reads the days-to-seconds part of an XML duration (PT60S, PT1M30.5S, P0DT1H). Years
+// and months have no length.
 func parseDuration(s string) (time.Duration, error) {
 	bad := fmt.Errorf("%q is no duration", s)
 	rest, ok := strings.CutPrefix(s, "P")
@@ -313,7 +317,8 @@ func escape(s string) string {
 func envelope(action, messageID, relatesTo, body string) []byte {
 	var b strings.Builder
 	b.WriteString(`<s:Envelope xml:lang="en-US" xmlns:s="` + nsSOAP + `" xmlns:a="` + nsAddr + `" xmlns:x="` + nsTransfer +
-		`" xmlns:w="` + nsWSMan + `" xmlns:rsp="` + nsShell + `" xmlns:p="http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"><s:Header><a:Action>` +
+		`" xmlns:w="` + nsWSMan + `" xmlns:rsp="` + nsShell +
+		`" xmlns:p="http://schemas.microsoft.com/wbem/wsman/1/wsman.xsd"><s:Header><a:Action>` +
 		action + `</a:Action><a:MessageID>` + messageID + `</a:MessageID><a:To>` + addrAnon + `</a:To>`)
 	if relatesTo != "" {
 		b.WriteString(`<a:RelatesTo>` + escape(relatesTo) + `</a:RelatesTo>`)

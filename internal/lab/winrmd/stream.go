@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// Limits of what waits inside the server: a process that prints more blocks until somebody receives it, as on a full pipe.
+// Limits of what waits inside the server: a process that prints more blocks until somebody receives
+// it, as on a full pipe.
 const (
 	maxBuffered = 1 << 20
 	maxStdin    = 4 << 20
@@ -126,8 +127,8 @@ type output struct {
 	closed         bool
 }
 
-// take gives what there is, at most limit bytes of both streams together, and a channel that closes at the next change.
-// ok is false when there is nothing to say yet.
+// take gives what there is, at most limit bytes of both streams together, and a channel that closes
+// at the next change. ok is false when there is nothing to say yet.
 func (o *outbox) take(limit int) (out output, changed <-chan struct{}, ok bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

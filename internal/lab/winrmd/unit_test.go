@@ -9,7 +9,8 @@ import (
 	"github.com/bodgit/ntlmssp"
 )
 
-// TestNTLMVectors holds the arithmetic against the worked example of MS-NLMP 4.2.4 (NTLMv2 authentication).
+// TestNTLMVectors holds the arithmetic against the worked example of MS-NLMP 4.2.4 (NTLMv2
+// authentication).
 func TestNTLMVectors(t *testing.T) {
 	key := ntowfv2("User", "Domain", "Password")
 	if got := hex.EncodeToString(key); got != "0c868a403bfd7a93a3001ef22ef02e3f" {
@@ -51,7 +52,8 @@ func TestHandshake(t *testing.T) {
 		"no third message at all": {change: func(_, a []byte) { a[8] = 1 }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c, err := ntlmssp.NewClient(ntlmssp.SetUserInfo("User", "Password"), ntlmssp.SetDomain("Domain"), ntlmssp.SetVersion(ntlmssp.DefaultVersion()))
+			c, err := ntlmssp.NewClient(ntlmssp.SetUserInfo("User", "Password"), ntlmssp.SetDomain("Domain"),
+				ntlmssp.SetVersion(ntlmssp.DefaultVersion()))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,7 +65,8 @@ func TestHandshake(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s := &ntlmServer{target: ntlmTarget{Computer: "N1", Domain: "DOMAIN", DNSComputer: "n1.domain.example", DNSDomain: "domain.example"}}
+			s := &ntlmServer{target: ntlmTarget{Computer: "N1", Domain: "DOMAIN", DNSComputer: "n1.domain.example",
+				DNSDomain: "domain.example"}}
 			sent := append([]byte{}, first...)
 			if x.change != nil {
 				x.change(sent, make([]byte, 200))
@@ -92,14 +95,16 @@ func TestHandshake(t *testing.T) {
 
 func TestDurations(t *testing.T) {
 	for text, want := range map[string]time.Duration{
-		"PT60S": time.Minute, "PT0.5S": 500 * time.Millisecond, "PT1H2M3S": time.Hour + 2*time.Minute + 3*time.Second, "P1D": 24 * time.Hour,
+		"PT60S": time.Minute, "PT0.5S": 500 * time.Millisecond, "PT1H2M3S": time.Hour + 2*time.Minute + 3*time.Second,
+		"P1D":         24 * time.Hour,
 		"P0DT0H0M20S": 20 * time.Second, "PT60.000S": time.Minute,
 	} {
 		if got, err := parseDuration(text); err != nil || got != want {
 			t.Errorf("%s is %v, %v", text, got, err)
 		}
 	}
-	for _, text := range []string{"", "P", "PT", "60", "PT60", "PT-1S", "P1Y", "P1M", "PT1D", "P1S", "PTS", "PT99999999999S", "PT1.2.3S"} {
+	for _, text := range []string{"", "P", "PT", "60", "PT60", "PT-1S", "P1Y", "P1M", "PT1D", "P1S", "PTS",
+		"PT99999999999S", "PT1.2.3S"} {
 		if got, err := parseDuration(text); err == nil {
 			t.Errorf("%q was read as %v", text, got)
 		}

@@ -40,8 +40,10 @@ func certificate(t *testing.T) *tls.Certificate {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "n1"}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, SignatureAlgorithm: x509.ECDSAWithSHA256}
+	tmpl := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "n1"},
+		NotBefore: time.Now().Add(-time.Hour),
+		NotAfter:  time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+		SignatureAlgorithm: x509.ECDSAWithSHA256}
 	der, err := x509.CreateCertificate(rand.Reader, tmpl, tmpl, &key.PublicKey, key)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +51,8 @@ func certificate(t *testing.T) *tls.Certificate {
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// fakeMachine is enough of a machine to talk to: a few words that show what the server does with streams and exit codes.
+// fakeMachine is enough of a machine to talk to: a few words that show what the server does with
+// streams and exit codes.
 func fakeMachine(ctx context.Context, p front.Process) int {
 	word, rest, _ := strings.Cut(p.Line, " ")
 	switch word {
@@ -83,7 +86,8 @@ type served struct {
 func serve(t *testing.T, change func(*Config)) served {
 	t.Helper()
 	cert := certificate(t)
-	cfg := Config{Machine: "n1", Domain: "CONTOSO", DNSDomain: "contoso.com", Version: "6.0.6002", ServicePack: 2, Quotas: QuotasOld(), Certificate: cert, Run: fakeMachine,
+	cfg := Config{Machine: "n1", Domain: "CONTOSO", DNSDomain: "contoso.com", Version: "6.0.6002", ServicePack: 2,
+		Quotas: QuotasOld(), Certificate: cert, Run: fakeMachine,
 		Password: func(user, domain string) (string, string, bool) {
 			if strings.EqualFold(user, testUser) && (domain == "" || strings.EqualFold(domain, "CONTOSO")) {
 				return `CONTOSO\deploy`, testPassword, true
@@ -168,7 +172,8 @@ func (c *soapClient) ask(action, header, body string) (*element, *fault) {
 		if status != http.StatusInternalServerError || w.attr("Machine") != "n1" {
 			c.t.Errorf("fault with status %d from %q", status, w.attr("Machine"))
 		}
-		return nil, &fault{Code: uint32(code), Subcode: f.child(nsSOAP, "Code").child(nsSOAP, "Subcode").text(nsSOAP, "Value")}
+		return nil, &fault{Code: uint32(code), Subcode: f.child(nsSOAP, "Code").child(nsSOAP, "Subcode").text(nsSOAP,
+			"Value")}
 	}
 	head := root.child(nsSOAP, "Header")
 	if got := head.text(nsAddr, "RelatesTo"); got != "uuid:7" {
@@ -191,15 +196,18 @@ func (c *soapClient) must(action, header, body string) *element {
 }
 
 func message(action, header, body string) string {
-	return `<env:Envelope xmlns:env="` + nsSOAP + `" xmlns:add="` + nsAddr + `" xmlns:man="` + nsWSMan + `" xmlns:sh="` + nsShell + `"><env:Header><add:Action>` +
-		action + `</add:Action><add:MessageID>uuid:7</add:MessageID><man:ResourceURI>` + uriCmd + `</man:ResourceURI>` + header + `</env:Header><env:Body>` + body + `</env:Body></env:Envelope>`
+	return `<env:Envelope xmlns:env="` + nsSOAP + `" xmlns:add="` + nsAddr + `" xmlns:man="` + nsWSMan + `" xmlns:sh="` +
+		nsShell + `"><env:Header><add:Action>` +
+		action + `</add:Action><add:MessageID>uuid:7</add:MessageID><man:ResourceURI>` + uriCmd + `</man:ResourceURI>` +
+		header + `</env:Header><env:Body>` + body + `</env:Body></env:Envelope>`
 }
 
 func (c *soapClient) create(options string) string {
 	c.t.Helper()
 	b := c.must(actionCreate, options, `<sh:Shell><sh:InputStreams>stdin</sh:InputStreams></sh:Shell>`)
 	id := b.child(nsShell, "Shell").text(nsShell, "ShellId")
-	sel := b.child(nsTransfer, "ResourceCreated").child(nsAddr, "ReferenceParameters").child(nsWSMan, "SelectorSet").child(nsWSMan, "Selector")
+	sel := b.child(nsTransfer, "ResourceCreated").child(nsAddr, "ReferenceParameters").child(nsWSMan,
+		"SelectorSet").child(nsWSMan, "Selector")
 	if id == "" || sel == nil || sel.attr("Name") != "ShellId" || sel.Text != id {
 		c.t.Fatalf("shell id %q, selector %+v", id, sel)
 	}
@@ -225,7 +233,8 @@ func (c *soapClient) receive(shell, cmd, timeout string) (*element, *fault) {
 
 func (c *soapClient) signal(shell, cmd, code string) *fault {
 	c.t.Helper()
-	_, f := c.ask(nsShell+"/Signal", selector(shell), `<sh:Signal CommandId="`+cmd+`"><sh:Code>`+code+`</sh:Code></sh:Signal>`)
+	_, f := c.ask(nsShell+"/Signal", selector(shell),
+		`<sh:Signal CommandId="`+cmd+`"><sh:Code>`+code+`</sh:Code></sh:Signal>`)
 	return f
 }
 
@@ -277,7 +286,8 @@ func TestOperations(t *testing.T) {
 		t.Errorf("Terminate as pypsrp writes it: %v", f)
 	}
 
-	if out, errText, code := c.drain(sh, c.command(sh, "fail -1")); out != "" || errText != "bad\r\n" || code != "4294967295" {
+	if out, errText, code := c.drain(sh, c.command(sh, "fail -1")); out != "" || errText != "bad\r\n" ||
+		code != "4294967295" {
 		t.Errorf("fail gave %q %q %s", out, errText, code)
 	}
 	if out, _, _ := c.drain(sh, c.command(sh, "user")); out != `CONTOSO\deploy true 65001 ` {
@@ -285,8 +295,10 @@ func TestOperations(t *testing.T) {
 	}
 
 	cat := c.command(sh, "cat")
-	c.must(nsShell+"/Send", selector(strings.ToLower(sh)), `<sh:Send><sh:Stream Name="stdin" CommandId="`+cat+`">`+base64.StdEncoding.EncodeToString([]byte("one "))+
-		`</sh:Stream><sh:Stream Name="stdin" CommandId="`+cat+`" End="True">`+base64.StdEncoding.EncodeToString([]byte("two"))+`</sh:Stream></sh:Send>`)
+	c.must(nsShell+"/Send", selector(strings.ToLower(sh)),
+		`<sh:Send><sh:Stream Name="stdin" CommandId="`+cat+`">`+base64.StdEncoding.EncodeToString([]byte("one "))+
+			`</sh:Stream><sh:Stream Name="stdin" CommandId="`+cat+`" End="True">`+
+			base64.StdEncoding.EncodeToString([]byte("two"))+`</sh:Stream></sh:Send>`)
 	if out, _, code := c.drain(sh, cat); out != "one two" || code != "7" {
 		t.Errorf("cat gave %q, %s", out, code)
 	}
@@ -297,7 +309,8 @@ func TestOperations(t *testing.T) {
 	}
 }
 
-// TestReceiveWaits: Receive blocks for output, and ends with the time-out fault when there is none, which loses nothing.
+// TestReceiveWaits: Receive blocks for output, and ends with the time-out fault when there is none,
+// which loses nothing.
 func TestReceiveWaits(t *testing.T) {
 	s := serve(t, nil)
 	c := s.basic(t)
@@ -305,7 +318,8 @@ func TestReceiveWaits(t *testing.T) {
 	cmd := c.command(sh, "wait")
 	began := time.Now()
 	_, f := c.receive(sh, cmd, "PT0.3S")
-	if took := time.Since(began); f == nil || f.Code != 2150858793 || f.Subcode != "w:TimedOut" || took < 300*time.Millisecond || took > 3*time.Second {
+	if took := time.Since(began); f == nil || f.Code != 2150858793 || f.Subcode != "w:TimedOut" ||
+		took < 300*time.Millisecond || took > 3*time.Second {
 		t.Errorf("after %v: %+v", took, f)
 	}
 	// Ctrl-C ends the process, and the command says so
@@ -332,14 +346,16 @@ func TestReceiveWaits(t *testing.T) {
 	}
 }
 
-// TestBigOutput: more than fits into the envelope comes in several answers, none larger than the request allows.
+// TestBigOutput: more than fits into the envelope comes in several answers, none larger than the
+// request allows.
 func TestBigOutput(t *testing.T) {
 	s := serve(t, nil)
 	c := s.basic(t)
 	post := c.post
 	largest := 0
 	c.post = func(body string) (int, string) {
-		status, text := post(strings.Replace(body, "<man:OperationTimeout>", "<man:MaxEnvelopeSize>51200</man:MaxEnvelopeSize><man:OperationTimeout>", 1))
+		status, text := post(strings.Replace(body, "<man:OperationTimeout>",
+			"<man:MaxEnvelopeSize>51200</man:MaxEnvelopeSize><man:OperationTimeout>", 1))
 		largest = max(largest, len(text))
 		return status, text
 	}
@@ -384,7 +400,9 @@ func TestQuotas(t *testing.T) {
 	// commands count until they are terminated, running or not
 	sh2 := c.create2(t, s)
 	_ = sh2
-	if status, text := c.post(message(nsShell+"/Send", selector(sh), `<sh:Send>`+strings.Repeat(" ", 150<<10)+`</sh:Send>`)); status != 500 || !strings.Contains(text, fmt.Sprint(uint32(codeEncodingLimit))) {
+	if status, text := c.post(message(nsShell+"/Send", selector(sh),
+		`<sh:Send>`+strings.Repeat(" ", 150<<10)+`</sh:Send>`)); status != 500 ||
+		!strings.Contains(text, fmt.Sprint(uint32(codeEncodingLimit))) {
 		t.Errorf("an envelope over the limit gave %d %.200s", status, text)
 	}
 }
@@ -397,7 +415,8 @@ func (c *soapClient) create2(t *testing.T, s served) string {
 	for range 4 {
 		c.drain(sh, c.command(sh, "echo x"))
 	}
-	if _, f := c.ask(nsShell+"/Command", selector(sh), `<sh:CommandLine><sh:Command>echo x</sh:Command></sh:CommandLine>`); f == nil || f.Code != 2150859174 {
+	if _, f := c.ask(nsShell+"/Command", selector(sh),
+		`<sh:CommandLine><sh:Command>echo x</sh:Command></sh:CommandLine>`); f == nil || f.Code != 2150859174 {
 		t.Errorf("a fifth unterminated command gave %v", f)
 	}
 	return sh
@@ -431,9 +450,10 @@ func TestRefusals(t *testing.T) {
 		body string
 		code uint32
 	}{
-		"no action":        {strings.Replace(message("X", "", ""), "<add:Action>X</add:Action>", "", 1), codeHeaderRequired},
-		"unknown action":   {message("urn:x", selector(c.create("")), ""), codeActionUnsupported},
-		"other resource":   {strings.Replace(message(actionCreate, "", ""), uriCmd, "urn:powershell", 1), codeResourceNotFound},
+		"no action":      {strings.Replace(message("X", "", ""), "<add:Action>X</add:Action>", "", 1), codeHeaderRequired},
+		"unknown action": {message("urn:x", selector(c.create("")), ""), codeActionUnsupported},
+		"other resource": {strings.Replace(message(actionCreate, "", ""), uriCmd, "urn:powershell", 1),
+			codeResourceNotFound},
 		"no message id":    {strings.Replace(message(actionCreate, "", ""), "uuid:7", "", 1), codeHeaderRequired},
 		"bad time-out":     {message(actionCreate, "<man:OperationTimeout>60</man:OperationTimeout>", ""), codeInvalidHeader},
 		"small envelope":   {message(actionCreate, "<man:MaxEnvelopeSize>8191</man:MaxEnvelopeSize>", ""), codeEncodingLimit},
@@ -445,7 +465,8 @@ func TestRefusals(t *testing.T) {
 			t.Errorf("%s: %d %s", name, status, text)
 		}
 	}
-	if status, _ := c.post(`<!DOCTYPE a [<!ENTITY b "c">]>` + message(actionCreate, "", "")); status != http.StatusBadRequest {
+	if status, _ := c.post(`<!DOCTYPE a [<!ENTITY b "c">]>` + message(actionCreate, "",
+		"")); status != http.StatusBadRequest {
 		t.Errorf("a document type gave %d", status)
 	}
 }
@@ -476,7 +497,8 @@ func TestUnauthenticated(t *testing.T) {
 		t.Errorf("HTTP: %d %q %q", resp.StatusCode, body, resp.Header.Values("WWW-Authenticate"))
 	}
 	resp, _ = post(secure, "")
-	if got := strings.Join(resp.Header.Values("WWW-Authenticate"), ","); resp.StatusCode != 401 || got != `Negotiate,Basic realm="WSMAN"` {
+	if got := strings.Join(resp.Header.Values("WWW-Authenticate"), ","); resp.StatusCode != 401 ||
+		got != `Negotiate,Basic realm="WSMAN"` {
 		t.Errorf("HTTPS: %d %q", resp.StatusCode, got)
 	}
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(testUser+":"+testPassword))
@@ -487,11 +509,14 @@ func TestUnauthenticated(t *testing.T) {
 	if resp, _ = post(secure, message(actionCreate, "", "<sh:Shell/>"), "Authorization", wrong); resp.StatusCode != 401 {
 		t.Errorf("a wrong password: %d", resp.StatusCode)
 	}
-	identify := `<s:Envelope xmlns:s="` + nsSOAP + `"><s:Header/><s:Body><i:Identify xmlns:i="` + nsIdentify + `"/></s:Body></s:Envelope>`
-	if resp, body = post(plain, identify, "WSMANIDENTIFY", "unauthenticated"); resp.StatusCode != 200 || !strings.Contains(body, "OS: 0.0.0 SP: 0.0 Stack: 2.0") {
+	identify := `<s:Envelope xmlns:s="` + nsSOAP + `"><s:Header/><s:Body><i:Identify xmlns:i="` + nsIdentify +
+		`"/></s:Body></s:Envelope>`
+	if resp, body = post(plain, identify, "WSMANIDENTIFY", "unauthenticated"); resp.StatusCode != 200 ||
+		!strings.Contains(body, "OS: 0.0.0 SP: 0.0 Stack: 2.0") {
 		t.Errorf("Identify: %d %s", resp.StatusCode, body)
 	}
-	if resp, body = post(secure, identify, "Authorization", basic); resp.StatusCode != 200 || !strings.Contains(body, "OS: 6.0.6002 SP: 2.0 Stack: 2.0") {
+	if resp, body = post(secure, identify, "Authorization", basic); resp.StatusCode != 200 ||
+		!strings.Contains(body, "OS: 6.0.6002 SP: 2.0 Stack: 2.0") {
 		t.Errorf("Identify, logged on: %d %s", resp.StatusCode, body)
 	}
 	if resp, _ = post(plain, "x", "Content-Type", contentTypeSealed); resp.StatusCode != 400 {
@@ -502,7 +527,8 @@ func TestUnauthenticated(t *testing.T) {
 	}
 }
 
-// ntlmLane is one connection that logs on by NTLM with a library that is not ours, as Windows' own clients do: by an empty POST.
+// ntlmLane is one connection that logs on by NTLM with a library that is not ours, as Windows' own
+// clients do: by an empty POST.
 type ntlmLane struct {
 	t    *testing.T
 	http *http.Client
@@ -512,7 +538,8 @@ type ntlmLane struct {
 
 func (s served) lane(t *testing.T, url, password string) (*ntlmLane, int) {
 	t.Helper()
-	n, err := ntlmssp.NewClient(ntlmssp.SetUserInfo(testUser, password), ntlmssp.SetDomain("CONTOSO"), ntlmssp.SetVersion(ntlmssp.DefaultVersion()))
+	n, err := ntlmssp.NewClient(ntlmssp.SetUserInfo(testUser, password), ntlmssp.SetDomain("CONTOSO"),
+		ntlmssp.SetVersion(ntlmssp.DefaultVersion()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -526,7 +553,8 @@ func (s served) lane(t *testing.T, url, password string) (*ntlmLane, int) {
 		if n.Complete() {
 			return l, resp.StatusCode
 		}
-		if token, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(resp.Header.Get("WWW-Authenticate"), "Negotiate ")); err != nil {
+		if token, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(resp.Header.Get("WWW-Authenticate"),
+			"Negotiate ")); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -604,7 +632,8 @@ func TestNTLMSealed(t *testing.T) {
 	}
 }
 
-// TestNTLMTampered: a message that was changed, repeated or left out is refused, and its connection is of no more use.
+// TestNTLMTampered: a message that was changed, repeated or left out is refused, and its connection
+// is of no more use.
 func TestNTLMTampered(t *testing.T) {
 	for name, change := range map[string]func(l *ntlmLane) []byte{
 		"changed": func(l *ntlmLane) []byte {
@@ -638,8 +667,8 @@ func TestNTLMTampered(t *testing.T) {
 	}
 }
 
-// TestNTLMPlain: NTLM without sealing is refused on HTTP like a Windows that does not allow unencrypted traffic does, and is
-// fine on HTTPS.
+// TestNTLMPlain: NTLM without sealing is refused on HTTP like a Windows that does not allow
+// unencrypted traffic does, and is fine on HTTPS.
 func TestNTLMPlain(t *testing.T) {
 	s := serve(t, nil)
 	for url, want := range map[string]int{"http://" + s.plain: 500, "https://" + s.secure: 200} {
@@ -661,7 +690,8 @@ func TestNTLMWrongPassword(t *testing.T) {
 	if status != 401 {
 		t.Errorf("status %d", status)
 	}
-	if resp, _ := l.post(contentTypeSealed, string(l.seal(message(actionCreate, "", "<sh:Shell/>"))), ""); resp.StatusCode != 400 || s.Shells() != 0 {
+	if resp, _ := l.post(contentTypeSealed, string(l.seal(message(actionCreate, "", "<sh:Shell/>"))),
+		""); resp.StatusCode != 400 || s.Shells() != 0 {
 		t.Errorf("a sealed message all the same: %d", resp.StatusCode)
 	}
 }
@@ -696,7 +726,8 @@ func TestMasterzen(t *testing.T) {
 			n, _ := strconv.Atoi(port)
 			params := winrm.NewParameters("PT5S", "en-US", 153600)
 			x.params(params)
-			c, err := winrm.NewClientWithParameters(winrm.NewEndpoint(host, n, x.secure, true, nil, nil, nil, 10*time.Second), testUser, testPassword, params)
+			c, err := winrm.NewClientWithParameters(winrm.NewEndpoint(host, n, x.secure, true, nil, nil, nil, 10*time.Second),
+				testUser, testPassword, params)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -13,10 +13,14 @@ import (
 	"deploy/internal/node"
 )
 
-// Real files: Debian 12, Rocky 9, openSUSE Tumbleweed shortened, Alpine 3.20, Arch (which has no VERSION_ID).
+// Real files: Debian 12, Rocky 9, openSUSE Tumbleweed shortened, Alpine 3.20, Arch (which has no
+// VERSION_ID).
 const (
-	debian = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 (bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://www.debian.org/\"\n"
-	rocky  = "NAME=\"Rocky Linux\"\nVERSION=\"9.4 (Blue Onyx)\"\nID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"9.4\"\nANSI_COLOR=\"0;32\"\n"
+	debian = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nNAME=\"Debian " +
+		"GNU/Linux\"\nVERSION_ID=\"12\"\nVERSION=\"12 " +
+		"(bookworm)\"\nVERSION_CODENAME=bookworm\nID=debian\nHOME_URL=\"https://www.debian.org/\"\n"
+	rocky = "NAME=\"Rocky Linux\"\nVERSION=\"9.4 (Blue Onyx)\"\nID=\"rocky\"\nID_LIKE=\"rhel centos " +
+		"fedora\"\nVERSION_ID=\"9.4\"\nANSI_COLOR=\"0;32\"\n"
 	alpine = "NAME=\"Alpine Linux\"\nID=alpine\nVERSION_ID=3.20.3\n\n# a comment\n"
 	arch   = "NAME=\"Arch Linux\"\nID=arch\nBUILD_ID=rolling\n"
 )
@@ -32,7 +36,8 @@ func TestRelease(t *testing.T) {
 			t.Errorf("%q: %v %v", tc.text, got, err)
 		}
 	}
-	for _, bad := range []string{"ID", "ID = x", "1D=x", "ID=a b", "ID=\"a", "ID='a", "ID=\"a\"b", "ID='a'b'", "ID=$(reboot)", "ID=\"$HOME\"", "ID=`id`", "ID=a;b", "<html>", "-=x"} {
+	for _, bad := range []string{"ID", "ID = x", "1D=x", "ID=a b", "ID=\"a", "ID='a", "ID=\"a\"b", "ID='a'b'",
+		"ID=$(reboot)", "ID=\"$HOME\"", "ID=`id`", "ID=a;b", "<html>", "-=x"} {
 		if got, err := ParseRelease(bad); err == nil {
 			t.Errorf("%q was understood as %v", bad, got)
 		}
@@ -40,8 +45,10 @@ func TestRelease(t *testing.T) {
 }
 
 func TestFacts(t *testing.T) {
-	raw := Raw{Release: debian, BootID: "b0-07\n", Init: "1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 9\n", Machine: "aarch64\n", Computer: "mail1\n", Systemd: true}
-	want := node.Facts{OS: "linux", Release: node.Linux, Version: "12", Distro: "debian", Arch: "arm64", Init: "systemd", Computer: "mail1", BootID: "b0-07-4711", Privileged: true}
+	raw := Raw{Release: debian, BootID: "b0-07\n", Init: "1 (a) b) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 " +
+		"9 9\n", Machine: "aarch64\n", Computer: "mail1\n", Systemd: true}
+	want := node.Facts{OS: "linux", Release: node.Linux, Version: "12", Distro: "debian", Arch: "arm64", Init: "systemd",
+		Computer: "mail1", BootID: "b0-07-4711", Privileged: true}
 	if got, err := raw.Facts(); err != nil || got != want {
 		t.Errorf("%v %s", err, cmp.Diff(want, got))
 	}
@@ -71,7 +78,8 @@ func TestFacts(t *testing.T) {
 }
 
 func TestArch(t *testing.T) {
-	for machine, want := range map[string]string{"x86_64": "amd64", "i686": "386", "aarch64": "arm64", "armv7l": "arm", "s390x": "s390x", "riscv64\n": "riscv64"} {
+	for machine, want := range map[string]string{"x86_64": "amd64", "i686": "386", "aarch64": "arm64", "armv7l": "arm",
+		"s390x": "s390x", "riscv64\n": "riscv64"} {
 		if got := Arch(machine); got != want {
 			t.Errorf("%s is %s", machine, got)
 		}
@@ -81,9 +89,11 @@ func TestArch(t *testing.T) {
 // TestJobNames: a name is a plain file and unit name, and no two ids share one.
 func TestJobNames(t *testing.T) {
 	seen := map[string]string{}
-	for _, id := range []string{"a", "a-b.c_d9", "../a", "..", ".", "a/b", "a_b", "a b", "-a", "é", "", strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("x", 102), "a\nb", "a@b", "$a", "%n"} {
+	for _, id := range []string{"a", "a-b.c_d9", "../a", "..", ".", "a/b", "a_b", "a b", "-a", "é", "",
+		strings.Repeat("x", 100), strings.Repeat("x", 101), strings.Repeat("x", 102), "a\nb", "a@b", "$a", "%n"} {
 		name := JobName(id)
-		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" || strings.Trim(name, ".") == "" || name[0] == '-' || len(name) > 100 {
+		if strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") != "" ||
+			strings.Trim(name, ".") == "" || name[0] == '-' || len(name) > 100 {
 			t.Errorf("%q has the name %q", id, name)
 		}
 		if other, ok := seen[name]; ok {
@@ -122,7 +132,8 @@ func TestFailure(t *testing.T) {
 		code int64
 		id   string
 	}{
-		{40, "no user x", ENOENT, IDNotFound}, {41, "", ENOTSUP, IDUnsupported}, {42, "x", EBUSY, IDBusy}, {43, "x", EPERM, IDRefused}, {44, "x", EBADMSG, IDHash}, {45, "x", ENOTDIR, IDNotDirectory},
+		{40, "no user x", ENOENT, IDNotFound}, {41, "", ENOTSUP, IDUnsupported}, {42, "x", EBUSY, IDBusy},
+		{43, "x", EPERM, IDRefused}, {44, "x", EBADMSG, IDHash}, {45, "x", ENOTDIR, IDNotDirectory},
 		{1, "stat: cannot statx '/x: Permission denied': No such file or directory\n", ENOENT, ""},
 		{2, "/bin/sh: 1: cannot create /x/y: Directory nonexistent", ENOENT, ""},
 		{1, "deploy: can't create /x/y: nonexistent directory", ENOENT, ""},
@@ -151,8 +162,10 @@ func TestErrorTexts(t *testing.T) {
 		}
 	}
 	for script, want := range map[string]int64{
-		"stat none": ENOENT, "stat f/x": ENOTDIR, "cat d": EISDIR, "rmdir d": ENOTEMPTY, "mkdir d": EEXIST, "cat <none": ENOENT, ": >none/x": ENOENT, "ln -s l l; cat l": ELOOP,
-		"echo x | cat >/dev/full": ENOSPC, "cat f d/f f | head -c 1; echo x | cat >/dev/full": ENOSPC, "stat $(printf %0300d 1)": ENAMETOOLONG, "echo x >/proc/version": EACCES,
+		"stat none": ENOENT, "stat f/x": ENOTDIR, "cat d": EISDIR, "rmdir d": ENOTEMPTY, "mkdir d": EEXIST,
+		"cat <none": ENOENT, ": >none/x": ENOENT, "ln -s l l; cat l": ELOOP,
+		"echo x | cat >/dev/full": ENOSPC, "cat f d/f f | head -c 1; echo x | cat >/dev/full": ENOSPC,
+		"stat $(printf %0300d 1)": ENAMETOOLONG, "echo x >/proc/version": EACCES,
 		"chmod 600 none": ENOENT, "sha256sum <d": EISDIR,
 	} {
 		cmd := exec.Command("/bin/sh", "-c", script)
@@ -171,7 +184,8 @@ func TestErrorTexts(t *testing.T) {
 }
 
 func TestJobScriptRefusesNull(t *testing.T) {
-	for _, j := range []Job{{ID: "x", Argv: []string{"a\x00"}}, {ID: "x", Argv: []string{"a"}, Dir: "\x00"}, {ID: "x", Argv: []string{"a"}, User: "\x00"}} {
+	for _, j := range []Job{{ID: "x", Argv: []string{"a\x00"}}, {ID: "x", Argv: []string{"a"}, Dir: "\x00"},
+		{ID: "x", Argv: []string{"a"}, User: "\x00"}} {
 		if _, err := j.Start(); err == nil {
 			t.Errorf("%q", j)
 		}
@@ -196,7 +210,8 @@ func words(t *testing.T, quoted string) []string {
 
 // FuzzQuote: a shell takes a list apart into what it was, on several lines and on one.
 func FuzzQuote(f *testing.F) {
-	for _, s := range []string{"", "a", "a'b", "''", "'", `\`, "$n", `"$n"`, "\n", "a\n\n", "'\n'", "$(id)`id`", "!a", "é漢", "\x80\x81\x88\xff", "-n", "*", "~", "#", strings.Repeat("x'\n", 3000)} {
+	for _, s := range []string{"", "a", "a'b", "''", "'", `\`, "$n", `"$n"`, "\n", "a\n\n", "'\n'", "$(id)`id`", "!a",
+		"é漢", "\x80\x81\x88\xff", "-n", "*", "~", "#", strings.Repeat("x'\n", 3000)} {
 		f.Add(s, "last")
 	}
 	f.Fuzz(func(t *testing.T, a, b string) {
@@ -236,7 +251,8 @@ func TestScriptsParse(t *testing.T) {
 			continue
 		}
 		shells++
-		for name, text := range map[string]string{"start": common + jobStart, "run": common + jobRun, "state": common + jobState + jobShow, "remove": common + jobState + jobRemove, "restart": common + restart} {
+		for name, text := range map[string]string{"start": common + jobStart, "run": common + jobRun,
+			"state": common + jobState + jobShow, "remove": common + jobState + jobRemove, "restart": common + restart} {
 			if out, err := exec.Command(path, append(shell[1:], "-n", "-c", text)...).CombinedOutput(); err != nil {
 				t.Errorf("%s: %s: %v %s", shell[0], name, err, out)
 			}

@@ -1,5 +1,6 @@
-// Package linux is what the two sessions on Linux machines, local and posix, know in common: how a machine describes itself, how
-// errors are numbered, how words are quoted for a shell, and the scripts that start and watch jobs. It asks no machine.
+// Package linux is what the two sessions on Linux machines, local and posix, know in common: how a
+// machine describes itself, how errors are numbered, how words are quoted for a shell, and the
+// scripts that start and watch jobs. It asks no machine.
 package linux
 
 import (
@@ -25,7 +26,8 @@ type Raw struct {
 	UID      int
 }
 
-// Facts makes facts of what a machine says. A file that cannot be understood is an error, never a guess.
+// Facts makes facts of what a machine says. A file that cannot be understood is an error, never a
+// guess.
 func (r Raw) Facts() (node.Facts, error) {
 	values, err := ParseRelease(r.Release)
 	if err != nil {
@@ -55,7 +57,8 @@ func (r Raw) Facts() (node.Facts, error) {
 	return f, nil
 }
 
-// ParseRelease reads os-release(5): assignments as a shell takes them, without expansion. Anything else in it is an error.
+// ParseRelease reads os-release(5): assignments as a shell takes them, without expansion. Anything
+// else in it is an error.
 func ParseRelease(text string) (map[string]string, error) {
 	values := map[string]string{}
 	for i, line := range strings.Split(text, "\n") {
@@ -123,7 +126,8 @@ func unquote(s string) (string, error) {
 	return s, nil
 }
 
-// StartTime reads field 22 of /proc/PID/stat: when the process started, in clock ticks since the kernel's boot.
+// StartTime reads field 22 of /proc/PID/stat: when the process started, in clock ticks since the
+// kernel's boot.
 func StartTime(stat string) (uint64, error) {
 	i := strings.LastIndexByte(stat, ')') // the name before it may hold anything
 	if i < 0 {

@@ -37,7 +37,8 @@ type Script struct {
 	Args []string
 }
 
-// Functions are what every script of this package begins with: absent, unsupported, busy, refused, find_program, started, this_boot.
+// Functions are what every script of this package begins with: absent, unsupported, busy, refused,
+// find_program, started, this_boot.
 func Functions() string { return common }
 
 // Argv is the script as a list of arguments.
@@ -45,7 +46,8 @@ func (s Script) Argv() []string {
 	return append([]string{"/bin/sh", "-c", s.Text, "deploy"}, s.Args...)
 }
 
-// Exit codes with which a script says what kind of failure it met. What it says on stderr is for people.
+// Exit codes with which a script says what kind of failure it met. What it says on stderr is for
+// people.
 const (
 	ExitAbsent       = 40
 	ExitUnsupported  = 41
@@ -55,7 +57,8 @@ const (
 	ExitNotDirectory = 45
 )
 
-// Job is what is to be started. The state directory is where its files are, one directory for each job.
+// Job is what is to be started. The state directory is where its files are, one directory for each
+// job.
 type Job struct {
 	State string
 	ID    string
@@ -69,7 +72,8 @@ type Job struct {
 // ExitLimit is the exit code of a job that was ended at its limit, as timeout(1) has it.
 const ExitLimit = 124
 
-// Start makes the script that starts a job. It does nothing when the id is known. When it has ended, the job has begun.
+// Start makes the script that starts a job. It does nothing when the id is known. When it has
+// ended, the job has begun.
 func (j Job) Start() (Script, error) {
 	words, err := Quote(j.Argv)
 	if err != nil {
@@ -80,7 +84,8 @@ func (j Job) Start() (Script, error) {
 	}
 	seconds := int64((j.Limit + time.Second - 1) / time.Second)
 	text := fmt.Sprintf("limit=%d\ndir=%s\nuser=%s\nset -- %s", max(seconds, 1), Word(j.Dir), Word(j.User), words)
-	return Script{Text: common + jobStart, Args: []string{j.State, JobName(j.ID), j.Init, j.Argv[0], j.Dir, j.User, text, common + jobRun}}, nil
+	return Script{Text: common + jobStart, Args: []string{j.State, JobName(j.ID), j.Init, j.Argv[0], j.Dir, j.User, text,
+		common + jobRun}}, nil
 }
 
 // StateScript makes the script that tells how a job stands. ParseState reads what it prints.
@@ -88,12 +93,14 @@ func StateScript(state, id string) Script {
 	return Script{Text: common + jobState + jobShow, Args: []string{state, JobName(id)}}
 }
 
-// RemoveScript makes the script that removes what is kept of a job; one that runs is ExitBusy, one that is not there ExitAbsent.
+// RemoveScript makes the script that removes what is kept of a job; one that runs is ExitBusy, one
+// that is not there ExitAbsent.
 func RemoveScript(state, id string) Script {
 	return Script{Text: common + jobState + jobRemove, Args: []string{state, JobName(id)}}
 }
 
-// RestartScript makes the script that restarts the machine in two seconds. root stands before the paths that it looks at; it is "" but in tests.
+// RestartScript makes the script that restarts the machine in two seconds. root stands before the
+// paths that it looks at; it is "" but in tests.
 func RestartScript(root string) Script { return Script{Text: common + restart, Args: []string{root}} }
 
 // ParseState reads what the script of StateScript prints.
@@ -118,8 +125,8 @@ func ParseState(out []byte) (node.JobState, error) {
 	return st, nil
 }
 
-// JobName makes the name of a job's directory and unit of its id. An id that is a plain name stays; any other keeps what is plain of
-// it, and a hash of the whole tells it from its like.
+// JobName makes the name of a job's directory and unit of its id. An id that is a plain name stays;
+// any other keeps what is plain of it, and a hash of the whole tells it from its like.
 func JobName(id string) string {
 	plain := strings.Map(func(r rune) rune {
 		if r == '.' || r == '_' || r == '-' || (r >= '0' && r <= '9') || (r >= 'A' && r <= 'Z') || (r >= 'a' && r <= 'z') {

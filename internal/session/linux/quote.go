@@ -5,7 +5,8 @@ import (
 	"strings"
 )
 
-// Quote makes words of a list for a POSIX shell to take apart again. A null byte cannot be in an argument of a program.
+// Quote makes words of a list for a POSIX shell to take apart again. A null byte cannot be in an
+// argument of a program.
 func Quote(argv []string) (string, error) {
 	words := make([]string, len(argv))
 	for i, a := range argv {
@@ -25,7 +26,8 @@ func Word(s string) string {
 // Newline is the name of the shell variable that stands for a line feed in what Line makes.
 const Newline = "n"
 
-// Line quotes words as Quote does, but on one line: a line feed is "$n", which the reader must have set.
+// Line quotes words as Quote does, but on one line: a line feed is "$n", which the reader must have
+// set.
 func Line(argv []string) (string, error) {
 	words, err := Quote(argv)
 	return strings.ReplaceAll(words, "\n", `'"$`+Newline+`"'`), err

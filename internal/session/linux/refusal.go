@@ -6,14 +6,15 @@ import (
 	"deploy/internal/node"
 )
 
-// Where jobs are kept when nothing else is said: below the root directory for root, else below the user's home.
+// Where jobs are kept when nothing else is said: below the root directory for root, else below the
+// user's home.
 const (
 	RootState = "/var/lib/deploy/jobs"
 	UserState = ".local/state/deploy/jobs"
 )
 
-// Error numbers of Linux, as every architecture that deploy is built for has them. They are here and not taken from package syscall
-// because a controller may run on Windows.
+// Error numbers of Linux, as every architecture that deploy is built for has them. They are here
+// and not taken from package syscall because a controller may run on Windows.
 const (
 	EPERM        = 1
 	ENOENT       = 2
@@ -51,9 +52,9 @@ const (
 	IDNotDirectory = "deploy.NotDirectory"
 )
 
-// Failure is what a script's exit code and its last words on stderr mean: the code is an errno of Linux. Programs print an errno as
-// its text, so they must have been started with LC_ALL=C or C.UTF-8, where it is the same text everywhere. A failure whose text is not known is
-// EIO.
+// Failure is what a script's exit code and its last words on stderr mean: the code is an errno of
+// Linux. Programs print an errno as its text, so they must have been started with LC_ALL=C or
+// C.UTF-8, where it is the same text everywhere. A failure whose text is not known is EIO.
 func Failure(op string, exit int, stderr []byte) *node.CodeError {
 	text := strings.TrimSpace(string(stderr))
 	c := &node.CodeError{Op: op, Text: text[max(0, len(text)-1000):]}
@@ -76,8 +77,8 @@ func Failure(op string, exit int, stderr []byte) *node.CodeError {
 	return c
 }
 
-// errnoOf finds the number of the text that the last line ends in. Sources: strerror of glibc and musl, and the words that dash and
-// busybox have of their own.
+// errnoOf finds the number of the text that the last line ends in. Sources: strerror of glibc and
+// musl, and the words that dash and busybox have of their own.
 func errnoOf(text string) int64 {
 	last := text[strings.LastIndexByte(text, '\n')+1:]
 	words := last[strings.LastIndex(last, ": ")+1:]

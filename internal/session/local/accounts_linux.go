@@ -36,7 +36,8 @@ func groupName(id uint32) string {
 	return n
 }
 
-// userID finds a user by name or number. One that is not there is fs.ErrNotExist; a number need not be there.
+// userID finds a user by name or number. One that is not there is fs.ErrNotExist; a number need not
+// be there.
 func userID(name string) (int, error) {
 	if n, err := strconv.ParseUint(name, 10, 31); err == nil {
 		return int(n), nil
@@ -66,8 +67,8 @@ func entryID(database, what, name string) (int, error) {
 	return strconv.Atoi(entry[2])
 }
 
-// getent asks the directories that the machine knows besides its files; a program without C code cannot read them itself.
-// Exit code 2 is "no such key", getent(1).
+// getent asks the directories that the machine knows besides its files; a program without C code
+// cannot read them itself. Exit code 2 is "no such key", getent(1).
 func getent(database, key string) ([]string, error) {
 	file, err := lookProgram("getent")
 	if err != nil || strings.HasPrefix(key, "-") {

@@ -1,10 +1,10 @@
-// Package local serves package node's verbs for the machine that the program itself runs on: the agent carries steps out over it,
-// and a site may name its own machine as a node.
+// Package local serves package node's verbs for the machine that the program itself runs on: the
+// agent carries steps out over it, and a site may name its own machine as a node.
 //
 // # What is common and what is the system's own
 //
-// Files, programs and the choice by verb are the same code everywhere. What differs stands behind a few unexported names that
-// each system's files (…_linux.go, …_windows.go) have:
+// Files, programs and the choice by verb are the same code everywhere. What differs stands behind a
+// few unexported names that each system's files (…_linux.go, …_windows.go) have:
 //
 //	type platform                         what a session keeps for its system; its zero value is ready
 //	(s *Session) open(ctx) error          takes s.facts, starts what the system needs
@@ -18,9 +18,10 @@
 //	byItself(*os.ProcessState)            whether a program ended by itself and not by family.kill
 //	stateDir()                            where jobs are kept when Options do not say
 //
-// Errors are those of package direct: node.ErrNotFound, node.ErrUnsupported, and a node.CodeError whose code is the errno on Linux
-// and, on Windows, the HRESULT that the resident script would give. There is no link, so a node.LinkError only
-// comes from the one PowerShell of a Windows session: it says that the outcome of a cmdlet is unknown.
+// Errors are those of package direct: node.ErrNotFound, node.ErrUnsupported, and a node.CodeError
+// whose code is the errno on Linux and, on Windows, the HRESULT that the resident script would
+// give. There is no link, so a node.LinkError only comes from the one PowerShell of a Windows
+// session: it says that the outcome of a cmdlet is unknown.
 package local
 
 import (
@@ -33,14 +34,17 @@ import (
 
 // Options say how a session works.
 type Options struct {
-	Node        string                     // the name in the inventory, for errors and the log; "" is the machine's own name
+	// the name in the inventory, for errors and the log; "" is the machine's own name
+	Node        string
 	Agent       bool                       // the session serves an agent: Mode says "agent" and not "local"
 	Credentials map[string]node.Credential // by the name that node.Cmd.As holds
-	State       string                     // private directory for jobs, made when it is missing; "" is the system's own place
-	Log         *slog.Logger               // debug lines; nil is silent. Values never reach it: only verbs and what they are about
-	Start       time.Duration              // until Open has its facts; 0 is 60 s
-	Run         time.Duration              // limit of a program whose Cmd has none; 0 is 2 minutes
-	Job         time.Duration              // limit of a job whose Cmd has none; 0 is 4 hours
+	// private directory for jobs, made when it is missing; "" is the system's own place
+	State string
+	// debug lines; nil is silent. Values never reach it: only verbs and what they are about
+	Log   *slog.Logger
+	Start time.Duration // until Open has its facts; 0 is 60 s
+	Run   time.Duration // limit of a program whose Cmd has none; 0 is 2 minutes
+	Job   time.Duration // limit of a job whose Cmd has none; 0 is 4 hours
 }
 
 func (o *Options) defaults() {

@@ -57,10 +57,12 @@ func (s *Session) unsupported(op, text string) error {
 	return s.refuse(op, idUnsupported, int64(errUnsupported), text)
 }
 
-// fail types an error of the operating system. What is a refusal of this machine by name already, and the end of a context, stays as it is.
+// fail types an error of the operating system. What is a refusal of this machine by name already,
+// and the end of a context, stays as it is.
 func (s *Session) fail(op string, err error) error {
 	var known *node.Refusal
-	if err == nil || (errors.As(err, &known) && known.Node != "") || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+	if err == nil || (errors.As(err, &known) && known.Node != "") || errors.Is(err, context.Canceled) ||
+		errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	var typed *node.CodeError

@@ -13,7 +13,8 @@ import (
 	"deploy/internal/node"
 )
 
-// tempSuffix makes the temporary name of Write. It is always the same: what a kill has left there is written over by the next try.
+// tempSuffix makes the temporary name of Write. It is always the same: what a kill has left there
+// is written over by the next try.
 const tempSuffix = ".deploy.tmp"
 
 // Stat tells about a path.
@@ -125,8 +126,9 @@ func (s *Session) listDir(path string) ([]node.Row, error) {
 	return rows, nil
 }
 
-// Write puts a file in place whole: a temporary file beside it, which is on the disk and has its mode and owner before it takes the name.
-// A path that is a symbolic link keeps the link: what it points to is written, as Stat and Open see it.
+// Write puts a file in place whole: a temporary file beside it, which is on the disk and has its
+// mode and owner before it takes the name. A path that is a symbolic link keeps the link: what it
+// points to is written, as Stat and Open see it.
 func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.WriteOptions) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -173,7 +175,8 @@ func (s *Session) put(ctx context.Context, path string, r io.Reader, o node.Writ
 	return place(temp, path)
 }
 
-// source ends a copy when nobody wants it any more, and tells trouble of the caller's reader from trouble of the disk.
+// source ends a copy when nobody wants it any more, and tells trouble of the caller's reader from
+// trouble of the disk.
 type source struct {
 	ctx context.Context
 	r   io.Reader

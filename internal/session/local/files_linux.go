@@ -48,7 +48,8 @@ func (p *platform) statOf(fi fs.FileInfo) node.FileInfo {
 	return info
 }
 
-// newTemp makes the temporary file anew: what stands there may be a link that somebody laid, or have too open a mode.
+// newTemp makes the temporary file anew: what stands there may be a link that somebody laid, or
+// have too open a mode.
 func newTemp(path string) (*os.File, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
@@ -56,8 +57,8 @@ func newTemp(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL|syscall.O_NOFOLLOW, 0o600)
 }
 
-// dress gives the temporary file the owner and the mode that o asks for, or those of the file at path. The owner comes first:
-// a change of owner takes setuid and setgid away.
+// dress gives the temporary file the owner and the mode that o asks for, or those of the file at
+// path. The owner comes first: a change of owner takes setuid and setgid away.
 func dress(f *os.File, path string, o node.WriteOptions) error {
 	mode, uid, gid := uint32(0o644), -1, -1
 	var st syscall.Stat_t
@@ -98,7 +99,8 @@ func dress(f *os.File, path string, o node.WriteOptions) error {
 	return keepLabel(f, path)
 }
 
-// label is where SELinux keeps what a file is for. A file that takes another's place is for the same.
+// label is where SELinux keeps what a file is for. A file that takes another's place is for the
+// same.
 const label = "security.selinux"
 
 func keepLabel(f *os.File, path string) error {

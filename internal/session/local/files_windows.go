@@ -26,7 +26,8 @@ const (
 	errUnsupported = windows.ERROR_NOT_SUPPORTED
 )
 
-// codeOf is HRESULT_FROM_WIN32: what .NET's file classes give the resident script, which other sessions ask.
+// codeOf is HRESULT_FROM_WIN32: what .NET's file classes give the resident script, which other
+// sessions ask.
 func codeOf(e syscall.Errno) int64 { return winapi.HResult(e) }
 
 func isAbsent(e syscall.Errno) bool {

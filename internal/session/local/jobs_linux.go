@@ -28,7 +28,8 @@ func (s *Session) startJob(ctx context.Context, j job) error {
 	if j.as != nil {
 		user = j.as.User
 	}
-	script, err := linux.Job{State: s.opts.State, ID: j.id, Argv: j.argv, Dir: j.dir, User: user, Limit: j.limit, Init: s.facts.Init}.Start()
+	script, err := linux.Job{State: s.opts.State, ID: j.id, Argv: j.argv, Dir: j.dir, User: user, Limit: j.limit,
+		Init: s.facts.Init}.Start()
 	if err != nil {
 		return s.errno("job.start "+j.id, errInvalid, err.Error())
 	}

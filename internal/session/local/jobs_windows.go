@@ -21,9 +21,10 @@ import (
 	"deploy/internal/winargs"
 )
 
-// A job is a scheduled task whose program is the runner of the resident script, with the same files in the same place: a job that one
-// kind of session has started is known to the other. NAME.job says what to run, NAME.lock is held by the runner for as long as it lives,
-// NAME.out takes the output, NAME.exit the exit code.
+// A job is a scheduled task whose program is the runner of the resident script, with the same files
+// in the same place: a job that one kind of session has started is known to the other. NAME.job
+// says what to run, NAME.lock is held by the runner for as long as it lives, NAME.out takes the
+// output, NAME.exit the exit code.
 
 // stateDir is where the resident script keeps its jobs too.
 func stateDir() string { return filepath.Join(os.Getenv("SystemRoot"), "deploy", "jobs") }
@@ -67,7 +68,8 @@ func (s *Session) startJob(ctx context.Context, j job) error {
 	if err := os.WriteFile(base+".ps1", []byte(protocol.Runner()), 0o600); err != nil {
 		return err
 	}
-	if err := os.WriteFile(base+".job", []byte(protocol.JobFile(j.argv[0], line, j.dir, int64(j.limit/time.Second))), 0o600); err != nil {
+	if err := os.WriteFile(base+".job", []byte(protocol.JobFile(j.argv[0], line, j.dir, int64(j.limit/time.Second))),
+		0o600); err != nil {
 		return err
 	}
 	task := winapi.Task{
@@ -222,8 +224,8 @@ func (s *Session) removeJob(ctx context.Context, id string) error {
 	if err := s.platform.host.DeleteTask(ctx, id); err != nil {
 		return err
 	}
-	// the runner writes its exit file a moment before it lets go of its lock; the job's own file goes last, so that a removal that was
-	// cut off can be done again
+	// the runner writes its exit file a moment before it lets go of its lock; the job's own file goes
+	// last, so that a removal that was cut off can be done again
 	if err := winapi.Shared(func() error { return dropFiles(base, ".lock") }); err != nil {
 		return err
 	}

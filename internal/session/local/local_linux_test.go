@@ -56,7 +56,8 @@ func gone(pid string) bool {
 	return true
 }
 
-// TestFacts: a machine is described by its files; one that cannot be understood is no machine we know.
+// TestFacts: a machine is described by its files; one that cannot be understood is no machine we
+// know.
 func TestFacts(t *testing.T) {
 	root := t.TempDir()
 	put := func(name, text string) {
@@ -71,7 +72,8 @@ func TestFacts(t *testing.T) {
 	host, err := os.Hostname()
 	must(t, err)
 	f := s.Facts()
-	if f.OS != "linux" || f.Release != node.Linux || f.Distro != "debian" || f.Version != "12" || f.BootID != "1-2-3-99" || f.Init != "" || f.Computer != host || f.Privileged != (os.Geteuid() == 0) {
+	if f.OS != "linux" || f.Release != node.Linux || f.Distro != "debian" || f.Version != "12" || f.BootID != "1-2-3-99" ||
+		f.Init != "" || f.Computer != host || f.Privileged != (os.Geteuid() == 0) {
 		t.Errorf("%+v", f)
 	}
 	must(t, os.MkdirAll(root+"/run/systemd/system", 0o755))
@@ -86,12 +88,14 @@ func TestFacts(t *testing.T) {
 	}
 }
 
-// TestLimitEndsTheFamily: at its limit a program goes with all that it started, and so it does when nobody waits any more.
+// TestLimitEndsTheFamily: at its limit a program goes with all that it started, and so it does when
+// nobody waits any more.
 func TestLimitEndsTheFamily(t *testing.T) {
 	s := open(t, Options{})
 	for name, ask := range map[string]func(dir string) error{
 		"limit": func(dir string) error {
-			_, err := s.Run(t.Context(), node.Cmd{Argv: []string{"sh", "-c", "sleep 90 & echo $! >child; wait"}, Dir: dir, Timeout: time.Second})
+			_, err := s.Run(t.Context(), node.Cmd{Argv: []string{"sh", "-c", "sleep 90 & echo $! >child; wait"}, Dir: dir,
+				Timeout: time.Second})
 			var c *node.CodeError
 			if !errors.As(err, &c) || c.ID != idTimeout || c.Code != int64(syscall.ETIMEDOUT) {
 				t.Errorf("%v", err)
@@ -126,7 +130,8 @@ func TestJobOutlivesItsSession(t *testing.T) {
 	state, dir := filepath.Join(t.TempDir(), "jobs"), t.TempDir()
 	first, err := Open(t.Context(), Options{Node: "n1", State: state})
 	must(t, err)
-	cmd := node.Cmd{Argv: []string{"sh", "-c", "echo once >>ran; while [ ! -e go ]; do sleep 0.05; done; echo done; exit 9"}, Dir: dir}
+	cmd := node.Cmd{Argv: []string{"sh", "-c",
+		"echo once >>ran; while [ ! -e go ]; do sleep 0.05; done; echo done; exit 9"}, Dir: dir}
 	var wg sync.WaitGroup
 	for range 4 { // at the same time
 		wg.Go(func() {
@@ -211,10 +216,12 @@ func bin(t *testing.T, programs map[string]string) (log string) {
 	return log
 }
 
-// TestJobBelowSystemd: where systemd is, the job is a unit, and the program's arguments are not on systemd's command line, which it would expand.
+// TestJobBelowSystemd: where systemd is, the job is a unit, and the program's arguments are not on
+// systemd's command line, which it would expand.
 func TestJobBelowSystemd(t *testing.T) {
 	needsRoot(t) // only its jobs are units
-	log := bin(t, map[string]string{"systemctl": "exit 0", "systemd-run": `while [ "$1" != /bin/sh ]; do shift; done; setsid "$@" & exit 0`})
+	log := bin(t, map[string]string{"systemctl": "exit 0",
+		"systemd-run": `while [ "$1" != /bin/sh ]; do shift; done; setsid "$@" & exit 0`})
 	state := filepath.Join("/tmp", "deploy-test-"+strconv.Itoa(os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
 	s := open(t, Options{State: state})
@@ -227,7 +234,8 @@ func TestJobBelowSystemd(t *testing.T) {
 	})
 	calls, err := os.ReadFile(log)
 	must(t, err)
-	if !strings.Contains(string(calls), "systemd-run --quiet --unit=deploy-job-u ") || strings.Contains(string(calls), "HOME") {
+	if !strings.Contains(string(calls), "systemd-run --quiet --unit=deploy-job-u ") ||
+		strings.Contains(string(calls), "HOME") {
 		t.Errorf("%s", calls)
 	}
 	// a systemd that does not answer is no reason not to run the job
@@ -236,7 +244,8 @@ func TestJobBelowSystemd(t *testing.T) {
 	until(t, "its end", func() bool { st, err := s.Job(t.Context(), "v"); must(t, err); return st.Phase == node.JobDone })
 }
 
-// TestRestart: one restart is asked for, after the answer; one that is under way is what was wanted.
+// TestRestart: one restart is asked for, after the answer; one that is under way is what was
+// wanted.
 func TestRestart(t *testing.T) {
 	needsRoot(t)
 	for _, tc := range []struct {
@@ -261,7 +270,8 @@ func TestRestart(t *testing.T) {
 			if tc.scheduled != "" {
 				must(t, os.MkdirAll(root+"/run/systemd/shutdown", 0o755))
 				soon := strconv.FormatInt(time.Now().Unix()+30, 10)
-				must(t, os.WriteFile(root+"/run/systemd/shutdown/scheduled", []byte(strings.ReplaceAll(tc.scheduled, "SOON", soon)), 0o644))
+				must(t, os.WriteFile(root+"/run/systemd/shutdown/scheduled", []byte(strings.ReplaceAll(tc.scheduled, "SOON", soon)),
+					0o644))
 			}
 			begun := time.Now()
 			_, err := s.Do(t.Context(), node.Restart{Reason: "test"})
@@ -338,7 +348,8 @@ func TestBrokenSource(t *testing.T) {
 		_, _ = w.Write(make([]byte, 5<<20))
 		_ = w.CloseWithError(errors.New("the source broke"))
 	}()
-	if err := s.Write(t.Context(), dir+"/f", r, node.WriteOptions{}); err == nil || !strings.Contains(err.Error(), "the source broke") {
+	if err := s.Write(t.Context(), dir+"/f", r, node.WriteOptions{}); err == nil ||
+		!strings.Contains(err.Error(), "the source broke") {
 		t.Errorf("%v", err)
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {

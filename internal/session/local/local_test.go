@@ -46,7 +46,8 @@ func TestFileRoundTrip(t *testing.T) {
 	s := open(t, Options{})
 	dir := filepath.Join(t.TempDir(), "a", "b")
 	path := filepath.Join(dir, "file.txt")
-	if err := s.Write(t.Context(), path, strings.NewReader("one"), node.WriteOptions{}); !errors.Is(err, node.ErrNotFound) {
+	if err := s.Write(t.Context(), path, strings.NewReader("one"), node.WriteOptions{}); !errors.Is(err,
+		node.ErrNotFound) {
 		t.Errorf("write below a directory that is not there: %v", err)
 	}
 	if _, err := s.Do(t.Context(), node.MakeDir{Path: dir}); err != nil {

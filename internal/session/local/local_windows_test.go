@@ -72,12 +72,14 @@ func TestProgramsThatAreNotThere(t *testing.T) {
 	if err := os.WriteFile(file, []byte("not a program"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Run(t.Context(), node.Cmd{Argv: []string{file}}); err == nil || errors.Is(err, node.ErrUnsupported) || code(t, err) != 193 {
+	if _, err := s.Run(t.Context(), node.Cmd{Argv: []string{file}}); err == nil || errors.Is(err, node.ErrUnsupported) ||
+		code(t, err) != 193 {
 		t.Error(err)
 	}
 }
 
-// TestBatchFile: its arguments arrive, and those that cmd.exe would act on are refused before anything runs.
+// TestBatchFile: its arguments arrive, and those that cmd.exe would act on are refused before
+// anything runs.
 func TestBatchFile(t *testing.T) {
 	s := open(t, Options{})
 	file := filepath.Join(t.TempDir(), "with space.cmd")
@@ -97,18 +99,21 @@ func TestBatchFile(t *testing.T) {
 	}
 }
 
-// TestLimit: a program that takes too long is stopped, and what it has started too; that is not an exit code.
+// TestLimit: a program that takes too long is stopped, and what it has started too; that is not an
+// exit code.
 func TestLimit(t *testing.T) {
 	s := open(t, Options{})
 	mark := filepath.Join(t.TempDir(), "mark")
 	begun := time.Now()
-	_, err := s.Run(t.Context(), node.Cmd{Argv: []string{"cmd", "/c", "ping -n 4 127.0.0.1 >nul & echo x >" + mark}, Timeout: 500 * time.Millisecond})
+	_, err := s.Run(t.Context(), node.Cmd{Argv: []string{"cmd", "/c", "ping -n 4 127.0.0.1 >nul & echo x >" + mark},
+		Timeout: 500 * time.Millisecond})
 	if err == nil || code(t, err) != int64(windows.ERROR_TIMEOUT) {
 		t.Error(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
-	if _, err = s.Run(ctx, node.Cmd{Argv: []string{"cmd", "/c", "ping -n 4 127.0.0.1 >nul & echo x >" + mark}}); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err = s.Run(ctx, node.Cmd{Argv: []string{"cmd", "/c",
+		"ping -n 4 127.0.0.1 >nul & echo x >" + mark}}); !errors.Is(err, context.DeadlineExceeded) {
 		t.Error(err)
 	}
 	time.Sleep(max(0, time.Until(begun.Add(6*time.Second))))
@@ -125,7 +130,8 @@ func TestRegistryAndServices(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	if _, err := s.Query(t.Context(), node.Registry{Key: key}); !errors.Is(err, node.ErrNotFound) || !strings.HasPrefix(err.Error(), "n1: reg.get ") {
+	if _, err := s.Query(t.Context(), node.Registry{Key: key}); !errors.Is(err, node.ErrNotFound) ||
+		!strings.HasPrefix(err.Error(), "n1: reg.get ") {
 		t.Error(err)
 	}
 	if _, err := s.Do(t.Context(), node.RegistrySet{Key: key, Name: "n", Type: "dword", Data: int64(5)}); err != nil {
@@ -135,15 +141,19 @@ func TestRegistryAndServices(t *testing.T) {
 	if err != nil || len(rows) != 1 || rows[0].Int("data") != 5 || rows[0].String("type") != "dword" {
 		t.Errorf("%v, %v", rows, err)
 	}
-	rows, err = s.Query(t.Context(), node.WMI{Namespace: `root\cimv2`, Class: "Win32_Service", Props: []string{"Name", "State"}, Where: map[string]any{"Name": "rpcss"}})
+	rows, err = s.Query(t.Context(),
+		node.WMI{Namespace: `root\cimv2`, Class: "Win32_Service", Props: []string{"Name", "State"},
+			Where: map[string]any{"Name": "rpcss"}})
 	if err != nil || len(rows) != 1 || rows[0].String("State") != "Running" {
 		t.Errorf("%v, %v", rows, err)
 	}
-	rows, err = s.Query(t.Context(), node.WMI{Namespace: `root\cimv2`, Class: "Win32_OperatingSystem", Props: []string{"Version"}})
+	rows, err = s.Query(t.Context(), node.WMI{Namespace: `root\cimv2`, Class: "Win32_OperatingSystem",
+		Props: []string{"Version"}})
 	if err != nil || len(rows) != 1 || rows[0].String("Version") != s.Facts().Version {
 		t.Errorf("%v, %v", rows, err)
 	}
-	if _, err := s.Query(t.Context(), node.WMI{Namespace: `root\cimv2`, Class: "NoSuch", Props: []string{"Name"}}); !errors.Is(err, node.ErrUnsupported) {
+	if _, err := s.Query(t.Context(),
+		node.WMI{Namespace: `root\cimv2`, Class: "NoSuch", Props: []string{"Name"}}); !errors.Is(err, node.ErrUnsupported) {
 		t.Error(err)
 	}
 	if _, err := s.Do(t.Context(), node.SetMode{Path: `C:\`}); !errors.Is(err, node.ErrUnsupported) {
@@ -195,7 +205,8 @@ func TestWriteKeepsNothingBehind(t *testing.T) {
 	s := open(t, Options{})
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file")
-	if err := s.Write(t.Context(), path, io.MultiReader(strings.NewReader("half"), broken{}), node.WriteOptions{}); err == nil {
+	if err := s.Write(t.Context(), path, io.MultiReader(strings.NewReader("half"), broken{}),
+		node.WriteOptions{}); err == nil {
 		t.Error("a broken source was taken")
 	}
 	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 0 {
@@ -207,14 +218,16 @@ type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, errors.New("the source broke") }
 
-// TestJobsWithoutScheduler: where there is no task scheduler a job is refused, and not known afterwards. Wine has none.
+// TestJobsWithoutScheduler: where there is no task scheduler a job is refused, and not known
+// afterwards. Wine has none.
 func TestJobsWithoutScheduler(t *testing.T) {
 	if !onWine() {
 		t.Skip("this machine has a task scheduler")
 	}
 	state := filepath.Join(t.TempDir(), "jobs")
 	s := open(t, Options{State: state})
-	if err := s.StartJob(t.Context(), "j1", node.Cmd{Argv: []string{"cmd", "/c", "exit 0"}}); !errors.Is(err, node.ErrUnsupported) {
+	if err := s.StartJob(t.Context(), "j1", node.Cmd{Argv: []string{"cmd", "/c", "exit 0"}}); !errors.Is(err,
+		node.ErrUnsupported) {
 		t.Error(err)
 	}
 	if _, err := s.Job(t.Context(), "j1"); !errors.Is(err, node.ErrNotFound) {
@@ -280,14 +293,16 @@ func TestJobFiles(t *testing.T) {
 	want(node.JobDone, -1, tail)
 }
 
-// TestCmdletsWithoutPowerShell: Wine's powershell.exe is an empty program that says nothing and ends well. That must not pass for an answer.
+// TestCmdletsWithoutPowerShell: Wine's powershell.exe is an empty program that says nothing and
+// ends well. That must not pass for an answer.
 func TestCmdletsWithoutPowerShell(t *testing.T) {
 	if !onWine() {
 		t.Skip("this machine has PowerShell")
 	}
 	s := open(t, Options{})
 	for range 2 { // the second one starts anew
-		if _, err := s.Query(t.Context(), node.Cmdlet{Name: "Get-Service", Select: []string{"Name"}}); !errors.Is(err, node.ErrUnsupported) {
+		if _, err := s.Query(t.Context(), node.Cmdlet{Name: "Get-Service", Select: []string{"Name"}}); !errors.Is(err,
+			node.ErrUnsupported) {
 			t.Error(err)
 		}
 	}

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// namesHold is how long a name is taken for the same without a look at the directory service, which may be another machine.
+// namesHold is how long a name is taken for the same without a look at the directory service, which
+// may be another machine.
 const namesHold = 5 * time.Second
 
-// names remembers whose numbers are whose, since a look at many files asks for the same few again and again. A change of the machine's own accounts is seen
-// at once. Its zero value is ready.
+// names remembers whose numbers are whose, since a look at many files asks for the same few again
+// and again. A change of the machine's own accounts is seen at once. Its zero value is ready.
 type names struct {
 	mu     sync.Mutex
 	mark   accounts  // when the names were asked for
@@ -40,7 +41,8 @@ func remembered(m map[uint32]string, id uint32, ask func(uint32) string) string 
 	return name
 }
 
-// accounts tells one state of the files of accounts from another: they are replaced or written to, and either changes it.
+// accounts tells one state of the files of accounts from another: they are replaced or written to,
+// and either changes it.
 type accounts [2]struct {
 	dev, ino uint64
 	size     int64

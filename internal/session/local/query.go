@@ -42,7 +42,8 @@ func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, e
 	begun := time.Now()
 	op := r.Op()
 	defer func() {
-		s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", op, "took", time.Since(begun), "rows", len(rows), "err", err)
+		s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", op, "took", time.Since(begun), "rows", len(rows),
+			"err", err)
 	}()
 	args := node.Row(r.Args)
 	switch r.Verb {

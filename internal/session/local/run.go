@@ -11,20 +11,23 @@ import (
 	"deploy/internal/node"
 )
 
-// grace is how long a program's pipes may stay open after its end: a grandchild that lives on may hold them for ever.
+// grace is how long a program's pipes may stay open after its end: a grandchild that lives on may
+// hold them for ever.
 const grace = 2 * time.Second
 
 // Run starts a program and waits for its end.
 func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if c.As != "" {
-		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv), s.opts.Node, c.As)
+		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv),
+			s.opts.Node, c.As)
 	}
 	if err := ctx.Err(); err != nil {
 		return node.Result{}, err
 	}
 	begun := time.Now()
 	res, err := s.run(ctx, c)
-	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", "run "+first(c.Argv), "took", time.Since(begun), "err", err)
+	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", "run "+first(c.Argv), "took", time.Since(begun),
+		"err", err)
 	return res, err
 }
 
@@ -67,7 +70,8 @@ func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	case ctx.Err() != nil && timed.Err() != nil && !finished(cmd, err):
 		return node.Result{}, ctx.Err()
 	case timed.Err() != nil && !finished(cmd, err):
-		return node.Result{}, s.refuse(op, idTimeout, int64(errTimeout), fmt.Sprintf("the program did not end in %s and was stopped", limit))
+		return node.Result{}, s.refuse(op, idTimeout, int64(errTimeout),
+			fmt.Sprintf("the program did not end in %s and was stopped", limit))
 	case err == nil, errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
 		return node.Result{Code: exitCode(cmd.ProcessState), Stdout: out.Bytes(), Stderr: errs.Bytes()}, nil
 	}
@@ -76,5 +80,6 @@ func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
 
 // finished says that a program ended by itself, even if a limit was reached a moment later.
 func finished(cmd *exec.Cmd, err error) bool {
-	return cmd.ProcessState != nil && byItself(cmd.ProcessState) && !errors.Is(err, context.Canceled) && !errors.Is(err, context.DeadlineExceeded)
+	return cmd.ProcessState != nil && byItself(cmd.ProcessState) && !errors.Is(err, context.Canceled) &&
+		!errors.Is(err, context.DeadlineExceeded)
 }

@@ -12,8 +12,8 @@ import (
 	"deploy/internal/node"
 )
 
-// searchPath is where programs are looked for, in this order, after the directories of the session's own PATH: a session over SSH
-// as an ordinary user has no sbin in it.
+// searchPath is where programs are looked for, in this order, after the directories of the
+// session's own PATH: a session over SSH as an ordinary user has no sbin in it.
 const searchPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 func fullPath() string {
@@ -88,7 +88,8 @@ func (f *family) close() {}
 // byItself says that a program was not ended by a signal.
 func byItself(p *os.ProcessState) bool { return p.Exited() }
 
-// exitCode is that of the program; one that a signal ended has 128 and the signal's number, as a shell tells it.
+// exitCode is that of the program; one that a signal ended has 128 and the signal's number, as a
+// shell tells it.
 func exitCode(p *os.ProcessState) int {
 	if st, ok := p.Sys().(syscall.WaitStatus); ok && st.Signaled() {
 		return 128 + int(st.Signal())

@@ -18,8 +18,9 @@ import (
 
 func environment() []string { return os.Environ() }
 
-// lookProgram finds a program as CreateProcess does: a name without an extension has .exe, and a bare name is looked for in the system's
-// directories and on the path. The working directory and the program's own directory are left out: what lies there is nobody's choice.
+// lookProgram finds a program as CreateProcess does: a name without an extension has .exe, and a
+// bare name is looked for in the system's directories and on the path. The working directory and
+// the program's own directory are left out: what lies there is nobody's choice.
 func lookProgram(name string) (string, error) {
 	if filepath.Ext(name) == "" {
 		name += ".exe"
@@ -58,7 +59,8 @@ type family struct {
 	tree *proctree.Tree
 }
 
-// newFamily also writes the command line, which Go would quote for the C run time only, and a batch file would read otherwise.
+// newFamily also writes the command line, which Go would quote for the C run time only, and a batch
+// file would read otherwise.
 func newFamily(cmd *exec.Cmd) *family {
 	f := &family{cmd: cmd}
 	if cmd.Dir == "" {
@@ -96,7 +98,8 @@ func exitCode(p *os.ProcessState) int { return int(int32(p.ExitCode())) }
 func (s *Session) startFailed(op string, c node.Cmd, err error) error {
 	var errno syscall.Errno
 	switch {
-	case errors.Is(err, windows.ERROR_FILE_NOT_FOUND), errors.Is(err, windows.ERROR_PATH_NOT_FOUND), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, windows.ERROR_FILE_NOT_FOUND), errors.Is(err, windows.ERROR_PATH_NOT_FOUND),
+		errors.Is(err, fs.ErrNotExist):
 		return s.unsupported(op, "no program "+c.Argv[0])
 	case errors.As(err, &errno):
 		return &node.Refusal{Node: s.opts.Node, Code: &node.CodeError{Op: op, Code: int64(errno), Text: errno.Error()}}

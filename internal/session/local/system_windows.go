@@ -86,8 +86,9 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	return nil, s.unsupported(r.Op(), "no verb "+r.Verb)
 }
 
-// throughShell has one resident PowerShell on this machine carry a request out. One that broke is started anew for the next request;
-// what was under way in it has an unknown outcome, which its error says.
+// throughShell has one resident PowerShell on this machine carry a request out. One that broke is
+// started anew for the next request; what was under way in it has an unknown outcome, which its
+// error says.
 func (s *Session) throughShell(ctx context.Context, r node.Request) ([]node.Row, error) {
 	shell, err := s.resident(ctx)
 	if err != nil {
@@ -112,7 +113,8 @@ func (s *Session) resident(ctx context.Context) (*powershell.Session, error) {
 	if s.platform.shell != nil {
 		return s.platform.shell, nil
 	}
-	shell, err := powershell.Open(ctx, transport.New(s.opts.Node), powershell.Options{Node: s.opts.Node, Log: s.opts.Log, Credentials: s.opts.Credentials})
+	shell, err := powershell.Open(ctx, transport.New(s.opts.Node),
+		powershell.Options{Node: s.opts.Node, Log: s.opts.Log, Credentials: s.opts.Credentials})
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,8 @@ func TestFactsAndQuery(t *testing.T) {
 	})
 	s := open(t, m, Options{})
 	f := s.Facts()
-	if f.Release != node.WS2008 || f.OS != "windows" || f.Computer != "N1" || !f.Privileged || f.BootID != "20260328233000.500000+000" {
+	if f.Release != node.WS2008 || f.OS != "windows" || f.Computer != "N1" || !f.Privileged ||
+		f.BootID != "20260328233000.500000+000" {
 		t.Errorf("facts: %+v", f)
 	}
 	rows, err := s.Query(t.Context(), node.RegistryKeys{Key: `HKLM\X`})
@@ -143,9 +144,12 @@ func TestErrorsAreTyped(t *testing.T) {
 		{node.Registry{Key: `HKLM\X`}, row("code", int64(2), "id", protocol.IDNotFound, "text", "weg"), node.ErrNotFound, 2},
 		{node.WMI{Namespace: `root\x`, Class: "Y"}, row("code", int64(0x8004100E)), node.ErrUnsupported, 0x8004100E},
 		{node.WMI{Namespace: `root\x`, Class: "Y"}, row("code", int64(0x80041002)), node.ErrNotFound, 0x80041002},
-		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "Whatever,X", "category", "ObjectNotFound"), node.ErrNotFound, 0x80131501},
-		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "CommandNotFoundException", "category", "ObjectNotFound"), node.ErrUnsupported, 0x80131501},
-		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "NamedParameterNotFound,Y"), node.ErrUnsupported, 0x80131501},
+		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "Whatever,X", "category", "ObjectNotFound"),
+			node.ErrNotFound, 0x80131501},
+		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "CommandNotFoundException", "category",
+			"ObjectNotFound"), node.ErrUnsupported, 0x80131501},
+		{node.Cmdlet{Name: "Get-X"}, row("code", int64(0x80131501), "id", "NamedParameterNotFound,Y"), node.ErrUnsupported,
+			0x80131501},
 		{node.Cmdlet{Name: "Get-X"}, row("code", int64(5), "id", "AccessDenied", "category", "PermissionDenied"), nil, 5},
 		{node.Registry{Key: `HKLM\X`}, row("code", int64(5), "category", "ObjectNotFound"), nil, 5},
 	}
@@ -233,7 +237,8 @@ func TestReadOnly(t *testing.T) {
 			t.Errorf("%#v passed for a query", q)
 		}
 	}
-	for _, q := range []node.Query{node.Tool{Argv: []string{"cluster", "group"}}, node.Cmdlet{Name: "Test-Cluster"}, node.Tool{Argv: []string{"mine.exe"}, TrustedReadOnly: true}} {
+	for _, q := range []node.Query{node.Tool{Argv: []string{"cluster", "group"}}, node.Cmdlet{Name: "Test-Cluster"},
+		node.Tool{Argv: []string{"mine.exe"}, TrustedReadOnly: true}} {
 		if _, err := s.Query(t.Context(), q); err != nil {
 			t.Errorf("%#v: %v", q, err)
 		}
@@ -292,7 +297,8 @@ func TestRunResult(t *testing.T) {
 	})
 	s := open(t, m, Options{})
 	res, err := s.Run(t.Context(), node.Cmd{Argv: []string{"x.exe"}})
-	if diff := cmp.Diff(node.Result{Code: -1, Stdout: []byte{0xff, 0}, Stderr: []byte("e")}, res); diff != "" || err != nil {
+	if diff := cmp.Diff(node.Result{Code: -1, Stdout: []byte{0xff, 0}, Stderr: []byte("e")}, res); diff != "" ||
+		err != nil {
 		t.Error(diff, err)
 	}
 }

@@ -15,12 +15,16 @@ import (
 	"deploy/internal/session/powershell/protocol"
 )
 
-// requests are all that a step can ask for as data: kinds have no other way to a machine. Empty values; the test fills them.
+// requests are all that a step can ask for as data: kinds have no other way to a machine. Empty
+// values; the test fills them.
 func requests() []any {
 	return []any{
-		node.Registry{}, node.RegistryKeys{}, node.WMI{}, node.Cmdlet{}, node.Tool{}, node.Dir{}, node.ACL{}, node.FileHash{}, node.Directory{},
-		node.RegistrySet{}, node.RegistryDelete{}, node.RegistryDeleteKey{}, node.WMICall{}, node.WMISet{}, node.CmdletCall{}, node.MakeDir{}, node.Remove{},
-		node.Adopt{}, node.ACLSet{}, node.SetMode{}, node.DirectoryAdd{}, node.DirectoryModify{}, node.DirectoryDelete{}, node.Restart{}, node.JobRemove{},
+		node.Registry{}, node.RegistryKeys{}, node.WMI{}, node.Cmdlet{}, node.Tool{}, node.Dir{}, node.ACL{}, node.FileHash{},
+		node.Directory{},
+		node.RegistrySet{}, node.RegistryDelete{}, node.RegistryDeleteKey{}, node.WMICall{}, node.WMISet{}, node.CmdletCall{},
+		node.MakeDir{}, node.Remove{},
+		node.Adopt{}, node.ACLSet{}, node.SetMode{}, node.DirectoryAdd{}, node.DirectoryModify{}, node.DirectoryDelete{},
+		node.Restart{}, node.JobRemove{},
 	}
 }
 
@@ -33,7 +37,8 @@ func TestEveryRequestIsTried(t *testing.T) {
 	for _, r := range requests() {
 		known[reflect.TypeOf(r).Name()] = true
 	}
-	found := regexp.MustCompile(`(?m)^func \((?:\w+ )?(\w+)\) (?:query|action)\(\)`).FindAllStringSubmatch(string(source), -1)
+	found := regexp.MustCompile(`(?m)^func \((?:\w+ )?(\w+)\) (?:query|action)\(\)`).FindAllStringSubmatch(string(source),
+		-1)
 	if len(found) < 20 {
 		t.Fatalf("only %d requests found", len(found))
 	}
@@ -76,13 +81,15 @@ func fill(r any, value string) any {
 	return v.Interface()
 }
 
-// TestHostileRequests: whatever a site file holds, what goes to the machine's stdin has it in base64 and in no other form, and the
-// machine gets it as it was.
+// TestHostileRequests: whatever a site file holds, what goes to the machine's stdin has it in
+// base64 and in no other form, and the machine gets it as it was.
 func TestHostileRequests(t *testing.T) {
 	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=;:-"
 	for name, value := range map[string]string{
-		"quotes": `a'b"c '' ""`, "subexpression": `$(calc) ${x} $env:X`, "backtick": "`n``", "lines": "a\r\nb\nc", "NUL": "a\x00b$(x)", "languages": "日本語 Привет \U0001f4a9 \u2018\u2019",
-		"lone surrogate": "\xed\xa0\x80'", "frame": "x\nn 1 Q o0:\n", "64 KB": strings.Repeat("'$(x)`\"\n", 8<<10), "1 MB": strings.Repeat("'$(x)`\"\n", 1<<17),
+		"quotes": `a'b"c '' ""`, "subexpression": `$(calc) ${x} $env:X`, "backtick": "`n``", "lines": "a\r\nb\nc",
+		"NUL": "a\x00b$(x)", "languages": "日本語 Привет \U0001f4a9 \u2018\u2019",
+		"lone surrogate": "\xed\xa0\x80'", "frame": "x\nn 1 Q o0:\n", "64 KB": strings.Repeat("'$(x)`\"\n", 8<<10),
+		"1 MB": strings.Repeat("'$(x)`\"\n", 1<<17),
 	} {
 		if testing.Short() && len(value) > 1<<19 {
 			continue // the race detector has the same to see in the smaller ones
@@ -93,7 +100,8 @@ func TestHostileRequests(t *testing.T) {
 				got = append(got, args)
 				return []any{row("code", int64(0), "phase", "done")}, nil
 			})
-			s := open(t, m, Options{Credentials: map[string]node.Credential{"admin": {User: value, Password: secret.New(value)}, value: {User: value, Password: secret.New(value)}}})
+			s := open(t, m, Options{Credentials: map[string]node.Credential{"admin": {User: value, Password: secret.New(value)},
+				value: {User: value, Password: secret.New(value)}}})
 			m.mu.Lock()
 			m.raw = nil
 			m.mu.Unlock()
@@ -114,7 +122,8 @@ func TestHostileRequests(t *testing.T) {
 					t.Fatalf("%T is neither a query nor an action", q)
 				}
 				if err != nil {
-					// a command line cannot hold a NUL, and is no longer than 32 K: that is refused here, before anything is sent
+					// a command line cannot hold a NUL, and is no longer than 32 K: that is refused here, before
+					// anything is sent
 					if _, tool := r.(node.Tool); tool && !sayable {
 						continue
 					}
@@ -127,10 +136,12 @@ func TestHostileRequests(t *testing.T) {
 			}
 			_, _ = s.Stat(t.Context(), value)
 			if sayable {
-				if err := s.StartJob(t.Context(), value, node.Cmd{Argv: []string{"tool.exe", value}, Dir: value, As: value}); err != nil {
+				if err := s.StartJob(t.Context(), value,
+					node.Cmd{Argv: []string{"tool.exe", value}, Dir: value, As: value}); err != nil {
 					t.Errorf("job: %.200q", fmt.Sprint(err))
 				}
-				if _, err := s.Run(t.Context(), node.Cmd{Argv: []string{"tool.exe", value}, Dir: value, Stdin: []byte(value)}); err != nil {
+				if _, err := s.Run(t.Context(),
+					node.Cmd{Argv: []string{"tool.exe", value}, Dir: value, Stdin: []byte(value)}); err != nil {
 					t.Errorf("run: %.200q", fmt.Sprint(err))
 				}
 			}
@@ -146,7 +157,8 @@ func TestHostileRequests(t *testing.T) {
 			var all strings.Builder
 			for _, l := range strings.Split(strings.TrimSuffix(string(raw), "\n"), "\n") {
 				f := strings.Split(l, " ")
-				if len(f) != 4 || len(f[0]) != 32 || len(l) > protocol.MaxLine+60 || strings.ContainsFunc(f[3], func(r rune) bool { return !strings.ContainsRune(alphabet, r) }) {
+				if len(f) != 4 || len(f[0]) != 32 || len(l) > protocol.MaxLine+60 ||
+					strings.ContainsFunc(f[3], func(r rune) bool { return !strings.ContainsRune(alphabet, r) }) {
 					t.Fatalf("a line of %d bytes: %.100q", len(l), l)
 				}
 				all.WriteString(f[3])
@@ -157,14 +169,16 @@ func TestHostileRequests(t *testing.T) {
 			}
 			for i, args := range got {
 				if !holds(args, value) && args["packed"] != true {
-					t.Errorf("request %d arrived without the value: %.200s", i, strings.ReplaceAll(fmt.Sprintf("%.300q", fmt.Sprint(args)), value, "VALUE"))
+					t.Errorf("request %d arrived without the value: %.200s", i,
+						strings.ReplaceAll(fmt.Sprintf("%.300q", fmt.Sprint(args)), value, "VALUE"))
 				}
 			}
 		})
 	}
 }
 
-// holds looks for a value in what arrived. Pieces of a file and command lines hold it in their own way.
+// holds looks for a value in what arrived. Pieces of a file and command lines hold it in their own
+// way.
 func holds(v any, value string) bool {
 	switch v := v.(type) {
 	case string:

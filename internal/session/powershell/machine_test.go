@@ -16,7 +16,8 @@ import (
 // machine is the far end of a session: a function that answers requests, behind pipes.
 type machine struct {
 	answer func(verb string, args map[string]any) ([]any, map[string]any) // rows, or a failure
-	hello  string                                                         // what it says first instead of serving; "" serves
+	// what it says first instead of serving; "" serves
+	hello string
 
 	mu       sync.Mutex
 	verbs    []string
@@ -120,8 +121,9 @@ func (m *machine) serve() {
 		if hold != nil && verb != "facts" {
 			<-hold
 		}
-		rows, failed := []any{map[string]any{"version": "6.0.6002", "build": int64(6002), "arch": "amd64", "computer": "N1", "privileged": true,
-			"boot_id": "20260329013000.500000+120"}}, map[string]any(nil)
+		rows, failed := []any{map[string]any{"version": "6.0.6002", "build": int64(6002), "arch": "amd64", "computer": "N1",
+			"privileged": true,
+			"boot_id":    "20260329013000.500000+120"}}, map[string]any(nil)
 		if verb != "facts" {
 			rows, failed = m.answer(verb, args)
 		}

@@ -61,8 +61,8 @@ type prefetch struct {
 	uses int
 }
 
-// Open starts the resident process and takes the machine's facts. It owns conn from then on, also when it fails.
-// A machine without PowerShell is node.ErrUnsupported.
+// Open starts the resident process and takes the machine's facts. It owns conn from then on, also
+// when it fails. A machine without PowerShell is node.ErrUnsupported.
 func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, error) {
 	opts.defaults()
 	ctx, cancel := context.WithTimeout(ctx, opts.Start)
@@ -88,8 +88,8 @@ func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, err
 	return s, nil
 }
 
-// wideEnvelope is MaxEnvelopeSizekb of WinRM 3.0, which is part of Windows Server 2012, in bytes; before it was 150. Source: the
-// documentation of Windows Remote Management's configuration.
+// wideEnvelope is MaxEnvelopeSizekb of WinRM 3.0, which is part of Windows Server 2012, in bytes;
+// before it was 150. Source: the documentation of Windows Remote Management's configuration.
 const wideEnvelope = 500 << 10
 
 // begin sends the script and the first request in one write, and waits for both answers.
@@ -137,8 +137,10 @@ func (s *Session) startError(err error) error {
 		return fmt.Errorf("cannot start PowerShell on %s: %w", s.opts.Node, exit)
 	}
 	text := s.errTail.String()
-	return hint.Wrap(fmt.Errorf("cannot start PowerShell on %s: it ended with code %d before it answered: %s: %w", s.opts.Node, code, text, node.ErrUnsupported),
-		"deploy needs Windows PowerShell 2.0 or later on the machine; Windows Server 2003 and 2008 get it with the Windows Management Framework")
+	return hint.Wrap(fmt.Errorf("cannot start PowerShell on %s: it ended with code %d before it answered: %s: %w",
+		s.opts.Node, code, text, node.ErrUnsupported),
+		"deploy needs Windows PowerShell 2.0 or later on the machine; Windows Server 2003 and 2008 get it with the "+
+			"Windows Management Framework")
 }
 
 func nonce() string {
@@ -159,8 +161,11 @@ func (s *Session) Stats() transport.Stats { return s.conn.Stats() }
 func factsOf(r node.Row) node.Facts {
 	f := node.Facts{
 		OS: "windows", Version: r.String("version"), Build: int(r.Int("build")), ServicePack: int(r.Int("sp")),
-		Arch: r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"), DomainRole: int(r.Int("domain_role")),
-		BootID: node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"), UILanguage: int(r.Int("ui_language")), Privileged: r.Bool("privileged"),
+		Arch: r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"),
+		DomainRole: int(r.Int("domain_role")),
+		BootID:     node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"),
+		UILanguage: int(r.Int("ui_language")),
+		Privileged: r.Bool("privileged"),
 	}
 	f.Release = node.ReleaseOf(f.Version, f.Build)
 	return f
@@ -199,7 +204,8 @@ func (s *Session) send(reqs []node.Request) ([]*call, []int64, error) {
 	return calls, ids, nil
 }
 
-// ask sends one request and waits. A cancelled request leaves the session as it was: its late answer finds no taker.
+// ask sends one request and waits. A cancelled request leaves the session as it was: its late
+// answer finds no taker.
 func (s *Session) ask(ctx context.Context, r node.Request) ([]node.Row, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -215,7 +221,8 @@ func (s *Session) ask(ctx context.Context, r node.Request) ([]node.Row, error) {
 		delete(s.open, ids[0])
 		s.mu.Unlock()
 	}
-	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", calls[0].op, "took", time.Since(begun), "rows", len(rows), "err", err)
+	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", calls[0].op, "took", time.Since(begun), "rows",
+		len(rows), "err", err)
 	return rows, err
 }
 
@@ -228,7 +235,8 @@ func (s *Session) await(ctx context.Context, c *call) ([]node.Row, error) {
 	}
 }
 
-// write is the only goroutine that writes: all that was queued while it was busy leaves in one write.
+// write is the only goroutine that writes: all that was queued while it was busy leaves in one
+// write.
 func (s *Session) write() {
 	defer s.group.Done()
 	for {
@@ -348,7 +356,8 @@ func rowsOf(v any) ([]node.Row, error) {
 	return rows, nil
 }
 
-// fail ends the session: what is open has an unknown outcome, and nothing more is sent. The first reason stays.
+// fail ends the session: what is open has an unknown outcome, and nothing more is sent. The first
+// reason stays.
 func (s *Session) fail(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -382,7 +391,8 @@ func (s *Session) drain() {
 	}
 }
 
-// Close asks the process to leave, ends it when it does not within five seconds (one when it is busy), and closes the connection.
+// Close asks the process to leave, ends it when it does not within five seconds (one when it is
+// busy), and closes the connection.
 func (s *Session) Close() error { return s.end(s.conn.Close) }
 
 // Leave is Close for a connection that somebody else goes on with: it stays open.

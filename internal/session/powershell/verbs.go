@@ -20,7 +20,8 @@ import (
 // piece is how much of a file travels in one frame, in bytes.
 const piece = 192 << 10
 
-// ahead is how many pieces of a file are on their way at once: two Sends of the widest envelope hold about as many.
+// ahead is how many pieces of a file are on their way at once: two Sends of the widest envelope
+// hold about as many.
 const ahead = 8
 
 // Query asks and waits. A query that Prefetch has sent takes its waiting answer, once.
@@ -76,7 +77,8 @@ func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
 	return nil
 }
 
-// taken takes one use of a waiting answer. Each answer serves as often as it was wanted, so that a step that polls sees news.
+// taken takes one use of a waiting answer. Each answer serves as often as it was wanted, so that a
+// step that polls sees news.
 func (s *Session) taken(key string) *call {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -188,8 +190,8 @@ func (s *Session) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
 	return s.change(ctx, r)
 }
 
-// Serve carries out a request that another session hands on: that of the machine which its PowerShell runs on. It is taken for one
-// that changes something.
+// Serve carries out a request that another session hands on: that of the machine which its
+// PowerShell runs on. It is taken for one that changes something.
 func (s *Session) Serve(ctx context.Context, r node.Request) ([]node.Row, error) {
 	r, err := s.withUser(r)
 	if err != nil {
@@ -201,7 +203,8 @@ func (s *Session) Serve(ctx context.Context, r node.Request) ([]node.Row, error)
 // Run starts a program and waits for its end.
 func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if c.As != "" {
-		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv), s.opts.Node, c.As)
+		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv),
+			s.opts.Node, c.As)
 	}
 	limit := c.Timeout
 	if limit == 0 {
@@ -244,7 +247,8 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 		limit = s.opts.Job
 	}
 	r, err := withLine(node.Request{Verb: "job.start", Args: map[string]any{
-		"id": id, "argv": list(c.Argv), "dir": c.Dir, "user": cred.User, "password": cred.Password.Reveal(), "limit": int64(limit / time.Second),
+		"id": id, "argv": list(c.Argv), "dir": c.Dir, "user": cred.User, "password": cred.Password.Reveal(),
+		"limit": int64(limit / time.Second),
 	}})
 	if err != nil {
 		return fmt.Errorf("cannot start the job %s on %s: %w", id, s.opts.Node, err)
@@ -264,12 +268,14 @@ func (s *Session) Job(ctx context.Context, id string) (node.JobState, error) {
 	if err != nil {
 		return node.JobState{}, err
 	}
-	st := node.JobState{Phase: node.JobPhase(row.String("phase")), Code: exitCode(row.Int("code")), Output: string(row.Bytes("output"))}
+	st := node.JobState{Phase: node.JobPhase(row.String("phase")), Code: exitCode(row.Int("code")),
+		Output: string(row.Bytes("output"))}
 	switch st.Phase {
 	case node.JobRunning, node.JobDone, node.JobLost:
 		return st, nil
 	}
-	return node.JobState{}, fmt.Errorf("cannot tell how the job %s stands on %s: unknown phase %q", id, s.opts.Node, st.Phase)
+	return node.JobState{}, fmt.Errorf("cannot tell how the job %s stands on %s: unknown phase %q", id, s.opts.Node,
+		st.Phase)
 }
 
 // Stat tells about a path.
@@ -283,7 +289,8 @@ func (s *Session) Stat(ctx context.Context, path string) (node.FileInfo, error) 
 	if err != nil {
 		return node.FileInfo{}, err
 	}
-	return node.FileInfo{Size: row.Int("size"), Dir: row.Bool("dir"), Modified: time.Unix(row.Int("modified"), 0).UTC()}, nil
+	return node.FileInfo{Size: row.Int("size"), Dir: row.Bool("dir"), Modified: time.Unix(row.Int("modified"), 0).UTC()},
+		nil
 }
 
 // Open reads a file in pieces, each when it is needed.
@@ -342,7 +349,8 @@ func (f *file) Close() error {
 	return nil
 }
 
-// Write puts a file in place: pieces to a temporary name beside it, then one request that verifies the hash and renames.
+// Write puts a file in place: pieces to a temporary name beside it, then one request that verifies
+// the hash and renames.
 func (s *Session) Write(ctx context.Context, path string, r io.Reader, _ node.WriteOptions) error {
 	// always the same name: what a link that broke has left there is written over by the next try
 	temp := path + ".deploy.tmp"
@@ -387,7 +395,8 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 		}
 		sum.Write(buf[:n])
 		data, packed := pack.piece(buf[:n])
-		calls, _, err := s.send([]node.Request{{Verb: "file.put", Args: map[string]any{"path": temp, "offset": offset, "data": data, "packed": packed}}})
+		calls, _, err := s.send([]node.Request{{Verb: "file.put",
+			Args: map[string]any{"path": temp, "offset": offset, "data": data, "packed": packed}}})
 		if err != nil {
 			return err
 		}
@@ -400,7 +409,8 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 	if err := land(0); err != nil {
 		return err
 	}
-	_, err := s.change(ctx, node.Request{Verb: "file.commit", Args: map[string]any{"temp": temp, "path": path, "sha256": hex.EncodeToString(sum.Sum(nil))}})
+	_, err := s.change(ctx, node.Request{Verb: "file.commit",
+		Args: map[string]any{"temp": temp, "path": path, "sha256": hex.EncodeToString(sum.Sum(nil))}})
 	return err
 }
 

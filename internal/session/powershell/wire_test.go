@@ -29,12 +29,15 @@ func overWinRM(t testing.TB, latency time.Duration) (*powershell.Session, func()
 	return overWinRMTo(t, "2008", latency, func(c transport.Conn) transport.Conn { return c })
 }
 
-func overWinRMTo(t testing.TB, release string, latency time.Duration, through func(transport.Conn) transport.Conn) (*powershell.Session, func() int64) {
+func overWinRMTo(t testing.TB, release string, latency time.Duration,
+	through func(transport.Conn) transport.Conn) (*powershell.Session, func() int64) {
 	t.Helper()
 	l, err := lab.Start(context.Background(), lab.Config{
 		Site: &inventory.Site{Name: "wire", Path: filepath.Join(t.TempDir(), "site.yaml"),
-			Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}}, Lab: inventory.Lab{OS: release, Domain: "contoso.com"}},
-		Dir: filepath.Join(t.TempDir(), "lab"), Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New("Secret-1")}}, Latency: latency,
+			Nodes: []inventory.Node{{Name: "n1", Address: "192.0.2.11"}},
+			Lab:   inventory.Lab{OS: release, Domain: "contoso.com"}},
+		Dir:      filepath.Join(t.TempDir(), "lab"),
+		Accounts: []lab.Account{{User: `CONTOSO\deploy`, Password: secret.New("Secret-1")}}, Latency: latency,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +52,8 @@ func overWinRMTo(t testing.TB, release string, latency time.Duration, through fu
 		t.Fatal(err)
 	}
 	n, _ := strconv.Atoi(port)
-	c, err := winrm.New(winrm.Options{}).Dial(context.Background(), transport.Target{Node: "n1", Address: host, Port: n, User: `CONTOSO\deploy`, Password: secret.New("Secret-1")})
+	c, err := winrm.New(winrm.Options{}).Dial(context.Background(),
+		transport.Target{Node: "n1", Address: host, Port: n, User: `CONTOSO\deploy`, Password: secret.New("Secret-1")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +80,8 @@ func (h hasty) Start(ctx context.Context, line string) (transport.Process, error
 	return p, err
 }
 
-// TestLargeEnvelopes: a file arrives whole with envelopes of either size, and also when the machine takes less than was thought.
+// TestLargeEnvelopes: a file arrives whole with envelopes of either size, and also when the machine
+// takes less than was thought.
 func TestLargeEnvelopes(t *testing.T) {
 	same := func(c transport.Conn) transport.Conn { return c }
 	noise := make([]byte, 3<<20)
@@ -88,7 +93,8 @@ func TestLargeEnvelopes(t *testing.T) {
 		release string
 		through func(transport.Conn) transport.Conn
 	}{
-		"old": {"2008", same}, "new": {"2019", same}, "refused": {"2008", func(c transport.Conn) transport.Conn { return hasty{c} }},
+		"old": {"2008", same}, "new": {"2019", same},
+		"refused": {"2008", func(c transport.Conn) transport.Conn { return hasty{c} }},
 	} {
 		s, count := overWinRMTo(t, c.release, 0, c.through)
 		before := count()
@@ -98,7 +104,8 @@ func TestLargeEnvelopes(t *testing.T) {
 		}
 		requests[name] = count() - before
 		rows, err := s.Query(t.Context(), node.FileHash{Path: `C:\big`})
-		if err != nil || len(rows) != 1 || rows[0].String("sha256") != hex.EncodeToString(sum[:]) || rows[0].Int("size") != int64(len(content)) {
+		if err != nil || len(rows) != 1 || rows[0].String("sha256") != hex.EncodeToString(sum[:]) ||
+			rows[0].Int("size") != int64(len(content)) {
 			t.Errorf("%s: %v, %v", name, rows, err)
 		}
 	}
@@ -126,11 +133,12 @@ func ask(t testing.TB, s *powershell.Session, qs []node.Query) {
 	}
 }
 
-// TestRequestsOnTheWire holds the cost of a session to what was promised: the answers of a batch cost a request for each time the
-// machine had some ready, and the batch itself costs one.
+// TestRequestsOnTheWire holds the cost of a session to what was promised: the answers of a batch
+// cost a request for each time the machine had some ready, and the batch itself costs one.
 func TestRequestsOnTheWire(t *testing.T) {
 	s, requests := overWinRM(t, 0)
-	// two logons of two requests, Create, Command, Send, and a Receive for what had been said each time
+	// two logons of two requests, Create, Command, Send, and a Receive for what had been said each
+	// time
 	opened := requests()
 	if opened > 12 {
 		t.Errorf("opening took %d requests", opened)
@@ -151,7 +159,8 @@ func TestRequestsOnTheWire(t *testing.T) {
 	}
 	ask(t, s, qs)
 	batched := requests() - before
-	// one Send; the Receives depend on how the machine's answers fall together, but never reach one for each query
+	// one Send; the Receives depend on how the machine's answers fall together, but never reach one
+	// for each query
 	if batched > 25 {
 		t.Errorf("a batch of 40 took %d requests", batched)
 	}

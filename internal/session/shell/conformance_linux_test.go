@@ -40,7 +40,8 @@ func say(err error) string {
 		return "ok"
 	}
 	var words []string
-	for kind, word := range map[error]string{node.ErrNotFound: "absent", node.ErrUnsupported: "unsupported", node.ErrAuth: "auth", context.Canceled: "canceled"} {
+	for kind, word := range map[error]string{node.ErrNotFound: "absent", node.ErrUnsupported: "unsupported",
+		node.ErrAuth: "auth", context.Canceled: "canceled"} {
 		if errors.Is(err, kind) {
 			words = append(words, word)
 		}
@@ -105,7 +106,9 @@ func ptr(m uint32) *uint32 { return &m }
 
 // hostile are names and texts that a shell could take apart.
 var hostile = []string{
-	"plain", "with space", "-rf", "--help", "a'b", `a"b`, "$(id)", "`id`", "$HOME", "a\nb", "a\n", "*", "?", "[a]", "a;b", "a&b", "a|b", "~", "#a", "!a", `a\b`, `\`, "é ü 漢字", "\x80\xff", "\x81\x88", "a\tb", "n", "$n", "'$n'", `'"$n"'`, "%s", "=", "a=b", "(", "{}", "",
+	"plain", "with space", "-rf", "--help", "a'b", `a"b`, "$(id)", "`id`", "$HOME", "a\nb", "a\n", "*", "?", "[a]", "a;b",
+	"a&b", "a|b", "~", "#a", "!a", `a\b`, `\`, "é ü 漢字", "\x80\xff", "\x81\x88", "a\tb", "n", "$n", "'$n'", `'"$n"'`,
+	"%s", "=", "a=b", "(", "{}", "",
 }
 
 type scenario struct {
@@ -293,7 +296,8 @@ func scenarios() []scenario {
 			j.run(node.Cmd{Argv: []string{""}})
 			j.run(node.Cmd{})
 			j.run(node.Cmd{Argv: []string{"true"}, As: "x"})
-			j.run(node.Cmd{Argv: []string{"sh", "-c", `printf '%s %s\n' "$LC_ALL" "${LANG-none}"; case $PATH in */usr/sbin*) echo sbin; esac`}})
+			j.run(node.Cmd{Argv: []string{"sh", "-c",
+				`printf '%s %s\n' "$LC_ALL" "${LANG-none}"; case $PATH in */usr/sbin*) echo sbin; esac`}})
 			j.run(node.Cmd{Argv: []string{"sleep", "30"}, Timeout: 300 * time.Millisecond})
 			j.run(node.Cmd{Argv: []string{"sh", "-c", "echo here; sleep 5 & exit 3"}}) // a grandchild holds the pipes
 		}},
@@ -343,7 +347,8 @@ func playJobs(j *journal) {
 		state(id, node.JobDone)
 		j.do(node.JobRemove{ID: id})
 	}
-	start("two", node.Cmd{Argv: []string{"sh", "-c", "while [ ! -e go ]; do sleep 0.1; done; echo went; yes | head -c 70000 | tr -d '\\n'; exit 3"}, Dir: j.dir})
+	start("two", node.Cmd{Argv: []string{"sh", "-c", "while [ ! -e go ]; do sleep 0.1; done; echo went; yes | head -c " +
+		"70000 | tr -d '\\n'; exit 3"}, Dir: j.dir})
 	state("two", node.JobRunning)
 	j.do(node.JobRemove{ID: "two"})
 	must(j.t, os.WriteFile(filepath.Join(j.dir, "go"), nil, 0o644))
@@ -378,16 +383,19 @@ func credentials() map[string]node.Credential {
 	return map[string]node.Credential{"daemon": {User: "daemon"}, "gone": {User: "no-such-user"}}
 }
 
-// compare plays every scenario on the machine itself and over a connection: a step cannot tell where it runs.
+// compare plays every scenario on the machine itself and over a connection: a step cannot tell
+// where it runs.
 func compare(t *testing.T, dial func(t *testing.T) transport.Conn) {
 	old := syscall.Umask(0o022)
 	defer syscall.Umask(old)
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
-			own, err := local.Open(t.Context(), local.Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"), Credentials: credentials()})
+			own, err := local.Open(t.Context(), local.Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"),
+				Credentials: credentials()})
 			must(t, err)
 			defer own.Close()
-			far, err := Open(t.Context(), dial(t), Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"), Credentials: credentials()})
+			far, err := Open(t.Context(), dial(t), Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"),
+				Credentials: credentials()})
 			must(t, err)
 			defer far.Close()
 			var seen [2][]string
@@ -406,21 +414,29 @@ func compare(t *testing.T, dial func(t *testing.T) transport.Conn) {
 	}
 }
 
-// golden holds some lines of a scenario against what they must be, since two sessions can be wrong alike.
+// golden holds some lines of a scenario against what they must be, since two sessions can be wrong
+// alike.
 func golden(t *testing.T, name string, lines []string) {
 	t.Helper()
 	all := strings.Join(lines, "\n") + "\n"
 	for _, want := range map[string][]string{
-		"files": {`stat DIR/f: size=0 dir=false mode=0000 : absent op="file.stat DIR/f" code=2 id=deploy.NotFound`, `write DIR/no/f: absent op="file.write DIR/no/f" code=2`,
-			`read DIR/f: 9 "\x00\xff binary" ok`, `read /proc/sys/kernel/ostype: 6 "Linux\n" ok`, `stat DIR/f: size=6400000 dir=false mode=0600`},
-		"directories": {`query {dir.list map[path:DIR/a/b/c/f]}:  op="dir.list DIR/a/b/c/f" code=20 id=deploy.NotDirectory`, `do {file.remove map[path:DIR/a/b/c tree:false]}:  op="file.remove DIR/a/b/c" code=39`,
+		"files": {`stat DIR/f: size=0 dir=false mode=0000 : absent op="file.stat DIR/f" code=2 id=deploy.NotFound`,
+			`write DIR/no/f: absent op="file.write DIR/no/f" code=2`,
+			`read DIR/f: 9 "\x00\xff binary" ok`, `read /proc/sys/kernel/ostype: 6 "Linux\n" ok`,
+			`stat DIR/f: size=6400000 dir=false mode=0600`},
+		"directories": {`query {dir.list map[path:DIR/a/b/c/f]}:  op="dir.list DIR/a/b/c/f" code=20 id=deploy.NotDirectory`,
+			`do {file.remove map[path:DIR/a/b/c tree:false]}:  op="file.remove DIR/a/b/c" code=39`,
 			`do {file.remove map[path:/ tree:true]}:  op="file.remove /" code=1 id=deploy.Refused`},
-		"modes":  {"stat DIR/f: size=1 dir=false mode=4755", `owner:no-such-user path:DIR/f]}:  absent`, "stat DIR/fd: size=0 dir=true mode=3770"},
-		"links":  {`read DIR/target: 12 "through both" ok`, `write DIR/loop: op="file.write DIR/loop" code=40`},
-		"tools":  {"sh -c echo no: it is not known to only read", `"stderr":"err\n" "stdout":"yes\n"] ok`},
-		"jobs":   {`start two: ok`, `do {job.remove map[id:two]}:  op="job.remove two" code=16 id=deploy.Busy`, "job limit: {Phase:done Code:124 ", "job signal: {Phase:done Code:137 ", `start gone: absent`, "job one: {Phase:done Code:0 Output:[plain][with space]"},
+		"modes": {"stat DIR/f: size=1 dir=false mode=4755", `owner:no-such-user path:DIR/f]}:  absent`,
+			"stat DIR/fd: size=0 dir=true mode=3770"},
+		"links": {`read DIR/target: 12 "through both" ok`, `write DIR/loop: op="file.write DIR/loop" code=40`},
+		"tools": {"sh -c echo no: it is not known to only read", `"stderr":"err\n" "stdout":"yes\n"] ok`},
+		"jobs": {`start two: ok`, `do {job.remove map[id:two]}:  op="job.remove two" code=16 id=deploy.Busy`,
+			"job limit: {Phase:done Code:124 ", "job signal: {Phase:done Code:137 ", `start gone: absent`,
+			"job one: {Phase:done Code:0 Output:[plain][with space]"},
 		"owners": {"mode=6711 daemon:mail ok", "4242:4343 ok"},
-		"programs": {`err="" unsupported op="run no-such-program"`, `code=110 id=deploy.Timeout`, `["sh" "-c" "kill -KILL $$"]: code=137 out="" err="" ok`,
+		"programs": {`err="" unsupported op="run no-such-program"`, `code=110 id=deploy.Timeout`,
+			`["sh" "-c" "kill -KILL $$"]: code=137 out="" err="" ok`,
 			`run ["sh" "-c" "echo here; sleep 5 & exit 3"]: code=3 out="here\n"`, `out="in\x00\xff\nno end"`},
 		"what Linux lacks": {`unsupported op="reg.get HKLM\\x"`, "only Get and Test cmdlets read"},
 	}[name] {
@@ -450,7 +466,8 @@ func TestTierOpensshBothWaysAnswerAlike(t *testing.T) {
 	})
 }
 
-// TestTierOpensshManyAtOnce: more requests than a connection may have channels, and a program that is ended on the far side.
+// TestTierOpensshManyAtOnce: more requests than a connection may have channels, and a program that
+// is ended on the far side.
 func TestTierOpensshManyAtOnce(t *testing.T) {
 	sshdtest.Tier(t)
 	server := sshdtest.Start(t)
@@ -481,7 +498,8 @@ func TestTierOpensshManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	_, err = s.Run(t.Context(), node.Cmd{Argv: []string{"sh", "-c", "echo $$ >pid; sleep 90 & wait"}, Dir: dir, Timeout: time.Second})
+	_, err = s.Run(t.Context(), node.Cmd{Argv: []string{"sh", "-c", "echo $$ >pid; sleep 90 & wait"}, Dir: dir,
+		Timeout: time.Second})
 	if !isTimeout(err) {
 		t.Error(err)
 	}

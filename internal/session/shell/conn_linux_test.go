@@ -24,7 +24,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// machine is a transport.Conn that runs command lines on this machine, each in a session of its own as sshd does it. It can cut the link.
+// machine is a transport.Conn that runs command lines on this machine, each in a session of its own
+// as sshd does it. It can cut the link.
 type machine struct {
 	shell  string   // login shell; "" is /bin/sh
 	env    []string // on top of the environment

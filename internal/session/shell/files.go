@@ -19,7 +19,8 @@ import (
 	"deploy/internal/session/linux"
 )
 
-// small is up to which size a file is read before it is sent, so that its hash goes along and one channel does it all. In bytes.
+// small is up to which size a file is read before it is sent, so that its hash goes along and one
+// channel does it all. In bytes.
 const small = 4 << 20
 
 // Stat tells about a path.
@@ -49,7 +50,8 @@ func infoOf(text string) (node.FileInfo, error) {
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return node.FileInfo{}, fmt.Errorf("cannot read what stat says: %w", err)
 	}
-	info := node.FileInfo{Size: size, Dir: raw&typeMask == typeDir, Modified: time.Unix(when, 0).UTC(), Mode: uint32(raw & 0o7777), Owner: lines[1], Group: lines[2]}
+	info := node.FileInfo{Size: size, Dir: raw&typeMask == typeDir, Modified: time.Unix(when, 0).UTC(),
+		Mode: uint32(raw & 0o7777), Owner: lines[1], Group: lines[2]}
 	if info.Dir {
 		info.Size = 0
 	}
@@ -154,8 +156,9 @@ func (f *stream) Close() error {
 	return nil
 }
 
-// Write puts a file in place whole: a temporary file beside it, verified by its hash, on the disk, and with its mode and owner before it takes
-// the name. A path that is a symbolic link keeps the link: what it points to is written, as Stat and Open see it.
+// Write puts a file in place whole: a temporary file beside it, verified by its hash, on the disk,
+// and with its mode and owner before it takes the name. A path that is a symbolic link keeps the
+// link: what it points to is written, as Stat and Open see it.
 func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.WriteOptions) error {
 	return s.change(ctx, func() error { return s.write(ctx, path, bufio.NewReader(r), o) })
 }
@@ -186,12 +189,14 @@ func (s *Session) commit(ctx context.Context, path string, o node.WriteOptions, 
 	if o.Mode != 0 {
 		bits = mode(o.Mode)
 	}
-	_, err := s.script(ctx, order{op: "file.write " + path, stdin: bytes.NewReader(data)}, functions([]string{"file_write", path, bits, o.Owner, o.Group, sum, from}))
+	_, err := s.script(ctx, order{op: "file.write " + path, stdin: bytes.NewReader(data)},
+		functions([]string{"file_write", path, bits, o.Owner, o.Group, sum, from}))
 	return err
 }
 
-// upload sends a large file to its temporary name and returns its hash. Nothing is put in place: when the reader fails in the middle, the far
-// end cannot tell. The limit of time counts from the last byte that left.
+// upload sends a large file to its temporary name and returns its hash. Nothing is put in place:
+// when the reader fails in the middle, the far end cannot tell. The limit of time counts from the
+// last byte that left.
 func (s *Session) upload(ctx context.Context, path string, r io.Reader) (string, error) {
 	op := "file.write " + path
 	src := &source{r: r, sum: sha256.New(), pace: make(chan struct{}, 1)}
@@ -237,7 +242,8 @@ func (k *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stop lets go of the caller's reader and returns the hash of what was read, or what was wrong with the reader.
+// stop lets go of the caller's reader and returns the hash of what was read, or what was wrong with
+// the reader.
 func (k *source) stop() (string, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()

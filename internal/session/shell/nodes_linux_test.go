@@ -59,8 +59,9 @@ func until(t *testing.T, s *Session, id string, want node.JobPhase) node.JobStat
 	}
 }
 
-// TestTierNodesJobs: below a real systemd a job is a unit outside the logon's scope. It outlives the link, its exit code outlives a restart of the
-// machine, and one that the restart cut off is lost.
+// TestTierNodesJobs: below a real systemd a job is a unit outside the logon's scope. It outlives
+// the link, its exit code outlives a restart of the machine, and one that the restart cut off is
+// lost.
 func TestTierNodesJobs(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	l := linuxnodes.New(t, linuxnodes.Options{Systemd: 1})
@@ -71,14 +72,18 @@ func TestTierNodesJobs(t *testing.T) {
 	if before.Init != "systemd" || before.Distro != "debian" || !before.Privileged || before.Computer != n.Name {
 		t.Errorf("%+v", before)
 	}
-	long := node.Cmd{Argv: []string{"sh", "-c", "while [ ! -e go ]; do sleep 0.1; done; echo went $0; exit 7", "$HOME %n"}, Dir: "/root"}
+	long := node.Cmd{Argv: []string{"sh", "-c", "while [ ! -e go ]; do sleep 0.1; done; echo went $0; exit 7", "$HOME %n"},
+		Dir: "/root"}
 	must(t, s.StartJob(t.Context(), "long", long))
 	must(t, s.StartJob(t.Context(), "cut", node.Cmd{Argv: []string{"sleep", "600"}}))
-	must(t, s.StartJob(t.Context(), "as", node.Cmd{Argv: []string{"sh", "-c", "id -un; id -Gn; echo $HOME; touch /root/x || echo no"}, As: "daemon"}))
-	if st := until(t, s, "as", node.JobDone); st.Code != 0 || !strings.HasPrefix(st.Output, "daemon\ndaemon\n/usr/sbin\n") || !strings.HasSuffix(st.Output, "no\n") {
+	must(t, s.StartJob(t.Context(), "as", node.Cmd{Argv: []string{"sh", "-c", "id -un; id -Gn; echo $HOME; touch " +
+		"/root/x || echo no"}, As: "daemon"}))
+	if st := until(t, s, "as", node.JobDone); st.Code != 0 ||
+		!strings.HasPrefix(st.Output, "daemon\ndaemon\n/usr/sbin\n") || !strings.HasSuffix(st.Output, "no\n") {
 		t.Errorf("%+v", st)
 	}
-	res, err := s.Run(t.Context(), node.Cmd{Argv: []string{"systemctl", "is-active", "deploy-job-long.service", "deploy-job-cut.service"}})
+	res, err := s.Run(t.Context(), node.Cmd{Argv: []string{"systemctl", "is-active", "deploy-job-long.service",
+		"deploy-job-cut.service"}})
 	if err != nil || string(res.Stdout) != "active\nactive\n" {
 		t.Errorf("%s%s %v", res.Stdout, res.Stderr, err)
 	}
@@ -129,14 +134,16 @@ func wait(t *testing.T, what string, done func() bool) {
 	t.Fatalf("waited in vain: %s", what)
 }
 
-// TestTierNodesSudo: by real sudo, with a password and without, and refused once where the password is wrong.
+// TestTierNodesSudo: by real sudo, with a password and without, and refused once where the password
+// is wrong.
 func TestTierNodesSudo(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	l := linuxnodes.New(t, linuxnodes.Options{Plain: 1})
 	must(t, l.Wait(t.Context()))
 	n := l.Node(0)
 	for _, tc := range []struct{ name, user, password string }{
-		{"no password needed", "admin", ""}, {"no password needed, one given", "admin", "nonsense"}, {"password", "operator", linuxnodes.OperatorPassword},
+		{"no password needed", "admin", ""}, {"no password needed, one given", "admin", "nonsense"},
+		{"password", "operator", linuxnodes.OperatorPassword},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			opts := Options{Sudo: true}
@@ -179,7 +186,8 @@ func TestTierNodesSudo(t *testing.T) {
 		t.Run(tc.name+" password", func(t *testing.T) {
 			d := ssh.New(ssh.Options{Home: t.TempDir(), Net: l.DialContext})
 			defer d.Close()
-			c, err := d.Dial(t.Context(), transport.Target{Node: n.Name, Transport: "ssh", Address: n.Addr, Port: 22, User: "operator", Timeout: time.Minute,
+			c, err := d.Dial(t.Context(), transport.Target{Node: n.Name, Transport: "ssh", Address: n.Addr, Port: 22,
+				User: "operator", Timeout: time.Minute,
 				SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()}}})
 			must(t, err)
 			opts := Options{Node: n.Name, Sudo: true}
@@ -219,7 +227,8 @@ func isTimeout(err error) bool {
 	return errors.As(err, &c) && c.ID == "deploy.Timeout"
 }
 
-// TestTierNodesFullDisk: a full disk and a read-only root are told as what they are, and old content stays.
+// TestTierNodesFullDisk: a full disk and a read-only root are told as what they are, and old
+// content stays.
 func TestTierNodesFullDisk(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	l := linuxnodes.New(t, linuxnodes.Options{Plain: 1})
@@ -245,7 +254,8 @@ func TestTierNodesFullDisk(t *testing.T) {
 	must(t, s.Write(t.Context(), "/etc/f", strings.NewReader("new"), node.WriteOptions{}))
 }
 
-// busyboxShell is a login shell in a root of its own that has busybox and nothing else, as Alpine has it. The mounts go with the shell.
+// busyboxShell is a login shell in a root of its own that has busybox and nothing else, as Alpine
+// has it. The mounts go with the shell.
 const busyboxShell = `#!/bin/sh
 exec unshare -m --propagation private sh -c 'mount --bind /tmp ROOT/tmp && mount -t proc proc ROOT/proc && mount --bind /dev ROOT/dev && exec chroot ROOT /bin/sh "$@"' sh "$@"
 `
@@ -267,7 +277,8 @@ func TestTierNodesBusybox(t *testing.T) {
 	for _, dir := range []string{"bin", "etc", "proc", "dev", "tmp"} {
 		must(t, os.Mkdir(root+"/"+dir, 0o755))
 	}
-	for from, to := range map[string]string{busybox: "/bin/busybox", "/etc/passwd": "/etc/passwd", "/etc/group": "/etc/group", "/etc/os-release": "/etc/os-release"} {
+	for from, to := range map[string]string{busybox: "/bin/busybox", "/etc/passwd": "/etc/passwd",
+		"/etc/group": "/etc/group", "/etc/os-release": "/etc/os-release"} {
 		data, err := os.ReadFile(from)
 		must(t, err)
 		mode := os.FileMode(0o644)

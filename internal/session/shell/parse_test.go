@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// FuzzFrames: whatever a machine answers to a batch, in whatever pieces, is an answer or an error, and each question has at most one.
+// FuzzFrames: whatever a machine answers to a batch, in whatever pieces, is an answer or an error,
+// and each question has at most one.
 func FuzzFrames(f *testing.F) {
 	f.Add([]byte("0 run 0 3 0\nout1 verb 40 0 3\nerr"), 5)
 	f.Add([]byte("0 run 0 -1 0\n"), 1)
@@ -75,7 +76,8 @@ func FuzzMarkers(f *testing.F) {
 
 // TestAnswersThatAreNone: what a machine may say in the place of an answer is an error.
 func TestAnswersThatAreNone(t *testing.T) {
-	for _, text := range []string{"", "x", "81a4 1 2", "81a4 1 2\nroot", "zz 1 2\na\nb\n", "81a4 x 2\na\nb\n", "81a4 1 x\na\nb\n", "81a4 1\na\nb\n", "ffffffffff 1 2\na\nb\n"} {
+	for _, text := range []string{"", "x", "81a4 1 2", "81a4 1 2\nroot", "zz 1 2\na\nb\n", "81a4 x 2\na\nb\n",
+		"81a4 1 x\na\nb\n", "81a4 1\na\nb\n", "ffffffffff 1 2\na\nb\n"} {
 		if fi, err := infoOf(text); err == nil {
 			t.Errorf("%q is %+v", text, fi)
 		}
@@ -90,7 +92,8 @@ func TestAnswersThatAreNone(t *testing.T) {
 			t.Errorf("%q is %v", text, rows)
 		}
 	}
-	if rows, err := rowsOfDir(outcome{stdout: []byte("f 1 b c\nd\x00d 4096 a\x00")}); err != nil || len(rows) != 2 || rows[0].String("name") != "a" || rows[0].Int("size") != 0 || rows[1].String("name") != "b c\nd" {
+	if rows, err := rowsOfDir(outcome{stdout: []byte("f 1 b c\nd\x00d 4096 a\x00")}); err != nil || len(rows) != 2 ||
+		rows[0].String("name") != "a" || rows[0].Int("size") != 0 || rows[1].String("name") != "b c\nd" {
 		t.Errorf("%v %v", rows, err)
 	}
 }

@@ -38,8 +38,10 @@ func TestRoundTrips(t *testing.T) {
 	for _, q := range hostile {
 		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", q + "\n\n"}, TrustedReadOnly: true})
 	}
-	qs = append(qs, node.FileHash{Path: dir + "/f"}, node.FileHash{Path: dir + "/none"}, node.Dir{Path: dir}, node.Tool{Argv: []string{"no-such-program"}, TrustedReadOnly: true},
-		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, TrustedReadOnly: true}, qs[0], node.Tool{Argv: []string{"readlink", "/proc/self/fd/1"}, TrustedReadOnly: true},
+	qs = append(qs, node.FileHash{Path: dir + "/f"}, node.FileHash{Path: dir + "/none"}, node.Dir{Path: dir},
+		node.Tool{Argv: []string{"no-such-program"}, TrustedReadOnly: true},
+		node.Tool{Argv: []string{"sh", "-c", "cat; printf out; printf err >&2; kill -KILL $$"}, TrustedReadOnly: true}, qs[0],
+		node.Tool{Argv: []string{"readlink", "/proc/self/fd/1"}, TrustedReadOnly: true},
 		node.Registry{Key: "x"}, node.Tool{Argv: []string{"reboot"}})
 	must(t, s.Prefetch(t.Context(), qs))
 	for i := range 40 {
@@ -67,7 +69,8 @@ func TestRoundTrips(t *testing.T) {
 	if _, err := s.Query(t.Context(), rest[3]); !errors.Is(err, node.ErrUnsupported) {
 		t.Error(err)
 	}
-	if rows, err := s.Query(t.Context(), rest[4]); err != nil || rows[0].Int("code") != 137 || rows[0].String("stdout") != "out" || rows[0].String("stderr") != "err" {
+	if rows, err := s.Query(t.Context(), rest[4]); err != nil || rows[0].Int("code") != 137 ||
+		rows[0].String("stdout") != "out" || rows[0].String("stderr") != "err" {
 		t.Error(rows, err)
 	}
 	if _, err := s.Query(t.Context(), rest[5]); err != nil {
@@ -98,7 +101,8 @@ func TestLongBatch(t *testing.T) {
 	s := open(t, newMachine(), Options{})
 	var qs []node.Query
 	for i := range 100 {
-		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i) + strings.Repeat("x", 2000)}, TrustedReadOnly: true})
+		qs = append(qs, node.Tool{Argv: []string{"printf", "%s", fmt.Sprint(i) + strings.Repeat("x", 2000)},
+			TrustedReadOnly: true})
 	}
 	must(t, s.Prefetch(t.Context(), qs))
 	for i, q := range qs {
@@ -121,7 +125,8 @@ func TestChangeDropsWhatWasFetched(t *testing.T) {
 	}
 }
 
-// TestBrokenLink: a link that breaks while something is under way leaves its outcome unknown; after that nothing leaves.
+// TestBrokenLink: a link that breaks while something is under way leaves its outcome unknown; after
+// that nothing leaves.
 func TestBrokenLink(t *testing.T) {
 	m := newMachine()
 	s := open(t, m, Options{})
@@ -150,7 +155,8 @@ func TestCutWrite(t *testing.T) {
 			_, _ = w.Write(make([]byte, size))
 			_ = w.CloseWithError(errors.New("the source broke"))
 		}()
-		if err := s.Write(t.Context(), dir+"/f", r, node.WriteOptions{}); err == nil || !strings.Contains(err.Error(), "the source broke") {
+		if err := s.Write(t.Context(), dir+"/f", r, node.WriteOptions{}); err == nil ||
+			!strings.Contains(err.Error(), "the source broke") {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		if b, err := os.ReadFile(dir + "/f"); err != nil || string(b) != "old" {
@@ -197,7 +203,8 @@ func TestCancel(t *testing.T) {
 func TestBanner(t *testing.T) {
 	dir := t.TempDir()
 	shell := dir + "/login"
-	must(t, os.WriteFile(shell, []byte("#!/bin/sh\nprintf 'Welcome!\\nno end'\nprintf 'warning: 1 run\\nno end' >&2\nexec /bin/sh \"$@\"\n"), 0o755))
+	must(t, os.WriteFile(shell, []byte("#!/bin/sh\nprintf 'Welcome!\\nno end'\nprintf 'warning: 1 run\\nno end' "+
+		">&2\nexec /bin/sh \"$@\"\n"), 0o755))
 	m := newMachine()
 	m.shell = shell
 	s := open(t, m, Options{})
@@ -227,7 +234,8 @@ func TestNoShell(t *testing.T) {
 	}
 }
 
-// fakeSudo behaves as sudo does: -n refuses where a password is needed, -S reads one line byte by byte, and asks again after a wrong one.
+// fakeSudo behaves as sudo does: -n refuses where a password is needed, -S reads one line byte by
+// byte, and asks again after a wrong one.
 const fakeSudo = `#!/bin/sh
 stdin=
 while :; do

@@ -12,7 +12,8 @@ import (
 	"deploy/internal/session/linux"
 )
 
-// maxBatch is how long the calls of one batch may be, in bytes: the far end reads the line byte by byte.
+// maxBatch is how long the calls of one batch may be, in bytes: the far end reads the line byte by
+// byte.
 const maxBatch = 32 << 10
 
 // maxAnswer is how long an answer of a batch may say that it is, in bytes.
@@ -38,7 +39,8 @@ func (p *prefetch) await(ctx context.Context) (rows []node.Row, err error, ok bo
 	}
 }
 
-// Prefetch sends all queries in one channel (more when they are very long) and returns without waiting for the answers.
+// Prefetch sends all queries in one channel (more when they are very long) and returns without
+// waiting for the answers.
 func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -89,7 +91,8 @@ func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
 	return nil
 }
 
-// sendBatch asks for a batch in the background. Each program has the session's limit: the clock begins anew with every answer.
+// sendBatch asks for a batch in the background. Each program has the session's limit: the clock
+// begins anew with every answer.
 func (s *Session) sendBatch(batch []*prefetch, calls string) {
 	text := linux.Functions() + filesScript + frameScript + batchScript
 	line, err := linux.Line([]string{text})
@@ -107,7 +110,8 @@ func (s *Session) sendBatch(batch []*prefetch, calls string) {
 	}
 }
 
-// framer takes the answers of a batch out of the stream: "NUMBER KIND CODE LENGTH LENGTH", stdout, stderr.
+// framer takes the answers of a batch out of the stream: "NUMBER KIND CODE LENGTH LENGTH", stdout,
+// stderr.
 type framer struct {
 	s     *Session
 	batch []*prefetch
@@ -156,7 +160,8 @@ func (f *framer) step() bool {
 		return false
 	}
 	f.buf.Next(end + 1)
-	out := outcome{code: code, begun: head[1] == "run", stdout: bytes.Clone(f.buf.Next(outs)), stderr: bytes.Clone(f.buf.Next(errs))}
+	out := outcome{code: code, begun: head[1] == "run", stdout: bytes.Clone(f.buf.Next(outs)),
+		stderr: bytes.Clone(f.buf.Next(errs))}
 	p := f.batch[f.next]
 	f.next++
 	if p.err = f.s.typed(order{op: p.op}, out.begun, out.code, out.stderr); p.err == nil {
@@ -174,7 +179,8 @@ func (f *framer) finish() {
 	}
 }
 
-// taken takes one use of a waiting answer. Each answer serves as often as it was wanted, so that a step that polls sees news.
+// taken takes one use of a waiting answer. Each answer serves as often as it was wanted, so that a
+// step that polls sees news.
 func (s *Session) taken(key string) *prefetch {
 	s.mu.Lock()
 	defer s.mu.Unlock()

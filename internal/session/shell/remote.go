@@ -17,8 +17,9 @@ import (
 	"deploy/transport"
 )
 
-// bootstrap is what the login shell starts. It holds nothing that csh or fish takes apart differently: no !, no backslash, one line.
-// Lines before the one that is meant are a password that sudo did not ask for.
+// bootstrap is what the login shell starts. It holds nothing that csh or fish takes apart
+// differently: no !, no backslash, one line. Lines before the one that is meant are a password that
+// sudo did not ask for.
 const bootstrap = `/bin/sh -c 'while IFS= read -r x; do case $x in :deploy*) eval "${x#:deploy}"; exit; esac; done; exit 99'`
 
 // mark is how the line begins that the bootstrap evaluates.
@@ -50,7 +51,8 @@ func nonce() string {
 
 // frameLine makes the line to be evaluated: the markers around code, which must be one line itself.
 func frameLine(nonce, code string) string {
-	return mark + ` nonce=` + nonce + `; n=$(printf "\nx"); n=${n%x}; trap 'printf "%s end %s\n" "$nonce" "$?" >&2' EXIT; ` +
+	return mark + ` nonce=` + nonce +
+		`; n=$(printf "\nx"); n=${n%x}; trap 'printf "%s end %s\n" "$nonce" "$?" >&2' EXIT; ` +
 		`printf "%s hello %s\n" "$nonce" "$$" >&2; printf "%s\n" "$nonce"; ` + surroundings + code + "\n"
 }
 
@@ -72,7 +74,8 @@ func begin(ctx context.Context, conn transport.Conn, commandLine, nonce string, 
 	if err != nil {
 		return nil, err
 	}
-	r := &remote{proc: proc, nonce: nonce, stdout: bufio.NewReaderSize(proc.Stdout(), 64<<10), ready: make(chan struct{}), ended: make(chan struct{})}
+	r := &remote{proc: proc, nonce: nonce, stdout: bufio.NewReaderSize(proc.Stdout(), 64<<10), ready: make(chan struct{}),
+		ended: make(chan struct{})}
 	r.group.Add(2)
 	go func() {
 		defer r.group.Done()
@@ -121,7 +124,8 @@ func (r *remote) listen() {
 	}
 }
 
-// step takes one marker out of buf and says whether there was one. from is where the next one may begin.
+// step takes one marker out of buf and says whether there was one. from is where the next one may
+// begin.
 func (r *remote) step(buf *bytes.Buffer, from *int) bool {
 	data := buf.Bytes()
 	at := bytes.Index(data[*from:], []byte(r.nonce+" "))
@@ -159,7 +163,8 @@ func (r *remote) step(buf *bytes.Buffer, from *int) bool {
 	return true
 }
 
-// greet reads stdout up to the marker; what stands before it is a banner. It fails when the stream ends before.
+// greet reads stdout up to the marker; what stands before it is a banner. It fails when the stream
+// ends before.
 func (r *remote) greet() error {
 	for {
 		line, err := r.stdout.ReadString('\n')
@@ -172,7 +177,8 @@ func (r *remote) greet() error {
 	}
 }
 
-// result is how the remote stands: the process of the shell (0 before hello), whether the program was begun, whether the end was said.
+// result is how the remote stands: the process of the shell (0 before hello), whether the program
+// was begun, whether the end was said.
 func (r *remote) result() (pid int, begun, over bool, code int, text []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

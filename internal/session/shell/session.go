@@ -29,7 +29,8 @@ var (
 	batchScript string
 )
 
-// grace is how long a channel may stay open after its program's end: a grandchild that lives on may hold it for ever.
+// grace is how long a channel may stay open after its program's end: a grandchild that lives on may
+// hold it for ever.
 const grace = 2 * time.Second
 
 // Session is a machine behind a connection. It is safe for concurrent use.
@@ -51,8 +52,9 @@ type Session struct {
 
 var _ node.Session = (*Session)(nil)
 
-// Open takes the machine's facts in one round trip. It owns conn from then on, also when it fails. A machine that is not Linux is
-// node.ErrUnsupported; a user for whom sudo does not work is node.ErrAuth.
+// Open takes the machine's facts in one round trip. It owns conn from then on, also when it fails.
+// A machine that is not Linux is node.ErrUnsupported; a user for whom sudo does not work is
+// node.ErrAuth.
 func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, error) {
 	opts.defaults()
 	s := &Session{conn: conn, opts: opts, cache: map[string]*prefetch{}}
@@ -64,13 +66,16 @@ func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, err
 	return s, nil
 }
 
-// takeFacts has the script on the command line and nothing but the password on stdin: so a wrong one meets the end of the stream and is not
-// tried with something else a second time.
+// takeFacts has the script on the command line and nothing but the password on stdin: so a wrong
+// one meets the end of the stream and is not tried with something else a second time.
 func (s *Session) takeFacts(ctx context.Context) error {
 	mark := nonce()
 	body := strings.ReplaceAll(strings.TrimSpace(factsScript), "\n", "; ")
-	line := `/bin/sh -c 'nonce=` + mark + `; trap "printf \"%s end %s\n\" $nonce \$? >&2" EXIT; printf "%s hello %s\n" $nonce $$ >&2; echo $nonce; ` + body + `'`
-	out, err := s.perform(ctx, order{op: "facts", line: s.elevated(line), nonce: mark, stdin: strings.NewReader(s.password()), limit: s.opts.Start})
+	line := `/bin/sh -c 'nonce=` + mark +
+		`; trap "printf \"%s end %s\n\" $nonce \$? >&2" EXIT; printf "%s hello %s\n" $nonce $$ >&2; echo $nonce; ` + body +
+		`'`
+	out, err := s.perform(ctx, order{op: "facts", line: s.elevated(line), nonce: mark,
+		stdin: strings.NewReader(s.password()), limit: s.opts.Start})
 	if err != nil {
 		return err
 	}
@@ -82,7 +87,8 @@ func (s *Session) takeFacts(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("the user's number is %q", fields[0])
 	}
-	raw := linux.Raw{UID: uid, Machine: fields[1], Computer: fields[2], BootID: fields[3], Init: fields[4], Systemd: fields[5] == "yes", Release: fields[7]}
+	raw := linux.Raw{UID: uid, Machine: fields[1], Computer: fields[2], BootID: fields[3], Init: fields[4],
+		Systemd: fields[5] == "yes", Release: fields[7]}
 	if s.facts, err = raw.Facts(); err != nil {
 		return err
 	}
@@ -99,7 +105,8 @@ func (s *Session) takeFacts(ctx context.Context) error {
 	return nil
 }
 
-// elevated puts sudo before a command line. -k has it ask although it was asked a moment ago, so that it always reads the password's line.
+// elevated puts sudo before a command line. -k has it ask although it was asked a moment ago, so
+// that it always reads the password's line.
 func (s *Session) elevated(line string) string {
 	switch {
 	case !s.opts.Sudo:
@@ -199,7 +206,8 @@ func (s *Session) perform(ctx context.Context, o order) (outcome, error) {
 	}
 	begun := time.Now()
 	out, err := s.attempt(ctx, o)
-	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", o.op, "took", time.Since(begun), "code", out.code, "err", err)
+	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", o.op, "took", time.Since(begun), "code", out.code,
+		"err", err)
 	return out, err
 }
 
@@ -234,7 +242,8 @@ func (s *Session) attempt(ctx context.Context, o order) (outcome, error) {
 			limit.Reset(o.limit)
 		case <-limit.C:
 			s.reap(r)
-			return outcome{}, s.refuse(o.op, linux.IDTimeout, linux.ETIMEDOUT, fmt.Sprintf("it did not end in %s and was stopped", o.limit))
+			return outcome{}, s.refuse(o.op, linux.IDTimeout, linux.ETIMEDOUT,
+				fmt.Sprintf("it did not end in %s and was stopped", o.limit))
 		case <-ctx.Done():
 			s.reap(r)
 			return outcome{}, ctx.Err()
@@ -292,15 +301,19 @@ func (s *Session) noShell(code int, text []byte) error {
 			"log on to the machine as that user and run: sh -c true")
 	}
 	if code == 127 {
-		return hint.Wrap(fmt.Errorf("there is no sudo on %s: %w", s.opts.Node, node.ErrUnsupported), "install sudo there, or log on as root")
+		return hint.Wrap(fmt.Errorf("there is no sudo on %s: %w", s.opts.Node, node.ErrUnsupported),
+			"install sudo there, or log on as root")
 	}
 	if s.opts.SudoPassword.IsZero() {
-		return hint.Wrap(fmt.Errorf("sudo refused on %s: %s: %w", s.opts.Node, said, node.ErrAuth), "give the password for sudo, or allow this user sudo without one (NOPASSWD)")
+		return hint.Wrap(fmt.Errorf("sudo refused on %s: %s: %w", s.opts.Node, said, node.ErrAuth),
+			"give the password for sudo, or allow this user sudo without one (NOPASSWD)")
 	}
-	return hint.Wrap(fmt.Errorf("sudo refused on %s: %s: %w", s.opts.Node, said, node.ErrAuth), "check the password for sudo and that this user may use sudo")
+	return hint.Wrap(fmt.Errorf("sudo refused on %s: %s: %w", s.opts.Node, said, node.ErrAuth),
+		"check the password for sudo and that this user may use sudo")
 }
 
-// reap ends what a remote runs: closing the channel alone leaves it running. A batch gets the time to remove its files.
+// reap ends what a remote runs: closing the channel alone leaves it running. A batch gets the time
+// to remove its files.
 func (s *Session) reap(r *remote) {
 	pid, _, over, _, _ := r.result()
 	if pid == 0 || over {
@@ -309,7 +322,8 @@ func (s *Session) reap(r *remote) {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	// dash wants the --, busybox refuses it
-	code := `send() { kill -s "$1" -- "-$2" || kill -s "$1" "-$2"; } 2>/dev/null; read -r line <"/proc/` + strconv.Itoa(pid) + `/stat" && set -- ${line##*) } && send TERM "$3" && ` +
+	code := `send() { kill -s "$1" -- "-$2" || kill -s "$1" "-$2"; } 2>/dev/null; read -r line <"/proc/` +
+		strconv.Itoa(pid) + `/stat" && set -- ${line##*) } && send TERM "$3" && ` +
 		`{ for turn in 1 2 3 4 5; do send 0 "$3" || exit 0; sleep 0.1 || sleep 1; done; send KILL "$3"; }`
 	killer, err := s.launch(ctx, order{op: "kill", code: code})
 	if err != nil {

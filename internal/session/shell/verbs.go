@@ -15,7 +15,8 @@ import (
 	"deploy/internal/session/linux"
 )
 
-// plan is how one request is carried out: a function of the scripts with its arguments, and how its answer is read.
+// plan is how one request is carried out: a function of the scripts with its arguments, and how its
+// answer is read.
 type plan struct {
 	call []string
 	tool bool // call is a program
@@ -50,7 +51,8 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 		}
 		return plan{call: []string{"file_remove", where, how}, read: nothing}, nil
 	case "file.mode":
-		return plan{call: []string{"file_mode", where, octal(args), args.String("owner"), args.String("group")}, read: nothing}, nil
+		return plan{call: []string{"file_mode", where, octal(args), args.String("owner"), args.String("group")},
+			read: nothing}, nil
 	}
 	return plan{}, s.refuse(r.Op(), linux.IDUnsupported, linux.ENOTSUP, "Linux has no "+r.Verb)
 }
@@ -149,8 +151,8 @@ func (s *Session) readable(q node.Query) (node.Request, error) {
 	return r, nil
 }
 
-// change does something that may change the machine: what was fetched before it is no longer true. A caller that does not wait for
-// the end does not know the outcome.
+// change does something that may change the machine: what was fetched before it is no longer true.
+// A caller that does not wait for the end does not know the outcome.
 func (s *Session) change(ctx context.Context, do func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -178,7 +180,8 @@ func (s *Session) Do(ctx context.Context, a node.Action) (rows []node.Row, err e
 func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	op := "run " + first(c.Argv)
 	if c.As != "" {
-		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv), s.opts.Node, c.As)
+		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv),
+			s.opts.Node, c.As)
 	}
 	if first(c.Argv) == "" {
 		return node.Result{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", s.opts.Node)
@@ -208,7 +211,8 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 	if c.As != "" {
 		cred, ok := s.opts.Credentials[c.As]
 		if !ok {
-			return hint.Wrap(fmt.Errorf("cannot start the job %s on %s: there is no credential %q", id, s.opts.Node, c.As), "name it under credentials: in the site file")
+			return hint.Wrap(fmt.Errorf("cannot start the job %s on %s: there is no credential %q", id, s.opts.Node, c.As),
+				"name it under credentials: in the site file")
 		}
 		j.User = cred.User
 	}

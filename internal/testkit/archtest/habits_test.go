@@ -1,6 +1,7 @@
 package archtest
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -9,16 +10,19 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
-// Tables of cases make tests longer than code.
+// Tables of cases make tests longer than code. Widths are in characters; a tab counts as one.
 const (
 	maxLines     = 500
 	maxTestLines = 800
+	maxCode      = 120
+	maxProse     = 100
 )
 
-// TestHabits: no file of code over 500 lines, no interface over seven methods, no init, and a test that belongs to a tier
-// says so in its name, so that no tier is skipped silently.
+// TestHabits: no file of code over 500 lines, no interface over seven methods, no init, and a test
+// that belongs to a tier says so in its name, so that no tier is skipped silently.
 func TestHabits(t *testing.T) {
 	root := filepath.Join("..", "..", "..")
 	fset := token.NewFileSet()
@@ -45,6 +49,9 @@ func TestHabits(t *testing.T) {
 		}
 		if n := strings.Count(string(src), "\n"); n > limit {
 			t.Errorf("%s has %d lines", path, n)
+		}
+		for _, line := range tooWide(string(src)) {
+			t.Errorf("%s:%s", path, line)
 		}
 		file, err := parser.ParseFile(fset, path, src, parser.ParseComments)
 		if err != nil {
@@ -86,4 +93,48 @@ func usesTierSkip(f *ast.FuncDecl) bool {
 		return !found
 	})
 	return found
+}
+
+// tooWide lists the lines of a source file that are wider than allowed. Text in back quotes
+// (embedded YAML, struct tags) and preformatted comments (tables) are as wide as they have to be.
+func tooWide(src string) []string {
+	var out []string
+	raw := false
+	for i, line := range strings.Split(src, "\n") {
+		quotes := strings.Count(line, "`")
+		exempt := raw || quotes > 0
+		if quotes%2 == 1 {
+			raw = !raw
+		}
+		text := strings.TrimLeft(line, "\t")
+		limit := maxCode
+		if strings.HasPrefix(text, "//") {
+			limit = maxProse
+			rest := strings.TrimPrefix(text, "//")
+			exempt = exempt || strings.HasPrefix(rest, "\t") || strings.HasPrefix(rest, "  ") ||
+				rest != "" && rest[0] != ' ' // a directive
+		}
+		if n := utf8.RuneCountInString(line); n > limit && !exempt {
+			out = append(out, fmt.Sprintf("%d: %d characters; break it at %d", i+1, n, limit))
+		}
+	}
+	return out
+}
+
+func TestTooWide(t *testing.T) {
+	long := strings.Repeat("x", 130)
+	for src, want := range map[string]int{
+		"a := " + long:                     1,
+		"// " + long:                       1,
+		"// " + long[:90]:                  0,
+		"//\t" + long:                      0,
+		"//go:embed " + long:               0,
+		"s := `" + long + "`":              0,
+		"s := `\n" + long + "\n`\n" + long: 1,
+		strings.Repeat("é", 110):           0,
+	} {
+		if got := tooWide(src); len(got) != want {
+			t.Errorf("%q: %q", src, got)
+		}
+	}
 }

@@ -10,71 +10,93 @@ import (
 	"testing"
 )
 
-// arrows says which packages of the project each package may import. An arrow that is not here is a defect; so is a
-// package that is not here. A name that ends in /... stands for everything below it.
+// arrows says which packages of the project each package may import. An arrow that is not here is a
+// defect; so is a package that is not here. A name that ends in /... stands for everything below
+// it.
 var arrows = map[string][]string{
-	"cmd/deploy": {"internal/agent/command", "internal/cli", "internal/agent/client", "internal/journal", "steps", "steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
-	"bench":      {},
-	"bench/...":  {"internal/testkit/linuxnodes"},
-	"tools/...":  {"internal/testkit/winenodes"},
+	"cmd/deploy": {"internal/agent/command", "internal/cli", "internal/agent/client", "internal/journal", "steps",
+		"steps/...", "transport", "transport/...", "internal/lab", "playbooks", "inventory"},
+	"bench":     {},
+	"bench/...": {"internal/testkit/linuxnodes"},
+	"tools/...": {"internal/testkit/winenodes"},
 
 	// the user's own layout
-	"inventory":     {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
-	"playbooks":     {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "internal/yamlx/shape", "inventory", "steps"},
+	"inventory": {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
+	"playbooks": {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "internal/yamlx/shape",
+		"inventory", "steps"},
 	"steps":         {"internal/nearest", "internal/node"},
 	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},
 	"transport":     {"internal/secret"},
 	"transport/...": {"internal/hint", "internal/node", "internal/proctree", "internal/secret", "transport"},
 
 	// what serves them
-	"internal/cli": {"internal/agent", "internal/agent/wire", "internal/agent/command", "internal/session/local", "internal/session/shell", "internal/agent/client", "internal/session/powershell", "internal/engine", "internal/hint", "internal/journal", "internal/lab", "internal/lab/...", "internal/node",
+	"internal/cli": {"internal/agent", "internal/agent/wire", "internal/agent/command", "internal/session/local",
+		"internal/session/shell", "internal/agent/client", "internal/session/powershell", "internal/engine", "internal/hint",
+		"internal/journal", "internal/lab", "internal/lab/...", "internal/node",
 		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
-	"internal/session/powershell":          {"internal/hint", "internal/node", "internal/session/powershell/protocol", "internal/secret", "internal/winargs", "transport"},
-	"internal/engine":                      {"internal/nearest", "internal/hint", "internal/journal", "internal/node", "internal/task", "steps"},
-	"internal/task":                        {"internal/node", "steps"},
-	"internal/agent":                       {"internal/agent/wire", "internal/hint", "internal/node", "internal/task", "internal/secret", "steps"},
-	"internal/agent/wire":                  {"internal/hint", "internal/node", "internal/task", "steps"},
-	"internal/agent/command":               {"internal/agent", "internal/agent/wire", "internal/session/local", "internal/node", "steps"},
-	"internal/agent/client":                {"internal/journal", "internal/agent/wire", "internal/engine", "internal/hint", "internal/node", "internal/task", "internal/secret", "steps", "transport"},
-	"internal/hint":                        {},
-	"internal/journal":                     {"internal/hint"},
-	"internal/session/linux":               {"internal/node"},
-	"internal/session/local":               {"internal/session/powershell", "internal/hint", "internal/session/linux", "internal/node", "internal/proctree", "internal/session/powershell/protocol", "internal/session/local/winapi", "internal/winargs", "transport/local"},
+	"internal/session/powershell": {"internal/hint", "internal/node", "internal/session/powershell/protocol",
+		"internal/secret", "internal/winargs", "transport"},
+	"internal/engine": {"internal/nearest", "internal/hint", "internal/journal", "internal/node",
+		"internal/task", "steps"},
+	"internal/task": {"internal/node", "steps"},
+	"internal/agent": {"internal/agent/wire", "internal/hint", "internal/node", "internal/task",
+		"internal/secret", "steps"},
+	"internal/agent/wire": {"internal/hint", "internal/node", "internal/task", "steps"},
+	"internal/agent/command": {"internal/agent", "internal/agent/wire", "internal/session/local",
+		"internal/node", "steps"},
+	"internal/agent/client": {"internal/journal", "internal/agent/wire", "internal/engine", "internal/hint",
+		"internal/node", "internal/task", "internal/secret", "steps", "transport"},
+	"internal/hint":          {},
+	"internal/journal":       {"internal/hint"},
+	"internal/session/linux": {"internal/node"},
+	"internal/session/local": {"internal/session/powershell", "internal/hint", "internal/session/linux",
+		"internal/node", "internal/proctree", "internal/session/powershell/protocol", "internal/session/local/winapi",
+		"internal/winargs", "transport/local"},
 	"internal/nearest":                     {},
 	"internal/node":                        {"internal/secret"},
 	"internal/proctree":                    {},
 	"internal/session/powershell/protocol": {},
-	"internal/session/shell":               {"internal/hint", "internal/session/linux", "internal/node", "internal/secret", "transport"},
-	"internal/rules":                       {"internal/yamlx"},
-	"internal/secret":                      {"internal/hint"},
-	"internal/view":                        {"internal/engine", "internal/hint", "internal/journal", "internal/node", "internal/rules", "steps"},
-	"internal/testkit/winenodes":           {}, // Windows programs under Wine, for tests
-	"internal/testkit/winenodes/...":       {},
-	"internal/session/local/winapi":        {"internal/node", "internal/session/powershell/protocol", "internal/winargs"},
-	"internal/winargs":                     {},
-	"internal/yamlx":                       {"internal/hint", "internal/nearest"},
-	"internal/yamlx/shape":                 {"internal/nearest", "internal/yamlx"},
-	"internal/testkit/archtest":            {},
-	"internal/testkit/names":               {"internal/node", "steps", "steps/..."},
-	"internal/testkit/names/gen":           {"internal/testkit/names", "steps/all"},
-	"internal/testkit/sshdtest":            {"transport"}, // a real sshd, for tests
-	"internal/testkit/linuxnodes":          {},            // real nodes, for tests and bench
-	"internal/testkit/nodetest":            {"internal/node", "internal/session/powershell/protocol"},
-	"internal/testkit/pslint":              {},
-	"internal/testkit/psproof":             {},
-	"internal/lab/session":                 {"internal/lab/...", "internal/node", "internal/session/powershell/protocol"},
-	"internal/testkit/conformance":         {"internal/agent", "internal/journal", "internal/lab", "internal/agent/client", "internal/lab/...", "internal/lab/session", "internal/node", "internal/testkit/nodetest", "internal/session/powershell/protocol", "steps", "inventory", "internal/engine"},
+	"internal/session/shell": {"internal/hint", "internal/session/linux", "internal/node", "internal/secret",
+		"transport"},
+	"internal/rules":  {"internal/yamlx"},
+	"internal/secret": {"internal/hint"},
+	"internal/view": {"internal/engine", "internal/hint", "internal/journal", "internal/node",
+		"internal/rules", "steps"},
+	"internal/testkit/winenodes":     {}, // Windows programs under Wine, for tests
+	"internal/testkit/winenodes/...": {},
+	"internal/session/local/winapi":  {"internal/node", "internal/session/powershell/protocol", "internal/winargs"},
+	"internal/winargs":               {},
+	"internal/yamlx":                 {"internal/hint", "internal/nearest"},
+	"internal/yamlx/shape":           {"internal/nearest", "internal/yamlx"},
+	"internal/testkit/archtest":      {},
+	"internal/testkit/names":         {"internal/node", "steps", "steps/..."},
+	"internal/testkit/names/gen":     {"internal/testkit/names", "steps/all"},
+	"internal/testkit/sshdtest":      {"transport"}, // a real sshd, for tests
+	"internal/testkit/linuxnodes":    {},            // real nodes, for tests and bench
+	"internal/testkit/nodetest":      {"internal/node", "internal/session/powershell/protocol"},
+	"internal/testkit/pslint":        {},
+	"internal/testkit/psproof":       {},
+	"internal/lab/session":           {"internal/lab/...", "internal/node", "internal/session/powershell/protocol"},
+	"internal/testkit/conformance": {"internal/agent", "internal/journal", "internal/lab", "internal/agent/client",
+		"internal/lab/...", "internal/lab/session", "internal/node", "internal/testkit/nodetest",
+		"internal/session/powershell/protocol", "steps", "inventory", "internal/engine"},
 
 	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
-	"internal/lab":           {"internal/hint", "internal/lab/session", "internal/lab/...", "internal/secret", "inventory", "internal/node"},
-	"internal/lab/model":     {"internal/node"},
-	"internal/lab/machine":   {"internal/lab/model", "internal/node", "internal/session/powershell/protocol", "inventory"},
-	"internal/lab/failover":  {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/session/powershell/protocol"},
-	"internal/lab/directory": {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/session/powershell/protocol"},
-	"internal/lab/exchange":  {"internal/lab/directory", "internal/lab/failover", "internal/lab/machine", "internal/lab/model", "internal/node", "internal/session/powershell/protocol"},
-	"internal/lab/front":     {"internal/lab/machine", "internal/lab/model", "internal/node", "internal/session/powershell/protocol"},
-	"internal/lab/winrmd":    {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
-	"internal/lab/sshd":      {"internal/session/powershell/protocol", "internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
+	"internal/lab": {"internal/hint", "internal/lab/session", "internal/lab/...", "internal/secret", "inventory",
+		"internal/node"},
+	"internal/lab/model":   {"internal/node"},
+	"internal/lab/machine": {"internal/lab/model", "internal/node", "internal/session/powershell/protocol", "inventory"},
+	"internal/lab/failover": {"internal/lab/machine", "internal/lab/model", "internal/node",
+		"internal/session/powershell/protocol"},
+	"internal/lab/directory": {"internal/lab/machine", "internal/lab/model", "internal/node",
+		"internal/session/powershell/protocol"},
+	"internal/lab/exchange": {"internal/lab/directory", "internal/lab/failover", "internal/lab/machine",
+		"internal/lab/model", "internal/node", "internal/session/powershell/protocol"},
+	"internal/lab/front": {"internal/lab/machine", "internal/lab/model", "internal/node",
+		"internal/session/powershell/protocol"},
+	"internal/lab/winrmd": {"internal/secret", "internal/lab/front", "internal/lab/machine", "internal/lab/model"},
+	"internal/lab/sshd": {"internal/session/powershell/protocol", "internal/secret", "internal/lab/front",
+		"internal/lab/machine", "internal/lab/model"},
 }
 
 // forbidden are packages outside the project that a part must not see.
@@ -111,7 +133,8 @@ func checkGraph(t *testing.T, all map[string][]string) {
 	}
 }
 
-// projectImports maps each package (without the module's name) to what its non-test files for a system import.
+// projectImports maps each package (without the module's name) to what its non-test files for a
+// system import.
 func projectImports(t *testing.T, system string) map[string][]string {
 	t.Helper()
 	cmd := exec.Command("go", "list", "-f", `{{.ImportPath}} {{join .Imports " "}}`, "deploy/...")

@@ -12,8 +12,8 @@ import (
 	"deploy/inventory"
 )
 
-// Bench is a small lab in the test's own process: two machines with a public and a private card each and two shared disks,
-// and a domain controller, all of one release and language.
+// Bench is a small lab in the test's own process: two machines with a public and a private card
+// each and two shared disks, and a domain controller, all of one release and language.
 type Bench struct {
 	World  *model.World
 	Module *machine.Module
@@ -50,7 +50,8 @@ func NewBench(t *testing.T, release node.Release, locale string) *Bench {
 				Node2: {Adapters: []inventory.LabAdapter{{MAC: "00:15:5D:00:02:02"}, {MAC: PublicMAC2, Address: "192.0.2.12/24"}}},
 				DC:    {DC: true, Adapters: []inventory.LabAdapter{{MAC: "00:15:5D:00:03:01", Address: "192.0.2.5/24"}}},
 			},
-			Disks: []inventory.LabDisk{{Serial: DiskA, SizeMB: 10240, Nodes: []string{Node1, Node2}}, {Serial: DiskB, SizeMB: 512, Nodes: []string{Node1, Node2}}},
+			Disks: []inventory.LabDisk{{Serial: DiskA, SizeMB: 10240, Nodes: []string{Node1, Node2}},
+				{Serial: DiskB, SizeMB: 512, Nodes: []string{Node1, Node2}}},
 		},
 	}
 	w, err := machine.Deliver(site)
@@ -65,7 +66,8 @@ func NewBench(t *testing.T, release node.Release, locale string) *Bench {
 // Session opens a session to one of the machines.
 func (b *Bench) Session(t *testing.T, name string) *session.Session {
 	t.Helper()
-	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Module: b.Module, Network: true,
+	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Module: b.Module,
+		Network:     true,
 		Credentials: map[string]session.Credential{Credential: {User: credentialUser, Password: secret}}})
 	if err != nil {
 		t.Fatalf("cannot open a session to %s: %v", name, err)

@@ -1,6 +1,7 @@
-// Package conformance is the suite that every kind of step passes, on whatever machine a test gives it: check, apply, check
-// again, undo, check. It also holds every request of a kind against the calls that the kind declares; and it lets the engine play the same case
-// directly and by an agent, which must leave equal journals and equal machines.
+// Package conformance is the suite that every kind of step passes, on whatever machine a test gives
+// it: check, apply, check again, undo, check. It also holds every request of a kind against the
+// calls that the kind declares; and it lets the engine play the same case directly and by an agent,
+// which must leave equal journals and equal machines.
 package conformance
 
 import (
@@ -25,7 +26,8 @@ type Case struct {
 	With map[string]any
 	// Open makes the machine, in the state in which the wish is not yet true. It is called once.
 	Open func(t *testing.T) node.Session
-	// Restart restarts the machine when Apply or Undo says that it is due, and returns the session to it. nil: the session stays good.
+	// Restart restarts the machine when Apply or Undo says that it is due, and returns the session to
+	// it. nil: the session stays good.
 	Restart func(t *testing.T, s node.Session) node.Session
 	// Programs are those that the data itself names, so that the kind cannot declare them.
 	Programs []string
@@ -62,7 +64,8 @@ func Run(t *testing.T, c Case) {
 	}
 }
 
-// shared is the variable that names the directory in which plays leave word of themselves, so that the tier can tell which kind was never played.
+// shared is the variable that names the directory in which plays leave word of themselves, so that
+// the tier can tell which kind was never played.
 const shared = "DEPLOY_CONFORMANCE"
 
 // left leaves word that a kind was played in both ways on a system.
@@ -77,14 +80,15 @@ func left(t *testing.T, kind, system string) {
 	}
 }
 
-// twice says that a bench's machine plays its cases by the engine in both ways as well: one language for each release, by turns one whose text is
-// ASCII and one whose text is not even Latin.
+// twice says that a bench's machine plays its cases by the engine in both ways as well: one
+// language for each release, by turns one whose text is ASCII and one whose text is not even Latin.
 func twice(s *session.Session) bool {
 	turn := slices.Index(node.WindowsReleases(), s.Facts().Release) % 2
 	return s.World().Locale == []string{"en", "ja"}[turn]
 }
 
-// reporter is what the suite needs of a test, so that its own tests can see it complain. Fatalf does not return.
+// reporter is what the suite needs of a test, so that its own tests can see it complain. Fatalf
+// does not return.
 type reporter interface {
 	Helper()
 	Errorf(format string, args ...any)
@@ -165,7 +169,8 @@ func play(t reporter, c Case, a acts) {
 	covered(t, c, rec)
 }
 
-// look checks through a reader that has no other verb, and holds what was asked against what was announced.
+// look checks through a reader that has no other verb, and holds what was asked against what was
+// announced.
 func look(t reporter, c Case, step steps.Step, rec *recorder) steps.Diff {
 	t.Helper()
 	ctx := t.Context()
@@ -202,7 +207,8 @@ func key(t reporter, r node.Request) string {
 	return r.Verb + " " + args
 }
 
-// readerOnly hides everything but the Reader, so that a Check cannot find the rest by a type assertion.
+// readerOnly hides everything but the Reader, so that a Check cannot find the rest by a type
+// assertion.
 type readerOnly struct{ node.Reader }
 
 // recorder writes down what a step asks.
@@ -248,7 +254,8 @@ func (r *recorder) StartJob(ctx context.Context, id string, c node.Cmd) error {
 	return r.Session.StartJob(ctx, id, c)
 }
 
-// Releases are those of list, or all when it is empty: a helper for tests that go over what a kind claims.
+// Releases are those of list, or all when it is empty: a helper for tests that go over what a kind
+// claims.
 func Releases(list []node.Release) []node.Release {
 	if len(list) == 0 {
 		return node.WindowsReleases()

@@ -100,7 +100,8 @@ func (c *complaints) Fatalf(format string, args ...any) {
 // Every fault that the suite is there to find is found, and a step without one passes.
 func TestSuiteFindsFaults(t *testing.T) {
 	kind := steps.Kind{Name: "fault", New: func() steps.Step { return &fault{} },
-		Calls: []node.Call{{WMI: `root\cimv2:Win32_Service`, Props: []string{"Name"}, On: node.WindowsReleases()}, {Cmdlet: "Get-Disk", On: node.WindowsReleases()}}}
+		Calls: []node.Call{{WMI: `root\cimv2:Win32_Service`, Props: []string{"Name"}, On: node.WindowsReleases()},
+			{Cmdlet: "Get-Disk", On: node.WindowsReleases()}}}
 	for wrong, says := range map[string]string{
 		"":        "",
 		"peeks":   "", // it finds no way to change anything, so nothing is wrong with what it does
@@ -137,22 +138,25 @@ func TestSuiteFindsFaults(t *testing.T) {
 	}
 }
 
-// The lab's node gives the same answers over the codec as a real one: absent is not unsupported is not refused.
+// The lab's node gives the same answers over the codec as a real one: absent is not unsupported is
+// not refused.
 func TestLabNodeTellsAnswersApart(t *testing.T) {
 	s := NewBench(t, node.WS2008, "ja").Session(t, Node1)
 	ctx := t.Context()
-	if _, err := s.Query(ctx, node.Registry{Key: `HKLM\SOFTWARE\Nothing`}); err == nil || !strings.Contains(fmt.Sprintf("%v", err), "deploy.NotFound") {
+	if _, err := s.Query(ctx, node.Registry{Key: `HKLM\SOFTWARE\Nothing`}); err == nil ||
+		!strings.Contains(fmt.Sprintf("%v", err), "deploy.NotFound") {
 		t.Errorf("missing key: %v", err)
 	}
 	for name, c := range map[string]struct {
 		q    node.Query
 		want error
 	}{
-		"key":      {node.Registry{Key: `HKLM\SOFTWARE\Nothing`}, node.ErrNotFound},
-		"class":    {node.WMI{Namespace: `root\cimv2`, Class: "Win32_Nothing"}, node.ErrUnsupported},
-		"property": {node.WMI{Namespace: `root\cimv2`, Class: "Win32_Service", Props: []string{"Colour"}}, node.ErrUnsupported},
-		"cmdlet":   {node.Cmdlet{Name: "Get-Nothing"}, node.ErrUnsupported},
-		"file":     {node.FileHash{Path: `C:\nothing`}, node.ErrNotFound},
+		"key":   {node.Registry{Key: `HKLM\SOFTWARE\Nothing`}, node.ErrNotFound},
+		"class": {node.WMI{Namespace: `root\cimv2`, Class: "Win32_Nothing"}, node.ErrUnsupported},
+		"property": {node.WMI{Namespace: `root\cimv2`, Class: "Win32_Service", Props: []string{"Colour"}},
+			node.ErrUnsupported},
+		"cmdlet": {node.Cmdlet{Name: "Get-Nothing"}, node.ErrUnsupported},
+		"file":   {node.FileHash{Path: `C:\nothing`}, node.ErrNotFound},
 	} {
 		if _, err := s.Query(ctx, c.q); !isOnly(err, c.want) {
 			t.Errorf("%s: %v", name, err)

@@ -7,7 +7,8 @@ import (
 	"deploy/internal/node"
 )
 
-// covered holds every request against the kind's declared calls for the machine's release: names, parameters, properties.
+// covered holds every request against the kind's declared calls for the machine's release: names,
+// parameters, properties.
 func covered(t reporter, c Case, rec *recorder) {
 	t.Helper()
 	release := rec.Facts().Release
@@ -66,14 +67,16 @@ func covered(t reporter, c Case, rec *recorder) {
 	}
 	for _, argv := range rec.commands {
 		own := slices.ContainsFunc(c.Programs, func(p string) bool { return strings.EqualFold(p, argv[0]) })
-		declared := slices.ContainsFunc(calls, func(call node.Call) bool { return call.Tool != "" && strings.EqualFold(call.Tool, base(argv[0])) })
+		declared := slices.ContainsFunc(calls,
+			func(call node.Call) bool { return call.Tool != "" && strings.EqualFold(call.Tool, base(argv[0])) })
 		if !own && !declared {
 			t.Errorf("%s runs %s on %s and does not declare it", c.Kind.Name, argv[0], release)
 		}
 	}
 }
 
-// properties: what is set on an object is a declared property of the class, or a declared cluster property.
+// properties: what is set on an object is a declared property of the class, or a declared cluster
+// property.
 func properties(t reporter, c Case, calls []node.Call, r node.Request, release node.Release) {
 	t.Helper()
 	class, _ := r.Args["class"].(string)
@@ -82,7 +85,8 @@ func properties(t reporter, c Case, calls []node.Call, r node.Request, release n
 		last := name[strings.LastIndexByte(name, '.')+1:]
 		ok := slices.ContainsFunc(calls, func(call node.Call) bool {
 			return strings.EqualFold(call.Property, last) ||
-				(strings.EqualFold(call.WMI, ns+":"+class) && slices.ContainsFunc(call.Props, func(p string) bool { return strings.EqualFold(p, last) }))
+				(strings.EqualFold(call.WMI, ns+":"+class) &&
+					slices.ContainsFunc(call.Props, func(p string) bool { return strings.EqualFold(p, last) }))
 		})
 		if !ok {
 			t.Errorf("%s sets %s of %s on %s and does not declare it", c.Kind.Name, name, class, release)

@@ -10,12 +10,13 @@ import (
 	"deploy/steps"
 )
 
-// Documented checks that every kind says what the reference needs, that its example is a working one, and that a step survives
-// the way through the plan's JSON.
+// Documented checks that every kind says what the reference needs, that its example is a working
+// one, and that a step survives the way through the plan's JSON.
 func Documented(t *testing.T, kinds []steps.Kind) {
 	t.Helper()
 	for _, k := range kinds {
-		for what, text := range map[string]string{"summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof, "example": k.Example} {
+		for what, text := range map[string]string{"summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof,
+			"example": k.Example} {
 			if text == "" {
 				t.Errorf("%s has no %s", k.Name, what)
 			}

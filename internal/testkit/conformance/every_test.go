@@ -11,7 +11,8 @@ import (
 	"deploy/steps/all"
 )
 
-// Every kind that there is was played in both ways, on each system that it makes calls on. It comes after the families' own tests of the tier.
+// Every kind that there is was played in both ways, on each system that it makes calls on. It comes
+// after the families' own tests of the tier.
 func TestTierConformanceEveryKind(t *testing.T) {
 	dir := os.Getenv(shared)
 	if dir == "" {

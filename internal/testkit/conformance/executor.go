@@ -71,7 +71,8 @@ func (a *actor) open() (node.Session, error) {
 	return a.m.lab.Again()
 }
 
-// scripted is a session to a machine that is no more than a session: closing it ends nothing, and a restart is only another boot id.
+// scripted is a session to a machine that is no more than a session: closing it ends nothing, and a
+// restart is only another boot id.
 type scripted struct {
 	node.Session
 	restarts *atomic.Int64
@@ -113,7 +114,8 @@ func (a *actor) dial(ctx context.Context, name string, b engine.Position) (engin
 	}
 	if a.worker == nil {
 		a.boot = boot
-		a.worker = agent.NewWorker(a.ctx, agent.Options{Kinds: steps.NewRegistry([]steps.Kind{a.kind}), Root: a.root, Version: "test",
+		a.worker = agent.NewWorker(a.ctx, agent.Options{Kinds: steps.NewRegistry([]steps.Kind{a.kind}), Root: a.root,
+			Version: "test",
 			Session: func(context.Context, map[string]node.Credential) (node.Session, error) { return a.open() }})
 	}
 	here, there, err := loopback()
@@ -122,10 +124,12 @@ func (a *actor) dial(ctx context.Context, name string, b engine.Position) (engin
 	}
 	w := a.worker
 	a.fronts.Go(func() { _ = w.Serve(there) })
-	return client.Attach(ctx, here, "to compare with", client.Options{Node: name, Who: "conformance", Site: "conformance", Position: b})
+	return client.Attach(ctx, here, "to compare with", client.Options{Node: name, Who: "conformance", Site: "conformance",
+		Position: b})
 }
 
-// loopback joins two ends. Both sides of the talk write before they read, so a pipe without room would not do.
+// loopback joins two ends. Both sides of the talk write before they read, so a pipe without room
+// would not do.
 func loopback() (here, there net.Conn, err error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

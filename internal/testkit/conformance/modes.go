@@ -18,11 +18,13 @@ import (
 	"deploy/steps"
 )
 
-// bothWays lets the engine play the case: plan, apply, apply again, roll back, plan. Once it acts directly, once through an agent, each time on a
-// machine in the same state. What the journals say must be equal, and the machines after every stage.
+// bothWays lets the engine play the case: plan, apply, apply again, roll back, plan. Once it acts
+// directly, once through an agent, each time on a machine in the same state. What the journals say
+// must be equal, and the machines after every stage.
 //
-// A machine of the lab is doubled for each way, and stays as it is. Any other machine is the same one for both ways, one after the other, so there the
-// rollback must have brought it back; ok is false when the case leaves no way back and only the first way was played.
+// A machine of the lab is doubled for each way, and stays as it is. Any other machine is the same
+// one for both ways, one after the other, so there the rollback must have brought it back; ok is
+// false when the case leaves no way back and only the first way was played.
 func bothWays(t *testing.T, c Case, s node.Session) (ok bool) {
 	t.Helper()
 	step, err := c.Kind.Decode(c.With)
@@ -75,8 +77,10 @@ func tell(t *testing.T, m *played, w way, step steps.Step) story {
 	}
 	defer a.end(t)
 	o := engine.Options{
-		Program: &steps.Program{Site: "conformance", Playbook: "case", Nodes: []string{onNode}, Phases: []steps.Phase{{ID: "case", Title: "Case",
-			Groups: []steps.Group{{StepID: "step", Tasks: []steps.Task{{ID: taskID, Phase: "case", StepID: "step", Node: onNode, Step: step}}}}}}},
+		Program: &steps.Program{Site: "conformance", Playbook: "case", Nodes: []string{onNode},
+			Phases: []steps.Phase{{ID: "case", Title: "Case",
+				Groups: []steps.Group{{StepID: "step",
+					Tasks: []steps.Task{{ID: taskID, Phase: "case", StepID: "step", Node: onNode, Step: step}}}}}}},
 		Journal: j, Dial: a.dial, Who: "conformance", Version: "test",
 		Decode: func(_ string, data json.RawMessage) (steps.Step, error) {
 			s := m.c.Kind.New()
@@ -198,8 +202,9 @@ func (b *book) Entries(context.Context) ([]journal.Entry, error) {
 
 func (b *book) Close() error { return nil }
 
-// story is what the journal says, without what two equal runs need not have in common: times, the runs' names, and what only an agent has. Entries
-// that point at another one point at its place in the story, and boots are numbered in the order in which they are met.
+// story is what the journal says, without what two equal runs need not have in common: times, the
+// runs' names, and what only an agent has. Entries that point at another one point at its place in
+// the story, and boots are numbered in the order in which they are met.
 func (b *book) story(t *testing.T) any {
 	t.Helper()
 	place, boots := map[int64]int{}, map[string]string{}
@@ -227,7 +232,8 @@ func (b *book) story(t *testing.T) any {
 		if act, ok := data["act"].(float64); ok {
 			data["act"] = place[int64(act)]
 		}
-		out = append(out, map[string]any{"kind": string(e.Kind), "phase": e.Phase, "task": e.Task, "node": e.Node, "data": data})
+		out = append(out, map[string]any{"kind": string(e.Kind), "phase": e.Phase, "task": e.Task, "node": e.Node,
+			"data": data})
 	}
 	return generic(t, out)
 }

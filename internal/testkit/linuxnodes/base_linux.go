@@ -15,10 +15,12 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// buildTime bounds the building of the tree, the waiting for another process that builds it included.
+// buildTime bounds the building of the tree, the waiting for another process that builds it
+// included.
 const buildTime = 15 * time.Minute
 
-// recipe is what the shared tree is made from. A change makes another tree, because the tree's name is its digest.
+// recipe is what the shared tree is made from. A change makes another tree, because the tree's name
+// is its digest.
 type recipe struct {
 	codename string
 	sources  []string // one-line apt sources
@@ -27,15 +29,17 @@ type recipe struct {
 
 // included are the packages of the tree, beside the minimal Debian.
 func included() []string {
-	return []string{"systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "openssh-server", "sudo", "python3", "e2fsprogs",
+	return []string{"systemd", "systemd-sysv", "dbus", "iproute2", "iputils-ping", "procps", "openssh-server", "sudo",
+		"python3", "e2fsprogs",
 		"ca-certificates", "kmod", "less", "cron", "passwd", "curl", "wget"}
 }
 
-// offered are packages that are not installed but lie in a repository on each node, so that a node without a way out can install them.
+// offered are packages that are not installed but lie in a repository on each node, so that a node
+// without a way out can install them.
 func offered() []string { return []string{"tree", "bc", "lsof"} }
 
-// finish runs in the tree when its packages are there ($1 is its root). What it masks makes no sense in a namespace: devices, terminals,
-// timers that would write in the middle of a test.
+// finish runs in the tree when its packages are there ($1 is its root). What it masks makes no
+// sense in a namespace: devices, terminals, timers that would write in the middle of a test.
 const finish = `set -eu
 mkdir -p "$1/srv/packages"
 chroot "$1" sh -c "cd /srv/packages && apt-get download -q -o APT::Sandbox::User=root $OFFERED"
@@ -90,7 +94,8 @@ func machineRecipe(ctx context.Context) (recipe, error) {
 			r.codename = strings.Trim(v, `"`)
 		}
 	}
-	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)", "Created-By: Packages").Output()
+	out, err := exec.CommandContext(ctx, "apt-get", "indextargets", "--format",
+		"$(REPO_URI) $(RELEASE) $(COMPONENT) $(ORIGIN)", "Created-By: Packages").Output()
 	if err != nil {
 		return r, fmt.Errorf("cannot ask apt for its sources: %w", err)
 	}
@@ -100,7 +105,8 @@ func machineRecipe(ctx context.Context) (recipe, error) {
 		if len(f) < 4 || (f[1] != r.codename && !strings.HasPrefix(f[1], r.codename+"-")) {
 			continue
 		}
-		// others' repositories may use the same release name; an origin that is not known yet stands there as "$(ORIGIN)"
+		// others' repositories may use the same release name; an origin that is not known yet stands
+		// there as "$(ORIGIN)"
 		if f[3] != "Debian" && f[3] != "Ubuntu" && !strings.HasPrefix(f[3], "$") {
 			continue
 		}
@@ -159,13 +165,15 @@ func baseTree(ctx context.Context, cache string) (string, error) {
 	if err := os.RemoveAll(temp); err != nil {
 		return "", err
 	}
-	args := []string{"--quiet", "--mode=root", "--variant=minbase", "--format=directory", "--include=" + strings.Join(included(), ","),
+	args := []string{"--quiet", "--mode=root", "--variant=minbase", "--format=directory",
+		"--include=" + strings.Join(included(), ","),
 		"--skip=cleanup/apt/lists", "--customize-hook=" + finish}
 	for _, o := range r.aptOpts {
 		args = append(args, "--aptopt="+o)
 	}
 	cmd := exec.CommandContext(ctx, "mmdebstrap", append(append(args, r.codename, temp), r.sources...)...)
-	cmd.Env = append(os.Environ(), "OFFERED="+strings.Join(offered(), " "), "OPERATOR_PASSWORD="+OperatorPassword, "LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
+	cmd.Env = append(os.Environ(), "OFFERED="+strings.Join(offered(), " "), "OPERATOR_PASSWORD="+OperatorPassword,
+		"LC_ALL=C.UTF-8", "DEBIAN_FRONTEND=noninteractive")
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	if err := cmd.Run(); err != nil {

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// delayLink stands between a node's cable and the public network and holds every frame back, since a kernel need not have netem.
-// Two TAP devices are its ends: one in a bridge with the node's cable, the other in the public network.
+// delayLink stands between a node's cable and the public network and holds every frame back, since
+// a kernel need not have netem. Two TAP devices are its ends: one in a bridge with the node's
+// cable, the other in the public network.
 type delayLink struct {
 	ends [2]*os.File
 	wg   sync.WaitGroup
@@ -27,8 +28,9 @@ type frame struct {
 // queued frames at most; more are dropped, as a real link does.
 const queued = 10000
 
-// Delay holds everything between the node and the public network back by d and up to jitter more or less, each way, and drops the given
-// share (0 to 1) of the frames. It replaces what an earlier Delay set.
+// Delay holds everything between the node and the public network back by d and up to jitter more or
+// less, each way, and drops the given share (0 to 1) of the frames. It replaces what an earlier
+// Delay set.
 func (n *Node) Delay(d, jitter time.Duration, loss float64) error {
 	n.Undelay()
 	n.mu.Lock()
@@ -44,7 +46,8 @@ func (n *Node) Delay(d, jitter time.Duration, loss float64) error {
 			l.ends[i] = f
 		}
 		lines := []string{fmt.Sprintf("link add slow%d type bridge", n.index), fmt.Sprintf("link set slow%d up", n.index),
-			fmt.Sprintf("link set %s master slow%d up", names[0], n.index), fmt.Sprintf("link set %s master %s up", names[1], publicBridge)}
+			fmt.Sprintf("link set %s master slow%d up", names[0], n.index),
+			fmt.Sprintf("link set %s master %s up", names[1], publicBridge)}
 		if n.run != nil {
 			lines = append(lines, fmt.Sprintf("link set %s master slow%d", n.card(0), n.index))
 		}

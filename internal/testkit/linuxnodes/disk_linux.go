@@ -53,7 +53,8 @@ func (k *keys) make(dir string) error {
 		if name == "id" {
 			k.authorized = public
 		}
-		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), private, 0o600), os.WriteFile(filepath.Join(dir, name+".pub"), []byte(public), 0o644)); err != nil {
+		if err := errors.Join(os.WriteFile(filepath.Join(dir, name), private, 0o600),
+			os.WriteFile(filepath.Join(dir, name+".pub"), []byte(public), 0o644)); err != nil {
 			return err
 		}
 	}
@@ -70,7 +71,8 @@ func (l *Lab) StrangerKey() string { return filepath.Join(l.keys.dir, "stranger"
 func (n *Node) newDisk() error {
 	dir := filepath.Join(n.lab.dir, n.Name)
 	err := n.lab.do(func() error {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) && !errors.Is(err, unix.ENOENT) {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil && !errors.Is(err, unix.EINVAL) &&
+			!errors.Is(err, unix.ENOENT) {
 			return err
 		}
 		if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -121,7 +123,8 @@ func (n *Node) seed(upper string) error {
 		path string
 		mode os.FileMode
 		uid  int
-	}{{"etc", 0o755, 0}, {"etc/ssh", 0o755, 0}, {"home", 0o755, 0}, {"root", 0o700, 0}, {"root/.ssh", 0o700, 0}, {"home/admin", 0o700, 1000},
+	}{{"etc", 0o755, 0}, {"etc/ssh", 0o755, 0}, {"home", 0o755, 0}, {"root", 0o700, 0}, {"root/.ssh", 0o700, 0},
+		{"home/admin", 0o700, 1000},
 		{"home/admin/.ssh", 0o700, 1000}, {"home/operator", 0o700, 1001}, {"home/operator/.ssh", 0o700, 1001}} {
 		p := filepath.Join(upper, d.path)
 		if err := errors.Join(os.Mkdir(p, d.mode), os.Chown(p, d.uid, d.uid)); err != nil {
@@ -202,7 +205,8 @@ func (n *Node) FillDisk() error {
 // FreeDisk gives the space back.
 func (n *Node) FreeDisk() error { return os.Remove(filepath.Join(n.disk(), "ballast")) }
 
-// ReadOnlyRoot makes the node's root read-only, as a kernel does that found an error on it, or writable again.
+// ReadOnlyRoot makes the node's root read-only, as a kernel does that found an error on it, or
+// writable again.
 func (n *Node) ReadOnlyRoot(ctx context.Context, yes bool) error {
 	_, err := n.Exec(ctx, "mount", "-o", "remount,bind,"+map[bool]string{true: "ro", false: "rw"}[yes], "/")
 	return err

@@ -26,7 +26,8 @@ type birth struct {
 	Systemd   bool
 }
 
-// Child turns this process into a node, if it was started to be one, and then never returns. Call it first in TestMain.
+// Child turns this process into a node, if it was started to be one, and then never returns. Call
+// it first in TestMain.
 func Child() {
 	if os.Args[0] != childName {
 		return
@@ -67,7 +68,8 @@ func beNode() error {
 	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}); err != nil {
 		return err
 	}
-	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "container=deploy-lab", "LANG=C.UTF-8"}
+	env := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "container=deploy-lab",
+		"LANG=C.UTF-8"}
 	if b.Systemd {
 		return unix.Exec("/sbin/init", []string{"/sbin/init", "--log-target=journal"}, env)
 	}
@@ -77,7 +79,8 @@ func beNode() error {
 	return unix.Exec("/usr/sbin/sshd", []string{"/usr/sbin/sshd", "-D", "-e"}, env)
 }
 
-// cards gives the node's cards their addresses, with the machine's own ip while it can still be seen.
+// cards gives the node's cards their addresses, with the machine's own ip while it can still be
+// seen.
 func cards(b birth) error {
 	lines := []string{"link set lo up"}
 	for i, a := range b.Addresses {
@@ -114,7 +117,8 @@ func root(b birth) error {
 		{"mqueue", "dev/mqueue", "mqueue", quiet, ""},
 		{"tmpfs", "run", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=755,size=64m"},
 		{"tmpfs", "tmp", "tmpfs", unix.MS_NOSUID | unix.MS_NODEV, "mode=1777,size=64m"},
-		// a node's sysctl would change the kernel that all share, but for its own network's; the same holds for the magic key
+		// a node's sysctl would change the kernel that all share, but for its own network's; the same
+		// holds for the magic key
 		{"proc/sys", "proc/sys", "", unix.MS_BIND, ""},
 		{"", "proc/sys", "", unix.MS_REMOUNT | unix.MS_BIND | unix.MS_RDONLY | quiet, ""},
 		{"proc/sys/net", "proc/sys/net", "", unix.MS_BIND, ""},
@@ -158,7 +162,8 @@ func devices(dev string) error {
 	for _, d := range []struct {
 		name         string
 		major, minor uint32
-	}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}, {"fuse", 10, 229}} {
+	}{{"null", 1, 3}, {"zero", 1, 5}, {"full", 1, 7}, {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0},
+		{"fuse", 10, 229}} {
 		p := filepath.Join(dev, d.name)
 		if err := unix.Mknod(p, unix.S_IFCHR|0o666, int(unix.Mkdev(d.major, d.minor))); err != nil {
 			return fmt.Errorf("cannot make %s: %w", p, err)
@@ -172,7 +177,8 @@ func devices(dev string) error {
 			return err
 		}
 	}
-	for name, to := range map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
+	for name, to := range map[string]string{"ptmx": "pts/ptmx", "fd": "/proc/self/fd", "stdin": "/proc/self/fd/0",
+		"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"} {
 		if err := os.Symlink(to, filepath.Join(dev, name)); err != nil {
 			return err
 		}

@@ -20,10 +20,12 @@ import (
 
 // Options describe a lab.
 type Options struct {
-	Systemd int    // nodes whose process 1 is systemd; about 18 fit into the usual fs.inotify.max_user_instances of 128
-	Plain   int    // nodes after those whose process 1 is an sshd and that have nothing else
-	DiskMB  int    // size of each node's own disk in MiB; 0 means 384. It lives in memory
-	Cache   string // where the shared Debian tree is kept; "" means DEPLOY_NODES_CACHE, or deploy-nodes in the user's cache directory
+	Systemd int // nodes whose process 1 is systemd; about 18 fit into the usual fs.inotify.max_user_instances of 128
+	Plain   int // nodes after those whose process 1 is an sshd and that have nothing else
+	DiskMB  int // size of each node's own disk in MiB; 0 means 384. It lives in memory
+	// where the shared Debian tree is kept; "" means DEPLOY_NODES_CACHE, or deploy-nodes in the user's
+	// cache directory
+	Cache string
 }
 
 // Lab is a set of nodes and the two networks between them.
@@ -41,7 +43,8 @@ type Lab struct {
 	nodes   []*Node
 }
 
-// The two networks. The controller has an address in the public one only: what has none but an inner address is reached through a node.
+// The two networks. The controller has an address in the public one only: what has none but an
+// inner address is reached through a node.
 const (
 	publicBridge = "public"
 	privateNet   = "interconnect"
@@ -55,8 +58,9 @@ func Tier(t testing.TB, name string) {
 	}
 }
 
-// New builds a lab and starts its nodes. The test is skipped, or fails when CI is set, where the machine does not permit it.
-// New does not wait for the nodes: see Node.WaitSSH and Lab.Wait. Everything goes away with the test.
+// New builds a lab and starts its nodes. The test is skipped, or fails when CI is set, where the
+// machine does not permit it. New does not wait for the nodes: see Node.WaitSSH and Lab.Wait.
+// Everything goes away with the test.
 func New(t testing.TB, o Options) *Lab {
 	t.Helper()
 	if why := missing(); why != "" {
@@ -169,8 +173,8 @@ func onThrowAwayThread(f func() error) error {
 	return <-result
 }
 
-// notMain starts f on a thread of its own that ends with f. It is never the process's first thread: that one cannot end, and
-// /proc/self shows its namespaces.
+// notMain starts f on a thread of its own that ends with f. It is never the process's first thread:
+// that one cannot end, and /proc/self shows its namespaces.
 func notMain(f func()) {
 	go func() {
 		runtime.LockOSThread() // for ever: the thread ends with the goroutine
@@ -189,7 +193,8 @@ func notMain(f func()) {
 	}()
 }
 
-// thread owns the lab's namespaces. Processes started by it are in them, and are killed by the kernel when it ends.
+// thread owns the lab's namespaces. Processes started by it are in them, and are killed by the
+// kernel when it ends.
 func (l *Lab) thread(ready chan<- error) {
 	notMain(func() {
 		defer close(l.done)
@@ -238,7 +243,8 @@ func (l *Lab) world() error {
 	}
 	l.outside = self + "/root" + l.dir
 	return ip("link set lo up",
-		"link add "+publicBridge+" type bridge", "address add 10.77.255.254/16 dev "+publicBridge, "link set "+publicBridge+" up",
+		"link add "+publicBridge+" type bridge", "address add 10.77.255.254/16 dev "+publicBridge,
+		"link set "+publicBridge+" up",
 		"link add "+privateNet+" type bridge", "link set "+privateNet+" up")
 }
 
@@ -266,7 +272,8 @@ func (l *Lab) Nodes() []*Node { return l.nodes }
 // Controller is the address of the machine that the tests run on, as the nodes see it.
 func (l *Lab) Controller() string { return "10.77.255.254" }
 
-// Start starts a program in the lab's networks; it sees the machine's files. It is killed when the test process ends.
+// Start starts a program in the lab's networks; it sees the machine's files. It is killed when the
+// test process ends.
 func (l *Lab) Start(cmd *exec.Cmd) error {
 	if cmd.SysProcAttr == nil {
 		cmd.SysProcAttr = &unix.SysProcAttr{}
@@ -275,7 +282,8 @@ func (l *Lab) Start(cmd *exec.Cmd) error {
 	return l.do(cmd.Start)
 }
 
-// DialContext opens a connection from the controller's place in the lab. The address must be numeric.
+// DialContext opens a connection from the controller's place in the lab. The address must be
+// numeric.
 func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	err := onThrowAwayThread(func() (err error) {
@@ -288,7 +296,8 @@ func (l *Lab) DialContext(ctx context.Context, network, address string) (net.Con
 	return conn, err
 }
 
-// Listen opens a TCP port at the controller's place in the lab, at its address in the public network. The system picks the port.
+// Listen opens a TCP port at the controller's place in the lab, at its address in the public
+// network. The system picks the port.
 func (l *Lab) Listen() (net.Listener, error) {
 	var out net.Listener
 	err := onThrowAwayThread(func() (err error) {
@@ -342,7 +351,8 @@ func (l *Lab) close() {
 	l.t.Errorf("cannot remove %s", l.dir)
 }
 
-// clearGroup removes a control group and those below it. A group whose processes just died stays busy for a moment.
+// clearGroup removes a control group and those below it. A group whose processes just died stays
+// busy for a moment.
 func clearGroup(dir string) error {
 	var err error
 	for range 500 {
@@ -364,10 +374,12 @@ func clearGroup(dir string) error {
 	return fmt.Errorf("cannot remove the control group %s: it has processes", dir)
 }
 
-// prefix begins the names of what a lab leaves when its process is killed; the owner's process id and start time follow.
+// prefix begins the names of what a lab leaves when its process is killed; the owner's process id
+// and start time follow.
 const prefix = "deploy-nodes-"
 
-// sweep removes what labs of processes that are no more have left: empty directories and control groups.
+// sweep removes what labs of processes that are no more have left: empty directories and control
+// groups.
 func sweep() {
 	left, _ := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, dir := range left {
@@ -400,7 +412,8 @@ func sweep() {
 	})
 }
 
-// dead tells whether the process that a name stands for has ended. A process id may have been given to another since.
+// dead tells whether the process that a name stands for has ended. A process id may have been given
+// to another since.
 func dead(name string) bool {
 	f := strings.Split(strings.TrimPrefix(name, prefix), "-")
 	if len(f) < 2 {
@@ -414,7 +427,8 @@ func dead(name string) bool {
 	return errors.Is(err, os.ErrNotExist) || (err == nil && start != f[1])
 }
 
-// startOf is the start time of a process in clock ticks since the machine's boot (proc(5), field 22 of stat).
+// startOf is the start time of a process in clock ticks since the machine's boot (proc(5), field 22
+// of stat).
 func startOf(pid int) (string, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {

@@ -80,7 +80,8 @@ func (n *Node) boot() error {
 		return fail(err)
 	}
 	defer func() { _ = goOn.Close() }()
-	b, err := json.Marshal(birth{Name: n.Name, Lower: n.lab.base, Disk: filepath.Join(n.lab.dir, n.Name), Systemd: n.Systemd,
+	b, err := json.Marshal(birth{Name: n.Name, Lower: n.lab.base, Disk: filepath.Join(n.lab.dir, n.Name),
+		Systemd:   n.Systemd,
 		Addresses: []string{n.Addr + "/16", n.Interconnect + "/16"}, Gateway: n.lab.Controller()})
 	if err != nil {
 		return fail(err)
@@ -91,7 +92,8 @@ func (n *Node) boot() error {
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.ExtraFiles = []*os.File{wait}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL, UseCgroupFD: true, CgroupFD: int(group.Fd()),
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: unix.SIGKILL, UseCgroupFD: true,
+		CgroupFD:   int(group.Fd()),
 		Cloneflags: unix.CLONE_NEWNS | unix.CLONE_NEWUTS | unix.CLONE_NEWIPC | unix.CLONE_NEWPID | unix.CLONE_NEWNET}
 	err = n.lab.do(cmd.Start)
 	_ = wait.Close()
@@ -121,7 +123,8 @@ func (n *Node) boot() error {
 	return nil
 }
 
-// watch waits for the end of process 1. One that ended itself with a reboot is started again; one that switched itself off stays off.
+// watch waits for the end of process 1. One that ended itself with a reboot is started again; one
+// that switched itself off stays off.
 func (n *Node) watch(run *life) {
 	_ = run.cmd.Wait()
 	status, _ := run.cmd.ProcessState.Sys().(syscall.WaitStatus)
@@ -137,7 +140,8 @@ func (n *Node) watch(run *life) {
 		n.broken = err
 		return
 	}
-	// reboot(2) in a process namespace ends its first process with SIGHUP for a restart and SIGINT for the end
+	// reboot(2) in a process namespace ends its first process with SIGHUP for a restart and SIGINT for
+	// the end
 	switch {
 	case status.Signaled() && status.Signal() == unix.SIGHUP:
 		n.broken = n.boot()
@@ -147,14 +151,16 @@ func (n *Node) watch(run *life) {
 	}
 }
 
-// unplug takes the cards away; those of the node go with them. A card may be gone already with the node's namespace.
+// unplug takes the cards away; those of the node go with them. A card may be gone already with the
+// node's namespace.
 func (n *Node) unplug() {
 	for net := range 2 {
 		_ = n.lab.do(func() error { return ip("link delete " + n.card(net)) })
 	}
 }
 
-// PowerOff is a power cut: the cards go first, so that nobody hears a farewell, then every process at once. The disk stays.
+// PowerOff is a power cut: the cards go first, so that nobody hears a farewell, then every process
+// at once. The disk stays.
 func (n *Node) PowerOff() error {
 	n.mu.Lock()
 	run := n.run
@@ -213,7 +219,8 @@ func (n *Node) pid() (int, error) {
 	return n.run.pid, nil
 }
 
-// Exec runs a program in the node, not over its network, and returns what it printed. An exit code other than 0 is an error.
+// Exec runs a program in the node, not over its network, and returns what it printed. An exit code
+// other than 0 is an error.
 func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	pid, err := n.pid()
 	if err != nil {
@@ -221,7 +228,8 @@ func (n *Node) Exec(ctx context.Context, argv ...string) (string, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "nsenter", append([]string{"-t", strconv.Itoa(pid), "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd=/", "--"}, argv...)...)
+	cmd := exec.CommandContext(ctx, "nsenter",
+		append([]string{"-t", strconv.Itoa(pid), "-m", "-u", "-i", "-n", "-p", "-C", "--root", "--wd=/", "--"}, argv...)...)
 	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8", "HOME=/root"}
 	cmd.WaitDelay = time.Second
 	var out, errOut bytes.Buffer
@@ -255,7 +263,8 @@ func (n *Node) WaitSSH(ctx context.Context) error {
 func (n *Node) greeting(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
-	reach, stop := context.WithTimeout(ctx, time.Second) // a node that just came up has missed the first SYN, and TCP waits longer each time
+	// a node that just came up has missed the first SYN, and TCP waits longer each time
+	reach, stop := context.WithTimeout(ctx, time.Second)
 	defer stop()
 	c, err := n.lab.DialContext(reach, "tcp", n.Addr+":22")
 	if err != nil {
@@ -271,7 +280,8 @@ func (n *Node) greeting(ctx context.Context) error {
 	return nil
 }
 
-// Wait waits until the node answers SSH and, if it has systemd, everything has started and nothing has failed.
+// Wait waits until the node answers SSH and, if it has systemd, everything has started and nothing
+// has failed.
 func (n *Node) Wait(ctx context.Context) error {
 	if err := n.WaitSSH(ctx); err != nil || !n.Systemd {
 		return err
@@ -308,10 +318,12 @@ func (n *Node) freeze(v string) error {
 	return fmt.Errorf("node %s does not become %q", n.Name, want)
 }
 
-// LinkDown cuts the node's cable to the public network. Connections stay open at both ends and hear nothing.
+// LinkDown cuts the node's cable to the public network. Connections stay open at both ends and hear
+// nothing.
 func (n *Node) LinkDown() error { return n.link("down") }
 
-// LinkUp heals what LinkDown cut, and waits until a node that runs has noticed: its kernel marks the routes of a dead card for up to a second longer.
+// LinkUp heals what LinkDown cut, and waits until a node that runs has noticed: its kernel marks
+// the routes of a dead card for up to a second longer.
 func (n *Node) LinkUp() error {
 	if err := n.link("up"); err != nil {
 		return err

@@ -53,8 +53,11 @@ func TestTierNodesLife(t *testing.T) {
 			if got := n.sh(t, "cat /proc/1/comm"); got != kind {
 				t.Errorf("process 1 is %q", got)
 			}
-			if got := n.sh(t, "hostname; ip -br -4 address show dev eth1 | awk '{print $3}'; cat /sys/class/net/eth0/address"); got !=
-				n.Name+"\n"+n.Interconnect+"/16\n"+map[bool]string{true: "02:77:00:00:00:00", false: "02:77:00:00:00:01"}[n.Systemd] {
+			got := n.sh(t, "hostname; ip -br -4 address show dev eth1 | awk '{print $3}'; "+
+				"cat /sys/class/net/eth0/address")
+			if got !=
+				n.Name+"\n"+n.Interconnect+"/16\n"+map[bool]string{true: "02:77:00:00:00:00",
+					false: "02:77:00:00:00:01"}[n.Systemd] {
 				t.Errorf("the node says of itself: %q", got)
 			}
 			t.Run("disk stays over a power cut", func(t *testing.T) {
@@ -71,7 +74,8 @@ func TestTierNodesLife(t *testing.T) {
 			})
 			t.Run("full disk", func(t *testing.T) {
 				must(t, n.FillDisk())
-				if out := n.sh(t, "dd if=/dev/zero of=/root/big bs=64k count=1 2>&1 || true"); !strings.Contains(out, "No space left") {
+				if out := n.sh(t, "dd if=/dev/zero of=/root/big bs=64k count=1 2>&1 || true"); !strings.Contains(out,
+					"No space left") {
 					t.Errorf("a full disk said: %s", out)
 				}
 				must(t, n.FreeDisk())
@@ -126,10 +130,12 @@ func TestTierNodesLife(t *testing.T) {
 				must(t, n.Wait(t.Context()))
 				before, err := n.State(t.Context(), StateOptions{})
 				must(t, err)
-				n.sh(t, "echo x > /etc/new; chmod 600 /etc/hosts; useradd eve; echo 7 > /proc/sys/net/ipv4/conf/all/mc_forwarding 2>/dev/null; echo 1 > /proc/sys/net/ipv4/ip_forward; ln -s x /srv/link")
+				n.sh(t, "echo x > /etc/new; chmod 600 /etc/hosts; useradd eve; echo 7 > "+
+					"/proc/sys/net/ipv4/conf/all/mc_forwarding 2>/dev/null; echo 1 > /proc/sys/net/ipv4/ip_forward; ln -s x /srv/link")
 				changed, err := n.State(t.Context(), StateOptions{Ignore: []string{"/etc/hosts"}})
 				must(t, err)
-				for _, k := range []string{"file /etc/new", "file /srv/link", "account eve:1002:1002::/home/eve:/bin/sh", "sysctl net.ipv4.ip_forward = 1"} {
+				for _, k := range []string{"file /etc/new", "file /srv/link", "account eve:1002:1002::/home/eve:/bin/sh",
+					"sysctl net.ipv4.ip_forward = 1"} {
 					if before[k] != "" || changed[k] == "" {
 						t.Errorf("%s: %q, then %q", k, before[k], changed[k])
 					}
@@ -177,7 +183,8 @@ func TestTierNodesLife(t *testing.T) {
 	})
 }
 
-// A lab whose process is killed leaves no process, no mount and no network; the next lab sweeps the rest.
+// A lab whose process is killed leaves no process, no mount and no network; the next lab sweeps the
+// rest.
 func TestTierNodesKilledLab(t *testing.T) {
 	Tier(t, "nodes")
 	const inner = "DEPLOY_NODELAB_INNER"

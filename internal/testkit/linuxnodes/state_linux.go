@@ -14,21 +14,28 @@ import (
 	"syscall"
 )
 
-// State is what a node is like, fit to be compared with what it was or with what another is: one line per file, account, unit, mount,
-// address and network setting. What differs between any two boots or machines (keys, ids, times, salts, process ids) is not in it.
+// State is what a node is like, fit to be compared with what it was or with what another is: one
+// line per file, account, unit, mount, address and network setting. What differs between any two
+// boots or machines (keys, ids, times, salts, process ids) is not in it.
 type State map[string]string
 
 // StateOptions say what to look at.
 type StateOptions struct {
-	Dirs   []string // absolute; nil means /etc /home /opt /root /srv /usr/local /var/lib /var/spool
-	Ignore []string // patterns (path.Match) of absolute names that are passed over with all that is below, beside what is volatile anyway
+	Dirs []string // absolute; nil means /etc /home /opt /root /srv /usr/local /var/lib /var/spool
+	// patterns (path.Match) of absolute names that are passed over with all that is below, beside what
+	// is volatile anyway
+	Ignore []string
 }
 
-// volatile are names whose content differs between machines or times that are alike in all that anybody wishes.
+// volatile are names whose content differs between machines or times that are alike in all that
+// anybody wishes.
 func volatile() []string {
-	return []string{"/etc/ssh/ssh_host_*", "/etc/machine-id", "/etc/hostname", "/etc/.pwd.lock", "/etc/*-", "/etc/mtab", "/etc/ld.so.cache",
-		"/var/lib/systemd/*", "/var/lib/private", "/var/lib/private/*", "/var/lib/dbus/*", "/var/lib/apt/*", "/var/lib/dpkg/*-old", "/var/lib/dpkg/lock*",
-		"/var/lib/dpkg/triggers/*", "/var/lib/sudo/*", "/var/lib/ucf/*", "/var/lib/dpkg/info/*", "/var/lib/dpkg/status", "/var/lib/dpkg/updates/*"}
+	return []string{"/etc/ssh/ssh_host_*", "/etc/machine-id", "/etc/hostname", "/etc/.pwd.lock", "/etc/*-", "/etc/mtab",
+		"/etc/ld.so.cache",
+		"/var/lib/systemd/*", "/var/lib/private", "/var/lib/private/*", "/var/lib/dbus/*", "/var/lib/apt/*",
+		"/var/lib/dpkg/*-old", "/var/lib/dpkg/lock*",
+		"/var/lib/dpkg/triggers/*", "/var/lib/sudo/*", "/var/lib/ucf/*", "/var/lib/dpkg/info/*", "/var/lib/dpkg/status",
+		"/var/lib/dpkg/updates/*"}
 }
 
 func ignored(name string, patterns []string) bool {
@@ -75,8 +82,10 @@ func (n *Node) State(ctx context.Context, o StateOptions) (State, error) {
 		}
 	}
 	if n.Systemd {
-		// what is enabled or masked for good are links below /etc; to ask systemd for all unit files takes a second of the processor
-		err = errors.Join(n.lines(ctx, s, "unit", `find /run/systemd/system -mindepth 1 \( -type f -o -type l \) -printf '%p %l\n'`),
+		// what is enabled or masked for good are links below /etc; to ask systemd for all unit files
+		// takes a second of the processor
+		err = errors.Join(n.lines(ctx, s, "unit",
+			`find /run/systemd/system -mindepth 1 \( -type f -o -type l \) -printf '%p %l\n'`),
 			n.lines(ctx, s, "active", `systemctl list-units --type=service,timer,socket --state=active,failed --no-legend --no-pager --plain | awk '{ print $1, $3, $4 }' | `+
 				`grep -v -E '^(run-|session-|user|systemd-(tmpfiles-clean|initctl))'`))
 	}
@@ -94,7 +103,8 @@ func (n *Node) lines(ctx context.Context, s State, what, script string) error {
 	return nil
 }
 
-// files adds what is in a directory of the node. It follows no link, so it never leaves the node's root.
+// files adds what is in a directory of the node. It follows no link, so it never leaves the node's
+// root.
 func (s State) files(root, dir string, ignore []string) error {
 	return filepath.WalkDir(root+dir, func(p string, d fs.DirEntry, err error) error {
 		name := strings.TrimPrefix(p, root)

@@ -1,6 +1,7 @@
-// Package names holds every cmdlet, parameter, WMI class, property, method and cluster property that a step uses against tables
-// of what real systems have. The tables in testdata are extracts of recordings and of the vendor's documentation (their source is
-// named in them); `go run ./internal/testkit/names/gen FACTS` makes them anew.
+// Package names holds every cmdlet, parameter, WMI class, property, method and cluster property
+// that a step uses against tables of what real systems have. The tables in testdata are extracts of
+// recordings and of the vendor's documentation (their source is named in them); `go run
+// ./internal/testkit/names/gen FACTS` makes them anew.
 package names
 
 import (
@@ -36,9 +37,10 @@ func Load(path string) (Tables, error) {
 	return t, nil
 }
 
-// cmdletTables names the environments that have to hold a cmdlet for a release: one of each inner list's is enough.
-// For Windows Server 2008 R2's FailoverClusters module no recording exists; 2012's documentation, nearly a superset, stands in.
-// For ServerManager on 2016 and 2019, which the documentation leaves out, the releases on both sides must have it.
+// cmdletTables names the environments that have to hold a cmdlet for a release: one of each inner
+// list's is enough. For Windows Server 2008 R2's FailoverClusters module no recording exists;
+// 2012's documentation, nearly a superset, stands in. For ServerManager on 2016 and 2019, which the
+// documentation leaves out, the releases on both sides must have it.
 func cmdletTables(r node.Release) [][]string {
 	switch r {
 	case node.WS2003, node.WS2008:
@@ -50,7 +52,8 @@ func cmdletTables(r node.Release) [][]string {
 	case node.WS2012R2:
 		return [][]string{{"server-2012r2", "powershell-4.0"}}
 	case node.WS2016, node.WS2019:
-		return [][]string{{"server-" + string(r), "powershell-5.1", "server-2012r2"}, {"server-" + string(r), "powershell-5.1", "server-2022"}}
+		return [][]string{{"server-" + string(r), "powershell-5.1", "server-2012r2"},
+			{"server-" + string(r), "powershell-5.1", "server-2022"}}
 	}
 	return [][]string{{"server-" + string(r), "powershell-5.1"}}
 }
@@ -205,18 +208,21 @@ func (t Tables) class(table, class string, r node.Release, c node.Call) []error 
 	}
 	for _, a := range c.Args {
 		if !regexp.MustCompile(`(?i)\b`+regexp.QuoteMeta(a)+`\b`).MatchString(m) && !t.optional(class, c.Method, a) {
-			errs = append(errs, fmt.Errorf("method %s.%s has no argument %s in %s (claimed for %s): %s", class, c.Method, a, table, r, m))
+			errs = append(errs, fmt.Errorf("method %s.%s has no argument %s in %s (claimed for %s): %s", class, c.Method, a,
+				table, r, m))
 		}
 	}
 	return errs
 }
 
-// optional says that the documentation has an argument and calls it optional. The recordings leave optional arguments out
-// (SetGateways without GatewayCostMetric shows it), so they cannot speak against one.
+// optional says that the documentation has an argument and calls it optional. The recordings leave
+// optional arguments out (SetGateways without GatewayCostMetric shows it), so they cannot speak
+// against one.
 func (t Tables) optional(class, method, arg string) bool {
 	for _, table := range []string{"wmi-cimv2-documented", "wmi-mscluster-documented"} {
 		_, methods, _, _ := t.members(table, class, 0)
-		if regexp.MustCompile(`(?i)\[in, optional\] [a-z0-9]+ ` + regexp.QuoteMeta(arg) + `\b`).MatchString(methods[strings.ToLower(method)]) {
+		if regexp.MustCompile(`(?i)\[in, optional\] [a-z0-9]+ ` + regexp.QuoteMeta(arg) +
+			`\b`).MatchString(methods[strings.ToLower(method)]) {
 			return true
 		}
 	}
@@ -224,7 +230,8 @@ func (t Tables) optional(class, method, arg string) bool {
 }
 
 // members collects a class's properties and methods with those that it inherits.
-func (t Tables) members(table, class string, depth int) (props map[string]any, methods map[string]string, since string, ok bool) {
+func (t Tables) members(table, class string, depth int) (props map[string]any, methods map[string]string, since string,
+	ok bool) {
 	e, ok := t.find(table, class)
 	if !ok || depth > 10 {
 		return nil, nil, "", false

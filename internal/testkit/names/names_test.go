@@ -36,7 +36,8 @@ func load(t *testing.T) Tables {
 	return tables
 }
 
-// Every name that a kind may send to a machine is in the tables, for every release that the kind claims.
+// Every name that a kind may send to a machine is in the tables, for every release that the kind
+// claims.
 func TestTierNames(t *testing.T) {
 	tables := load(t)
 	reg := all.Kinds()
@@ -61,14 +62,15 @@ func TestTierNames(t *testing.T) {
 func TestTierNamesRefuses(t *testing.T) {
 	tables := load(t)
 	for name, c := range map[string]node.Call{
-		"unknown cmdlet":       {Cmdlet: "Get-Nothing", On: []node.Release{node.WS2016}},
-		"unknown parameter":    {Cmdlet: "Get-Disk", Params: []string{"Serial"}, On: []node.Release{node.WS2016}},
-		"too early":            {Cmdlet: "Get-Disk", On: []node.Release{node.WS2008R2, node.WS2008}},
-		"no release":           {Cmdlet: "Get-Disk"},
-		"unknown class":        {WMI: `root\cimv2:Win32_Nothing`, On: node.WindowsReleases()},
-		"unknown property":     {WMI: `root\cimv2:Win32_Service`, Props: []string{"Colour"}, On: node.WindowsReleases()},
-		"unknown method":       {WMI: `root\cimv2:Win32_Service`, Method: "Dance", On: node.WindowsReleases()},
-		"unknown argument":     {WMI: `root\cimv2:Win32_Service`, Method: "ChangeStartMode", Args: []string{"Mode"}, On: node.WindowsReleases()},
+		"unknown cmdlet":    {Cmdlet: "Get-Nothing", On: []node.Release{node.WS2016}},
+		"unknown parameter": {Cmdlet: "Get-Disk", Params: []string{"Serial"}, On: []node.Release{node.WS2016}},
+		"too early":         {Cmdlet: "Get-Disk", On: []node.Release{node.WS2008R2, node.WS2008}},
+		"no release":        {Cmdlet: "Get-Disk"},
+		"unknown class":     {WMI: `root\cimv2:Win32_Nothing`, On: node.WindowsReleases()},
+		"unknown property":  {WMI: `root\cimv2:Win32_Service`, Props: []string{"Colour"}, On: node.WindowsReleases()},
+		"unknown method":    {WMI: `root\cimv2:Win32_Service`, Method: "Dance", On: node.WindowsReleases()},
+		"unknown argument": {WMI: `root\cimv2:Win32_Service`, Method: "ChangeStartMode", Args: []string{"Mode"},
+			On: node.WindowsReleases()},
 		"unknown namespace":    {WMI: `root\nowhere:X`, On: node.WindowsReleases()},
 		"unknown property cl.": {Property: "Nothing"},
 		"tool without source":  {Tool: "x.exe"},
@@ -78,7 +80,8 @@ func TestTierNamesRefuses(t *testing.T) {
 			t.Errorf("%s was accepted", name)
 		}
 	}
-	ok := node.Call{WMI: `root\cimv2:Win32_Service`, Props: []string{"Name", "StartMode"}, Method: "ChangeStartMode", Args: []string{"StartMode"}, On: node.WindowsReleases()}
+	ok := node.Call{WMI: `root\cimv2:Win32_Service`, Props: []string{"Name", "StartMode"}, Method: "ChangeStartMode",
+		Args: []string{"StartMode"}, On: node.WindowsReleases()}
 	if errs := tables.Check(ok); len(errs) > 0 {
 		t.Errorf("a good call was refused: %v", errs)
 	}

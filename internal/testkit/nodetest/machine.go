@@ -1,5 +1,6 @@
-// Package nodetest is a scripted machine for unit tests: a node.Session over tables that a test fills. It knows nothing of
-// Windows beyond how the requests of package node are shaped; what a method, cmdlet or program does is a function of the test.
+// Package nodetest is a scripted machine for unit tests: a node.Session over tables that a test
+// fills. It knows nothing of Windows beyond how the requests of package node are shaped; what a
+// method, cmdlet or program does is a function of the test.
 package nodetest
 
 import (
@@ -36,7 +37,8 @@ type File struct {
 	Group    string
 }
 
-// Method is what a WMI method does: it may change the instance's row and answers the out parameters.
+// Method is what a WMI method does: it may change the instance's row and answers the out
+// parameters.
 type Method func(instance node.Row, args map[string]any) (node.Row, error)
 
 // Cmdlet is what a cmdlet does. Rows need all properties that steps select.
@@ -64,8 +66,10 @@ type Machine struct {
 // New makes a machine of a release.
 func New(release node.Release) *Machine {
 	return &Machine{
-		F:        node.Facts{OS: "windows", Release: release, Computer: "NODE1", Domain: "contoso.com", DomainRole: 3, BootID: "1", Privileged: true},
-		Registry: map[string]map[string]Value{}, Files: map[string]*File{}, Classes: map[string][]node.Row{}, Methods: map[string]Method{},
+		F: node.Facts{OS: "windows", Release: release, Computer: "NODE1", Domain: "contoso.com", DomainRole: 3,
+			BootID: "1", Privileged: true},
+		Registry: map[string]map[string]Value{}, Files: map[string]*File{}, Classes: map[string][]node.Row{},
+		Methods: map[string]Method{},
 		Cmdlets: map[string]Cmdlet{}, Programs: map[string]func([]string) node.Result{}, jobs: map[string]node.JobState{},
 	}
 }
@@ -172,7 +176,8 @@ func (m *Machine) Stat(_ context.Context, path string) (node.FileInfo, error) {
 	if f == nil {
 		return node.FileInfo{}, node.ErrNotFound
 	}
-	return node.FileInfo{Size: int64(len(f.Data)), Dir: f.Dir, Modified: f.Modified, Mode: f.Mode, Owner: f.Owner, Group: f.Group}, nil
+	return node.FileInfo{Size: int64(len(f.Data)), Dir: f.Dir, Modified: f.Modified, Mode: f.Mode, Owner: f.Owner,
+		Group: f.Group}, nil
 }
 
 // Open reads a file.
@@ -219,7 +224,8 @@ func (m *Machine) Run(_ context.Context, c node.Cmd) (node.Result, error) {
 
 // StartJob runs the program at once; a known id does nothing.
 func (m *Machine) StartJob(_ context.Context, id string, c node.Cmd) error {
-	if err := m.note(node.Request{Verb: "job.start", Args: map[string]any{"id": id, "argv": c.Argv, "as": c.As}}); err != nil {
+	if err := m.note(node.Request{Verb: "job.start",
+		Args: map[string]any{"id": id, "argv": c.Argv, "as": c.As}}); err != nil {
 		return err
 	}
 	if _, ok := m.jobs[id]; ok {

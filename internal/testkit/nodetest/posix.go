@@ -8,11 +8,13 @@ import (
 	"deploy/internal/node"
 )
 
-// NewLinux makes a machine with a Debian: paths have slashes and are told apart by case, files have mode, owner and group, and "/" is there.
+// NewLinux makes a machine with a Debian: paths have slashes and are told apart by case, files have
+// mode, owner and group, and "/" is there.
 func NewLinux() *Machine {
 	m := New(node.Linux)
 	m.posix = true
-	m.F = node.Facts{OS: "linux", Release: node.Linux, Version: "12", Distro: "debian", Arch: "amd64", Init: "systemd", Computer: "node1", BootID: "1", Privileged: true}
+	m.F = node.Facts{OS: "linux", Release: node.Linux, Version: "12", Distro: "debian", Arch: "amd64", Init: "systemd",
+		Computer: "node1", BootID: "1", Privileged: true}
 	m.SetDir("/")
 	return m
 }

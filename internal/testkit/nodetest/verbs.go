@@ -70,13 +70,15 @@ func (m *Machine) list(path string) ([]node.Row, error) {
 	var rows []node.Row
 	for _, n := range sorted(m.Files) {
 		if f := m.Files[n]; m.above(n) == m.fold(path) {
-			rows = append(rows, node.Row{"name": f.Path[strings.LastIndexAny(f.Path, `\/`)+1:], "dir": f.Dir, "size": int64(len(f.Data))})
+			rows = append(rows, node.Row{"name": f.Path[strings.LastIndexAny(f.Path, `\/`)+1:], "dir": f.Dir,
+				"size": int64(len(f.Data))})
 		}
 	}
 	return rows, nil
 }
 
-// instances filters and projects; a property that a row does not have is refused, so that a misspelt one is seen.
+// instances filters and projects; a property that a row does not have is refused, so that a
+// misspelt one is seen.
 func (m *Machine) instances(ns, class string, props []string, where map[string]any) ([]node.Row, error) {
 	rows, ok := m.Classes[strings.ToLower(ns+":"+class)]
 	if !ok {

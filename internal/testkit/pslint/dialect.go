@@ -2,10 +2,11 @@ package pslint
 
 import "strings"
 
-// The rules of powershell's version: what Windows PowerShell 2.0 and .NET 2.0 (3.5 where a line says so) do not have.
+// The rules of powershell's version: what Windows PowerShell 2.0 and .NET 2.0 (3.5 where a line
+// says so) do not have.
 
-// typesOf2 are the types that scripts may name, all of .NET 2.0 unless a comment says otherwise. A new one is looked up in the
-// vendor's documentation before it is entered here.
+// typesOf2 are the types that scripts may name, all of .NET 2.0 unless a comment says otherwise. A
+// new one is looked up in the vendor's documentation before it is entered here.
 var typesOf2 = strings.Fields(`
 	bool byte char datetime decimal double int int16 int32 int64 long sbyte single string uint16 uint32 uint64 void object
 	byte[] bool[] int[] string[] uint16[] uint32[] object[]
@@ -75,11 +76,13 @@ func unknownType(_ *checker, n *Node) bool {
 }
 
 func laterOperator(_ *checker, n *Node) bool {
-	return len(n.Children) == 0 && oneOfFold(n.Text, "-in", "-notin", "-cin", "-cnotin", "-iin", "-inotin", "-shl", "-shr") && n.Type != "command_parameter"
+	return len(n.Children) == 0 && oneOfFold(n.Text, "-in", "-notin", "-cin", "-cnotin", "-iin", "-inotin", "-shl",
+		"-shr") && n.Type != "command_parameter"
 }
 
 func laterVariable(_ *checker, n *Node) bool {
-	for _, name := range []string{"PSItem", "PSScriptRoot", "PSCommandPath", "PSDefaultParameterValues", "IsWindows", "IsLinux", "IsCoreCLR", "PSEdition", "PSSenderInfo"} {
+	for _, name := range []string{"PSItem", "PSScriptRoot", "PSCommandPath", "PSDefaultParameterValues", "IsWindows",
+		"IsLinux", "IsCoreCLR", "PSEdition", "PSSenderInfo"} {
 		if isVariable(n, name) {
 			return true
 		}
@@ -88,7 +91,8 @@ func laterVariable(_ *checker, n *Node) bool {
 }
 
 func collectionMethod(_ *checker, n *Node) bool {
-	return n.Type == "invokation_foreach_expression" || isCall(n) && !isStatic(n) && oneOfFold(member(n), "Where", "ForEach")
+	return n.Type == "invokation_foreach_expression" || isCall(n) && !isStatic(n) &&
+		oneOfFold(member(n), "Where", "ForEach")
 }
 
 // laterMember knows members by name alone: a tree does not tell the type of what they are asked of.
@@ -96,8 +100,10 @@ func laterMember(_ *checker, n *Node) bool {
 	if !isCall(n) && n.Type != "member_access" {
 		return false
 	}
-	return oneOfFold(member(n), "CopyTo", "CopyToAsync", "IsNullOrWhiteSpace", "Is64BitProcess", "Is64BitOperatingSystem", "TryParse", "HResult", "OpenBaseKey",
-		"RegistryView", "HasFlag", "GetAwaiter", "EnumerateFiles", "EnumerateDirectories", "EnumerateFileSystemInfos", "EnumerateFileSystemEntries", "ReadLines",
+	return oneOfFold(member(n), "CopyTo", "CopyToAsync", "IsNullOrWhiteSpace", "Is64BitProcess", "Is64BitOperatingSystem",
+		"TryParse", "HResult", "OpenBaseKey",
+		"RegistryView", "HasFlag", "GetAwaiter", "EnumerateFiles", "EnumerateDirectories", "EnumerateFileSystemInfos",
+		"EnumerateFileSystemEntries", "ReadLines",
 		"Restart", "ReadAsync", "WriteAsync", "FlushAsync", "ToUnixTimeSeconds", "Empty")
 }
 
@@ -151,12 +157,14 @@ func laterExpression(_ *checker, n *Node) bool {
 	return strings.Contains(n.Type, "ternary") || strings.Contains(n.Type, "coalesc") || n.Type == "??" || n.Type == "??="
 }
 
-// commandName is the plain name that a command begins with; "" for one that is called through a variable.
+// commandName is the plain name that a command begins with; "" for one that is called through a
+// variable.
 func commandName(n *Node) string {
 	if name := n.child("command_name"); name != nil {
 		return name.Text
 	}
-	if name := n.child("command_name_expr"); name != nil && name.Find("variable", "parenthesized_expression", "script_block_expression") == nil {
+	if name := n.child("command_name_expr"); name != nil &&
+		name.Find("variable", "parenthesized_expression", "script_block_expression") == nil {
 		return strings.Trim(name.Text, `'"`)
 	}
 	return ""
@@ -200,5 +208,6 @@ func unknownParameter(c *checker, n *Node) bool {
 	}
 	params, ok := c.commands[name]
 	text := strings.TrimSuffix(strings.TrimPrefix(n.Text, "-"), ":")
-	return ok && !oneOfFold(text, params...) && !oneOfFold(text, "ErrorAction", "ErrorVariable", "WarningAction", "WarningVariable", "OutVariable", "OutBuffer", "Verbose", "Debug")
+	return ok && !oneOfFold(text, params...) && !oneOfFold(text, "ErrorAction", "ErrorVariable", "WarningAction",
+		"WarningVariable", "OutVariable", "OutBuffer", "Verbose", "Debug")
 }

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// Need returns the grammar for a test. Without Node or npm the test is skipped by name, and fails where CI is set.
-// The packages are downloaded once, into the user's cache folder.
+// Need returns the grammar for a test. Without Node or npm the test is skipped by name, and fails
+// where CI is set. The packages are downloaded once, into the user's cache folder.
 func Need(t testing.TB) *Grammar {
 	t.Helper()
 	for _, program := range []string{"node", "npm"} {

@@ -61,8 +61,8 @@ type checker struct {
 	hidden    map[*Node]bool   // assignments that hide a variable from what is called below them
 }
 
-// Check returns what a script has that Windows PowerShell 2.0 lacks, or that a script whose streams carry frames must not do.
-// A tree with syntax errors says little here: see SyntaxErrors first.
+// Check returns what a script has that Windows PowerShell 2.0 lacks, or that a script whose streams
+// carry frames must not do. A tree with syntax errors says little here: see SyntaxErrors first.
 func Check(tree *Node, s Script) ([]Finding, error) {
 	commands, err := Commands()
 	if err != nil {
@@ -128,7 +128,10 @@ func rules() []rule {
 		{"$input", func(_ *checker, n *Node) bool { return isVariable(n, "input") }},
 		{"a variable for the whole process", globalVariable},
 		{"Where and ForEach as methods", collectionMethod},
-		{"::new()", func(_ *checker, n *Node) bool { return isCall(n) && strings.EqualFold(member(n), "new") && isStatic(n) }},
+		{"::new()", func(_ *checker, n *Node) bool {
+			return isCall(n) && strings.EqualFold(member(n), "new") &&
+				isStatic(n)
+		}},
 		{"a member that .NET 2.0 lacks", laterMember},
 		{"Path.Combine of more than two parts", longCombine},
 		{"Where-Object or ForEach-Object without a block", simplified},

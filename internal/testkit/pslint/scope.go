@@ -2,8 +2,9 @@ package pslint
 
 import "strings"
 
-// PowerShell's scopes are dynamic: a function that reads a variable which it has not set takes it from whoever called it, before it
-// looks at the script's top. So a caller's variable of the same name takes the place of the script's own.
+// PowerShell's scopes are dynamic: a function that reads a variable which it has not set takes it
+// from whoever called it, before it looks at the script's top. So a caller's variable of the same
+// name takes the place of the script's own.
 
 // unit is a function, a block, or the script's top (nil).
 type unit struct {
@@ -15,7 +16,8 @@ func variableName(n *Node) string {
 	return strings.ToLower(strings.TrimLeft(strings.Trim(n.Text, "{}"), "$@{"))
 }
 
-// owner is the function or block that a node belongs to; nil is the top. A block that is called at once with & is still its own scope.
+// owner is the function or block that a node belongs to; nil is the top. A block that is called at
+// once with & is still its own scope.
 func owner(n *Node) *Node {
 	for p := n.Parent; p != nil; p = p.Parent {
 		if p.Type == "function_statement" || p.Type == "script_block_expression" {

@@ -2,11 +2,13 @@ package pslint
 
 import "strings"
 
-// The rules of the stream: what a script must not do whose stdin and stdout carry frames (see package resident).
+// The rules of the stream: what a script must not do whose stdin and stdout carry frames (see
+// package resident).
 
 func globalVariable(_ *checker, n *Node) bool {
 	t := strings.ToLower(n.Text)
-	return n.Type == "variable" && (strings.HasPrefix(t, "$script:") || strings.HasPrefix(t, "$global:") || strings.HasPrefix(t, "${script:") || strings.HasPrefix(t, "${global:"))
+	return n.Type == "variable" && (strings.HasPrefix(t, "$script:") || strings.HasPrefix(t, "$global:") ||
+		strings.HasPrefix(t, "${script:") || strings.HasPrefix(t, "${global:"))
 }
 
 func codeFromText(c *checker, n *Node) bool {
@@ -26,18 +28,21 @@ func hostOutput(c *checker, n *Node) bool {
 		return false
 	}
 	if n.Type == "command" {
-		return oneOfFold(commandName(n), "Write-Host", "Write-Output", "Write-Warning", "Write-Verbose", "Write-Debug", "Write-Progress", "Write-Error", "Out-Host",
+		return oneOfFold(commandName(n), "Write-Host", "Write-Output", "Write-Warning", "Write-Verbose", "Write-Debug",
+			"Write-Progress", "Write-Error", "Out-Host",
 			"Out-Default", "Out-String", "Read-Host", "echo", "Format-Table", "Format-List", "Start-Transcript")
 	}
 	if isCall(n) || n.Type == "member_access" {
 		return len(n.Children) > 0 && oneOfFold(n.Children[0].Text, "[Console]", "[System.Console]") &&
-			oneOfFold(member(n), "Write", "WriteLine", "Out", "Error", "In", "Read", "ReadLine", "ReadKey", "SetOut", "SetIn", "SetError") || oneOfFold(member(n), "WriteErrorLine")
+			oneOfFold(member(n), "Write", "WriteLine", "Out", "Error", "In", "Read", "ReadLine", "ReadKey", "SetOut", "SetIn",
+				"SetError") || oneOfFold(member(n), "WriteErrorLine")
 	}
 	return false
 }
 
 func exits(c *checker, n *Node) bool {
-	return !c.script.Exit && n.Type == "flow_control_statement" && len(n.Children) > 0 && strings.EqualFold(n.Children[0].Text, "exit")
+	return !c.script.Exit && n.Type == "flow_control_statement" && len(n.Children) > 0 &&
+		strings.EqualFold(n.Children[0].Text, "exit")
 }
 
 var loops = []string{"while_statement", "for_statement", "foreach_statement", "do_statement", "switch_statement"}
@@ -51,12 +56,15 @@ func strayBreak(_ *checker, n *Node) bool {
 }
 
 // silent are methods that return nothing.
-var silent = []string{"Write", "WriteLine", "Flush", "Close", "Clear", "Dispose", "Connect", "Sort", "SetValue", "DeleteValue", "DeleteSubKeyTree", "Delete", "Move", "Replace",
+var silent = []string{"Write", "WriteLine", "Flush", "Close", "Clear", "Dispose", "Connect", "Sort", "SetValue",
+	"DeleteValue", "DeleteSubKeyTree", "Delete", "Move", "Replace",
 	"SetAttributes", "WriteAllText", "WriteAllBytes", "WriteAllLines", "Kill", "Sleep"}
 
-// statement returns what a pipeline statement does: its one command or its one expression; nil for an assignment.
+// statement returns what a pipeline statement does: its one command or its one expression; nil for
+// an assignment.
 func statement(n *Node) *Node {
-	if n.Type != "pipeline" || n.Parent == nil || n.Parent.Type != "statement_list" || n.child("assignment_expression") != nil {
+	if n.Type != "pipeline" || n.Parent == nil || n.Parent.Type != "statement_list" ||
+		n.child("assignment_expression") != nil {
 		return nil
 	}
 	return n
@@ -121,10 +129,13 @@ func looseOutput(c *checker, n *Node) bool {
 	if c.script.Stdout || statement(n) == nil {
 		return false
 	}
-	return !n.inside([]string{"function_statement", "script_block_expression", "sub_expression", "array_expression"}) && c.speaks(n)
+	return !n.inside([]string{"function_statement", "script_block_expression", "sub_expression", "array_expression"}) &&
+		c.speaks(n)
 }
 
-// notASCII: Windows PowerShell reads a script file without a byte order mark in the machine's old code page.
+// notASCII: Windows PowerShell reads a script file without a byte order mark in the machine's old
+// code page.
 func notASCII(_ *checker, n *Node) bool {
-	return n.Parent == nil && strings.IndexFunc(n.Text, func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\t' }) >= 0
+	return n.Parent == nil && strings.IndexFunc(n.Text,
+		func(r rune) bool { return r > '~' || r < ' ' && r != '\n' && r != '\t' }) >= 0
 }

@@ -21,8 +21,8 @@ var files embed.FS
 // Grammar is an installed grammar.
 type Grammar struct{ dir string }
 
-// Install puts the pinned packages into a folder below cache, once, and returns the grammar. It needs Node and npm; npm holds what
-// it downloads against the hashes of the lock file.
+// Install puts the pinned packages into a folder below cache, once, and returns the grammar. It
+// needs Node and npm; npm holds what it downloads against the hashes of the lock file.
 func Install(ctx context.Context, cache string) (*Grammar, error) {
 	sum := sha256.New()
 	names := []string{"package.json", "package-lock.json", "parse.mjs"}
@@ -82,7 +82,8 @@ func (g *Grammar) Parse(ctx context.Context, sources ...string) ([]*Node, error)
 	if err != nil {
 		return nil, fmt.Errorf("cannot parse the scripts: %w", err)
 	}
-	// the optimising compiler takes ten seconds over the grammar's one large function; the plain one is fast enough to run it
+	// the optimising compiler takes ten seconds over the grammar's one large function; the plain one
+	// is fast enough to run it
 	cmd := exec.CommandContext(ctx, "node", "--liftoff-only", filepath.Join(g.dir, "parse.mjs"))
 	cmd.Stdin = bytes.NewReader(in)
 	var out, errs bytes.Buffer
@@ -124,7 +125,8 @@ func (r *rawNode) UnmarshalJSON(b []byte) error {
 }
 
 func (r rawNode) build(source []uint16, lines []int, parent *Node) *Node {
-	n := &Node{Type: r.kind, Text: string(utf16.Decode(source[r.start:r.end])), Line: 1 + lines[r.start], Missing: r.flags&2 != 0, Parent: parent}
+	n := &Node{Type: r.kind, Text: string(utf16.Decode(source[r.start:r.end])), Line: 1 + lines[r.start],
+		Missing: r.flags&2 != 0, Parent: parent}
 	for _, c := range r.children {
 		n.Children = append(n.Children, c.build(source, lines, n))
 	}
@@ -139,7 +141,8 @@ func (n *Node) Walk(f func(*Node)) {
 	}
 }
 
-// Find returns the first node of one of the types in the tree, the node itself included; nil when there is none.
+// Find returns the first node of one of the types in the tree, the node itself included; nil when
+// there is none.
 func (n *Node) Find(types ...string) *Node {
 	for _, t := range types {
 		if n.Type == t {
@@ -164,7 +167,8 @@ func (n *Node) child(kind string) *Node {
 	return nil
 }
 
-// inside says that one of the node's ancestors has one of the types; the search ends at a node of type end.
+// inside says that one of the node's ancestors has one of the types; the search ends at a node of
+// type end.
 func (n *Node) inside(types []string, end ...string) bool {
 	for p := n.Parent; p != nil; p = p.Parent {
 		for _, t := range types {

@@ -13,7 +13,8 @@ import (
 	"time"
 )
 
-// TestMain is also the program that the cases run, and the stand-in for a PowerShell that the harness is tested with.
+// TestMain is also the program that the cases run, and the stand-in for a PowerShell that the
+// harness is tested with.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "proof-child" {
 		os.Exit(childMain(os.Args[2]))
@@ -34,7 +35,8 @@ func childMain(mode string) int {
 		h := sha256.Sum256(b)
 		fmt.Printf("%d %s", len(b), hex.EncodeToString(h[:]))
 	case "flood":
-		// stderr first, and more than a pipe holds: who reads stdout to its end before stderr waits for ever
+		// stderr first, and more than a pipe holds: who reads stdout to its end before stderr waits for
+		// ever
 		fmt.Fprint(os.Stderr, strings.Repeat("e", 300_000))
 		fmt.Print(strings.Repeat("o", 300_000))
 		return 3
@@ -64,7 +66,8 @@ func (p *place) expand(v any) any {
 	switch v := v.(type) {
 	case string:
 		self, _ := os.Executable()
-		return strings.NewReplacer("{dir}", p.dir, "{root}", filepath.Join(p.dir, "root"), "{self}", self, "{sep dir kept}", filepath.Join(p.dir, "kept")).Replace(v)
+		return strings.NewReplacer("{dir}", p.dir, "{root}", filepath.Join(p.dir, "root"), "{self}", self, "{sep dir kept}",
+			filepath.Join(p.dir, "kept")).Replace(v)
 	case []any:
 		out := make([]any, len(v))
 		for i := range v {

@@ -15,8 +15,9 @@ import (
 	"deploy/internal/session/powershell/protocol"
 )
 
-// The parrot is no PowerShell and knows nothing of the script: it gives back what a case expects, right or wrong in one place. It
-// shows that the harness takes right answers and notices wrong ones, on machines that have no PowerShell.
+// The parrot is no PowerShell and knows nothing of the script: it gives back what a case expects,
+// right or wrong in one place. It shows that the harness takes right answers and notices wrong
+// ones, on machines that have no PowerShell.
 
 // ways are how the parrot can be wrong, and whether a step can be got wrong so.
 var ways = map[string]func(st step) bool{
@@ -60,7 +61,8 @@ func (c proofCase) write(path, way string, at int) error {
 			}
 			records = append(records, w)
 		}
-		m := obj("lines", int64(strings.Count(st.raw, "\n")), "raw", st.raw != "", "eof", st.eof, "silent", st.silent, "exit", int64(st.exit), "records", records,
+		m := obj("lines", int64(strings.Count(st.raw, "\n")), "raw", st.raw != "", "eof", st.eof, "silent", st.silent, "exit",
+			int64(st.exit), "records", records,
 			"rows", append([]any{}, st.rows...), "alien", st.alien, "way", "")
 		if st.failed != nil {
 			m["failed"] = merge(obj("id", "", "code", int64(0), "category", "", "type", "", "text", ""), st.failed)
@@ -254,7 +256,8 @@ func TestHarnessTakesWhatIsRight(t *testing.T) {
 	}
 }
 
-// TestHarnessNoticesWhatIsWrong: for every way to be wrong, in the last step of a case that can be wrong so, the case fails.
+// TestHarnessNoticesWhatIsWrong: for every way to be wrong, in the last step of a case that can be
+// wrong so, the case fails.
 func TestHarnessNoticesWhatIsWrong(t *testing.T) {
 	t.Setenv("PSPROOF_PATIENCE", "5s")
 	all := cases()

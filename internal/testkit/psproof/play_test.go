@@ -84,7 +84,8 @@ func (st step) run(s *proc) error {
 			return err
 		}
 	default:
-		b, err := protocol.AppendFrame(nil, s.nonce, protocol.Frame{ID: s.id, Kind: protocol.KindRequest, Value: map[string]any{"verb": st.verb, "args": st.args}})
+		b, err := protocol.AppendFrame(nil, s.nonce,
+			protocol.Frame{ID: s.id, Kind: protocol.KindRequest, Value: map[string]any{"verb": st.verb, "args": st.args}})
 		if err != nil {
 			return err
 		}
@@ -172,7 +173,8 @@ func (st step) compare(s *proc, rows []any, failed map[string]any) error {
 	return nil
 }
 
-// blank takes the values out of rows that an expectation leaves open with "{any}"; they must be there.
+// blank takes the values out of rows that an expectation leaves open with "{any}"; they must be
+// there.
 func blank(want, rows []any) {
 	for i, w := range want {
 		wanted, _ := w.(map[string]any)

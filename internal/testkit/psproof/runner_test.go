@@ -16,7 +16,8 @@ import (
 	"deploy/internal/session/powershell/protocol"
 )
 
-// scheduled runs one of the two scripts that the task scheduler starts, as it starts them, with a data file beside it.
+// scheduled runs one of the two scripts that the task scheduler starts, as it starts them, with a
+// data file beside it.
 func scheduled(t *testing.T, program string, p *place, name, id, job string) (base string, code int) {
 	t.Helper()
 	text, err := file(name)
@@ -34,7 +35,8 @@ func scheduled(t *testing.T, program string, p *place, name, id, job string) (ba
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, "-NoProfile", "-NonInteractive", "-InputFormat", "None", "-ExecutionPolicy", "Bypass", "-File", base+".ps1")
+	cmd := exec.CommandContext(ctx, program, "-NoProfile", "-NonInteractive", "-InputFormat", "None", "-ExecutionPolicy",
+		"Bypass", "-File", base+".ps1")
 	cmd.Env = p.env
 	if runtime.GOOS != "windows" {
 		cmd.Env = append(cmd.Env, "SystemRoot="+filepath.Join(p.dir, "root"), "SystemDrive="+p.dir)
@@ -109,7 +111,8 @@ func TestTierPowershellRunner(t *testing.T) {
 	}
 }
 
-// TestTierPowershellOnce: the script that serves one cmdlet for another user leaves the answer's frames in a file.
+// TestTierPowershellOnce: the script that serves one cmdlet for another user leaves the answer's
+// frames in a file.
 func TestTierPowershellOnce(t *testing.T) {
 	program := need(t)
 	for name, c := range map[string]struct {

@@ -48,7 +48,8 @@ func front(s string) (string, error) {
 	return parameters + prelude + s[len(parameters):], nil
 }
 
-// file is one of the two scripts that the task scheduler starts, taken out of the main script as the node does.
+// file is one of the two scripts that the task scheduler starts, taken out of the main script as
+// the node does.
 func file(name string) (string, error) {
 	m := regexp.MustCompile(`(?m)^\$deploy\['` + name + `'\] = '([^']+)'$`).FindStringSubmatch(protocol.Script())
 	if m == nil {
@@ -120,7 +121,8 @@ func TestTierScriptsOfTheProof(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	sources := map[string]string{"prelude.ps1": string(before), "the module": moduleText(), "the main script with stand-ins": main, "once with stand-ins": once}
+	sources := map[string]string{"prelude.ps1": string(before), "the module": moduleText(),
+		"the main script with stand-ins": main, "once with stand-ins": once}
 	for name, source := range sources {
 		trees, err := g.Parse(t.Context(), source)
 		if err != nil {

@@ -20,7 +20,8 @@ import (
 // patience is how long one answer may take.
 const patience = 90 * time.Second
 
-// pwsh is the program that the tier needs; "" when there is none. PWSH names another than the one on the path.
+// pwsh is the program that the tier needs; "" when there is none. PWSH names another than the one
+// on the path.
 func pwsh() string {
 	if p := os.Getenv("PWSH"); p != "" {
 		return p
@@ -85,8 +86,10 @@ func newPlace(t *testing.T) *place {
 	if err := os.MkdirAll(root, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p.env = append(os.Environ(), "PSPROOF_DATA="+data, "PSPROOF_RECORD="+p.record, "PSPROOF_WORLD="+filepath.Join(dir, "world"),
-		"PSPROOF_ROOT="+root, "PSPROOF_DIR="+dir, "PROCESSOR_ARCHITECTURE=AMD64", "PSModulePath="+modules+string(os.PathListSeparator)+os.Getenv("PSModulePath"),
+	p.env = append(os.Environ(), "PSPROOF_DATA="+data, "PSPROOF_RECORD="+p.record,
+		"PSPROOF_WORLD="+filepath.Join(dir, "world"),
+		"PSPROOF_ROOT="+root, "PSPROOF_DIR="+dir, "PROCESSOR_ARCHITECTURE=AMD64",
+		"PSModulePath="+modules+string(os.PathListSeparator)+os.Getenv("PSModulePath"),
 		"POWERSHELL_TELEMETRY_OPTOUT=1", "POWERSHELL_UPDATECHECK=Off", "LC_ALL=C.UTF-8")
 	return p
 }
@@ -182,7 +185,8 @@ func (s *proc) read(out io.Reader) {
 	close(s.ended)
 }
 
-// errors is what may explain a failure. It is safe once the process has ended; before, stderr is still being written.
+// errors is what may explain a failure. It is safe once the process has ended; before, stderr is
+// still being written.
 func (s *proc) errors() string {
 	select {
 	case <-s.ended:
@@ -219,7 +223,8 @@ func (s *proc) next() (protocol.Frame, error) {
 	}
 }
 
-// answer collects the frames of one request, frame by frame: rows, then one that closes it, all with its id.
+// answer collects the frames of one request, frame by frame: rows, then one that closes it, all
+// with its id.
 func (s *proc) answer(id int64) (rows []any, failed map[string]any, err error) {
 	for {
 		f, err := s.next()

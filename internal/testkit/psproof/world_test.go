@@ -155,12 +155,15 @@ func worldText() string {
 		}
 	}
 	for _, p := range [][3]string{
-		{"Version", "String", "6.0.6002"}, {"BuildNumber", "String", "6002"}, {"ServicePackMajorVersion", "UInt32", "2"}, {"LastBootUpTime", "String", "20261128100000.000000+000"},
+		{"Version", "String", "6.0.6002"}, {"BuildNumber", "String", "6002"}, {"ServicePackMajorVersion", "UInt32", "2"},
+		{"LastBootUpTime", "String", "20261128100000.000000+000"},
 	} {
 		line("prop", "Win32_OperatingSystem", "0", p[0], p[1], p[2])
 	}
-	line("method", "Win32_OperatingSystem", "Win32ShutdownTracker", "Timeout:UInt32", "Comment:String", "ReasonCode:UInt32", "Flags:UInt32")
-	for _, p := range [][3]string{{"Name", "String", "PROOF"}, {"Domain", "String", "contoso.com"}, {"DomainRole", "UInt32", "3"}} {
+	line("method", "Win32_OperatingSystem", "Win32ShutdownTracker", "Timeout:UInt32", "Comment:String",
+		"ReasonCode:UInt32", "Flags:UInt32")
+	for _, p := range [][3]string{{"Name", "String", "PROOF"}, {"Domain", "String", "contoso.com"},
+		{"DomainRole", "UInt32", "3"}} {
 		line("prop", "Win32_ComputerSystem", "0", p[0], p[1], p[2])
 	}
 	for i := range 2 {
@@ -209,7 +212,8 @@ func moduleText() string {
 			}
 			b.WriteString("$" + p)
 		}
-		b.WriteString(")\n    foreach ($key in @($PSBoundParameters.Keys)) {\n        [DeployStub.Record]::Param($key, $PSBoundParameters[$key])\n    }\n")
+		b.WriteString(")\n    foreach ($key in @($PSBoundParameters.Keys)) {\n        [DeployStub.Record]::Param($key, " +
+			"$PSBoundParameters[$key])\n    }\n")
 		fmt.Fprintf(&b, "    [DeployStub.Record]::Call('%s')\n", n)
 		if len(props[n]) > 0 {
 			b.WriteString("    " + tree(props[n]) + "\n")
@@ -219,7 +223,8 @@ func moduleText() string {
 	return b.String() + traps
 }
 
-// tree writes an object with properties of dotted names: each is "value of NAME", and an enumeration where the name asks for its word.
+// tree writes an object with properties of dotted names: each is "value of NAME", and an
+// enumeration where the name asks for its word.
 func tree(paths []string) string {
 	inner := map[string][]string{}
 	var order []string
@@ -317,7 +322,8 @@ function Set-TrapState {
 }
 function Get-TrapState {
     $here = (Get-Location).Path.TrimEnd('/', '\')
-    New-Object PSObject -Property @{ Text = (1.5).ToString(); Preference = [string]$ErrorActionPreference; Home = ($here -eq $env:SystemDrive.TrimEnd('/', '\')) }
+    New-Object PSObject -Property @{ Text = (1.5).ToString(); Preference = [string]$ErrorActionPreference
+        Home = ($here -eq $env:SystemDrive.TrimEnd('/', '\')) }
 }
 function Get-TrapSoft {
     [CmdletBinding()]

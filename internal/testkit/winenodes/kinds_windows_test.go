@@ -97,8 +97,8 @@ func put(t *testing.T, path, text string) {
 	}
 }
 
-// TestTierWineKinds plays the kinds that Wine may judge: each by itself on the session that an agent serves, then by the engine, with and
-// without an agent.
+// TestTierWineKinds plays the kinds that Wine may judge: each by itself on the session that an
+// agent serves, then by the engine, with and without an agent.
 func TestTierWineKinds(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "wine" {
 		t.Skip("belongs to the tier wine: make test-wine")
@@ -106,7 +106,8 @@ func TestTierWineKinds(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	put(t, at("old.txt"), "what was there\r\n")
-	put(t, at("app.config"), "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  <appSettings>\r\n    <add key=\"A\" value=\"1\" />\r\n  </appSettings>\r\n</configuration>\r\n")
+	put(t, at("app.config"), "\xef\xbb\xbf<?xml version=\"1.0\" encoding=\"utf-8\"?>\r\n<configuration>\r\n  "+
+		"<appSettings>\r\n    <add key=\"A\" value=\"1\" />\r\n  </appSettings>\r\n</configuration>\r\n")
 	put(t, at("check.cmd"), "@if exist \"%~1\" (exit /b 0) else (exit /b 1)\r\n")
 	put(t, at("make.cmd"), "@echo made > \"%~1\"\r\n")
 	put(t, at("undo.cmd"), "@del \"%~1\"\r\n")
@@ -116,30 +117,52 @@ func TestTierWineKinds(t *testing.T) {
 		with     map[string]any
 		programs []string
 	}{
-		"registry/new key":         {kind: "registry", with: map[string]any{"key": key + `\Deep\Deeper`, "name": "Text", "data": "été 世"}},
-		"registry/dword":           {kind: "registry", with: map[string]any{"key": key, "name": "N", "type": "dword", "data": float64(4294967295)}},
-		"registry/qword":           {kind: "registry", with: map[string]any{"key": key, "name": "Q", "type": "qword", "data": "0x7fffffffffffffff"}},
-		"registry/multi":           {kind: "registry", with: map[string]any{"key": key, "name": "L", "type": "multi", "data": []any{"a", "b c"}}},
-		"registry/binary":          {kind: "registry", with: map[string]any{"key": key, "name": "B", "type": "binary", "data": "00 ff 10"}},
-		"registry/expand":          {kind: "registry", with: map[string]any{"key": key, "name": "E", "type": "expand", "data": `%SystemRoot%\x`}},
-		"registry/replace":         {kind: "registry", with: map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "productname", "data": "other"}},
-		"registry/absent":          {kind: "registry", with: map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "ProductName", "absent": true}},
-		"service/start type":       {kind: "service", with: map[string]any{"name": service(t, mgr.StartManual), "start": "auto"}},
-		"service/runs":             {kind: "service", with: map[string]any{"name": service(t, mgr.StartManual), "state": "running"}},
-		"service/disabled":         {kind: "service", with: map[string]any{"name": service(t, mgr.StartManual), "start": "disabled"}},
-		"service/enabled and runs": {kind: "service", with: map[string]any{"name": service(t, mgr.StartDisabled), "start": "manual", "state": "running"}},
-		"file/new":                 {kind: "file", with: map[string]any{"path": at("new file.txt"), "content": "line\nnext é\n", "crlf": true}},
-		"file/utf-16":              {kind: "file", with: map[string]any{"path": at("new16.txt"), "content": "world 世\n", "encoding": "utf-16le"}},
-		"file/replace":             {kind: "file", with: map[string]any{"path": at("old.txt"), "base64": "AAEC"}},
-		"file/absent":              {kind: "file", with: map[string]any{"path": at("old.txt"), "absent": true}},
-		"directory/new":            {kind: "directory", with: map[string]any{"path": at(`a\b\c`)}},
-		"xmlsetting/change":        {kind: "xmlsetting", with: map[string]any{"file": at("app.config"), "element": "configuration/appSettings/add[@key='A']", "value": `E:\Queue & more`}},
-		"xmlsetting/new":           {kind: "xmlsetting", with: map[string]any{"file": at("app.config"), "element": "configuration/appSettings/add[@key='B']", "value": "2"}},
-		"package/msi":              {kind: "package", with: map[string]any{"path": ProductPath, "product_code": ProductCode}},
-		"command/reg": {kind: "command", with: map[string]any{"check": []any{"reg.exe", "query", key + `\Cmd`}, "apply": []any{"reg.exe", "add", key + `\Cmd`, "/f"},
-			"undo": []any{"reg.exe", "delete", key + `\Cmd`, "/f"}}, programs: []string{"reg.exe"}},
-		"command/batch": {kind: "command", with: map[string]any{"check": []any{at("check.cmd"), at("mark, of it.txt")}, "apply": []any{at("make.cmd"), at("mark, of it.txt")},
-			"undo": []any{at("undo.cmd"), at("mark, of it.txt")}}, programs: []string{at("check.cmd"), at("make.cmd"), at("undo.cmd")}},
+		"registry/new key": {kind: "registry", with: map[string]any{"key": key + `\Deep\Deeper`, "name": "Text",
+			"data": "été 世"}},
+		"registry/dword": {kind: "registry", with: map[string]any{"key": key, "name": "N", "type": "dword",
+			"data": float64(4294967295)}},
+		"registry/qword": {kind: "registry", with: map[string]any{"key": key, "name": "Q", "type": "qword",
+			"data": "0x7fffffffffffffff"}},
+		"registry/multi": {kind: "registry", with: map[string]any{"key": key, "name": "L", "type": "multi",
+			"data": []any{"a", "b c"}}},
+		"registry/binary": {kind: "registry", with: map[string]any{"key": key, "name": "B", "type": "binary",
+			"data": "00 ff 10"}},
+		"registry/expand": {kind: "registry", with: map[string]any{"key": key, "name": "E", "type": "expand",
+			"data": `%SystemRoot%\x`}},
+		"registry/replace": {kind: "registry",
+			with: map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "productname",
+				"data": "other"}},
+		"registry/absent": {kind: "registry",
+			with: map[string]any{"key": `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, "name": "ProductName",
+				"absent": true}},
+		"service/start type": {kind: "service",
+			with: map[string]any{"name": service(t, mgr.StartManual), "start": "auto"}},
+		"service/runs": {kind: "service",
+			with: map[string]any{"name": service(t, mgr.StartManual), "state": "running"}},
+		"service/disabled": {kind: "service",
+			with: map[string]any{"name": service(t, mgr.StartManual), "start": "disabled"}},
+		"service/enabled and runs": {kind: "service",
+			with: map[string]any{"name": service(t, mgr.StartDisabled), "start": "manual", "state": "running"}},
+		"file/new": {kind: "file",
+			with: map[string]any{"path": at("new file.txt"), "content": "line\nnext é\n", "crlf": true}},
+		"file/utf-16": {kind: "file", with: map[string]any{"path": at("new16.txt"), "content": "world 世\n",
+			"encoding": "utf-16le"}},
+		"file/replace":  {kind: "file", with: map[string]any{"path": at("old.txt"), "base64": "AAEC"}},
+		"file/absent":   {kind: "file", with: map[string]any{"path": at("old.txt"), "absent": true}},
+		"directory/new": {kind: "directory", with: map[string]any{"path": at(`a\b\c`)}},
+		"xmlsetting/change": {kind: "xmlsetting",
+			with: map[string]any{"file": at("app.config"), "element": "configuration/appSettings/add[@key='A']",
+				"value": `E:\Queue & more`}},
+		"xmlsetting/new": {kind: "xmlsetting",
+			with: map[string]any{"file": at("app.config"), "element": "configuration/appSettings/add[@key='B']", "value": "2"}},
+		"package/msi": {kind: "package", with: map[string]any{"path": ProductPath, "product_code": ProductCode}},
+		"command/reg": {kind: "command", with: map[string]any{"check": []any{"reg.exe", "query", key + `\Cmd`},
+			"apply": []any{"reg.exe", "add", key + `\Cmd`, "/f"},
+			"undo":  []any{"reg.exe", "delete", key + `\Cmd`, "/f"}}, programs: []string{"reg.exe"}},
+		"command/batch": {kind: "command", with: map[string]any{"check": []any{at("check.cmd"), at("mark, of it.txt")},
+			"apply": []any{at("make.cmd"), at("mark, of it.txt")},
+			"undo":  []any{at("undo.cmd"), at("mark, of it.txt")}},
+			programs: []string{at("check.cmd"), at("make.cmd"), at("undo.cmd")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			kind, ok := all.Kinds().Get(c.kind)
@@ -151,7 +174,8 @@ func TestTierWineKinds(t *testing.T) {
 	}
 }
 
-// TestTierWinePackage: what Windows Installer leaves is what the package says, and a package that is not there is no success.
+// TestTierWinePackage: what Windows Installer leaves is what the package says, and a package that
+// is not there is no success.
 func TestTierWinePackage(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "wine" {
 		t.Skip("belongs to the tier wine: make test-wine")
@@ -194,18 +218,21 @@ func TestTierWinePackage(t *testing.T) {
 	if _, err := s.Stat(t.Context(), ProductFile); !errors.Is(err, node.ErrNotFound) {
 		t.Error(err)
 	}
-	if _, _, err := apply(map[string]any{"path": `C:\media\not there.msi`, "product_code": "{00000000-1495-44FB-8DEB-4BE906D59619}"}); err == nil {
+	if _, _, err := apply(map[string]any{"path": `C:\media\not there.msi`,
+		"product_code": "{00000000-1495-44FB-8DEB-4BE906D59619}"}); err == nil {
 		t.Error("a package that is not there was installed")
 	}
 }
 
-// TestTierWineFalseSuccess: a step whose tool Wine only pretends to have fails with the loud code, and does not pass for done.
+// TestTierWineFalseSuccess: a step whose tool Wine only pretends to have fails with the loud code,
+// and does not pass for done.
 func TestTierWineFalseSuccess(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "wine" {
 		t.Skip("belongs to the tier wine: make test-wine")
 	}
 	s := session(t)
-	for _, argv := range [][]string{{"netsh.exe", "interface", "show", "interface"}, {"icacls.exe", `C:\x`}, {"powershell.exe", "-Command", "exit 0"}, {"schtasks.exe", "/query"}, {"net.exe", "user"}} {
+	for _, argv := range [][]string{{"netsh.exe", "interface", "show", "interface"}, {"icacls.exe", `C:\x`},
+		{"powershell.exe", "-Command", "exit 0"}, {"schtasks.exe", "/query"}, {"net.exe", "user"}} {
 		res, err := s.Run(t.Context(), node.Cmd{Argv: argv})
 		if err != nil || res.Code != LoudCode {
 			t.Errorf("%v: %+v, %v", argv, res, err)

@@ -19,7 +19,8 @@ type Lab struct {
 	over string // the layer with the loud programs
 }
 
-// Tier skips the test outside of the tier, and where there is no root. In CI nothing may be skipped: the tier counts that as a failure.
+// Tier skips the test outside of the tier, and where there is no root. In CI nothing may be
+// skipped: the tier counts that as a failure.
 func Tier(t testing.TB) {
 	t.Helper()
 	if os.Getenv("DEPLOY_TIER") != "wine" {
@@ -35,7 +36,8 @@ func Tier(t testing.TB) {
 	}
 }
 
-// Open prepares Wine. dir is an empty directory for what the lab makes, which the caller removes after it.
+// Open prepares Wine. dir is an empty directory for what the lab makes, which the caller removes
+// after it.
 func Open(ctx context.Context, dir string) (*Lab, error) {
 	cache, err := CacheDir()
 	if err != nil {
@@ -90,8 +92,9 @@ func (l *Lab) cover() error {
 	})
 }
 
-// Once makes a command that runs one Windows program over a fresh prefix, which is gone when it ends. program is a path on this machine;
-// dir is the directory it runs in, at or below source, which it can read as drive Z:.
+// Once makes a command that runs one Windows program over a fresh prefix, which is gone when it
+// ends. program is a path on this machine; dir is the directory it runs in, at or below source,
+// which it can read as drive Z:.
 func (l *Lab) Once(ctx context.Context, source, dir, program string, env []string, args ...string) (*exec.Cmd, error) {
 	upper, err := os.MkdirTemp(l.dir, "once-")
 	if err != nil {
@@ -104,7 +107,8 @@ func (l *Lab) Once(ctx context.Context, source, dir, program string, env []strin
 	if err != nil {
 		return nil, err
 	}
-	v := view{base: l.base, prefix: l.base.prefix, upper: upper, layers: []string{l.over}, binds: map[string]string{"source": source, "bin-under-test": filepath.Dir(program)}}
+	v := view{base: l.base, prefix: l.base.prefix, upper: upper, layers: []string{l.over},
+		binds: map[string]string{"source": source, "bin-under-test": filepath.Dir(program)}}
 	argv := append([]string{wineLoader, "/bin-under-test/" + filepath.Base(program)}, args...)
 	return v.command(ctx, filepath.Join("/source", rel), env, argv...), nil
 }

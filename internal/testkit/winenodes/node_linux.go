@@ -17,7 +17,8 @@ import (
 	"time"
 )
 
-// Node is a machine: a prefix of its own under a host name of its own, with its Wine server running, behind a real OpenSSH server on loopback.
+// Node is a machine: a prefix of its own under a host name of its own, with its Wine server
+// running, behind a real OpenSSH server on loopback.
 type Node struct {
 	Name    string // computer name
 	Port    int    // of its SSH server, on 127.0.0.1
@@ -35,10 +36,12 @@ type Node struct {
 // startTime bounds the start of a node on a loaded machine.
 const startTime = 3 * time.Minute
 
-// Fleet starts nodes NAME1, NAME2 ... at the same time, all of which accept one key. The caller stops each, also after an error.
+// Fleet starts nodes NAME1, NAME2 ... at the same time, all of which accept one key. The caller
+// stops each, also after an error.
 func (l *Lab) Fleet(ctx context.Context, prefix string, count int) (nodes []*Node, keyFile string, err error) {
 	keyFile = filepath.Join(l.dir, "id")
-	if err := runQuietly(exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", keyFile)); err != nil {
+	if err := runQuietly(exec.CommandContext(ctx, "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",
+		keyFile)); err != nil {
 		return nil, "", err
 	}
 	var group sync.WaitGroup
@@ -75,12 +78,15 @@ func (n *Node) start(ctx context.Context, keyFile string) error {
 // ready is what a node prints when Wine is up in it.
 const ready = "the node is up"
 
-// boot starts the node's processes. The shell that is process 1 in it takes in whatever loses its parent.
+// boot starts the node's processes. The shell that is process 1 in it takes in whatever loses its
+// parent.
 func (n *Node) boot() error {
 	script := "/usr/lib/wine/wineserver64 -p && " + wineLoader + " wineboot && echo '" + ready + "'"
-	inner := append([]string{"chroot", "--userspec=" + user + ":" + group, n.lab.tree, "/usr/bin/env", "-i"}, environment()...)
+	inner := append([]string{"chroot", "--userspec=" + user + ":" + group, n.lab.tree, "/usr/bin/env", "-i"},
+		environment()...)
 	inner = append(inner, "/bin/sh", "-c", script)
-	outer := append([]string{"--mount", "--uts", "--pid", "--fork", "--kill-child", "--", "/bin/sh", "-c", n.view.mounts() + "hostname '" + n.Name + "'\n" + "\"$@\"\nwhile sleep 5; do :; done", "sh"}, inner...)
+	outer := append([]string{"--mount", "--uts", "--pid", "--fork", "--kill-child", "--", "/bin/sh", "-c",
+		n.view.mounts() + "hostname '" + n.Name + "'\n" + "\"$@\"\nwhile sleep 5; do :; done", "sh"}, inner...)
 	n.guard = exec.Command("unshare", outer...)
 	guarded(n.guard)
 	out, err := n.guard.StdoutPipe()
@@ -119,22 +125,25 @@ func (n *Node) findInit() error {
 	return err
 }
 
-// enter is a command line that runs a program in the node as its user; what follows it is the program.
+// enter is a command line that runs a program in the node as its user; what follows it is the
+// program.
 func (n *Node) enter() []string {
-	words := []string{"nsenter", "--target", strconv.Itoa(n.init), "--mount", "--uts", "--pid", "--", "chroot", "--userspec=" + user + ":" + group, n.lab.tree,
+	words := []string{"nsenter", "--target", strconv.Itoa(n.init), "--mount", "--uts", "--pid", "--", "chroot",
+		"--userspec=" + user + ":" + group, n.lab.tree,
 		"/usr/bin/env", "-i", "--chdir=/wine/drive_c"}
 	return append(words, environment()...)
 }
 
-// Run runs a Windows program in the node, past the SSH server, and returns what it printed. Its exit code is cut to eight bits.
+// Run runs a Windows program in the node, past the SSH server, and returns what it printed. Its
+// exit code is cut to eight bits.
 func (n *Node) Run(ctx context.Context, program string, args ...string) (string, error) {
 	argv := append(n.enter(), append([]string{wineLoader, program}, args...)...)
 	out, err := exec.CommandContext(ctx, argv[0], argv[1:]...).CombinedOutput()
 	return string(out), err
 }
 
-// serve starts the node's SSH server. Each login's command is run by the tier's own program on the Windows side, which gets the text untouched:
-// a Unix shell in between would rewrite its quotes.
+// serve starts the node's SSH server. Each login's command is run by the tier's own program on the
+// Windows side, which gets the text untouched: a Unix shell in between would rewrite its quotes.
 func (n *Node) serve(ctx context.Context, keyFile string) error {
 	sshd, err := exec.LookPath("sshd")
 	if err != nil {
@@ -161,7 +170,8 @@ func (n *Node) serve(ctx context.Context, keyFile string) error {
 	for i, w := range words {
 		words[i] = "'" + w + "'"
 	}
-	script := "#!/bin/sh\nwhat=shell\ncase \"$SSH_ORIGINAL_COMMAND\" in internal-sftp|*sftp-server) what=sftp ;; esac\nexec " + strings.Join(words, " ") +
+	script := "#!/bin/sh\nwhat=shell\ncase \"$SSH_ORIGINAL_COMMAND\" in internal-sftp|*sftp-server) what=sftp ;; " +
+		"esac\nexec " + strings.Join(words, " ") +
 		" \"SSH_ORIGINAL_COMMAND=$SSH_ORIGINAL_COMMAND\" " + wineLoader + " 'C:\\side.exe' \"$what\"\n"
 	port, err := freePort()
 	if err != nil {
@@ -169,10 +179,13 @@ func (n *Node) serve(ctx context.Context, keyFile string) error {
 	}
 	n.Port = port
 	// the banner tells a client that Windows is behind it, as that of Windows' own server does
-	config := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPermitRootLogin prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"+
-		"UsePAM no\nUseDNS no\nStrictModes no\nPidFile none\nPrintMotd no\nDebianBanner no\nVersionAddendum Windows\nMaxSessions 50\nMaxStartups 50\nSubsystem sftp internal-sftp\nForceCommand %s\n",
+	config := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s\nAuthorizedKeysFile %s\nPermitRootLogin "+
+		"prohibit-password\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n"+
+		"UsePAM no\nUseDNS no\nStrictModes no\nPidFile none\nPrintMotd no\nDebianBanner no\nVersionAddendum "+
+		"Windows\nMaxSessions 50\nMaxStartups 50\nSubsystem sftp internal-sftp\nForceCommand %s\n",
 		n.Port, host, filepath.Join(n.dir, "authorized"), entry)
-	for file, content := range map[string]string{entry: script, filepath.Join(n.dir, "authorized"): string(key), filepath.Join(n.dir, "sshd_config"): config} {
+	for file, content := range map[string]string{entry: script, filepath.Join(n.dir, "authorized"): string(key),
+		filepath.Join(n.dir, "sshd_config"): config} {
 		if err := os.WriteFile(file, []byte(content), 0o755); err != nil {
 			return err
 		}

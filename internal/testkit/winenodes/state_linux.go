@@ -18,8 +18,9 @@ type StateOptions struct {
 	Service string   // whose state is asked for; "" for none
 }
 
-// State is what a node is like, seen past everything that runs deploy: files from this side of the overlay, the registry by Wine's own reg.exe, a service
-// by its sc.exe. A directory's name ends with a slash.
+// State is what a node is like, seen past everything that runs deploy: files from this side of the
+// overlay, the registry by Wine's own reg.exe, a service by its sc.exe. A directory's name ends
+// with a slash.
 func (n *Node) State(ctx context.Context, o StateOptions) (map[string]string, error) {
 	out := map[string]string{}
 	written := filepath.Join(n.dir, "up", "drive_c")
@@ -64,7 +65,8 @@ func (n *Node) State(ctx context.Context, o StateOptions) (map[string]string, er
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at the service %s of %s: %w: %s", o.Service, n.Name, err, text)
 	}
-	for line := range strings.Lines(text) { // the exit code of a service that never ran is another than that of one that was stopped
+	// the exit code of a service that never ran is another than that of one that was stopped
+	for line := range strings.Lines(text) {
 		if name, state, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "STATE" {
 			out["service"] = strings.TrimSpace(state)
 		}
@@ -72,8 +74,9 @@ func (n *Node) State(ctx context.Context, o StateOptions) (map[string]string, er
 	return out, nil
 }
 
-// Cut ends every connection to the node's SSH server, at once and without a word, as a network that breaks does. What runs on the node goes on until it notices. New connections
-// are served. That there is none to end is an error.
+// Cut ends every connection to the node's SSH server, at once and without a word, as a network that
+// breaks does. What runs on the node goes on until it notices. New connections are served. That
+// there is none to end is an error.
 func (n *Node) Cut() error {
 	var errs []error
 	list, err := sessions(n.sshd.Process.Pid)
@@ -95,8 +98,8 @@ func (n *Node) Cut() error {
 	return errors.Join(errs...)
 }
 
-// sessions are the processes of an OpenSSH server that hold its connections: its children and, where they have given up rights, the children of those. What they have started has
-// another name.
+// sessions are the processes of an OpenSSH server that hold its connections: its children and,
+// where they have given up rights, the children of those. What they have started has another name.
 func sessions(parent int) ([]int, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", parent, parent))
 	if errors.Is(err, fs.ErrNotExist) {

@@ -17,7 +17,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// buildTime bounds the building of the tree and the prefix, the waiting for another process that builds them included.
+// buildTime bounds the building of the tree and the prefix, the waiting for another process that
+// builds them included.
 const buildTime = 15 * time.Minute
 
 // suite is the Debian release that Wine is taken from.
@@ -26,7 +27,8 @@ const suite = "trixie"
 // mirror serves Debian's packages.
 const mirror = "http://deb.debian.org/debian"
 
-// user is who runs Windows' programs: nobody. With root's rights Wine would show files as writable that are not.
+// user is who runs Windows' programs: nobody. With root's rights Wine would show files as writable
+// that are not.
 const user, group, userID = "nobody", "nogroup", 65534
 
 // finishTree makes the places that a changed root needs. $1 is the tree.
@@ -35,8 +37,9 @@ mkdir -p "$1/wine" "$1/home" "$1/source" "$1/bin-under-test"
 rm -rf "$1"/var/cache/apt/* "$1"/var/lib/apt/lists/*
 `
 
-// makePrefix runs in the tree, as the user, and leaves a prefix in /wine. Without the Graphics value Wine complains on stderr that there is no display.
-// The product's name is a server's: that is what steps are written for.
+// makePrefix runs in the tree, as the user, and leaves a prefix in /wine. Without the Graphics
+// value Wine complains on stderr that there is no display. The product's name is a server's: that
+// is what steps are written for.
 const makePrefix = `set -eu
 w=/usr/lib/wine/wine64
 $w wineboot -i
@@ -60,7 +63,8 @@ func digest(parts ...string) string {
 	return hex.EncodeToString(h[:])[:16]
 }
 
-// CacheDir is where the tree is kept: DEPLOY_WINE_CACHE, or deploy-wine in the user's cache directory.
+// CacheDir is where the tree is kept: DEPLOY_WINE_CACHE, or deploy-wine in the user's cache
+// directory.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("DEPLOY_WINE_CACHE"); dir != "" {
 		return dir, nil
@@ -77,7 +81,8 @@ func prepare(ctx context.Context, cache string) (base, error) {
 	ctx, cancel := context.WithTimeout(ctx, buildTime)
 	defer cancel()
 	treeName := "tree-" + digest(suite, mirror, finishTree)
-	b := base{tree: filepath.Join(cache, treeName), prefix: filepath.Join(cache, "prefix-"+digest(treeName, makePrefix, string(product)))}
+	b := base{tree: filepath.Join(cache, treeName),
+		prefix: filepath.Join(cache, "prefix-"+digest(treeName, makePrefix, string(product)))}
 	if err := os.MkdirAll(cache, 0o755); err != nil {
 		return b, err
 	}
@@ -116,8 +121,10 @@ func once(ctx context.Context, final string, build func(temp string) error) erro
 
 func buildTree(ctx context.Context, temp string) error {
 	keyring := "/usr/share/keyrings/debian-archive-" + suite + "-stable.gpg"
-	args := []string{"--quiet", "--mode=root", "--variant=minbase", "--format=directory", "--include=wine,wine64", "--aptopt=APT::Install-Recommends \"false\"",
-		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*", "--customize-hook=" + finishTree}
+	args := []string{"--quiet", "--mode=root", "--variant=minbase", "--format=directory", "--include=wine,wine64",
+		"--aptopt=APT::Install-Recommends \"false\"",
+		"--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
+		"--dpkgopt=path-exclude=/usr/share/locale/*", "--customize-hook=" + finishTree}
 	if _, err := os.Stat(keyring); err == nil { // else apt's own keys must do
 		args = append(args, "--keyring="+keyring)
 	}
@@ -140,7 +147,8 @@ func buildPrefix(ctx context.Context, tree, temp string) error {
 	return buildProduct(ctx, filepath.Join(temp, "drive_c", "media"))
 }
 
-// buildProduct makes the Windows Installer package that package steps install. It carries its own description as the file.
+// buildProduct makes the Windows Installer package that package steps install. It carries its own
+// description as the file.
 func buildProduct(ctx context.Context, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err

@@ -54,8 +54,9 @@ func dial(t *testing.T, n *Node, key string) transport.Conn {
 			t.Error(err)
 		}
 	})
-	c, err := d.Dial(t.Context(), transport.Target{Node: n.Name, Transport: "ssh", Address: "127.0.0.1", Port: n.Port, User: "root",
-		SSH: transport.SSH{Fingerprints: []string{n.HostKey}, KeyFiles: []string{key}}, Timeout: time.Minute})
+	c, err := d.Dial(t.Context(), transport.Target{Node: n.Name, Transport: "ssh", Address: "127.0.0.1", Port: n.Port,
+		User: "root",
+		SSH:  transport.SSH{Fingerprints: []string{n.HostKey}, KeyFiles: []string{key}}, Timeout: time.Minute})
 	must(t, err)
 	t.Cleanup(func() { _ = c.Close() })
 	return c
@@ -83,7 +84,8 @@ func run(t *testing.T, c transport.Conn, line, stdin string) (out string, code i
 	return string(b), code
 }
 
-// TestTierWineLoud: every program that Wine only pretends to have fails, by its bare name as well as by its path, and says so.
+// TestTierWineLoud: every program that Wine only pretends to have fails, by its bare name as well
+// as by its path, and says so.
 func TestTierWineLoud(t *testing.T) {
 	Tier(t)
 	_, nodes, _ := fleet(t, 1)
@@ -110,13 +112,15 @@ func TestTierWineNode(t *testing.T) {
 	_, nodes, key := fleet(t, 2)
 	for _, n := range nodes {
 		c := dial(t, n, key)
-		if out, code := run(t, c, `echo "a  b" & hostname & exit 5`, ""); code != 5 || !strings.EqualFold(out, "\"a  b\" \r\n"+n.Name+"\r\n") {
+		if out, code := run(t, c, `echo "a  b" & hostname & exit 5`, ""); code != 5 ||
+			!strings.EqualFold(out, "\"a  b\" \r\n"+n.Name+"\r\n") {
 			t.Errorf("%q, %d", out, code)
 		}
 		if out, code := run(t, c, `sort`, "b\r\na\r\n"); code != 0 || out != "a\r\nb\r\n" {
 			t.Errorf("%q, %d", out, code)
 		}
-		if out, _ := run(t, c, `if exist Z:\ (echo sees more) else (echo sees C: only)`, ""); !strings.HasPrefix(out, "sees C: only") {
+		if out, _ := run(t, c, `if exist Z:\ (echo sees more) else (echo sees C: only)`, ""); !strings.HasPrefix(out,
+			"sees C: only") {
 			t.Errorf("%q", out)
 		}
 		f, err := c.Files(t.Context())
@@ -132,7 +136,8 @@ func TestTierWineNode(t *testing.T) {
 		}
 		must(t, r.Close())
 		must(t, f.Close())
-		if out, code := run(t, c, fmt.Sprintf(`dir /b C:\media & if exist %s exit 3`, ProductPath), ""); code != 3 || !strings.Contains(out, "data.bin") {
+		if out, code := run(t, c, fmt.Sprintf(`dir /b C:\media & if exist %s exit 3`, ProductPath), ""); code != 3 ||
+			!strings.Contains(out, "data.bin") {
 			t.Errorf("%q, %d", out, code)
 		}
 	}

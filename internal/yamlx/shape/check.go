@@ -18,8 +18,9 @@ type Checker struct {
 	Credentials []string // names that the kind "credential" allows; nil allows every name
 }
 
-// Check returns n as plain data with defaults filled in and values in their normal form. What is wrong goes to the list, and
-// the value is then nil. An absent value (nil or empty) gives t.Absent().
+// Check returns n as plain data with defaults filled in and values in their normal form. What is
+// wrong goes to the list, and the value is then nil. An absent value (nil or empty) gives
+// t.Absent().
 func (c *Checker) Check(n *yamlx.Node, t *Type) any {
 	if n.IsNull() {
 		return t.Absent()
@@ -129,7 +130,8 @@ func (c *Checker) object(n *yamlx.Node, t *Type) any {
 		out[f.Name] = c.Check(v, f.Type)
 	}
 	if t.OneKey && given != 1 {
-		c.List.At(c.File, n, either(t.Instead, "remove all but one"), "give exactly one of %s", strings.Join(t.FieldNames(), ", "))
+		c.List.At(c.File, n, either(t.Instead, "remove all but one"), "give exactly one of %s",
+			strings.Join(t.FieldNames(), ", "))
 	}
 	return out
 }
@@ -218,7 +220,8 @@ func (c *Checker) unique(n *yamlx.Node, t *Type, values []any) {
 		}
 		key := strings.ToLower(fmt.Sprint(v)) // names, letters and serials on Windows have no case
 		if first, ok := seen[key]; ok {
-			c.List.At(c.File, at, fmt.Sprintf("item %d of the list has it already", first+1), "%q stands here twice", Clip(fmt.Sprint(v)))
+			c.List.At(c.File, at, fmt.Sprintf("item %d of the list has it already", first+1), "%q stands here twice",
+				Clip(fmt.Sprint(v)))
 			continue
 		}
 		seen[key] = i
@@ -265,7 +268,8 @@ func (c *Checker) scalar(n *yamlx.Node, t *Type) any {
 	if t.Pattern != "" {
 		re, err := regexp.Compile(t.Pattern) // playbooks check theirs when they are read
 		if err == nil && !re.MatchString(text) {
-			c.List.At(c.File, n, either(t.Means, t.Doc, "write a text that matches the pattern"), "%s does not match %s", show(), t.Pattern)
+			c.List.At(c.File, n, either(t.Means, t.Doc, "write a text that matches the pattern"), "%s does not match %s", show(),
+				t.Pattern)
 			return nil
 		}
 	}
@@ -290,7 +294,8 @@ func (c *Checker) number(n *yamlx.Node, t *Type) any {
 		return c.wrong(n, t)
 	}
 	if t.Min != nil && f < *t.Min || t.Max != nil && f > *t.Max {
-		c.List.At(c.File, n, either(t.Doc, "write a number that is "+between(t.Min, t.Max)), "%s is not %s", n.Raw, between(t.Min, t.Max))
+		c.List.At(c.File, n, either(t.Doc, "write a number that is "+between(t.Min, t.Max)), "%s is not %s", n.Raw,
+			between(t.Min, t.Max))
 		return nil
 	}
 	return out

@@ -24,12 +24,15 @@ const (
 
 // formats are compiled once; the table never changes.
 var formats = map[string]*regexp.Regexp{
-	"hostname": regexp.MustCompile(hostPattern), "domain": regexp.MustCompile(domainPattern), "mac": regexp.MustCompile(macPattern),
-	"letter": regexp.MustCompile(letterPattern), "path": regexp.MustCompile(pathPattern), "size": regexp.MustCompile(sizePattern),
+	"hostname": regexp.MustCompile(hostPattern), "domain": regexp.MustCompile(domainPattern),
+	"mac":    regexp.MustCompile(macPattern),
+	"letter": regexp.MustCompile(letterPattern), "path": regexp.MustCompile(pathPattern),
+	"size": regexp.MustCompile(sizePattern),
 	"ipv4": regexp.MustCompile(ipv4Pattern), "duration": regexp.MustCompile(timePattern),
 }
 
-// Normal checks a text of a kind and returns its normal form; msg is what is wrong with it ("is not ..."), or "".
+// Normal checks a text of a kind and returns its normal form; msg is what is wrong with it ("is not
+// ..."), or "".
 func Normal(kind, text string) (value any, msg, hint string) {
 	return (&Checker{}).normal(kind, text)
 }
@@ -89,7 +92,8 @@ func (c *Checker) normal(kind, text string) (value any, msg, hint string) {
 
 func credentialHint(text string, known []string) string {
 	if len(known) == 0 {
-		return "declare it under `credentials:`, for example " + text + `: {username: 'CONTOSO\admin', password: {env: DEPLOY_PASSWORD}}`
+		return "declare it under `credentials:`, for example " + text +
+			`: {username: 'CONTOSO\admin', password: {env: DEPLOY_PASSWORD}}`
 	}
 	return Suggest(text, known)
 }

@@ -13,7 +13,8 @@ func Schema(t *Type, id, title string) map[string]any {
 	return out
 }
 
-// build answers the schema of one type; named types go to defs. With ref set the type itself is spelt out.
+// build answers the schema of one type; named types go to defs. With ref set the type itself is
+// spelt out.
 func build(t *Type, defs map[string]any, ref bool) map[string]any {
 	if t.Name != "" && !ref {
 		if _, ok := defs[t.Name]; !ok {

@@ -1,5 +1,6 @@
-// Package shape declares what a value in a YAML file must look like, as data. One declaration serves the check with places
-// and hints, the JSON Schema for editors, and (in package playbooks) the types of expressions.
+// Package shape declares what a value in a YAML file must look like, as data. One declaration
+// serves the check with places and hints, the JSON Schema for editors, and (in package playbooks)
+// the types of expressions.
 package shape
 
 // Type declares a value. Its Kind is one of Kinds; the other fields narrow it.
@@ -48,7 +49,8 @@ type Field struct {
 //	credential  the name of a credential of the site
 //	size        10 GB; becomes megabytes (1 GB = 1024 MB)
 func Kinds() []string {
-	return []string{"string", "integer", "number", "boolean", "list", "map", "object", "any", "ipv4", "cidr", "hostname", "domain",
+	return []string{"string", "integer", "number", "boolean", "list", "map", "object", "any", "ipv4", "cidr", "hostname",
+		"domain",
 		"duration", "path", "letter", "mac", "node", "credential", "address", "size"}
 }
 
@@ -113,8 +115,8 @@ func (t *Type) needy() bool {
 	return false
 }
 
-// Absent is the value of a key that is not given: the default; an empty list or map; an object of defaults when none of its
-// keys is required; else nil.
+// Absent is the value of a key that is not given: the default; an empty list or map; an object of
+// defaults when none of its keys is required; else nil.
 func (t *Type) Absent() any {
 	if t.Default != nil {
 		return t.Default

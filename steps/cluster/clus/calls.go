@@ -18,7 +18,8 @@ func wmi(class string, on []node.Release, props ...string) node.Call {
 
 // Cmdlet declares a cmdlet of the FailoverClusters module with its parameters.
 func Cmdlet(name string, params ...string) node.Call {
-	return node.Call{Cmdlet: name, Params: params, On: from2008R2(), Source: "FailoverClusters module of Windows Server 2008 R2 and later"}
+	return node.Call{Cmdlet: name, Params: params, On: from2008R2(),
+		Source: "FailoverClusters module of Windows Server 2008 R2 and later"}
 }
 
 // selecting adds the properties that are taken from a cmdlet's objects.
@@ -67,20 +68,25 @@ func OwnerCalls() []node.Call {
 // DiskCalls declares FindDisk.
 func DiskCalls() []node.Call {
 	return []node.Call{
-		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"Index", "Signature"}, On: inspect.Between(node.WS2003, node.WS2008R2)},
+		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"Index", "Signature"},
+			On: inspect.Between(node.WS2003, node.WS2008R2)},
 		{WMI: inspect.CIMv2 + ":Win32_DiskDrive", Props: []string{"SerialNumber"}, On: to2008R2()},
-		{WMI: inspect.CIMv2 + ":Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}, On: []node.Release{node.WS2003}},
-		{Cmdlet: "Get-Disk", Props: []string{"Number", "SerialNumber", "Signature", "Guid"}, On: from2012(), Source: "Storage module"},
+		{WMI: inspect.CIMv2 + ":Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"},
+			On: []node.Release{node.WS2003}},
+		{Cmdlet: "Get-Disk", Props: []string{"Number", "SerialNumber", "Signature", "Guid"}, On: from2012(),
+			Source: "Storage module"},
 	}
 }
 
 // HandCalls declares what a Writer does for these changes.
 func HandCalls(ops ...Op) []node.Call {
-	out := []node.Call{{Tool: "cluster.exe", On: to2008(), Source: "Cluster command reference of Windows Server 2003 and 2008"}}
+	out := []node.Call{{Tool: "cluster.exe", On: to2008(),
+		Source: "Cluster command reference of Windows Server 2003 and 2008"}}
 	for _, op := range ops {
 		switch op {
 		case RenameNetwork:
-			out = append(out, node.Call{WMI: Namespace + ":MSCluster_Network", Props: []string{"Name"}, Method: "Rename", Args: []string{"newName"}, On: from2008R2()})
+			out = append(out, node.Call{WMI: Namespace + ":MSCluster_Network", Props: []string{"Name"}, Method: "Rename",
+				Args: []string{"newName"}, On: from2008R2()})
 		case SetProperties: // which properties, each kind declares itself
 		case SetNetworkRole:
 			out = append(out, wmi("MSCluster_Network", from2008R2(), "Name", "Role"))
@@ -97,7 +103,8 @@ func HandCalls(ops ...Op) []node.Call {
 		case DeleteResource:
 			out = append(out, Cmdlet("Remove-ClusterResource", "Name", "Force"))
 		case RenameResource:
-			out = append(out, node.Call{WMI: Namespace + ":MSCluster_Resource", Props: []string{"Name"}, Method: "Rename", Args: []string{"newName"}, On: from2008R2()})
+			out = append(out, node.Call{WMI: Namespace + ":MSCluster_Resource", Props: []string{"Name"}, Method: "Rename",
+				Args: []string{"newName"}, On: from2008R2()})
 		case MoveResource:
 			out = append(out, Cmdlet("Move-ClusterResource", "Name", "Group"))
 		case ResourceUp:

@@ -43,14 +43,16 @@ type Change struct {
 	Owners   []string // with AddOwner and DropOwner: all owners as they are to be, for a tool that sets the whole list
 }
 
-// Writer changes the cluster. It does one thing and returns; waiting for states is the caller's business.
+// Writer changes the cluster. It does one thing and returns; waiting for states is the caller's
+// business.
 type Writer interface {
 	// Via names the tool that carries out op, for the plan.
 	Via(op Op) string
 	Do(ctx context.Context, n node.Node, c Change) error
 }
 
-// HandOf returns the Writer for a node: cluster.exe on 2003 and 2008, module and WMI from 2008 R2 on.
+// HandOf returns the Writer for a node: cluster.exe on 2003 and 2008, module and WMI from 2008 R2
+// on.
 func HandOf(f node.Facts) Writer {
 	if f.Release.AtLeast(node.WS2008R2) {
 		return moduleHand{}
@@ -58,6 +60,7 @@ func HandOf(f node.Facts) Writer {
 	return exeHand{}
 }
 
-// stored says that a code of a property change means that the value is stored and takes effect when the resource comes online
-// the next time. Source: winerror.h, 5024 ERROR_RESOURCE_PROPERTIES_STORED.
+// stored says that a code of a property change means that the value is stored and takes effect when
+// the resource comes online the next time. Source: winerror.h, 5024
+// ERROR_RESOURCE_PROPERTIES_STORED.
 func stored(op Op, code int64) bool { return op == SetProperties && code == 5024 }

@@ -1,7 +1,8 @@
 // Package clus is how the kinds of steps see and change a failover cluster from one of its members.
 //
-// Reading goes through a Reader: WMI numbers from Windows Server 2008 on, the text of cluster.exe on 2003. Changing goes through
-// a Writer: cluster.exe on 2003 and 2008, the FailoverClusters module and WMI from 2008 R2 on. Facts of the node choose both.
+// Reading goes through a Reader: WMI numbers from Windows Server 2008 on, the text of cluster.exe
+// on 2003. Changing goes through a Writer: cluster.exe on 2003 and 2008, the FailoverClusters
+// module and WMI from 2008 R2 on. Facts of the node choose both.
 package clus
 
 import (
@@ -75,7 +76,8 @@ type Network struct {
 	Role          int64
 }
 
-// Group is a unit of failover. Type is 1 for the cluster's own, 2 for available storage, and is known from 2012 on only.
+// Group is a unit of failover. Type is 1 for the cluster's own, 2 for available storage, and is
+// known from 2012 on only.
 type Group struct {
 	Name  string
 	State int64
@@ -83,7 +85,8 @@ type Group struct {
 	Type  int64
 }
 
-// Resource is one resource. Private holds its private properties; on 2003 it is empty, ask Reader.Properties there.
+// Resource is one resource. Private holds its private properties; on 2003 it is empty, ask
+// Reader.Properties there.
 type Resource struct {
 	Name, ID, Type string
 	Group          string
@@ -92,7 +95,8 @@ type Resource struct {
 	Private        node.Row
 }
 
-// Object names something that has properties: the cluster itself (both empty), a group or a resource.
+// Object names something that has properties: the cluster itself (both empty), a group or a
+// resource.
 type Object struct {
 	Group, Resource string
 	Private         bool
@@ -104,9 +108,11 @@ type Reader interface {
 	Networks(ctx context.Context) ([]Network, error)
 	Groups(ctx context.Context) ([]Group, error)
 	Resources(ctx context.Context) ([]Resource, error)
-	// Dependencies lists the resources that a resource depends on, by name. A choice ("A or B") is an error: it cannot be told as a set.
+	// Dependencies lists the resources that a resource depends on, by name. A choice ("A or B") is an
+	// error: it cannot be told as a set.
 	Dependencies(ctx context.Context, resource string) ([]string, error)
-	// Owners lists the possible owners of a resource or the preferred owners of a group; the other name is "".
+	// Owners lists the possible owners of a resource or the preferred owners of a group; the other
+	// name is "".
 	Owners(ctx context.Context, resource, group string) ([]string, error)
 	// Properties reads properties by name. What is not there is missing in the row.
 	Properties(ctx context.Context, of Object, names []string) (node.Row, error)
@@ -115,9 +121,9 @@ type Reader interface {
 // Tag is the tag that is provided when a computer has become a member of the cluster.
 func Tag(computer string) string { return "cluster/member:" + strings.ToLower(short(computer)) }
 
-// Formed says whether the node is a member of a cluster whose service answers. A service that is set to start but does not run
-// is an error: the cluster may be there.
-// Source: ClusSvc is disabled until the node joins a cluster, and starts automatically from then on.
+// Formed says whether the node is a member of a cluster whose service answers. A service that is
+// set to start but does not run is an error: the cluster may be there. Source: ClusSvc is disabled
+// until the node joins a cluster, and starts automatically from then on.
 func Formed(ctx context.Context, r node.Reader) (bool, error) {
 	svc, found, err := inspect.Services(ctx, r, "ClusSvc")
 	if err != nil {
@@ -127,7 +133,8 @@ func Formed(ctx context.Context, r node.Reader) (bool, error) {
 		return false, nil
 	}
 	if svc.State != "Running" {
-		err := hint.Wrap(fmt.Errorf("cannot tell how the cluster stands on %s: service ClusSvc is %s", r.Facts().Computer, svc.State),
+		err := hint.Wrap(fmt.Errorf("cannot tell how the cluster stands on %s: service ClusSvc is %s", r.Facts().Computer,
+			svc.State),
 			"start the Cluster service on this node, or look into its event log why it does not start")
 		if svc.State == "Start Pending" { // it waits for the other nodes
 			err = steps.Settling(err)
@@ -137,7 +144,8 @@ func Formed(ctx context.Context, r node.Reader) (bool, error) {
 	return true, nil
 }
 
-// Open returns the Reader of a node that is a member. On one that is not it returns an UntilError for the node's Tag.
+// Open returns the Reader of a node that is a member. On one that is not it returns an UntilError
+// for the node's Tag.
 func Open(ctx context.Context, r node.Reader) (Reader, error) {
 	formed, err := Formed(ctx, r)
 	if err != nil {
@@ -157,7 +165,8 @@ func view(r node.Reader) (Reader, error) {
 	case rel.AtLeast(node.WS2008):
 		return wmiView{r: r, plain: rel.AtLeast(node.WS2012), module: rel.AtLeast(node.WS2008R2)}, nil
 	}
-	return nil, fmt.Errorf("cannot look at a cluster on %s: %w: it is not a Windows Server that deploy knows", r.Facts().Computer, node.ErrUnsupported)
+	return nil, fmt.Errorf("cannot look at a cluster on %s: %w: it is not a Windows Server that deploy knows",
+		r.Facts().Computer, node.ErrUnsupported)
 }
 
 // FindResource returns the resource of that name, compared without case.
@@ -180,7 +189,8 @@ func FindGroup(list []Group, name string) (Group, bool) {
 	return Group{}, false
 }
 
-// CoreGroup returns the cluster's own group, whose name is translated: the one that holds the cluster's own network name.
+// CoreGroup returns the cluster's own group, whose name is translated: the one that holds the
+// cluster's own network name.
 func CoreGroup(groups []Group, resources []Resource) (Group, bool) {
 	for _, g := range groups {
 		if g.Type == 1 {
@@ -234,7 +244,8 @@ func NotThere(r node.Reader, what, name string) error {
 	return fmt.Errorf("cannot find %s %q in the cluster of %s: %w", what, name, r.Facts().Computer, node.ErrNotFound)
 }
 
-// IsCode says that err is a refusal with one of these codes, as a Win32 number or as the HRESULT that wraps it.
+// IsCode says that err is a refusal with one of these codes, as a Win32 number or as the HRESULT
+// that wraps it.
 func IsCode(err error, codes ...int64) bool {
 	got, ok := node.Code(err)
 	if !ok {

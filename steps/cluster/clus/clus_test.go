@@ -14,7 +14,8 @@ import (
 	"deploy/steps"
 )
 
-// What cluster.exe prints: a heading in any language, a row of dashes, lines; a long name pushes its line to the right.
+// What cluster.exe prints: a heading in any language, a row of dashes, lines; a long name pushes
+// its line to the right.
 const groupsText = "Liste des groupes :\r\n\r\nGroupe               N\u0153ud            \u00c9tat\r\n" +
 	"-------------------- --------------- ------\r\n" +
 	"Cluster Group        NODE1           Online\r\n" +
@@ -24,7 +25,8 @@ func TestTextGroups(t *testing.T) {
 	m := nodetest.New(node.WS2003)
 	m.Programs["cluster.exe"] = func([]string) node.Result { return node.Result{Stdout: []byte(groupsText)} }
 	got, err := textView{m}.Groups(t.Context())
-	want := []Group{{Name: "Cluster Group", Owner: "NODE1", State: GroupOnline}, {Name: "A group whose name overflows", Owner: "NODE2", State: GroupPartial}}
+	want := []Group{{Name: "Cluster Group", Owner: "NODE1", State: GroupOnline},
+		{Name: "A group whose name overflows", Owner: "NODE2", State: GroupPartial}}
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v", got, err)
 	}
@@ -53,11 +55,13 @@ func TestTextProperties(t *testing.T) {
 			"D  Disk Q: old          Signature                      2748 (0xabc)\r\n" +
 			"S  Disk Q: old          Drive                          Q: is it\r\n")}
 	}
-	row, err := textView{m}.Properties(t.Context(), Object{Resource: "Disk Q: old", Private: true}, []string{"signature", "Drive", "Other"})
+	row, err := textView{m}.Properties(t.Context(), Object{Resource: "Disk Q: old", Private: true},
+		[]string{"signature", "Drive", "Other"})
 	if err != nil || row.Int("signature") != 2748 || row.String("Drive") != "Q: is it" || row.Has("Other") {
 		t.Errorf("%+v, %v", row, err)
 	}
-	if _, err := (textView{m}).Properties(t.Context(), Object{Resource: "gone"}, []string{"x"}); !errors.Is(err, node.ErrNotFound) {
+	if _, err := (textView{m}).Properties(t.Context(), Object{Resource: "gone"}, []string{"x"}); !errors.Is(err,
+		node.ErrNotFound) {
 		t.Errorf("5007 is %v", err)
 	}
 }
@@ -105,8 +109,10 @@ func TestExeArguments(t *testing.T) {
 		want   string
 	}{
 		{Change{Op: SetProperties, Values: map[string]any{"B": int64(10), "A": `x y`}}, "/prop|A=x y:STRING|B=10:DWORD"},
-		{Change{Op: SetProperties, Of: Object{Resource: "n & m", Private: true}, Values: map[string]any{"HostRecordTTL": int64(600)}}, "resource|n & m|/priv|HostRecordTTL=600:DWORD"},
-		{Change{Op: SetProperties, Of: Object{Group: "g"}, Values: map[string]any{"FailbackWindowEnd": int64(-1)}}, "group|g|/prop|FailbackWindowEnd=4294967295:DWORD"},
+		{Change{Op: SetProperties, Of: Object{Resource: "n & m", Private: true},
+			Values: map[string]any{"HostRecordTTL": int64(600)}}, "resource|n & m|/priv|HostRecordTTL=600:DWORD"},
+		{Change{Op: SetProperties, Of: Object{Group: "g"}, Values: map[string]any{"FailbackWindowEnd": int64(-1)}},
+			"group|g|/prop|FailbackWindowEnd=4294967295:DWORD"},
 		{Change{Op: MoveGroup, Name: "g", To: "N2"}, "group|g|/moveto:N2|/wait:60"},
 		{Change{Op: CreateResource, Name: "r", Type: TypeName, To: "g"}, "resource|r|/create|/group:g|/type:Network Name"},
 		{Change{Op: PreferOwners, Name: "g", List: []string{"A", "B"}}, "group|g|/setowners:A,B"},
@@ -120,8 +126,10 @@ func TestExeArguments(t *testing.T) {
 
 // Every change is known to both ways: one that is not would be lost in silence.
 func TestEveryChangeHasBothWays(t *testing.T) {
-	for _, op := range []Op{RenameNetwork, SetNetworkRole, SetProperties, CreateGroup, DeleteGroup, MoveGroup, GroupUp, CreateResource, DeleteResource,
-		RenameResource, MoveResource, ResourceUp, ResourceDown, AddDependency, DropDependency, AddOwner, DropOwner, PreferOwners} {
+	for _, op := range []Op{RenameNetwork, SetNetworkRole, SetProperties, CreateGroup, DeleteGroup, MoveGroup, GroupUp,
+		CreateResource, DeleteResource,
+		RenameResource, MoveResource, ResourceUp, ResourceDown, AddDependency, DropDependency, AddOwner, DropOwner,
+		PreferOwners} {
 		if len(exeArgs(Change{Op: op})) == 0 {
 			t.Errorf("cluster.exe does not know %q", op)
 		}
@@ -131,7 +139,8 @@ func TestEveryChangeHasBothWays(t *testing.T) {
 	}
 }
 
-// 5024 says that a property is stored and takes effect later: that is no failure. Any other code is.
+// 5024 says that a property is stored and takes effect later: that is no failure. Any other code
+// is.
 func TestStoredPropertiesAreNoFailure(t *testing.T) {
 	for code, bad := range map[int]bool{0: false, 5024: false, 5023: true} {
 		m := nodetest.New(node.WS2008)
@@ -173,7 +182,8 @@ func TestFormedHasThreeAnswers(t *testing.T) {
 }
 
 func TestSubnet(t *testing.T) {
-	if got := (Network{Address: "10.10.10.0", Mask: "255.255.255.128"}).Subnet(); got != netip.MustParsePrefix("10.10.10.0/25") {
+	if got := (Network{Address: "10.10.10.0",
+		Mask: "255.255.255.128"}).Subnet(); got != netip.MustParsePrefix("10.10.10.0/25") {
 		t.Error(got)
 	}
 	if got := (Network{Address: "", Mask: ""}).Subnet(); got.IsValid() {
@@ -183,14 +193,17 @@ func TestSubnet(t *testing.T) {
 
 func TestUntil(t *testing.T) {
 	n := 0
-	if err := Until(t.Context(), time.Minute, "x", func(context.Context) (bool, error) { n++; return n == 2, &node.CodeError{Code: 1722} }); err != nil || n != 2 {
+	if err := Until(t.Context(), time.Minute, "x",
+		func(context.Context) (bool, error) { n++; return n == 2, &node.CodeError{Code: 1722} }); err != nil || n != 2 {
 		t.Errorf("an answer that will pass ended the wait: %d, %v", n, err)
 	}
 	boom := errors.New("boom")
-	if err := Until(t.Context(), time.Minute, "x", func(context.Context) (bool, error) { return false, boom }); !errors.Is(err, boom) {
+	if err := Until(t.Context(), time.Minute, "x",
+		func(context.Context) (bool, error) { return false, boom }); !errors.Is(err, boom) {
 		t.Errorf("%v", err)
 	}
-	if err := Until(t.Context(), 10*time.Millisecond, "x", func(context.Context) (bool, error) { return false, nil }); !errors.Is(err, context.DeadlineExceeded) {
+	if err := Until(t.Context(), 10*time.Millisecond, "x",
+		func(context.Context) (bool, error) { return false, nil }); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v", err)
 	}
 }

@@ -34,10 +34,12 @@ func FindDisk(ctx context.Context, r node.Reader, serial string) (Disk, error) {
 	case 1:
 		return found[0], nil
 	case 0:
-		return Disk{}, hint.Wrap(fmt.Errorf("cannot find a disk with serial number %q on %s: %w", serial, r.Facts().Computer, node.ErrNotFound),
+		return Disk{}, hint.Wrap(fmt.Errorf("cannot find a disk with serial number %q on %s: %w", serial, r.Facts().Computer,
+			node.ErrNotFound),
 			"is the disk presented to this node? compare the serial numbers that the storage shows")
 	}
-	return Disk{}, hint.Wrap(fmt.Errorf("cannot tell disk %q on %s: %d disks show that serial number", serial, r.Facts().Computer, len(found)),
+	return Disk{}, hint.Wrap(fmt.Errorf("cannot tell disk %q on %s: %d disks show that serial number", serial,
+		r.Facts().Computer, len(found)),
 		"are there several paths to the disk without multipath software?")
 }
 
@@ -45,18 +47,22 @@ func disks(ctx context.Context, r node.Reader) ([]Disk, error) {
 	var out []Disk
 	rel := r.Facts().Release
 	if rel.AtLeast(node.WS2012) {
-		rows, err := r.Query(ctx, node.Cmdlet{Name: "Get-Disk", Load: "Storage", Select: []string{"Number", "SerialNumber", "Signature", "Guid"}})
+		rows, err := r.Query(ctx, node.Cmdlet{Name: "Get-Disk", Load: "Storage",
+			Select: []string{"Number", "SerialNumber", "Signature", "Guid"}})
 		for _, row := range rows {
-			out = append(out, Disk{strings.TrimSpace(row.String("SerialNumber")), row.Int("Number"), row.Int("Signature"), row.String("Guid")})
+			out = append(out, Disk{strings.TrimSpace(row.String("SerialNumber")), row.Int("Number"), row.Int("Signature"),
+				row.String("Guid")})
 		}
 		return out, err
 	}
 	serials := map[int64]string{}
 	props := []string{"Index", "Signature", "SerialNumber"}
 	if rel == node.WS2003 {
-		// Win32_DiskDrive has no serial number before 2008; Win32_PhysicalMedia has, by a tag that ends in the disk number.
+		// Win32_DiskDrive has no serial number before 2008; Win32_PhysicalMedia has, by a tag that ends
+		// in the disk number.
 		props = props[:2]
-		rows, err := r.Query(ctx, node.WMI{Namespace: inspect.CIMv2, Class: "Win32_PhysicalMedia", Props: []string{"Tag", "SerialNumber"}})
+		rows, err := r.Query(ctx, node.WMI{Namespace: inspect.CIMv2, Class: "Win32_PhysicalMedia",
+			Props: []string{"Tag", "SerialNumber"}})
 		if err != nil {
 			return nil, err
 		}

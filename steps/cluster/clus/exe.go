@@ -10,11 +10,12 @@ import (
 	"deploy/internal/node"
 )
 
-// exeHand works with cluster.exe, whose exit code is the Win32 number.
-// Source: "Cluster" command of Windows Server 2003 and 2008; its exit code is used so by Microsoft's own scripts.
+// exeHand works with cluster.exe, whose exit code is the Win32 number. Source: "Cluster" command of
+// Windows Server 2003 and 2008; its exit code is used so by Microsoft's own scripts.
 type exeHand struct{}
 
-// wait is how long cluster.exe itself waits for a state, in seconds. Without a number it would wait for ever.
+// wait is how long cluster.exe itself waits for a state, in seconds. Without a number it would wait
+// for ever.
 const wait = "/wait:60"
 
 func (exeHand) Via(Op) string { return "cluster.exe" }
@@ -28,7 +29,8 @@ func (exeHand) Do(ctx context.Context, n node.Node, c Change) error {
 		}
 		if res.Code != 0 && !stored(c.Op, int64(res.Code)) {
 			return fmt.Errorf("cannot %s %q on %s: %w", c.Op, c.Name, n.Facts().Computer,
-				&node.CodeError{Op: strings.Join(argv, " "), Code: int64(res.Code), Text: lastLine(string(res.Stdout) + "\n" + string(res.Stderr))})
+				&node.CodeError{Op: strings.Join(argv, " "), Code: int64(res.Code),
+					Text: lastLine(string(res.Stdout) + "\n" + string(res.Stderr))})
 		}
 	}
 	return nil

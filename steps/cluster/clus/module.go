@@ -10,8 +10,9 @@ import (
 // Module is the PowerShell module of failover clustering, from Windows Server 2008 R2 on.
 const Module = "FailoverClusters"
 
-// moduleHand works with the FailoverClusters module. Properties, and names of networks and resources, have no cmdlet that takes
-// them as parameters (people assign to the object); there WMI does what the module does underneath.
+// moduleHand works with the FailoverClusters module. Properties, and names of networks and
+// resources, have no cmdlet that takes them as parameters (people assign to the object); there WMI
+// does what the module does underneath.
 type moduleHand struct{}
 
 func (moduleHand) Via(op Op) string {
@@ -39,9 +40,11 @@ func moduleAction(c Change) node.Action {
 	}
 	switch c.Op {
 	case RenameNetwork:
-		return node.WMICall{Namespace: Namespace, Class: "MSCluster_Network", Where: map[string]any{"Name": c.Name}, Method: "Rename", Args: map[string]any{"newName": c.To}}
+		return node.WMICall{Namespace: Namespace, Class: "MSCluster_Network", Where: map[string]any{"Name": c.Name},
+			Method: "Rename", Args: map[string]any{"newName": c.To}}
 	case SetNetworkRole:
-		return node.WMISet{Namespace: Namespace, Class: "MSCluster_Network", Where: map[string]any{"Name": c.Name}, Set: map[string]any{"Role": c.Number}}
+		return node.WMISet{Namespace: Namespace, Class: "MSCluster_Network", Where: map[string]any{"Name": c.Name},
+			Set: map[string]any{"Role": c.Number}}
 	case SetProperties:
 		class, where := instance(c.Of)
 		set := map[string]any{}
@@ -65,7 +68,8 @@ func moduleAction(c Change) node.Action {
 	case DeleteResource:
 		return cmdlet("Remove-ClusterResource", map[string]any{"Name": c.Name, "Force": true})
 	case RenameResource:
-		return node.WMICall{Namespace: Namespace, Class: "MSCluster_Resource", Where: map[string]any{"Name": c.Name}, Method: "Rename", Args: map[string]any{"newName": c.To}}
+		return node.WMICall{Namespace: Namespace, Class: "MSCluster_Resource", Where: map[string]any{"Name": c.Name},
+			Method: "Rename", Args: map[string]any{"newName": c.To}}
 	case MoveResource:
 		return cmdlet("Move-ClusterResource", map[string]any{"Name": c.Name, "Group": c.To})
 	case ResourceUp:
@@ -75,7 +79,8 @@ func moduleAction(c Change) node.Action {
 	case AddDependency:
 		return cmdlet("Add-ClusterResourceDependency", map[string]any{"Resource": c.Name, "Provider": c.To})
 	case DropDependency:
-		return cmdlet("Remove-ClusterResourceDependency", map[string]any{"Resource": c.Name, "Provider": c.To, "Confirm": false})
+		return cmdlet("Remove-ClusterResourceDependency",
+			map[string]any{"Resource": c.Name, "Provider": c.To, "Confirm": false})
 	case AddOwner, DropOwner:
 		return cmdlet("Set-ClusterOwnerNode", map[string]any{"Resource": c.Name, "Owners": anys(c.Owners)})
 	case PreferOwners:

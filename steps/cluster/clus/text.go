@@ -10,8 +10,9 @@ import (
 	"deploy/internal/node"
 )
 
-// textView reads what cluster.exe prints on Windows Server 2003, where WMI's numbers are not documented. Lines begin below the
-// row of dashes; no heading is looked at. Of words, only those of state are read, and one that is not known is an error.
+// textView reads what cluster.exe prints on Windows Server 2003, where WMI's numbers are not
+// documented. Lines begin below the row of dashes; no heading is looked at. Of words, only those of
+// state are read, and one that is not known is an error.
 type textView struct{ r node.Reader }
 
 func (v textView) run(ctx context.Context, args ...string) ([]line, error) {
@@ -52,17 +53,20 @@ func table(text string) []line {
 	return out
 }
 
-var groupWords = map[string]int64{"online": GroupOnline, "offline": GroupOffline, "failed": GroupFailed, "partially online": GroupPartial, "pending": GroupPending}
+var groupWords = map[string]int64{"online": GroupOnline, "offline": GroupOffline, "failed": GroupFailed,
+	"partially online": GroupPartial, "pending": GroupPending}
 
 var resourceWords = map[string]int64{"online": ResourceOnline, "offline": ResourceOffline, "failed": ResourceFailed,
-	"online pending": ResourceOnlinePending, "offline pending": ResourceOfflinePending, "pending": ResourcePending, "initializing": 1, "inherited": 0}
+	"online pending": ResourceOnlinePending, "offline pending": ResourceOfflinePending, "pending": ResourcePending,
+	"initializing": 1, "inherited": 0}
 
 var networkWords = map[string]int64{"up": 3, "down": 1, "partitioned": 2, "unavailable": 0}
 
 var nodeWords = map[string]int64{"up": NodeUp, "down": NodeDown, "paused": NodePaused, "joining": NodeJoining}
 
-// state takes the word of state off the end of a line. A name that is longer than its column pushes everything to the right, and
-// names may hold blanks, so lines are read from the right, where nothing is unknown.
+// state takes the word of state off the end of a line. A name that is longer than its column pushes
+// everything to the right, and names may hold blanks, so lines are read from the right, where
+// nothing is unknown.
 func (l line) state(table map[string]int64) (rest string, state int64, err error) {
 	best := ""
 	for w := range table {
@@ -155,7 +159,8 @@ func (v textView) Resources(ctx context.Context) ([]Resource, error) {
 	return out, nil
 }
 
-// list reads a table of resources: name, group, node, state. Where the name ends and the group begins is told by the groups' names.
+// list reads a table of resources: name, group, node, state. Where the name ends and the group
+// begins is told by the groups' names.
 func (v textView) list(ctx context.Context, args ...string) ([]Resource, error) {
 	groups, err := v.Groups(ctx)
 	if err != nil {
@@ -236,8 +241,9 @@ func (v textView) Properties(ctx context.Context, of Object, names []string) (no
 	return out, nil
 }
 
-// props reads a property list. Each line holds a letter for the type, the owner, the property and the value; numbers come as
-// "1200 (0x4b0)". The owner's name is known, so that blanks in it do no harm.
+// props reads a property list. Each line holds a letter for the type, the owner, the property and
+// the value; numbers come as "1200 (0x4b0)". The owner's name is known, so that blanks in it do no
+// harm.
 func (v textView) props(ctx context.Context, args []string, owner string) (node.Row, error) {
 	lines, err := v.run(ctx, args...)
 	if err != nil {

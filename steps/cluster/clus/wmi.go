@@ -10,8 +10,9 @@ import (
 	"deploy/steps/inspect"
 )
 
-// wmiView reads root\MSCluster. plain: groups and resources name their owner themselves (2012 and later); before that the
-// association classes tell. module: the FailoverClusters cmdlets are there for what WMI tells only through methods.
+// wmiView reads root\MSCluster. plain: groups and resources name their owner themselves (2012 and
+// later); before that the association classes tell. module: the FailoverClusters cmdlets are there
+// for what WMI tells only through methods.
 type wmiView struct {
 	r             node.Reader
 	plain, module bool
@@ -35,7 +36,8 @@ func nodesQuery() node.WMI {
 }
 
 func networksQuery() node.WMI {
-	return node.WMI{Namespace: Namespace, Class: "MSCluster_Network", Props: []string{"Name", "Address", "AddressMask", "Role"}}
+	return node.WMI{Namespace: Namespace, Class: "MSCluster_Network",
+		Props: []string{"Name", "Address", "AddressMask", "Role"}}
 }
 
 func groupsQuery(plain bool) node.WMI {
@@ -47,7 +49,8 @@ func groupsQuery(plain bool) node.WMI {
 }
 
 func resourcesQuery(plain bool) node.WMI {
-	q := node.WMI{Namespace: Namespace, Class: "MSCluster_Resource", Props: []string{"Name", "Id", "Type", "State", "CoreResource", "PrivateProperties"}}
+	q := node.WMI{Namespace: Namespace, Class: "MSCluster_Resource",
+		Props: []string{"Name", "Id", "Type", "State", "CoreResource", "PrivateProperties"}}
 	if plain {
 		q.Props = append(q.Props, "OwnerGroup")
 	}
@@ -69,8 +72,8 @@ const (
 	PartResources Part = "resources"
 )
 
-// Reads are the queries of a Check that opens a Reader and surely reads these parts. On a node without a cluster those about the
-// cluster come back as errors that nobody asks for.
+// Reads are the queries of a Check that opens a Reader and surely reads these parts. On a node
+// without a cluster those about the cluster come back as errors that nobody asks for.
 func Reads(f node.Facts, parts ...Part) []node.Query {
 	out := []node.Query{inspect.ServiceQuery("ClusSvc")}
 	if !f.Release.AtLeast(node.WS2008) {
@@ -111,7 +114,8 @@ func (v wmiView) Networks(ctx context.Context) ([]Network, error) {
 	rows, err := v.ask(ctx, networksQuery())
 	var out []Network
 	for _, r := range rows {
-		out = append(out, Network{Name: r.String("Name"), Address: r.String("Address"), Mask: r.String("AddressMask"), Role: r.Int("Role")})
+		out = append(out, Network{Name: r.String("Name"), Address: r.String("Address"), Mask: r.String("AddressMask"),
+			Role: r.Int("Role")})
 	}
 	return out, err
 }
@@ -129,7 +133,8 @@ func (v wmiView) Groups(ctx context.Context) ([]Group, error) {
 	}
 	var out []Group
 	for _, r := range rows {
-		g := Group{Name: r.String("Name"), State: signed(r.Int("State")), Owner: r.String("OwnerNode"), Type: r.Int("GroupType")}
+		g := Group{Name: r.String("Name"), State: signed(r.Int("State")), Owner: r.String("OwnerNode"),
+			Type: r.Int("GroupType")}
 		if !v.plain {
 			g.Owner = either(owners, r)
 		}
@@ -161,9 +166,9 @@ func (v wmiView) Resources(ctx context.Context) ([]Resource, error) {
 	return out, nil
 }
 
-// parents reads an association and maps each part (by name or id, lower case) to the name of what it belongs to.
-// A reference to the parent by id is translated by the caller's list only where the provider gives ids; the parents used here
-// (groups, nodes) are keyed by name.
+// parents reads an association and maps each part (by name or id, lower case) to the name of what
+// it belongs to. A reference to the parent by id is translated by the caller's list only where the
+// provider gives ids; the parents used here (groups, nodes) are keyed by name.
 func (v wmiView) parents(ctx context.Context, class string) (map[string]string, error) {
 	rows, err := v.ask(ctx, parentsQuery(class))
 	if err != nil {
@@ -190,8 +195,8 @@ func either(m map[string]string, r node.Row) string {
 	return m[strings.ToLower(r.String("Id"))]
 }
 
-// Dependencies asks the cmdlet where there is one; WMI tells an expression only through a method, and single terms through
-// an association (Antecedent is what is depended on).
+// Dependencies asks the cmdlet where there is one; WMI tells an expression only through a method,
+// and single terms through an association (Antecedent is what is depended on).
 func (v wmiView) Dependencies(ctx context.Context, resource string) ([]string, error) {
 	if v.module {
 		rows, err := v.r.Query(ctx, node.Cmdlet{Name: "Get-ClusterResourceDependency", Load: Module,
@@ -268,7 +273,8 @@ func (v wmiView) Owners(ctx context.Context, resource, group string) ([]string, 
 		what, class, name = map[string]any{"Group": group}, "MSCluster_ResourceGroupToPreferredNode", group
 	}
 	if v.module {
-		rows, err := v.r.Query(ctx, node.Cmdlet{Name: "Get-ClusterOwnerNode", Load: Module, Params: what, Select: []string{"OwnerNodes"}})
+		rows, err := v.r.Query(ctx, node.Cmdlet{Name: "Get-ClusterOwnerNode", Load: Module, Params: what,
+			Select: []string{"OwnerNodes"}})
 		if err != nil || len(rows) == 0 {
 			return nil, wrap(err, "cannot read the owners of %q", name)
 		}
@@ -336,7 +342,8 @@ func instance(of Object) (class string, where map[string]any) {
 	return "MSCluster_Cluster", nil
 }
 
-// refKeys takes a WMI object path apart: MSCluster_Resource.Id="…",Name="…" gives its keys by lower-case name.
+// refKeys takes a WMI object path apart: MSCluster_Resource.Id="…",Name="…" gives its keys by
+// lower-case name.
 func refKeys(path string) map[string]string {
 	out := map[string]string{}
 	if i := strings.LastIndex(path, ":"); i >= 0 && !strings.Contains(path[:i], `"`) {

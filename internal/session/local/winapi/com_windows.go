@@ -9,7 +9,8 @@ import (
 	"github.com/go-ole/go-ole"
 )
 
-// com runs functions one after the other on a thread of their own: COM belongs to threads, and goroutines move between them.
+// com runs functions one after the other on a thread of their own: COM belongs to threads, and
+// goroutines move between them.
 type com struct {
 	mu     sync.Mutex
 	worker *worker
@@ -27,7 +28,8 @@ type worker struct {
 
 var errClosed = errors.New("the session is closed")
 
-// do runs f on the thread. When ctx ends first the thread is given up, for a provider may hang for ever; it ends by itself once f returns.
+// do runs f on the thread. When ctx ends first the thread is given up, for a provider may hang for
+// ever; it ends by itself once f returns.
 func (c *com) do(ctx context.Context, f func(*worker) error) error {
 	if err := ctx.Err(); err != nil {
 		return err

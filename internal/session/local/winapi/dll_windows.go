@@ -7,7 +7,8 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Functions that golang.org/x/sys/windows does not have. Lazy procedures are constants in all but name: the first use loads them.
+// Functions that golang.org/x/sys/windows does not have. Lazy procedures are constants in all but
+// name: the first use loads them.
 var (
 	advapi32 = windows.NewLazySystemDLL("advapi32.dll")
 	kernel32 = windows.NewLazySystemDLL("kernel32.dll")
@@ -37,7 +38,8 @@ func deleteKey(sub string) error {
 	if err != nil {
 		return err
 	}
-	r, _, _ := procRegDeleteKeyEx.Call(uintptr(windows.HKEY_LOCAL_MACHINE), uintptr(unsafe.Pointer(p)), windows.KEY_WOW64_64KEY, 0)
+	r, _, _ := procRegDeleteKeyEx.Call(uintptr(windows.HKEY_LOCAL_MACHINE), uintptr(unsafe.Pointer(p)),
+		windows.KEY_WOW64_64KEY, 0)
 	if r != 0 {
 		return syscall.Errno(r)
 	}

@@ -12,11 +12,13 @@ import (
 )
 
 func absent(op, format string, args ...any) error {
-	return &node.Refusal{Kind: node.ErrNotFound, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_FILE_NOT_FOUND), ID: protocol.IDNotFound, Text: fmt.Sprintf(format, args...)}}
+	return &node.Refusal{Kind: node.ErrNotFound, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_FILE_NOT_FOUND),
+		ID: protocol.IDNotFound, Text: fmt.Sprintf(format, args...)}}
 }
 
 func unsupported(op, format string, args ...any) error {
-	return &node.Refusal{Kind: node.ErrUnsupported, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_NOT_SUPPORTED), ID: protocol.IDUnsupported, Text: fmt.Sprintf(format, args...)}}
+	return &node.Refusal{Kind: node.ErrUnsupported, Code: &node.CodeError{Op: op, Code: int64(windows.ERROR_NOT_SUPPORTED),
+		ID: protocol.IDUnsupported, Text: fmt.Sprintf(format, args...)}}
 }
 
 // refused is a refusal of our own, with the id that the resident script gives it.
@@ -32,7 +34,8 @@ func HResult(e syscall.Errno) int64 {
 	return 0x80070000 | int64(e)&0xFFFF
 }
 
-// failed turns an error of the API into a refusal with the HRESULT of its number. What carries no number stays as it is.
+// failed turns an error of the API into a refusal with the HRESULT of its number. What carries no
+// number stays as it is.
 func failed(op string, err error) error {
 	var e syscall.Errno
 	if !errors.As(err, &e) {

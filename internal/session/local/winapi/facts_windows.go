@@ -19,7 +19,8 @@ import (
 func Facts(ctx context.Context, m *Host) (node.Facts, error) {
 	v := windows.RtlGetVersion()
 	f := node.Facts{
-		OS: "windows", Version: fmt.Sprintf("%d.%d.%d", v.MajorVersion, v.MinorVersion, v.BuildNumber), Build: int(v.BuildNumber),
+		OS: "windows", Version: fmt.Sprintf("%d.%d.%d", v.MajorVersion, v.MinorVersion, v.BuildNumber),
+		Build:       int(v.BuildNumber),
 		ServicePack: int(v.ServicePackMajor), Arch: arch(), PowerShell: powerShell(),
 	}
 	f.Release = node.ReleaseOf(f.Version, f.Build)
@@ -59,7 +60,8 @@ func computerName() (string, error) {
 	return windows.UTF16ToString(buf), err
 }
 
-// domain tells the role, whose numbers are those of Win32_ComputerSystem.DomainRole, and the DNS name of the domain; "" in a workgroup.
+// domain tells the role, whose numbers are those of Win32_ComputerSystem.DomainRole, and the DNS
+// name of the domain; "" in a workgroup.
 func domain() (role int, name string, err error) {
 	type info struct {
 		role              int32
@@ -82,10 +84,12 @@ func domain() (role int, name string, err error) {
 	return int(p.role), name, nil
 }
 
-// powerShell is the version of the newest Windows PowerShell, as "5.1"; "" when there is none. Key 3 came with version 3.
+// powerShell is the version of the newest Windows PowerShell, as "5.1"; "" when there is none. Key
+// 3 came with version 3.
 func powerShell() string {
 	for _, engine := range []string{"3", "1"} {
-		k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SOFTWARE\Microsoft\PowerShell\`+engine+`\PowerShellEngine`, registry.QUERY_VALUE|view64)
+		k, err := registry.OpenKey(registry.LOCAL_MACHINE, `SOFTWARE\Microsoft\PowerShell\`+engine+`\PowerShellEngine`,
+			registry.QUERY_VALUE|view64)
 		if err != nil {
 			continue
 		}
@@ -98,8 +102,9 @@ func powerShell() string {
 	return ""
 }
 
-// bootID comes from Win32_OperatingSystem.LastBootUpTime, so that it is the same text whichever way a session looks at the machine.
-// Where WMI is broken it is the kernel's own time of the start, which is as good among sessions of this kind.
+// bootID comes from Win32_OperatingSystem.LastBootUpTime, so that it is the same text whichever way
+// a session looks at the machine. Where WMI is broken it is the kernel's own time of the start,
+// which is as good among sessions of this kind.
 func bootID(ctx context.Context, m *Host) (string, error) {
 	rows, err := m.Get(ctx, `root\cimv2`, "Win32_OperatingSystem", []string{"LastBootUpTime"}, nil)
 	if err == nil && len(rows) == 1 && rows[0].String("LastBootUpTime") != "" {

@@ -8,11 +8,13 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// patience is how long a file that somebody else has open is waited for. A virus scanner or an indexer opens what has just been written.
+// patience is how long a file that somebody else has open is waited for. A virus scanner or an
+// indexer opens what has just been written.
 const patience = 5 * time.Second
 
-// Replace gives a file the name of another, in the place of what has that name. A file that is replaced hands on its security descriptor,
-// its attributes and the time of its making (ReplaceFile).
+// Replace gives a file the name of another, in the place of what has that name. A file that is
+// replaced hands on its security descriptor, its attributes and the time of its making
+// (ReplaceFile).
 func Replace(temp, path string) error {
 	from, err := windows.UTF16PtrFromString(temp)
 	if err != nil {
@@ -40,7 +42,8 @@ func Shared(f func() error) error {
 	for {
 		err := f()
 		switch {
-		case errors.Is(err, windows.ERROR_SHARING_VIOLATION), errors.Is(err, windows.ERROR_LOCK_VIOLATION), errors.Is(err, windows.ERROR_UNABLE_TO_REMOVE_REPLACED):
+		case errors.Is(err, windows.ERROR_SHARING_VIOLATION), errors.Is(err, windows.ERROR_LOCK_VIOLATION),
+			errors.Is(err, windows.ERROR_UNABLE_TO_REMOVE_REPLACED):
 			if time.Now().After(end) {
 				return err
 			}

@@ -13,7 +13,8 @@ import (
 	"golang.org/x/sys/windows/svc"
 )
 
-// serviceFlag makes the test binary a service. svc.IsWindowsService is not to be relied on: Wine says no inside of one.
+// serviceFlag makes the test binary a service. svc.IsWindowsService is not to be relied on: Wine
+// says no inside of one.
 const serviceFlag = "be-a-service"
 
 func TestMain(m *testing.M) {

@@ -19,7 +19,8 @@ func TestFacts(t *testing.T) {
 	must(t, err)
 	name, err := os.Hostname()
 	must(t, err)
-	if f.OS != "windows" || f.Version == "" || f.Build < 2600 || f.Arch != runtime.GOARCH || f.Computer == "" || f.BootID == "" || f.UILanguage == 0 || !f.Privileged {
+	if f.OS != "windows" || f.Version == "" || f.Build < 2600 || f.Arch != runtime.GOARCH || f.Computer == "" ||
+		f.BootID == "" || f.UILanguage == 0 || !f.Privileged {
 		t.Errorf("%+v", f)
 	}
 	t.Logf("%+v, host name %s", f, name)
@@ -68,7 +69,8 @@ func TestReplaceWaits(t *testing.T) {
 	}
 }
 
-// TestACLRefusals: what is set and read back is judged on Windows only; what is refused is the same everywhere.
+// TestACLRefusals: what is set and read back is judged on Windows only; what is refused is the same
+// everywhere.
 func TestACLRefusals(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "not there")
 	_, err := ACL(missing)
@@ -87,8 +89,10 @@ func TestACLRefusals(t *testing.T) {
 // TestReturnValues: numbers of the service manager as Win32_Service tells them.
 func TestReturnValues(t *testing.T) {
 	for e, want := range map[error]int64{
-		nil: 0, windows.ERROR_ACCESS_DENIED: 2, windows.ERROR_DEPENDENT_SERVICES_RUNNING: 3, windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL: 5, windows.ERROR_SERVICE_NOT_ACTIVE: 6,
-		windows.ERROR_SERVICE_ALREADY_RUNNING: 10, windows.ERROR_SERVICE_DISABLED: 14, windows.ERROR_SERVICE_MARKED_FOR_DELETE: 16, windows.ERROR_SERVICE_LOGON_FAILED: 15,
+		nil: 0, windows.ERROR_ACCESS_DENIED: 2, windows.ERROR_DEPENDENT_SERVICES_RUNNING: 3,
+		windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL: 5, windows.ERROR_SERVICE_NOT_ACTIVE: 6,
+		windows.ERROR_SERVICE_ALREADY_RUNNING: 10, windows.ERROR_SERVICE_DISABLED: 14,
+		windows.ERROR_SERVICE_MARKED_FOR_DELETE: 16, windows.ERROR_SERVICE_LOGON_FAILED: 15,
 		windows.ERROR_GEN_FAILURE: 8,
 	} {
 		if got, err := returnValue(e); err != nil || got != want {

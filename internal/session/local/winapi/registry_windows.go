@@ -78,7 +78,8 @@ func readValue(k registry.Key, name string) (node.Row, error) {
 	return node.Row{"name": name, "type": word, "data": data}, nil
 }
 
-// decodeValue gives a value's type word and data. Data of a size that does not fit the type is read as far as it goes, as .NET does.
+// decodeValue gives a value's type word and data. Data of a size that does not fit the type is read
+// as far as it goes, as .NET does.
 func decodeValue(typ uint32, b []byte) (string, any) {
 	switch typ {
 	case registry.SZ:
@@ -121,8 +122,9 @@ func text16(b []byte) string {
 	return string(utf16.Decode(u))
 }
 
-// texts16 reads a list of texts that each end in a zero, and the list in one more. Empty texts in the middle are kept, and what lacks
-// its zeros is read to its end: that is how .NET reads such a value.
+// texts16 reads a list of texts that each end in a zero, and the list in one more. Empty texts in
+// the middle are kept, and what lacks its zeros is read to its end: that is how .NET reads such a
+// value.
 func texts16(b []byte) []any {
 	list := []any{}
 	u := units(b)

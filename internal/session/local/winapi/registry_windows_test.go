@@ -132,7 +132,8 @@ func TestRegistryRefusals(t *testing.T) {
 	_, err := RegistryValues(`HKCU\Software`)
 	is(t, err, node.ErrUnsupported, 50)
 	is(t, RegistrySet(key, "x", "link", "y"), node.ErrUnsupported, 50)
-	for typ, data := range map[string]any{"dword": int64(-1), "qword": "x", "string": []any{"a"}, "binary": "x", "expand": "a\x00b", "multi": []any{"a\x00b"}} {
+	for typ, data := range map[string]any{"dword": int64(-1), "qword": "x", "string": []any{"a"}, "binary": "x",
+		"expand": "a\x00b", "multi": []any{"a\x00b"}} {
 		is(t, RegistrySet(key, "x", typ, data), nil, 87)
 	}
 	if _, err := RegistryValues(key); err == nil {

@@ -22,7 +22,8 @@ func ACL(path string) ([]node.Row, error) {
 	return []node.Row{{"sddl": sd.String()}}, nil
 }
 
-// SetACL serves acl.set: it replaces the access part. Whether the parents' entries are inherited is said by the flag P of the text.
+// SetACL serves acl.set: it replaces the access part. Whether the parents' entries are inherited is
+// said by the flag P of the text.
 func SetACL(path, sddl string) error {
 	op := "acl.set " + path
 	sd, err := windows.SecurityDescriptorFromString(sddl)
@@ -41,7 +42,8 @@ func SetACL(path, sddl string) error {
 	if err != nil {
 		return failed(op, err)
 	}
-	var what windows.SECURITY_INFORMATION = windows.DACL_SECURITY_INFORMATION | windows.UNPROTECTED_DACL_SECURITY_INFORMATION
+	var what windows.SECURITY_INFORMATION = windows.DACL_SECURITY_INFORMATION |
+		windows.UNPROTECTED_DACL_SECURITY_INFORMATION
 	if control&windows.SE_DACL_PROTECTED != 0 {
 		what = windows.DACL_SECURITY_INFORMATION | windows.PROTECTED_DACL_SECURITY_INFORMATION
 	}
@@ -55,7 +57,8 @@ func SetACL(path, sddl string) error {
 	return nil
 }
 
-// Administrator says whether the process may change the machine: it has the administrators' group, and has it switched on.
+// Administrator says whether the process may change the machine: it has the administrators' group,
+// and has it switched on.
 func Administrator() (bool, error) {
 	group, err := windows.CreateWellKnownSid(windows.WinBuiltinAdministratorsSid)
 	if err != nil {
@@ -67,7 +70,8 @@ func Administrator() (bool, error) {
 // enable switches on a privilege of the process for as long as f runs.
 func enable(privilege string, f func() error) error {
 	var token windows.Token
-	if err := windows.OpenProcessToken(windows.CurrentProcess(), windows.TOKEN_ADJUST_PRIVILEGES|windows.TOKEN_QUERY, &token); err != nil {
+	if err := windows.OpenProcessToken(windows.CurrentProcess(), windows.TOKEN_ADJUST_PRIVILEGES|windows.TOKEN_QUERY,
+		&token); err != nil {
 		return err
 	}
 	defer token.Close()
@@ -89,7 +93,8 @@ func enable(privilege string, f func() error) error {
 	return err
 }
 
-// Restart serves restart: the machine restarts in two seconds, programs or not. One that is going down already is fine.
+// Restart serves restart: the machine restarts in two seconds, programs or not. One that is going
+// down already is fine.
 func Restart(reason string) error {
 	const (
 		delay   = 2          // seconds

@@ -12,9 +12,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Win32_Service's properties and methods that steps use are served by the service manager itself, not by WMI: it answers in a
-// hundredth of the time, a method does not wait for a provider to be loaded, and a WMI repository that is broken (which is common)
-// does not stop a service step. What is not served here goes to WMI. Values and return codes are those that Win32_Service documents.
+// Win32_Service's properties and methods that steps use are served by the service manager itself,
+// not by WMI: it answers in a hundredth of the time, a method does not wait for a provider to be
+// loaded, and a WMI repository that is broken (which is common) does not stop a service step. What
+// is not served here goes to WMI. Values and return codes are those that Win32_Service documents.
 
 // serviceProps are the properties that are served, in lower case.
 var serviceProps = map[string]func(*service) any{
@@ -31,7 +32,8 @@ var serviceProps = map[string]func(*service) any{
 
 var (
 	startModes = []string{"Boot", "System", "Auto", "Manual", "Disabled"}
-	states     = []string{"Unknown", "Stopped", "Start Pending", "Stop Pending", "Running", "Continue Pending", "Pause Pending", "Paused"}
+	states     = []string{"Unknown", "Stopped", "Start Pending", "Stop Pending", "Running", "Continue Pending",
+		"Pause Pending", "Paused"}
 )
 
 func word(list []string, i uint32) string {
@@ -142,7 +144,8 @@ func serviceNames(scm windows.Handle) ([]string, error) {
 	buf := make([]byte, 64<<10)
 	for {
 		resume = 0
-		err := windows.EnumServicesStatusEx(scm, windows.SC_ENUM_PROCESS_INFO, windows.SERVICE_WIN32, windows.SERVICE_STATE_ALL, &buf[0], uint32(len(buf)), &need, &count, &resume, nil)
+		err := windows.EnumServicesStatusEx(scm, windows.SC_ENUM_PROCESS_INFO, windows.SERVICE_WIN32,
+			windows.SERVICE_STATE_ALL, &buf[0], uint32(len(buf)), &need, &count, &resume, nil)
 		if errors.Is(err, windows.ERROR_MORE_DATA) {
 			buf = make([]byte, len(buf)+int(need))
 			continue
@@ -184,7 +187,8 @@ func readService(scm windows.Handle, name string) (*service, error) {
 		return nil, err
 	}
 	s := &service{name: name, start: c.StartType, state: status.CurrentState, pid: status.ProcessId,
-		display: windows.UTF16PtrToString(c.DisplayName), path: windows.UTF16PtrToString(c.BinaryPathName), account: windows.UTF16PtrToString(c.ServiceStartName)}
+		display: windows.UTF16PtrToString(c.DisplayName), path: windows.UTF16PtrToString(c.BinaryPathName),
+		account: windows.UTF16PtrToString(c.ServiceStartName)}
 	_ = buf // the texts stand in it
 	if own := ownSpelling(name); own != "" {
 		s.name = own
@@ -192,8 +196,8 @@ func readService(scm windows.Handle, name string) (*service, error) {
 	return s, nil
 }
 
-// ownSpelling is the service's name as it was given when the service was made: WMI shows that, not the one that was asked for.
-// It is the spelling of its registry key; "" when that cannot be told.
+// ownSpelling is the service's name as it was given when the service was made: WMI shows that, not
+// the one that was asked for. It is the spelling of its registry key; "" when that cannot be told.
 func ownSpelling(name string) string {
 	const root = `HKLM\SYSTEM\CurrentControlSet\Services`
 	rows, err := RegistryKeys(root)
@@ -211,12 +215,14 @@ func ownSpelling(name string) string {
 func serviceStatus(h windows.Handle) (*windows.SERVICE_STATUS_PROCESS, error) {
 	var st windows.SERVICE_STATUS_PROCESS
 	var need uint32
-	err := windows.QueryServiceStatusEx(h, windows.SC_STATUS_PROCESS_INFO, (*byte)(unsafe.Pointer(&st)), uint32(unsafe.Sizeof(st)), &need)
+	err := windows.QueryServiceStatusEx(h, windows.SC_STATUS_PROCESS_INFO, (*byte)(unsafe.Pointer(&st)),
+		uint32(unsafe.Sizeof(st)), &need)
 	return &st, err
 }
 
-// serviceConfig asks for the plain configuration only. Its later levels (delayed start, recovery) are not known to every system:
-// x/sys's mgr.Service.Config asks for them all and fails as a whole where one is refused with ERROR_INVALID_LEVEL (124).
+// serviceConfig asks for the plain configuration only. Its later levels (delayed start, recovery)
+// are not known to every system: x/sys's mgr.Service.Config asks for them all and fails as a whole
+// where one is refused with ERROR_INVALID_LEVEL (124).
 func serviceConfig(h windows.Handle) (*windows.QUERY_SERVICE_CONFIG, []byte, error) {
 	buf := make([]byte, 2048)
 	for {
@@ -291,7 +297,8 @@ func startModeOf(s string) int {
 	return -1
 }
 
-// changeStart sets how a service starts. As with WMI, an automatic start set here is not a delayed one: a flag from before is taken off.
+// changeStart sets how a service starts. As with WMI, an automatic start set here is not a delayed
+// one: a flag from before is taken off.
 func changeStart(h windows.Handle, start uint32) error {
 	const keep = windows.SERVICE_NO_CHANGE
 	if err := windows.ChangeServiceConfig(h, keep, start, keep, nil, nil, nil, nil, nil, nil, nil); err != nil {
@@ -310,8 +317,8 @@ func changeStart(h windows.Handle, start uint32) error {
 
 const invalidParameter = 21
 
-// returnValue gives the code that Win32_Service's methods document for an error of the service manager.
-// Sources: StartService method of Win32_Service, return values 0 to 24; CIMWin32Prov.
+// returnValue gives the code that Win32_Service's methods document for an error of the service
+// manager. Sources: StartService method of Win32_Service, return values 0 to 24; CIMWin32Prov.
 func returnValue(err error) (int64, error) {
 	var e syscall.Errno
 	if err == nil {

@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 )
 
-// testService makes a service whose program is this test binary, stopped and started by hand, which is gone after the test.
+// testService makes a service whose program is this test binary, stopped and started by hand, which
+// is gone after the test.
 func testService(t *testing.T) string {
 	t.Helper()
 	m, err := mgr.Connect()
@@ -20,7 +21,8 @@ func testService(t *testing.T) string {
 	exe, err := os.Executable()
 	must(t, err)
 	name := unique("DeployTest")
-	s, err := m.CreateService(name, exe, mgr.Config{DisplayName: "Deploy test " + name, StartType: mgr.StartManual}, serviceFlag, name)
+	s, err := m.CreateService(name, exe, mgr.Config{DisplayName: "Deploy test " + name, StartType: mgr.StartManual},
+		serviceFlag, name)
 	must(t, err)
 	t.Cleanup(func() {
 		_, _ = ServiceCall(map[string]any{"Name": name}, "StopService", nil)
@@ -71,7 +73,8 @@ func control(t *testing.T, name, method string, args map[string]any, want int64)
 
 func TestServiceLife(t *testing.T) {
 	name := testService(t)
-	if s := look(t, strings.ToLower(name)); s.String("Name") != name || s.String("StartMode") != "Manual" || s.String("State") != "Stopped" {
+	if s := look(t, strings.ToLower(name)); s.String("Name") != name || s.String("StartMode") != "Manual" ||
+		s.String("State") != "Stopped" {
 		t.Error(s)
 	}
 	control(t, name, "StopService", nil, 6)
@@ -88,7 +91,8 @@ func TestServiceLife(t *testing.T) {
 	}
 	control(t, name, "ChangeStartMode", map[string]any{"StartMode": "Disabled"}, 0)
 	control(t, name, "StartService", nil, 14)
-	control(t, name, "ChangeStartMode", map[string]any{"StartMode": "Auto"}, 21) // the word that is read is not the word that is written
+	// the word that is read is not the word that is written
+	control(t, name, "ChangeStartMode", map[string]any{"StartMode": "Auto"}, 21)
 }
 
 // TestServiceLikeWMI: what the service manager says is what WMI says.
@@ -101,7 +105,8 @@ func TestServiceLikeWMI(t *testing.T) {
 		where := map[string]any{"Name": name}
 		got, err := ServiceGet([]string{"Name", "State", "StartMode", "DisplayName"}, where)
 		must(t, err)
-		want, err := h.Get(t.Context(), serviceNS, "Win32_Service", []string{"Name", "State", "StartMode", "DisplayName"}, where)
+		want, err := h.Get(t.Context(), serviceNS, "Win32_Service", []string{"Name", "State", "StartMode", "DisplayName"},
+			where)
 		must(t, err)
 		if len(got) != 1 || len(want) != 1 {
 			t.Fatalf("%v, %v", got, want)
@@ -169,7 +174,8 @@ func TestServesOnlyWhatItKnows(t *testing.T) {
 			t.Errorf("%+v: %v", tt, got)
 		}
 	}
-	for method, want := range map[string]bool{"StartService": true, "PauseService": false, "Delete": false, "ChangeStartMode": false} {
+	for method, want := range map[string]bool{"StartService": true, "PauseService": false, "Delete": false,
+		"ChangeStartMode": false} {
 		if got := ServesServiceCall(serviceNS, "Win32_Service", one, method, nil); got != want {
 			t.Errorf("%s: %v", method, got)
 		}

@@ -21,7 +21,8 @@ type Task struct {
 	Limit     time.Duration // after which the scheduler ends it
 }
 
-// Constants of the task scheduler (TASK_CREATION, TASK_LOGON_TYPE, TASK_RUNLEVEL, TASK_INSTANCES_POLICY, TASK_ACTION_TYPE).
+// Constants of the task scheduler (TASK_CREATION, TASK_LOGON_TYPE, TASK_RUNLEVEL,
+// TASK_INSTANCES_POLICY, TASK_ACTION_TYPE).
 const (
 	taskCreateOrUpdate = 6
 	taskLogonPassword  = 1
@@ -51,7 +52,8 @@ func (m *Host) scheduler(ctx context.Context, op string, f func(service *ole.IDi
 	})
 }
 
-// noScheduler: the class is not there, or its methods are not made. Anything else is a scheduler's own refusal.
+// noScheduler: the class is not there, or its methods are not made. Anything else is a scheduler's
+// own refusal.
 func noScheduler(op string, err error) error {
 	const (
 		notImplemented = 0x80004001
@@ -66,7 +68,8 @@ func noScheduler(op string, err error) error {
 	return taskError(op, err)
 }
 
-// codeOf is the HRESULT of an error of go-ole; the one that the other side gave stands inside a general one.
+// codeOf is the HRESULT of an error of go-ole; the one that the other side gave stands inside a
+// general one.
 func codeOf(err error) uint32 {
 	var e *ole.OleError
 	if !errors.As(err, &e) {
@@ -140,7 +143,8 @@ func (m *Host) DeleteTask(ctx context.Context, name string) error {
 	})
 }
 
-// systemAccount is the name of SYSTEM, which differs from language to language; its identifier does not.
+// systemAccount is the name of SYSTEM, which differs from language to language; its identifier does
+// not.
 func systemAccount() (string, error) {
 	sid, err := windows.CreateWellKnownSid(windows.WinLocalSystemSid)
 	if err != nil {

@@ -19,8 +19,9 @@ const (
 	cimDatetime, cimReference, cimChar16, cimArray                            = 101, 102, 103, 0x2000
 )
 
-// fromVariant makes a value of package node's rows of a property. WMI carries numbers of 64 bits as text and unsigned ones in signed
-// variants, so the CIM type decides. Real numbers and datetimes are text, as the resident script sends them.
+// fromVariant makes a value of package node's rows of a property. WMI carries numbers of 64 bits as
+// text and unsigned ones in signed variants, so the CIM type decides. Real numbers and datetimes
+// are text, as the resident script sends them.
 func fromVariant(v *ole.VARIANT, cim int32) (any, error) {
 	if v.VT == ole.VT_NULL || v.VT == ole.VT_EMPTY {
 		return nil, nil
@@ -209,7 +210,8 @@ func toArray(value any, cim int32) (ole.VARIANT, error) {
 	} else if !ok {
 		list = []any{value}
 	}
-	vt := map[int32]ole.VT{cimBool: ole.VT_BOOL, cimSint8: ole.VT_I2, cimUint8: ole.VT_UI1, cimSint16: ole.VT_I2, cimReal32: ole.VT_R8, cimReal64: ole.VT_R8}[cim]
+	vt := map[int32]ole.VT{cimBool: ole.VT_BOOL, cimSint8: ole.VT_I2, cimUint8: ole.VT_UI1, cimSint16: ole.VT_I2,
+		cimReal32: ole.VT_R8, cimReal64: ole.VT_R8}[cim]
 	switch cim {
 	case cimUint16, cimChar16, cimSint32, cimUint32:
 		vt = ole.VT_I4

@@ -10,12 +10,14 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The COM interfaces of WMI (wbemcli.h), as far as they are used. The scripting objects above them (SWbem...) hide the types of properties.
+// The COM interfaces of WMI (wbemcli.h), as far as they are used. The scripting objects above them
+// (SWbem...) hide the types of properties.
 
 // unknown is a COM object; method i of its interface is entry i of its table.
 type unknown = ole.IUnknown
 
-// call calls an entry of an object's table. A pointer into Go memory must be converted in the call itself, which keeps it where it is.
+// call calls an entry of an object's table. A pointer into Go memory must be converted in the call
+// itself, which keeps it where it is.
 //
 //go:uintptrescapes
 func call(o *unknown, entry int, args ...uintptr) uint32 {
@@ -110,7 +112,8 @@ func comError(err error) error {
 	return err
 }
 
-// blanket has an object's calls encrypted and made as the caller: some namespaces (that of the cluster) refuse anything less.
+// blanket has an object's calls encrypted and made as the caller: some namespaces (that of the
+// cluster) refuse anything less.
 func blanket(o *unknown) error {
 	const winnt, none, privacy, impersonate = 10, 0, 6, 3
 	r, _, _ := procCoSetProxyBlanket.Call(objArg(o), winnt, none, 0, privacy, impersonate, 0, 0)
@@ -141,7 +144,8 @@ func (s *services) query(ctx context.Context, text string, f func(object) error)
 	defer language.free()
 	defer q.free()
 	var enum *unknown
-	if err := check(call(s.unknown, servicesExecQuery, language.arg(), q.arg(), flagForwardOnly|flagReturnImmediately, 0, uintptr(unsafe.Pointer(&enum)))); err != nil {
+	if err := check(call(s.unknown, servicesExecQuery, language.arg(), q.arg(), flagForwardOnly|flagReturnImmediately, 0,
+		uintptr(unsafe.Pointer(&enum)))); err != nil {
 		return err
 	}
 	defer enum.Release()
@@ -188,7 +192,8 @@ func (o object) value(name string) (any, int32, error) {
 
 // raw reads one property as a variant, which the caller clears.
 func (o object) raw(name string) (v ole.VARIANT, cim int32, err error) {
-	err = check(call(o.unknown, objectGet, uintptr(unsafe.Pointer(wide(name))), 0, uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&cim)), 0))
+	err = check(call(o.unknown, objectGet, uintptr(unsafe.Pointer(wide(name))), 0, uintptr(unsafe.Pointer(&v)),
+		uintptr(unsafe.Pointer(&cim)), 0))
 	return v, cim, err
 }
 
@@ -206,7 +211,8 @@ func (o object) each(f func(name string, value any) error) error {
 		var name *uint16
 		var v ole.VARIANT
 		var cim int32
-		hr := call(o.unknown, objectNext, 0, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&v)), uintptr(unsafe.Pointer(&cim)), 0)
+		hr := call(o.unknown, objectNext, 0, uintptr(unsafe.Pointer(&name)), uintptr(unsafe.Pointer(&v)),
+			uintptr(unsafe.Pointer(&cim)), 0)
 		if err := check(hr); err != nil {
 			return err
 		}
@@ -226,10 +232,12 @@ func (o object) each(f func(name string, value any) error) error {
 	}
 }
 
-// arguments makes the object that holds a method's arguments; none is nil. A method that the class lacks is wbemNotFound.
+// arguments makes the object that holds a method's arguments; none is nil. A method that the class
+// lacks is wbemNotFound.
 func (o object) arguments(method string) (object, error) {
 	var in *unknown
-	if err := check(call(o.unknown, objectMethod, uintptr(unsafe.Pointer(wide(method))), 0, uintptr(unsafe.Pointer(&in)), 0)); err != nil || in == nil {
+	if err := check(call(o.unknown, objectMethod, uintptr(unsafe.Pointer(wide(method))), 0, uintptr(unsafe.Pointer(&in)),
+		0)); err != nil || in == nil {
 		return object{}, err
 	}
 	defer in.Release()
@@ -244,7 +252,8 @@ func (s *services) exec(path, method string, in object) (object, error) {
 	defer p.free()
 	defer m.free()
 	var out *unknown
-	err := check(call(s.unknown, servicesExecMethod, p.arg(), m.arg(), 0, 0, objArg(in.unknown), uintptr(unsafe.Pointer(&out)), 0))
+	err := check(call(s.unknown, servicesExecMethod, p.arg(), m.arg(), 0, 0, objArg(in.unknown),
+		uintptr(unsafe.Pointer(&out)), 0))
 	return object{out}, err
 }
 

@@ -16,13 +16,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// Host talks to what the machine offers over COM: WMI and the task scheduler. The zero value is ready; Close ends its thread.
+// Host talks to what the machine offers over COM: WMI and the task scheduler. The zero value is
+// ready; Close ends its thread.
 type Host struct{ com com }
 
 // Close ends the thread. A call that the other side does not answer is waited for.
 func (m *Host) Close() { m.com.close() }
 
-// nameForm is what the name of a class or property looks like. Names stand in the text of a query; values never do.
+// nameForm is what the name of a class or property looks like. Names stand in the text of a query;
+// values never do.
 var nameForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 func checkNames(op string, names ...string) error {
@@ -62,9 +64,11 @@ func (m *Host) in(ctx context.Context, op, namespace string, f func(*services) e
 }
 
 // Get reads the instances of a class whose properties equal those of where.
-func (m *Host) Get(ctx context.Context, namespace, class string, props []string, where map[string]any) ([]node.Row, error) {
+func (m *Host) Get(ctx context.Context, namespace, class string, props []string, where map[string]any) ([]node.Row,
+	error) {
 	op := "wmi.get " + namespace + ":" + class
-	if err := checkNames(op, append(append([]string{class}, props...), slices.Collect(maps.Keys(where))...)...); err != nil {
+	if err := checkNames(op, append(append([]string{class}, props...),
+		slices.Collect(maps.Keys(where))...)...); err != nil {
 		return nil, err
 	}
 	var rows []node.Row
@@ -96,7 +100,8 @@ func (o object) row(props []string) (node.Row, error) {
 	return row, nil
 }
 
-// lacks: an object that has no such property says "not found", which is not what "not found" means for an instance.
+// lacks: an object that has no such property says "not found", which is not what "not found" means
+// for an instance.
 func lacks(err error) error {
 	if errors.Is(err, status(wbemNotFound)) {
 		return status(wbemInvalidQuery)
@@ -105,7 +110,8 @@ func lacks(err error) error {
 }
 
 // find calls f with every instance that matches.
-func (s *services) find(ctx context.Context, class string, props []string, where map[string]any, f func(object) error) error {
+func (s *services) find(ctx context.Context, class string, props []string, where map[string]any,
+	f func(object) error) error {
 	list := "*"
 	if len(props) > 0 {
 		var wanted []string
@@ -187,7 +193,8 @@ func (s *services) one(ctx context.Context, op, class string, where map[string]a
 }
 
 // Call calls a method of one instance, or of the class when where is empty.
-func (m *Host) Call(ctx context.Context, namespace, class string, where map[string]any, method string, args map[string]any) (node.Row, error) {
+func (m *Host) Call(ctx context.Context, namespace, class string, where map[string]any, method string,
+	args map[string]any) (node.Row, error) {
 	op := "wmi.call " + namespace + ":" + class + "." + method
 	if err := checkNames(op, append([]string{class, method}, slices.Collect(maps.Keys(where))...)...); err != nil {
 		return nil, err
@@ -273,7 +280,8 @@ func (o object) set(op, name string, value any) error {
 	return o.put(name, &v)
 }
 
-// Set sets properties of exactly one instance and puts it back. A dotted name sets a property inside an embedded object.
+// Set sets properties of exactly one instance and puts it back. A dotted name sets a property
+// inside an embedded object.
 func (m *Host) Set(ctx context.Context, namespace, class string, where, set map[string]any) error {
 	op := "wmi.set " + namespace + ":" + class
 	if err := checkNames(op, append([]string{class}, slices.Collect(maps.Keys(where))...)...); err != nil {

@@ -20,7 +20,9 @@ func host(t *testing.T) *Host {
 
 func TestWMIGet(t *testing.T) {
 	h := host(t)
-	rows, err := h.Get(t.Context(), `root\cimv2`, "Win32_OperatingSystem", []string{"Version", "buildnumber", "LastBootUpTime", "ServicePackMajorVersion", "Primary", "TotalVisibleMemorySize"}, nil)
+	rows, err := h.Get(t.Context(), `root\cimv2`, "Win32_OperatingSystem",
+		[]string{"Version", "buildnumber", "LastBootUpTime", "ServicePackMajorVersion", "Primary", "TotalVisibleMemorySize"},
+		nil)
 	must(t, err)
 	if len(rows) != 1 {
 		t.Fatal(rows)
@@ -93,7 +95,8 @@ func TestWMIAbsent(t *testing.T) {
 	is(t, ask(`root\cimv2`, "Win32_NoSuch", []string{"Name"}, nil), node.ErrUnsupported, wbemInvalidClass)
 	is(t, ask(`root\nosuch`, "Win32_Service", []string{"Name"}, nil), node.ErrUnsupported, wbemInvalidNamespace)
 	is(t, ask(`root\cimv2`, "Win32_OperatingSystem", []string{"NoSuch"}, nil), node.ErrUnsupported, wbemInvalidQuery)
-	is(t, ask(`root\cimv2`, "Win32_OperatingSystem", nil, map[string]any{"NoSuch": "x"}), node.ErrUnsupported, wbemInvalidQuery)
+	is(t, ask(`root\cimv2`, "Win32_OperatingSystem", nil, map[string]any{"NoSuch": "x"}), node.ErrUnsupported,
+		wbemInvalidQuery)
 	is(t, ask(`root\cimv2`, "Win32_OperatingSystem WHERE 1=1", nil, nil), node.ErrUnsupported, 50)
 	is(t, ask(`root\cimv2`, "Win32_OperatingSystem", []string{"*"}, nil), node.ErrUnsupported, 50)
 
@@ -106,14 +109,18 @@ func TestWMIAbsent(t *testing.T) {
 	is(t, call("Win32_Process", nil, "Create", map[string]any{"NoSuch": "x"}), node.ErrUnsupported, 50)
 	is(t, call("Win32_Service", map[string]any{"Name": "no-such-service"}, "StartService", nil), node.ErrNotFound, 2)
 	is(t, call("Win32_Service", map[string]any{"StartMode": "Manual"}, "StartService", nil), nil, 87)
-	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "no such"}, map[string]any{"VolumeName": "x"}), node.ErrNotFound, 2)
-	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "C:"}, map[string]any{"NoSuch": "x"}), node.ErrUnsupported, 50)
-	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "C:"}, map[string]any{"DeviceID.X": "x"}), node.ErrUnsupported, 50)
+	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "no such"},
+		map[string]any{"VolumeName": "x"}), node.ErrNotFound, 2)
+	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "C:"},
+		map[string]any{"NoSuch": "x"}), node.ErrUnsupported, 50)
+	is(t, h.Set(t.Context(), `root\cimv2`, "Win32_LogicalDisk", map[string]any{"DeviceID": "C:"},
+		map[string]any{"DeviceID.X": "x"}), node.ErrUnsupported, 50)
 }
 
 func TestWMIMethodWithOutput(t *testing.T) {
 	h := host(t)
-	row, err := h.Call(t.Context(), `root\cimv2`, "Win32_Process", nil, "Create", map[string]any{"CommandLine": "cmd.exe /c exit 0"})
+	row, err := h.Call(t.Context(), `root\cimv2`, "Win32_Process", nil, "Create",
+		map[string]any{"CommandLine": "cmd.exe /c exit 0"})
 	if err != nil || row.Int("ReturnValue") != 0 || row.Int("ProcessId") == 0 {
 		t.Errorf("%v, %v", row, err)
 	}

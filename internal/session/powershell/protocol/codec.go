@@ -11,7 +11,8 @@ import (
 // maxDepth bounds nesting, so that a hostile far end cannot exhaust the stack.
 const maxDepth = 32
 
-// Encode writes a value. It accepts nil, bool, int, int64, string, []byte, []any, []string, map[string]any.
+// Encode writes a value. It accepts nil, bool, int, int64, string, []byte, []any, []string,
+// map[string]any.
 func Encode(v any) (string, error) {
 	var b strings.Builder
 	if err := encode(&b, v, 0); err != nil {

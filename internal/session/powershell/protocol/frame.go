@@ -92,7 +92,8 @@ func (r *Reader) Next() (Frame, error) {
 	}
 }
 
-// line reads one line of at most twice MaxLine; a longer alien line is cut, a longer frame is an error by its own count.
+// line reads one line of at most twice MaxLine; a longer alien line is cut, a longer frame is an
+// error by its own count.
 func (r *Reader) line() (string, error) {
 	var b strings.Builder
 	for {

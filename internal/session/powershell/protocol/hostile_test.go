@@ -14,7 +14,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// hostile are values that would do harm if any part of the way took them for code, for a line or for a frame.
+// hostile are values that would do harm if any part of the way took them for code, for a line or
+// for a frame.
 func hostile() map[string]string {
 	return map[string]string{
 		"single quote":    `it's ''quoted''`,
@@ -49,14 +50,16 @@ var (
 	plainValue = regexp.MustCompile(`^[A-Za-z0-9+/=;:-]*$`)
 )
 
-// Every value comes back as it was, and on its way nothing but the alphabet of base64 and the codec's marks is seen.
+// Every value comes back as it was, and on its way nothing but the alphabet of base64 and the
+// codec's marks is seen.
 func TestHostileValues(t *testing.T) {
 	for name, v := range hostile() {
 		if testing.Short() && len(v) > 1<<19 {
 			continue // there is one thread only: the race detector has nothing to see in a megabyte
 		}
 		t.Run(name, func(t *testing.T) {
-			for _, value := range []any{v, []byte(v), []any{v, v}, map[string]any{"plain": v, v: "plain"}, map[string]any{"deep": []any{map[string]any{v: []any{[]byte(v)}}}}} {
+			for _, value := range []any{v, []byte(v), []any{v, v}, map[string]any{"plain": v, v: "plain"},
+				map[string]any{"deep": []any{map[string]any{v: []any{[]byte(v)}}}}} {
 				buf, err := AppendFrame(nil, "n0", Frame{ID: 7, Kind: KindRequest, Value: value})
 				if err != nil {
 					t.Fatal(err)
@@ -136,7 +139,8 @@ func build(b []byte, depth int) (any, []byte) {
 	return m, b
 }
 
-// FuzzValue: what is encoded decodes to itself, in one way only, and no part of it can be taken for a value of its own.
+// FuzzValue: what is encoded decodes to itself, in one way only, and no part of it can be taken for
+// a value of its own.
 func FuzzValue(f *testing.F) {
 	for _, v := range hostile() {
 		f.Add(append([]byte{3, byte(min(len(v), 255))}, v[:min(len(v), 255)]...))
@@ -167,9 +171,11 @@ func FuzzValue(f *testing.F) {
 	})
 }
 
-// FuzzStream: frames with foreign text between their lines, cut at any byte. Whatever comes out is a frame that went in, in order.
+// FuzzStream: frames with foreign text between their lines, cut at any byte. Whatever comes out is
+// a frame that went in, in order.
 func FuzzStream(f *testing.F) {
-	f.Add([]byte{3, 5, 'h', 'e', 'l', 'l', 'o'}, []byte("PS C:\\> Write-Host\nn0x 1 D n"), uint64(1), uint16(3), uint32(1<<31))
+	f.Add([]byte{3, 5, 'h', 'e', 'l', 'l', 'o'}, []byte("PS C:\\> Write-Host\nn0x 1 D n"), uint64(1), uint16(3),
+		uint32(1<<31))
 	f.Add([]byte{4, 255, 0, 1, 2}, []byte("\xff\x00 n0 1 D n"), uint64(9), uint16(40000), uint32(77))
 	f.Fuzz(func(t *testing.T, seed, alien []byte, shuffle uint64, size uint16, cut uint32) {
 		r := rand.New(rand.NewPCG(shuffle, 1))
@@ -188,7 +194,8 @@ func FuzzStream(f *testing.F) {
 			}
 			for _, line := range bytes.SplitAfter(one, []byte("\n")) {
 				if r.IntN(3) == 0 {
-					// foreign text ends with a line end: the far end puts an empty line before each frame for that reason
+					// foreign text ends with a line end: the far end puts an empty line before each frame for that
+					// reason
 					text := "x" + strings.ReplaceAll(string(alien), "\nn0 ", "\nn1 ")
 					if r.IntN(20) == 0 {
 						text += strings.Repeat("long ", 30_000)

@@ -13,8 +13,10 @@ import (
 
 func TestCodecRoundTrip(t *testing.T) {
 	for _, v := range []any{
-		nil, true, false, int64(0), int64(-1), int64(1<<63 - 1), int64(-1 << 63), "", "plain", "quote ' \" ` $(x) ; : \n 日本語", []byte{}, []byte{0, 0xff},
-		[]any{}, []any{nil, []any{"x"}}, map[string]any{}, map[string]any{"a": int64(1), "B": map[string]any{"c": []any{[]byte("x")}}},
+		nil, true, false, int64(0), int64(-1), int64(1<<63 - 1), int64(-1 << 63), "", "plain",
+		"quote ' \" ` $(x) ; : \n 日本語", []byte{}, []byte{0, 0xff},
+		[]any{}, []any{nil, []any{"x"}}, map[string]any{},
+		map[string]any{"a": int64(1), "B": map[string]any{"c": []any{[]byte("x")}}},
 	} {
 		s, err := Encode(v)
 		if err != nil {
@@ -35,7 +37,8 @@ func TestCodecRoundTrip(t *testing.T) {
 
 func TestDecodeRefuses(t *testing.T) {
 	for _, s := range []string{
-		"", "x", "i", "i1", "ix;", "i99999999999999999999;", "s!;", "s", "d=;", "a", "a1:", "a-1:", "a9999999999:n", "o1:n", "o1:i1;n", "o1:sYQ==;", "nn", "a1:nn",
+		"", "x", "i", "i1", "ix;", "i99999999999999999999;", "s!;", "s", "d=;", "a", "a1:", "a-1:", "a9999999999:n", "o1:n",
+		"o1:i1;n", "o1:sYQ==;", "nn", "a1:nn",
 		strings.Repeat("a1:", 100) + "n",
 	} {
 		if v, err := Decode(s); err == nil {
@@ -55,7 +58,8 @@ func TestDecodeRefuses(t *testing.T) {
 
 func TestFrames(t *testing.T) {
 	big := strings.Repeat("x", 3*MaxLine)
-	frames := []Frame{{0, KindHello, map[string]any{"protocol": int64(1)}}, {1, KindRows, []any{big}}, {1, KindDone, nil}, {2, KindError, map[string]any{"code": int64(5)}}}
+	frames := []Frame{{0, KindHello, map[string]any{"protocol": int64(1)}}, {1, KindRows, []any{big}}, {1, KindDone, nil},
+		{2, KindError, map[string]any{"code": int64(5)}}}
 	var buf []byte
 	for i, f := range frames {
 		var err error
@@ -90,7 +94,8 @@ func TestFrames(t *testing.T) {
 }
 
 func TestReaderRefuses(t *testing.T) {
-	for _, s := range []string{"n0 1\n", "n0 x D n\n", "n0 1 D ?\n", "n0 1 D", "n0 1 R " + strings.Repeat("z", 4*MaxLine) + "\n"} {
+	for _, s := range []string{"n0 1\n", "n0 x D n\n", "n0 1 D ?\n", "n0 1 D",
+		"n0 1 R " + strings.Repeat("z", 4*MaxLine) + "\n"} {
 		if f, err := NewReader(strings.NewReader(s), "n0").Next(); err == nil {
 			t.Errorf("%.30q gave %v", s, f)
 		}
@@ -145,7 +150,8 @@ func TestStart(t *testing.T) {
 	if !IsBootstrap(line) || !IsBootstrap("powershell -encodedcommand "+encodedCommand(bootstrap())) {
 		t.Error("the bootstrap is not known again")
 	}
-	if IsBootstrap("powershell.exe -EncodedCommand AAAA") || IsBootstrap("powershell.exe -EncodedCommand") || IsBootstrap("") {
+	if IsBootstrap("powershell.exe -EncodedCommand AAAA") || IsBootstrap("powershell.exe -EncodedCommand") ||
+		IsBootstrap("") {
 		t.Error("something else passes for the bootstrap")
 	}
 	pre := Preamble("abc")
@@ -173,7 +179,8 @@ func TestStart(t *testing.T) {
 	}
 }
 
-// What travels has no comments and no indentation; the rules of the dialect are held by the tier "scripts".
+// What travels has no comments and no indentation; the rules of the dialect are held by the tier
+// "scripts".
 func TestCommentsStayAtHome(t *testing.T) {
 	for _, line := range strings.Split(Script(), "\n") {
 		if strings.HasPrefix(line, "#") || strings.HasPrefix(line, " ") {
@@ -183,8 +190,10 @@ func TestCommentsStayAtHome(t *testing.T) {
 }
 
 func TestScriptServesEveryVerb(t *testing.T) {
-	doc := []string{"facts", "reg.get", "reg.keys", "reg.set", "reg.del", "reg.delkey", "wmi.get", "wmi.call", "wmi.set", "cmdlet", "run", "file.stat", "file.read", "file.put",
-		"file.commit", "file.hash", "file.remove", "dir.make", "dir.list", "acl.get", "acl.set", "ad.find", "ad.add", "ad.mod", "ad.del", "job.start", "job.state", "job.remove", "restart"}
+	doc := []string{"facts", "reg.get", "reg.keys", "reg.set", "reg.del", "reg.delkey", "wmi.get", "wmi.call", "wmi.set",
+		"cmdlet", "run", "file.stat", "file.read", "file.put",
+		"file.commit", "file.hash", "file.remove", "dir.make", "dir.list", "acl.get", "acl.set", "ad.find", "ad.add",
+		"ad.mod", "ad.del", "job.start", "job.state", "job.remove", "restart"}
 	for _, verb := range doc {
 		if n := strings.Count(Script(), "$verbs['"+verb+"'] = {"); n != 1 {
 			t.Errorf("%s is served %d times", verb, n)

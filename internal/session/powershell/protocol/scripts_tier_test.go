@@ -17,7 +17,8 @@ func sent(t *testing.T) (names []string, sources []string, rules []pslint.Script
 	add := func(name, source string, s pslint.Script) {
 		names, sources, rules = append(names, name), append(sources, source), append(rules, s)
 	}
-	// the bootstrap is taken out of the command line and the two runners out of the main script: that is what is carried out
+	// the bootstrap is taken out of the command line and the two runners out of the main script: that
+	// is what is carried out
 	_, encoded, ok := strings.Cut(CommandLine(), "-EncodedCommand ")
 	raw, err := base64.StdEncoding.DecodeString(encoded)
 	if !ok || err != nil {
@@ -43,8 +44,8 @@ func sent(t *testing.T) (names []string, sources []string, rules []pslint.Script
 	return names, sources, rules
 }
 
-// TestTierScripts: every script that can be sent parses without an error node in a grammar that is not ours, and keeps to the
-// dialect of the oldest version it is sent to.
+// TestTierScripts: every script that can be sent parses without an error node in a grammar that is
+// not ours, and keeps to the dialect of the oldest version it is sent to.
 func TestTierScripts(t *testing.T) {
 	g := pslint.Need(t)
 	names, sources, rules := sent(t)
@@ -68,7 +69,8 @@ func TestTierScripts(t *testing.T) {
 	}
 }
 
-// The files as they are written, with comments and indentation, so that a finding's line is the file's.
+// The files as they are written, with comments and indentation, so that a finding's line is the
+// file's.
 func TestTierScriptsFiles(t *testing.T) {
 	g := pslint.Need(t)
 	entries, err := scripts.ReadDir("scripts")
@@ -96,7 +98,8 @@ func TestTierScriptsFiles(t *testing.T) {
 			t.Errorf("scripts/%s: %s", names[i], f)
 		}
 		// what a file may leave on the pipeline shows only in the script that it becomes part of
-		s := pslint.Script{Functions: functions, Stdout: true, Exit: names[i] == "bootstrap.ps1" || names[i] == "job.ps1" || names[i] == "once.ps1", Creates: names[i] == "bootstrap.ps1"}
+		s := pslint.Script{Functions: functions, Stdout: true, Exit: names[i] == "bootstrap.ps1" || names[i] == "job.ps1" ||
+			names[i] == "once.ps1", Creates: names[i] == "bootstrap.ps1"}
 		found, err := pslint.Check(tree, s)
 		if err != nil {
 			t.Fatal(err)
@@ -107,7 +110,8 @@ func TestTierScriptsFiles(t *testing.T) {
 	}
 }
 
-// TestTierScriptsNoticesDamage breaks the script's first part in many places: each must give an error node.
+// TestTierScriptsNoticesDamage breaks the script's first part in many places: each must give an
+// error node.
 func TestTierScriptsNoticesDamage(t *testing.T) {
 	g := pslint.Need(t)
 	whole := part("frame")

@@ -24,8 +24,8 @@ func part(name string) string {
 	if err != nil {
 		panic("embedded script is missing: " + name) // a mistake in the program, seen by every test
 	}
-	// comments and indentation stay at home: the script travels at the start of every session. No script has a here-string,
-	// in which they would matter; a test sees to that.
+	// comments and indentation stay at home: the script travels at the start of every session. No
+	// script has a here-string, in which they would matter; a test sees to that.
 	var out strings.Builder
 	for _, line := range strings.Split(string(b), "\n") {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
@@ -37,8 +37,9 @@ func part(name string) string {
 
 func bootstrap() string { return part("bootstrap") }
 
-// Script is the main script: the files of scripts/ in the order in which they build on each other. The two scripts that the task
-// scheduler starts travel in it as data, since each becomes a file of its own on the node.
+// Script is the main script: the files of scripts/ in the order in which they build on each other.
+// The two scripts that the task scheduler starts travel in it as data, since each becomes a file of
+// its own on the node.
 func Script() string {
 	data := func(name string, parts ...string) string {
 		return "$deploy['" + name + "'] = '" + base64.StdEncoding.EncodeToString([]byte(strings.Join(parts, ""))) + "'\n"
@@ -46,14 +47,16 @@ func Script() string {
 	return part("frame") +
 		data("runner", Runner()) +
 		data("once", part("frame"), part("cmdlet"), part("once")) +
-		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("asuser") + part("directory") + part("loop")
+		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("asuser") +
+		part("directory") + part("loop")
 }
 
-// Runner is the script that the task scheduler starts for a job: it runs what the data file beside it names (see JobFile).
+// Runner is the script that the task scheduler starts for a job: it runs what the data file beside
+// it names (see JobFile).
 func Runner() string { return part("process") + part("job") }
 
-// JobFile is the data file of a job: the program, its arguments as CreateProcess takes them, its directory and its limit in seconds,
-// each as a line of base64 of UTF-8.
+// JobFile is the data file of a job: the program, its arguments as CreateProcess takes them, its
+// directory and its limit in seconds, each as a line of base64 of UTF-8.
 func JobFile(program, line, dir string, limit int64) string {
 	var b strings.Builder
 	for _, field := range []string{program, line, dir, strconv.FormatInt(limit, 10)} {
@@ -65,13 +68,15 @@ func JobFile(program, line, dir string, limit int64) string {
 // RunnerFlags is how powershell.exe runs a script file.
 const RunnerFlags = "-NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -File "
 
-// flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our stdin itself.
+// flags is how powershell.exe is started. InputFormat None keeps PowerShell 2.0 from reading our
+// stdin itself.
 const flags = "powershell.exe -NoProfile -NonInteractive -InputFormat None -ExecutionPolicy Bypass -EncodedCommand "
 
 // maxScript bounds what ReadPreamble takes in.
 const maxScript = 4 << 20
 
-// CommandLine is the command line that starts the process. It is the same for every node and session: everything else goes over stdin.
+// CommandLine is the command line that starts the process. It is the same for every node and
+// session: everything else goes over stdin.
 func CommandLine() string { return flags + encodedCommand(bootstrap()) }
 
 // encodedCommand writes a script as -EncodedCommand wants it: base64 of UTF-16, low byte first.
@@ -95,7 +100,8 @@ func IsBootstrap(commandLine string) bool {
 	return false
 }
 
-// Preamble is what goes to the process's stdin first: the main script in base64 pieces, a line ".", and the nonce.
+// Preamble is what goes to the process's stdin first: the main script in base64 pieces, a line ".",
+// and the nonce.
 func Preamble(nonce string) []byte {
 	var b bytes.Buffer
 	rest := base64.StdEncoding.EncodeToString([]byte(Script()))

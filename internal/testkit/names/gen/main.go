@@ -1,8 +1,10 @@
-// Command gen makes the names test's tables: of each fact file it keeps the entries that the registered kinds name.
+// Command gen makes the names test's tables: of each fact file it keeps the entries that the
+// registered kinds name.
 //
 //	go run ./internal/testkit/names/gen FACTS > internal/testkit/names/testdata/tables.json
 //
-// FACTS is a directory with the recorded fact files. Commands and classes that no kind names are left out.
+// FACTS is a directory with the recorded fact files. Commands and classes that no kind names are
+// left out.
 package main
 
 import (

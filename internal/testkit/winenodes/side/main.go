@@ -6,7 +6,8 @@
 //	side sftp          serves files over SFTP on its streams, with Windows' paths (/C:/Users)
 //	side service NAME  is the service NAME, which does nothing until it is stopped
 //
-// Under any other name it says that the program of that name is not available, and fails with code 97.
+// Under any other name it says that the program of that name is not available, and fails with code
+// 97.
 package main
 
 import (

@@ -39,6 +39,16 @@ type Undoer interface {
 // says so in its Outcome.
 var ErrRebootDue = errors.New("a restart is due")
 
+// LeftError is what Undo answers, wrapped or not, when something rightly stays: the directory holds
+// files of others, an account is in use. It is no failure and stops nothing; the reason is told and
+// the act stays on record.
+type LeftError struct{ Why string }
+
+func (e *LeftError) Error() string { return "left as it is: " + e.Why }
+
+// Left makes the error for "rightly left as it is, because why".
+func Left(why string) error { return &LeftError{why} }
+
 // Validator looks at the step's own data, with no machine. Errors are a FieldError or wrap one.
 type Validator interface{ Validate() error }
 

@@ -31,6 +31,7 @@ const (
 	UndoBegin  Kind = "undo-begin"
 	Undone     Kind = "undone"
 	UndoFailed Kind = "undo-failed"
+	Left       Kind = "left" // Data: Note with Act. A rollback left the act standing, and why.
 )
 
 // Entry is one record.

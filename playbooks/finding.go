@@ -21,8 +21,7 @@ type Finding struct {
 	Col      int            `json:"col"`
 }
 
-// String answers "file:line:col: error: message [SCC-43, seed 000, several servers]" and the hint
-// on a line of its own.
+// String returns "file:line:col: error: message [SCC-43]" and the hint on the next line.
 func (f Finding) String() string {
 	word := "warning"
 	if f.Severity == rules.Must {
@@ -37,7 +36,7 @@ func (f Finding) String() string {
 func (f Finding) problem() *yamlx.Error {
 	msg := f.Message
 	if f.Rule != "" {
-		msg = fmt.Sprintf("%s [%s, %s]", msg, f.Rule, f.Source)
+		msg = fmt.Sprintf("%s [%s]", msg, f.Rule)
 	}
 	return &yamlx.Error{File: f.File, Line: f.Line, Col: f.Col, Msg: msg, Hint: f.Hint}
 }

@@ -326,7 +326,7 @@ func look(ctx context.Context, nodes []*linuxnodes.Node, steps int) (string, err
 		}
 		sign, ok := strings.CutPrefix(got, want)
 		if !ok {
-			return fmt.Errorf("the files on %s are not as wished: %q", n.Name, got)
+			return fmt.Errorf("the files on %s are not in the desired state: %q", n.Name, got)
 		}
 		mu.Lock()
 		defer mu.Unlock()

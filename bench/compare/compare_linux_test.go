@@ -18,8 +18,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// The harness measures what it says: every tool leaves the nodes as wished, a second run touches
-// nothing, and the row has its values.
+// The harness measures what it says: every tool leaves the nodes in the desired state, a second run
+// touches nothing, and the row has its values.
 func TestTierNodesCompare(t *testing.T) {
 	linuxnodes.Tier(t, "nodes")
 	var out, notes bytes.Buffer

@@ -50,7 +50,7 @@ func winrmMain(args []string) int {
 // winrmTool is one way to look at the values of a cell.
 type winrmTool struct {
 	name, what string
-	says       string // what it prints when all is as wished; "" for one whose exit code tells that
+	says       string // what it prints when nothing changes; "" for one whose exit code tells that
 	start      func(w *winrmComparison, x cell, dir string) (started, error)
 }
 
@@ -160,7 +160,7 @@ func (w *winrmComparison) measure(ctx context.Context, x cell, t winrmTool) (win
 			return c, err
 		}
 		if said := tail(filepath.Join(dir, "output")); !strings.Contains(said, t.says) {
-			return c, fmt.Errorf("it did not find everything as wished: %s", said)
+			return c, fmt.Errorf("it reported changes: %s", said)
 		}
 		runs = append(runs, c)
 	}
@@ -177,7 +177,7 @@ func (w *winrmComparison) head() {
 	for _, t := range winrmTools() {
 		w.print("- `%s`: %s", t.name, t.what)
 	}
-	w.print("\nEverything is as wished before; of runs below %s the median of three.\n", enough)
+	w.print("\nEverything is in its desired state before; of runs below %s the median of three.\n", enough)
 	w.print("| nodes × steps | delay | tool | time, s | ms per step and node | processor here, s | of the lab, s | " +
 		"memory, MiB | on the wire, KiB | connections | round trips |")
 	w.print("|---|---|---|---|---|---|---|---|---|---|---|")

@@ -160,21 +160,33 @@ Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting fo
 		Version:       "unknown", // so that there is a flag; Run puts the right one here
 	}
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return hint.Wrap(err, "see deploy "+strings.TrimPrefix(c.CommandPath(), "deploy ")+" --help")
+		return hint.Wrap(err, "see "+c.CommandPath()+" --help")
 	})
-	root.AddGroup(&cobra.Group{ID: "run", Title: "Running a site:"}, &cobra.Group{ID: "look", Title: "Looking:"},
-		&cobra.Group{ID: "lab", Title: "The lab:"})
+	root.AddGroup(&cobra.Group{ID: "run", Title: "Run a site:"},
+		&cobra.Group{ID: "inspect", Title: "Inspect:"}, &cobra.Group{ID: "lab", Title: "Rehearse:"},
+		&cobra.Group{ID: "other", Title: "Other commands:"})
 	for _, group := range []struct {
 		id   string
 		cmds []*cobra.Command
 	}{
 		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd(), a.resumeCmd(), a.rollbackCmd(), a.cleanCmd()}},
-		{"look", []*cobra.Command{a.statusCmd(), a.historyCmd(), a.stepsCmd(), a.rulesCmd(), a.schemaCmd(), a.playbookCmd()}},
+		{"inspect", []*cobra.Command{a.statusCmd(), a.historyCmd(), a.stepsCmd(), a.rulesCmd(), a.schemaCmd(),
+			a.playbookCmd()}},
 		{"lab", []*cobra.Command{a.labCmd(), a.agentCmd()}},
+		{"other", []*cobra.Command{a.versionCmd()}},
 	} {
 		for _, c := range group.cmds {
 			c.GroupID = group.id
 			root.AddCommand(c)
+		}
+	}
+	root.SetHelpCommandGroupID("other")
+	root.SetCompletionCommandGroupID("other")
+	root.InitDefaultCompletionCmd() // here, so that it can be made to refuse an unknown shell
+	group(root)
+	for _, c := range root.Commands() {
+		if c.HasAvailableSubCommands() {
+			group(c)
 		}
 	}
 	return root

@@ -159,7 +159,7 @@ func (a *App) rulesCmd() *cobra.Command {
 				}
 			}
 			if len(list) == 0 {
-				return hint.Wrap(fmt.Errorf("there is no such rule"), "deploy rules lists them all")
+				return unknownRule(args, playbook)
 			}
 			switch {
 			case asJSON:
@@ -189,6 +189,20 @@ func (a *App) rulesCmd() *cobra.Command {
 	c.Flags().StringVar(&playbook, "playbook", "", "only the rules of one group: scc07, evs03, ec03, ec07, shadow10, "+
 		"linux-baseline")
 	return c
+}
+
+// unknownRule is the error for a rule, or a group of rules, that the catalogue does not have.
+func unknownRule(args []string, playbook string) error {
+	if len(args) == 0 {
+		var groups []string
+		for _, r := range rules.All() {
+			groups = append(groups, r.Playbooks...)
+		}
+		return hint.Wrap(fmt.Errorf("no rules for playbook %q", playbook),
+			suggestion(playbook, groups, "run deploy rules to list all rules"))
+	}
+	return hint.Wrap(fmt.Errorf("unknown rule %q", args[0]),
+		suggestion(args[0], rules.All().IDs(), "run deploy rules to list all rules"))
 }
 
 func (a *App) schemaCmd() *cobra.Command {

@@ -157,7 +157,7 @@ func TestSavedPlan(t *testing.T) {
 			[]string{"it is for the playbook pb, the site now names pb2", "it was made by deploy v1, this is v2"}},
 		{"a node was changed", func(g *rig) { g.w.values["n1/a"] = "other" },
 			[]string{"p/a@n1 was update (value: old -> new), is now update (value: other -> new)"}},
-		{"a node is as wished", func(g *rig) { g.w.values["n2/a"] = "new" },
+		{"a node is in the desired state", func(g *rig) { g.w.values["n2/a"] = "new" },
 			[]string{"p/a@n2 was update (value: old -> new), is now no-op"}},
 		{"an unknown is known", func(g *rig) { g.w.values["n1/x"] = "here" },
 			[]string{"q/d@n1 was unknown until x, is now create (value: \"\" -> new)"}},

@@ -48,7 +48,7 @@ type RollbackAct struct {
 	Why     string         `json:"why,omitempty"`
 	Beyond  bool           `json:"beyond,omitempty"`  // a point of no return stops the rollback before it gets here
 	Open    bool           `json:"open,omitempty"`    // whether it was done is not known; the node will be looked at
-	Changes []steps.Change `json:"changes,omitempty"` // what undoing changes: from what was wished, back to what was there
+	Changes []steps.Change `json:"changes,omitempty"` // what undoing changes: from the desired value back to the previous one
 }
 
 // What a rollback does with an act.

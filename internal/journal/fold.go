@@ -343,7 +343,8 @@ func (t *TaskState) begin(e Entry) error {
 	return nil
 }
 
-// settle closes every act: the machine is as wished, so what was half done or half undone is done.
+// settle closes every act: the machine is in its desired state, so what was half done or half
+// undone is done.
 func (t *TaskState) settle() {
 	for i := range t.Acts {
 		t.Acts[i].Done, t.Acts[i].Undo = true, false

@@ -1,11 +1,13 @@
 package rules
 
-// ec are the rules for Exchange 2003 and 2007 on NEC ExpressCluster. Source: seed 003; chapter 1 is
-// Exchange 2003, chapter 2 is Exchange 2007.
+// ec are the rules for Exchange 2003 and 2007 on NEC ExpressCluster. Source: NEC, "ExpressCluster X
+// for Windows, Configuration Guide (Exchange Server 2003 / 2007)", 2008; chapter 1: Exchange 2003,
+// chapter 2: Exchange 2007.
 func ec() Catalogue {
 	both, ec03, ec07 := []string{"ec03", "ec07"}, []string{"ec03"}, []string{"ec07"}
 	r := func(n string, severity Severity, in []string, how, section, text, hint string) Rule {
-		return row("EC-"+n, severity, in, how, "seed 003, "+section, text, hint)
+		return row("EC-"+n, severity, in, how,
+			"NEC, ExpressCluster X for Windows Configuration Guide (Exchange 2003/2007): "+section, text, hint)
 	}
 	return append(ecBase(r, both, ec03),
 		r("27", Must, ec07, "P", "chapter 2, step 8", "Administrators, NETWORK SERVICE and SYSTEM have full control of "+

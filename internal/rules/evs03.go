@@ -1,11 +1,12 @@
 package rules
 
 // evs03 are the rules for Exchange Virtual Servers of Exchange 2003 on a Windows cluster. Sources:
-// seeds 001 and 002.
+// Microsoft, "Deploying Exchange Server 2003 in a Cluster" and "Managing Exchange Server Clusters".
 func evs03() Catalogue {
 	in := []string{"evs03"}
 	r := func(n string, severity Severity, how, section, text, hint string) Rule {
-		return row("EVS-"+n, severity, in, how, "seed 002, "+section, text, hint)
+		return row("EVS-"+n, severity, in, how,
+			"Microsoft, Deploying Exchange Server 2003 in a Cluster: "+section, text, hint)
 	}
 	return append(evs03Base(r),
 		r("39", Must, "P", "table 3 and MSDTC", "MSDTC is a clustered resource of the default group and runs on a node.",
@@ -57,7 +58,7 @@ func evs03() Catalogue {
 			"Attendant is offline.", "Take the System Attendant offline and leave the rest of the group online."),
 		r("63", Must, "P", "table 6", "Cluster Administrator runs on a machine with the Exchange version of the owning node.",
 			"Run it on the node that owns the virtual server."),
-		row("EVS-64", Should, in, "S", "seed 001, failover",
+		row("EVS-64", Should, in, "S", "Microsoft, Managing Exchange Server Clusters (Exchange 2003): failover",
 			"A cluster survives as many failed nodes at once as it has nodes beyond its virtual servers.",
 			"Add a node when more failures must be survived."),
 	)

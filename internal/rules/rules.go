@@ -33,7 +33,7 @@ type Rule struct {
 	// playbook
 	Playbooks []string `json:"playbooks"`
 	Checks    []Check  `json:"checks"`
-	Source    string   `json:"source"` // "seed 000, storage"
+	Source    string   `json:"source"` // publisher, title: chapter
 	Hint      string   `json:"hint"`   // what a person can do when it is broken
 }
 

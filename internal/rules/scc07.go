@@ -1,11 +1,12 @@
 package rules
 
 // scc07 are the rules for a single copy cluster of Exchange 2007 on Windows Server 2008. Source:
-// seed 000.
+// Microsoft, "Installing a Single Copy Cluster on Windows Server 2008" (Exchange Server 2007).
 func scc07() Catalogue {
 	in := []string{"scc07"}
 	r := func(n string, severity Severity, how, section, text, hint string) Rule {
-		return row("SCC-"+n, severity, in, how, "seed 000, "+section, text, hint)
+		return row("SCC-"+n, severity, in, how,
+			"Microsoft, Installing a Single Copy Cluster on Windows Server 2008 (Exchange 2007): "+section, text, hint)
 	}
 	return Catalogue{
 		r("01", Must, "SP", "first note", "Nodes run Windows Server 2008 (version 6.0), never 2008 R2.",

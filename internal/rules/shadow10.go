@@ -1,10 +1,12 @@
 package rules
 
-// shadow10 are the rules for shadow redundancy of Exchange 2010. Source: seed 004.
+// shadow10 are the rules for shadow redundancy of Exchange 2010. Source: Microsoft,
+// "Understanding Shadow Redundancy".
 func shadow10() Catalogue {
 	in := []string{"shadow10"}
 	r := func(n string, severity Severity, how, section, text, hint string) Rule {
-		return row("SHD-"+n, severity, in, how, "seed 004, "+section, text, hint)
+		return row("SHD-"+n, severity, in, how,
+			"Microsoft, Understanding Shadow Redundancy (Exchange 2010): "+section, text, hint)
 	}
 	return Catalogue{
 		r("01", Must, "P", "extended rights, note", "Shadow redundancy is enabled in the organisation.",

@@ -25,7 +25,7 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	}
 	final := finals(p)
 	for _, ph := range p.Phases {
-		asWished := 0
+		unchanged := 0
 		fmt.Fprintf(w, "\n%s  %s", paint.bold(ph.ID), ph.Title)
 		if ph.OnFailure == steps.RollBack {
 			fmt.Fprint(w, "  (on failure: roll back this phase)")
@@ -34,14 +34,14 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 		for _, s := range ph.Steps {
 			for _, t := range s.Tasks {
 				if t.Diff.Action == steps.NoOp && !o.Verbose {
-					asWished++
+					unchanged++
 					continue
 				}
 				planTask(w, s, t, final[t.ID], paint)
 			}
 		}
-		if asWished > 0 {
-			fmt.Fprintf(w, "    %s\n", paint.dim(fmt.Sprintf("%d as wished", asWished)))
+		if unchanged > 0 {
+			fmt.Fprintf(w, "    %s\n", paint.dim(fmt.Sprintf("%d unchanged", unchanged)))
 		}
 	}
 	fmt.Fprintln(w)
@@ -59,9 +59,9 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 func PlanCounts(p *engine.Plan) string {
 	c := p.Counts
 	if !p.HasChanges() {
-		return fmt.Sprintf("no changes: %s, all as wished", Count(c.Tasks, "step"))
+		return fmt.Sprintf("no changes: %s, all unchanged", Count(c.Tasks, "step"))
 	}
-	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d as wished", Count(c.Tasks, "step"),
+	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d unchanged", Count(c.Tasks, "step"),
 		c.Change, c.Unknown, c.NoOp)
 }
 

@@ -16,7 +16,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 	if len(s.Phases) > 0 {
 		fmt.Fprintln(w)
 		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(t, "phase\tsteps\tchanged\tas wished\tnot run\ttime\t")
+		fmt.Fprintln(t, "phase\tsteps\tchanged\tunchanged\tnot run\ttime\t")
 		for _, p := range s.Phases {
 			changed := p.Counts.Change
 			if p.Counts.Undone > 0 {
@@ -36,7 +36,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 	case s.How == engine.HowDone && c.Undone > 0:
 		words = append(words, paint.good(Count(c.Undone, "step")+" undone"))
 	case s.How == engine.HowDone && c.Change == 0:
-		words = append(words, paint.good("no changes"), Count(c.NoOp, "step")+" as wished")
+		words = append(words, paint.good("no changes"), Count(c.NoOp, "step")+" unchanged")
 	default:
 		mark := paint.good
 		if s.How != engine.HowDone {
@@ -46,7 +46,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 		if c.Undone > 0 && c.Change == 0 { // a rollback
 			words = append(words, Count(c.Undone, "step")+" undone")
 		} else {
-			words = append(words, Count(c.Change, "step")+" changed", fmt.Sprintf("%d as wished", c.NoOp))
+			words = append(words, Count(c.Change, "step")+" changed", fmt.Sprintf("%d unchanged", c.NoOp))
 			if c.Undone > 0 {
 				words = append(words, fmt.Sprintf("%d undone", c.Undone))
 			}

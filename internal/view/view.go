@@ -127,11 +127,11 @@ func (v *plain) lines(e engine.Event) []string {
 		v.phase, v.noop, v.done = e.Phase, 0, 0
 		return []string{fmt.Sprintf("%s  %s", at, v.paint.bold("== "+e.Phase+": "+e.Text))}
 	case engine.EvCheckpoint:
-		return []string{fmt.Sprintf("%s  %s %d changed, %d as wished", at, v.paint.good("-- "+e.Phase+":"), v.done, v.noop)}
+		return []string{fmt.Sprintf("%s  %s %d changed, %d unchanged", at, v.paint.good("-- "+e.Phase+":"), v.done, v.noop)}
 	case engine.EvNoOp:
 		v.noop++
 		if v.o.Verbose {
-			return []string{line(" ", task, v.paint.dim(firstOf(e.Text, "as wished")))}
+			return []string{line(" ", task, v.paint.dim(firstOf(e.Text, "unchanged")))}
 		}
 	case engine.EvDone:
 		v.done++

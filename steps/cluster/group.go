@@ -129,7 +129,7 @@ func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 func (s *Group) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
 	h := clus.HandOf(n.Facts())
 	if d.Action == steps.Create {
-		// 5010: it exists already, which is what was wished
+		// 5010: it exists already, which is what is declared
 		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateGroup, Name: s.Name}); err != nil && !clus.IsCode(err, 5010) {
 			return steps.Outcome{}, err
 		}

@@ -155,7 +155,7 @@ func (s *Node) add(ctx context.Context, n node.Node) error {
 	if err != nil {
 		return err
 	}
-	// 5065: the node is a member already, which is what was wished
+	// 5065: the node is a member already, which is what is declared
 	if st.Code != 0 && st.Code != 5065 {
 		return fmt.Errorf("cannot add %s to cluster %s: %w", s.Name, s.Cluster,
 			createHint(clus.JobError("cluster.exe /addnodes", st)))

@@ -283,7 +283,7 @@ func (s *Resource) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.
 	}
 	common, private := keep(values(s.Common), b.Common), keep(values(s.Private), b.Private)
 	if d.Action == steps.Create {
-		// 5010: it exists already; the second look will say whether it is the one that was wished
+		// 5010: it exists already; the second look will say whether it is the declared one
 		if err := h.Do(ctx, n, clus.Change{Op: clus.CreateResource, Name: s.Name, Type: s.Type, To: s.Group}); err != nil &&
 			!clus.IsCode(err, 5010) {
 			return steps.Outcome{}, err

@@ -32,7 +32,7 @@ type File struct {
 type fileBefore struct {
 	Found   bool   `json:"found"`
 	Content string `json:"content,omitempty"` // base64; unset when only mode or owner change
-	Kept    bool   `json:"kept,omitempty"`    // the content was as wished, so it is not recorded
+	Kept    bool   `json:"kept,omitempty"`    // the content needed no change, so it is not recorded
 	recorded
 }
 

@@ -34,7 +34,7 @@ func (v *Value) validate(key string) error {
 	return nil
 }
 
-// holds says whether the value is as wished, and what was found, for people.
+// holds says whether the value is the declared one, and what was found, for people.
 func (v *Value) holds(ctx context.Context, r node.Reader) (ok bool, found string, err error) {
 	if v.Name == "" && v.Data == "" {
 		_, there, err := inspect.RegistryKey(ctx, r, v.Key)

@@ -47,7 +47,7 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 			conformance.Run(t, conformance.Case{Kind: kind(), With: with, Programs: []string{`D:\setup.exe`},
 				Open: func(*testing.T) node.Session { return m }})
 			if _, asJob := with["as"]; asJob != (m.Asked("job.start", "admin") > 0) {
-				t.Error("a job where none was wished, or none where one was")
+				t.Error("a job ran without a credential, or none ran with one")
 			}
 		})
 	}

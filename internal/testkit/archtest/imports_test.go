@@ -32,7 +32,7 @@ var arrows = map[string][]string{
 	// what serves them
 	"internal/cli": {"internal/agent", "internal/agent/wire", "internal/agent/command", "internal/session/local",
 		"internal/session/shell", "internal/agent/client", "internal/session/powershell", "internal/engine", "internal/hint",
-		"internal/journal", "internal/lab", "internal/lab/...", "internal/node",
+		"internal/journal", "internal/lab", "internal/lab/...", "internal/nearest", "internal/node",
 		"internal/rules", "internal/secret", "internal/view", "inventory", "playbooks", "steps", "transport"},
 	"internal/session/powershell": {"internal/hint", "internal/node", "internal/session/powershell/protocol",
 		"internal/secret", "internal/winargs", "transport"},

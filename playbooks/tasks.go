@@ -14,7 +14,7 @@ import (
 // program makes the tasks of every phase.
 func (c *compiler) program() *steps.Program {
 	prog := &steps.Program{Site: c.site.Name, SiteDigest: c.site.Digest(), Playbook: c.pb.Name,
-		PlaybookDigest: c.pb.Digest()}
+		PlaybookDigest: c.pb.Digest(), Roles: map[string][]string{}}
 	c.tasks = map[string]bool{}
 	used := map[string]bool{}
 	for _, ph := range c.pb.phases {
@@ -38,6 +38,10 @@ func (c *compiler) program() *steps.Program {
 		prog.Phases = append(prog.Phases, out)
 	}
 	for _, n := range c.site.Nodes {
+		prog.Inventory = append(prog.Inventory, n.Name)
+		for _, role := range n.Roles {
+			prog.Roles[role] = append(prog.Roles[role], n.Name)
+		}
 		if used[n.Name] {
 			prog.Nodes = append(prog.Nodes, n.Name)
 		}

@@ -8,8 +8,10 @@ type Program struct {
 	SiteDigest     string // SHA-256 of the site file and everything it names
 	Playbook       string
 	PlaybookDigest string
-	Nodes          []string // every node that a task names, in inventory order
-	Phases         []Phase  // in the order in which they run
+	Nodes          []string            // every node that a task names, in inventory order
+	Inventory      []string            // every node of the site; nil means Nodes
+	Roles          map[string][]string // the nodes of each role, in inventory order
+	Phases         []Phase             // in the order in which they run
 }
 
 // Phase is a named stage; a checkpoint stands at its end.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/secret"
 	"deploy/inventory"
@@ -45,10 +46,11 @@ func TestPrintError(t *testing.T) {
 }
 
 func TestAgain(t *testing.T) {
-	f := runFlags{siteFlags: siteFlags{lab: true, state: "my state"}, approve: true, only: []string{"a", "b"},
-		nodes: []string{"n1"}}
+	f := runFlags{siteFlags: siteFlags{lab: true, state: "my state"}, approve: true,
+		Selection: engine.Selection{Only: []string{"a", "b"}, Nodes: []string{"n1"}, Exclude: []string{"role.web"},
+			Tasks: []string{"p/*"}}}
 	if got, want := f.again("apply", "it's here.yaml"),
-		`deploy apply --lab --auto-approve --state-dir 'my state' --phase a,b --node n1 'it'\''s here.yaml'`; got != want {
+		`deploy apply --lab --auto-approve --state-dir 'my state' --phase a,b --node n1 --exclude role.web --task 'p/*' 'it'\''s here.yaml'`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	if got := (runFlags{}).again("resume", "/a/site.yaml"); got != "deploy resume /a/site.yaml" {

@@ -71,15 +71,18 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 			return hint.Wrap(fmt.Errorf("cannot resume %s: it is a saved plan, and resume takes a site", path),
 				"deploy "+command+" "+quote(p.site))
 		}
-		if len(f.only)+len(f.skip)+len(f.nodes) > 0 {
-			return hint.Wrap(errors.New("a saved plan says itself which phases and nodes it is for"),
-				"leave --phase, --skip and --node out, or make another plan")
+		if f.Selection.Given() {
+			return hint.Wrap(errors.New("a saved plan says itself which phases, nodes and tasks it is for"),
+				"leave --phase, --skip, --node, --exclude and --task out, or make another plan")
 		}
 		saved, path = p.plan, p.site
-		f.only, f.skip, f.nodes = saved.Selection.Only, saved.Selection.Skip, saved.Selection.Nodes
+		f.Selection = saved.Selection
 	}
 	l, err := a.load(path, f.siteFlags)
 	if err != nil {
+		return err
+	}
+	if err := f.Selection.Validate(l.program); err != nil {
 		return err
 	}
 	if !f.json {
@@ -155,6 +158,9 @@ func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *eng
 		return a.agreeToRollback(ctx, p, f)
 	}
 	p, err := engine.MakePlan(ctx, o)
+	if err == nil {
+		err = p.LookError()
+	}
 	if err != nil {
 		return err
 	}

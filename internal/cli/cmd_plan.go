@@ -66,6 +66,9 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 			if err != nil {
 				return err
 			}
+			if err := f.Selection.Validate(l.program); err != nil {
+				return err
+			}
 			a.showFindings(l)
 			fl, err := a.fleet(c.Context(), l, f.siteFlags)
 			if err != nil {
@@ -80,7 +83,7 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 			if err != nil {
 				return err
 			}
-			if out != "" {
+			if out != "" && len(p.NotLooked) == 0 {
 				if p.SitePath, err = seenFrom(out, args[0]); err != nil {
 					return err
 				}
@@ -94,6 +97,9 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 			if err := writePlan(w, p, format, view.Options{Verbose: f.verbose, Color: a.color()}); err != nil {
 				return err
 			}
+			if len(p.NotLooked) > 0 {
+				return notWhole(p, out)
+			}
 			if p.HasChanges() {
 				return &exitError{code: ExitChanges}
 			}
@@ -106,6 +112,16 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 	c.Flags().StringVarP(&out, "out", "o", "", "save the plan to this file")
 	c.Flags().StringVar(&format, "format", "text", "text, json or markdown")
 	return c
+}
+
+// notWhole says why a plan is without some nodes, and that it was therefore not saved.
+func notWhole(p *engine.Plan, out string) error {
+	err := p.LookError()
+	if out != "" {
+		err = errors.Join(fmt.Errorf("%s is not written: the plan is without %s", out,
+			view.Count(len(p.NotLooked), "node")), err)
+	}
+	return err
 }
 
 // seenFrom is the path of a site file as seen from the directory of a plan, so that both can be

@@ -120,11 +120,11 @@ func TestDialWindowsOverSSH(t *testing.T) {
 				t.Errorf("tried %q", b.lines)
 			}
 			for _, w := range c.says {
-				if !strings.Contains(errOut.String(), w) {
-					t.Errorf("it does not say %q:\n%s", w, errOut.String())
+				if !strings.Contains(out.String(), w) || !strings.Contains(errOut.String(), w) {
+					t.Errorf("it does not say %q:\n%s\n%s", w, out.String(), errOut.String())
 				}
 			}
-			if strings.Contains(errOut.String(), "Correct-Horse") {
+			if strings.Contains(out.String()+errOut.String(), "Correct-Horse") {
 				t.Error("a password was printed")
 			}
 		})

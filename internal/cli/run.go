@@ -19,28 +19,31 @@ import (
 // runFlags choose what runs and who answers questions.
 type runFlags struct {
 	siteFlags
-	only, skip, nodes []string
-	parallel          int
-	approve           bool
-	sign              []string
-	forget            []string
-	stepTimeout       time.Duration
-	rebootTimeout     time.Duration
-	linkTimeout       time.Duration
+	engine.Selection
+	parallel      atLeastOne
+	approve       bool
+	sign          []string
+	forget        []string
+	stepTimeout   positive
+	rebootTimeout positive
+	linkTimeout   positive
 }
 
 // addSelection adds the flags that choose a part of the program.
 func (f *runFlags) addSelection(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.only, "phase", nil, "run only these phases; what they need must be done")
-	fs.StringSliceVar(&f.skip, "skip", nil, "leave these phases out")
-	fs.StringSliceVar(&f.nodes, "node", nil, "work only on these nodes")
-	fs.IntVar(&f.parallel, "parallel", 16, "nodes that work at the same time")
+	fs.StringSliceVar(&f.Only, "phase", nil, "run only these phases; what they need must be done")
+	fs.StringSliceVar(&f.Skip, "skip", nil, "leave these phases out; says that their work is there")
+	fs.StringSliceVar(&f.Nodes, "node", nil, "work only on these nodes: names, 'w*', role.NAME")
+	fs.StringSliceVar(&f.Exclude, "exclude", nil, "leave these nodes out: names, 'w*', role.NAME")
+	fs.StringSliceVar(&f.Tasks, "task", nil, "run only these tasks: ids, phase/step, 'phase/*@w1'")
+	f.parallel = 16
+	fs.Var(&f.parallel, "parallel", "nodes that work at the same time")
 }
 
 func (f *runFlags) addTimes(fs *pflag.FlagSet) {
-	fs.DurationVar(&f.stepTimeout, "step-timeout", 0, "for steps without a time of their own (default 10m)")
-	fs.DurationVar(&f.rebootTimeout, "reboot-timeout", 0, "until a restarted machine serves again (default 20m)")
-	fs.DurationVar(&f.linkTimeout, "link-timeout", 0, "how long a node is tried again whose link broke (default 4m)")
+	fs.Var(&f.stepTimeout, "step-timeout", "for steps without a time of their own (default 10m)")
+	fs.Var(&f.rebootTimeout, "reboot-timeout", "until a restarted machine serves again (default 20m)")
+	fs.Var(&f.linkTimeout, "link-timeout", "how long a node is tried again whose link broke (default 4m)")
 }
 
 // addForget adds the flag of commands that work on nodes where an agent may owe its story.
@@ -66,7 +69,8 @@ func (f runFlags) again(command, path string) string {
 	for _, list := range []struct {
 		flag   string
 		values []string
-	}{{"--state-dir", nonEmpty(f.state)}, {"--phase", f.only}, {"--skip", f.skip}, {"--node", f.nodes}} {
+	}{{"--state-dir", nonEmpty(f.state)}, {"--phase", f.Only}, {"--skip", f.Skip}, {"--node", f.Nodes},
+		{"--exclude", f.Exclude}, {"--task", f.Tasks}} {
 		if len(list.values) > 0 {
 			words = append(words, list.flag, quote(strings.Join(list.values, ",")))
 		}
@@ -96,9 +100,9 @@ func quote(s string) string {
 func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engine.Options {
 	return engine.Options{
 		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
-		Who: who(), Version: a.Version(), Parallel: f.parallel, StepTimeout: f.stepTimeout, RebootTimeout: f.rebootTimeout,
-		LinkTimeout: f.linkTimeout,
-		Only:        f.only, Skip: f.skip, Nodes: f.nodes, ForgetAgents: f.forget, Redact: a.redact.Redact,
+		Who: who(), Version: a.Version(), Parallel: int(f.parallel), StepTimeout: time.Duration(f.stepTimeout),
+		RebootTimeout: time.Duration(f.rebootTimeout), LinkTimeout: time.Duration(f.linkTimeout),
+		Selection: f.Selection, ForgetAgents: f.forget, Redact: a.redact.Redact,
 	}
 }
 

@@ -57,16 +57,22 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 		if err := stale(saved.movedFrom(o.Program, o.Version)); err != nil {
 			return nil, err
 		}
-		o.Only, o.Skip, o.Nodes = saved.Selection.Only, saved.Selection.Skip, saved.Selection.Nodes
+		o.Selection = saved.Selection
 	}
 	r, err := newRun(ctx, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.choose(); err != nil {
 		return nil, err
 	}
 	defer r.close()
 	r.acting = true
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
 	plan, err := r.plan(ctx)
+	if err == nil {
+		err = plan.LookError()
+	}
 	if err == nil && saved != nil {
 		err = stale(saved.movedTo(plan))
 	}

@@ -80,9 +80,7 @@ type Options struct {
 	LinkTimeout   time.Duration
 	SettleTimeout time.Duration // how long a check may say that things are on their way; 0 is 2 minutes
 
-	Only  []string // phases to run; empty is all. What they need must have its checkpoint.
-	Skip  []string // phases to leave out, with whatever they would have made
-	Nodes []string // nodes to work on; empty is all
+	Selection
 
 	// ForgetAgents are nodes that have lost the agent which was given work there, with its record:
 	// what it did is found by a look.

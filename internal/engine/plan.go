@@ -4,8 +4,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/internal/task"
@@ -28,6 +32,7 @@ type Plan struct {
 	PlaybookDigest string      `json:"playbook_digest"`
 	Selection      Selection   `json:"selection"`
 	Nodes          []PlanNode  `json:"nodes"`
+	NotLooked      []NotLooked `json:"not_looked_at,omitempty"` // such a plan is not whole: it is not carried out
 	Phases         []PlanPhase `json:"phases"`
 	Counts         Counts      `json:"counts"`
 	// What a person wants to know before saying yes, each as task and text, in running order.
@@ -40,13 +45,6 @@ type Plan struct {
 	Warnings      []PlanNote `json:"warnings,omitempty"`
 }
 
-// Selection is the part of the program that was asked for; empty lists mean all.
-type Selection struct {
-	Only  []string `json:"only,omitempty"`
-	Skip  []string `json:"skip,omitempty"`
-	Nodes []string `json:"nodes,omitempty"`
-}
-
 // PlanNode is a node as the plan found it.
 type PlanNode struct {
 	Name  string     `json:"name"`
@@ -54,6 +52,36 @@ type PlanNode struct {
 	Mode  string     `json:"mode"` // direct or agent
 	Why   string     `json:"why,omitempty"`
 	Notes []string   `json:"notes,omitempty"` // what a person should know of how it was reached
+}
+
+// NotLooked is a node that could not be looked at, so that the plan says nothing of it.
+type NotLooked struct {
+	Node  string `json:"node"`
+	Error string `json:"error"`
+	Hint  string `json:"hint,omitempty"`
+	Steps int    `json:"steps"` // that were chosen there
+
+	err error
+}
+
+// LookError joins why nodes were not looked at; nil when all were.
+func (p *Plan) LookError() error {
+	var errs []error
+	var names []string
+	for _, n := range p.NotLooked {
+		names = append(names, n.Node)
+		errs = append(errs, hint.Wrap(fmt.Errorf("cannot look at %s: %w", n.Node, n.err), n.Hint))
+	}
+	without := "to go on without: --exclude " + strings.Join(names, ",")
+	switch {
+	case len(errs) == 0:
+		return nil
+	case len(errs) == 1 && p.NotLooked[0].Hint != "":
+		return hint.Wrap(errs[0], p.NotLooked[0].Hint+"; "+without)
+	case len(errs) == 1:
+		return hint.Wrap(errs[0], without)
+	}
+	return hint.Wrap(errors.Join(errs...), without)
 }
 
 // PlanPhase is a phase of the plan.

@@ -214,49 +214,6 @@ func TestLoadPlanRefuses(t *testing.T) {
 	}
 }
 
-func TestSelection(t *testing.T) {
-	const setup = "p: a:gives=x / q: b:until=x / r: c@n1+n2"
-	for _, c := range []struct {
-		name             string
-		only, skip, node []string
-		want, err        string
-	}{
-		{"first only", []string{"p"}, nil, nil, "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
-		{"needs the one before", []string{"q"}, nil, nil, "",
-			"cannot run phase q alone: it needs p, whose checkpoint was not reached"},
-		{"skipped by name", nil, []string{"p", "q"}, nil, "begin:c@n1 apply:c@n1 done:c@n1 begin:c@n2 apply:c@n2 " +
-			"done:c@n2 checkpoint:r", ""},
-		{"skipped, but its work is missed", nil, []string{"p"}, nil, "", "cannot check q/b@n1 on n1: cannot tell before x " +
-			"exists: it is not there, and no earlier step of this run makes it"},
-		{"one node makes no checkpoint", nil, []string{"p", "q"}, []string{"n2"}, "begin:c@n2 apply:c@n2 done:c@n2", ""},
-		{"no such phase", []string{"pp"}, nil, nil, "", `there is no phase "pp"`},
-		{"no such node", nil, nil, []string{"n3"}, "", `there is no node "n3"`},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			g := newRig(t, setup)
-			g.o.Only, g.o.Skip, g.o.Nodes = c.only, c.skip, c.node
-			_, err := Apply(context.Background(), g.o, nil)
-			if text(err) != c.err {
-				t.Errorf("got %v\nwant %s", err, c.err)
-			}
-			if got := g.story(); got != c.want {
-				t.Errorf("got %s\nwant %s", got, c.want)
-			}
-		})
-	}
-	// node by node, the checkpoint comes with the last
-	g := newRig(t, "r: c@n1+n2")
-	for _, n := range []string{"n2", "n1"} {
-		g.o.Nodes, g.o.Run = []string{n}, ""
-		if _, err := Apply(context.Background(), g.o, nil); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if got := g.story(); !strings.HasSuffix(got, "done:c@n1 checkpoint:r") {
-		t.Errorf("got %s", got)
-	}
-}
-
 func TestBadPrograms(t *testing.T) {
 	g := newRig(t, "p: a / q: b")
 	for want, spoil := range map[string]func(p *steps.Program){

@@ -12,90 +12,90 @@ import (
 )
 
 // MakePlan connects to every node, takes the facts, asks every check, and returns what an apply
-// would do. It changes nothing. Its error joins everything that stands in the way: nodes that
-// cannot be reached, and checks that cannot tell.
+// would do. It changes nothing. A node that cannot be looked at is in the plan's NotLooked, and the
+// plan tells of all others. The error joins the checks that cannot tell.
 func MakePlan(ctx context.Context, o Options) (*Plan, error) {
 	r, err := newRun(ctx, o)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.choose(); err != nil {
 		return nil, err
 	}
 	defer r.close()
 	return r.plan(ctx)
 }
 
-// plan selects, looks at everything and puts the plan together. What was seen stays known, and is
-// good until the first act.
-func (r *run) plan(ctx context.Context) (*Plan, error) {
-	sel := Selection{Only: r.o.Only, Skip: r.o.Skip, Nodes: r.o.Nodes}
-	prog, err := selectTasks(r.o.Program, sel, r.state)
-	if err != nil {
-		return nil, err
-	}
+// choose cuts the program down to what was asked for.
+func (r *run) choose() error {
+	prog, err := selectTasks(r.o.Program, r.o.Selection, r.state)
 	r.prog = prog
+	return err
+}
+
+// plan looks at everything that was chosen and puts the plan together. What was seen stays known,
+// and is good until the first act.
+func (r *run) plan(ctx context.Context) (*Plan, error) {
+	prog := r.prog
 	byNode := map[string][]steps.Task{}
 	for _, t := range prog.Tasks() {
 		byNode[t.Node] = append(byNode[t.Node], t)
 	}
 	p := &Plan{
-		Format: PlanFormat, Made: r.start, Version: r.o.Version, Selection: sel,
+		Format: PlanFormat, Made: r.start, Version: r.o.Version, Selection: r.o.Selection,
 		Site: prog.Site, SiteDigest: prog.SiteDigest, Playbook: prog.Playbook, PlaybookDigest: prog.PlaybookDigest,
 	}
-	if p.Nodes, err = r.lookEverywhere(ctx, prog.Nodes, byNode); err != nil {
-		return nil, err
+	r.lookEverywhere(ctx, p, byNode)
+	if err := ctx.Err(); err != nil {
+		return nil, join(hint.Split(errors.Join(p.LookError(), err)))
 	}
 	if err := r.fill(p); err != nil {
-		return nil, err
+		return nil, join(hint.Split(errors.Join(p.LookError(), err)))
 	}
 	r.emit(Event{Kind: EvPlan, Counts: &p.Counts}.since(r, r.start))
 	return p, nil
 }
 
 // lookEverywhere reaches every node and asks its checks, each node at its own pace. A node that
-// cannot be reached costs nothing but itself: no check is asked or waited for any more, while the
-// others are still tried, so that all wrong addresses are told at once.
-func (r *run) lookEverywhere(ctx context.Context, names []string, tasks map[string][]steps.Task) ([]PlanNode, error) {
+// cannot be looked at costs nothing but itself. A run that is to act does not act without it, so
+// there no check is asked or waited for any more, while the other nodes are still tried: all wrong
+// addresses are told at once.
+func (r *run) lookEverywhere(ctx context.Context, p *Plan, tasks map[string][]steps.Task) {
 	var mu sync.Mutex
 	errs := map[string]error{}
 	nodes := map[string]PlanNode{}
 	looking, vain := context.WithCancel(ctx)
 	defer vain()
-	failed := func(name string, err error) {
+	r.lookers(r.prog.Nodes, func(name string) {
+		ex, err := r.open(ctx, name)
+		var n PlanNode
+		if err == nil {
+			mode, why := ex.Mode()
+			n = PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
+			if err = looking.Err(); err == nil {
+				err = r.check(looking, name, tasks[name])
+			}
+		} else if r.acting {
+			vain()
+		}
+		if err != nil && looking.Err() != nil && ctx.Err() == nil && ex != nil {
+			return // another node's address is what has to be told
+		}
 		mu.Lock()
 		defer mu.Unlock()
-		errs[name] = fmt.Errorf("cannot look at %s: %w", name, err)
-	}
-	r.lookers(names, func(name string) {
-		ex, err := r.open(ctx, name)
-		if err != nil {
-			vain()
-			failed(name, err)
-			return
-		}
-		mode, why := ex.Mode()
-		n := PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
-		if err = looking.Err(); err == nil {
-			err = r.check(looking, name, tasks[name])
-		}
-		switch {
-		case err != nil && looking.Err() != nil && ctx.Err() == nil: // another node's address is what has to be told
-		case err != nil:
-			failed(name, err)
-		default:
-			mu.Lock()
-			defer mu.Unlock()
-			nodes[name] = n
-		}
+		nodes[name], errs[name] = n, err
 	})
-	var out []PlanNode
-	var all []error
-	for _, n := range names {
-		if err := errs[n]; err != nil {
-			all = append(all, err)
+	for _, name := range r.prog.Nodes {
+		err := errs[name]
+		if n, ok := nodes[name]; ok && err == nil {
+			p.Nodes = append(p.Nodes, n)
+		}
+		if err == nil {
 			continue
 		}
-		out = append(out, nodes[n])
+		p.NotLooked = append(p.NotLooked, NotLooked{Node: name, Error: r.o.Redact(err.Error()), Hint: hint.Of(err),
+			Steps: len(tasks[name]), err: err})
 	}
-	return out, join(all)
 }
 
 // fill makes the phases of the plan of what is known, with unknowns typed: one that waits for a tag
@@ -105,6 +105,10 @@ func (r *run) fill(p *Plan) error {
 	providers := map[string][]string{}
 	changes := false
 	var errs []error
+	dark := map[string]bool{}
+	for _, n := range p.NotLooked {
+		dark[n.Node] = true
+	}
 	for _, ph := range r.prog.Phases {
 		pp := PlanPhase{ID: ph.ID, Title: ph.Title, OnFailure: ph.OnFailure}
 		if pp.OnFailure == "" {
@@ -119,6 +123,10 @@ func (r *run) fill(p *Plan) error {
 				ps.Order = steps.Together
 			}
 			for _, t := range g.Tasks {
+				if dark[t.Node] { // what it has to do is not known, so others may have to wait for it
+					provide(providers, t)
+					continue
+				}
 				d, err := r.planned(t, providers)
 				if err != nil {
 					errs = append(errs, err)
@@ -138,19 +146,26 @@ func (r *run) fill(p *Plan) error {
 				}
 				p.add(t, pt)
 				ps.Tasks = append(ps.Tasks, pt)
-				if pv, ok := t.Step.(steps.Provider); ok && d.Action != steps.NoOp {
-					for _, tag := range pv.Provides() {
-						providers[tag] = append(providers[tag], t.ID)
-					}
+				if d.Action != steps.NoOp {
+					provide(providers, t)
 				}
 			}
-			if len(g.Tasks) > 0 {
+			if len(ps.Tasks) > 0 {
 				pp.Steps = append(pp.Steps, ps)
 			}
 		}
 		p.Phases = append(p.Phases, pp)
 	}
 	return join(errs)
+}
+
+// provide notes the task beside the tags that exist once it is done.
+func provide(providers map[string][]string, t steps.Task) {
+	if pv, ok := t.Step.(steps.Provider); ok {
+		for _, tag := range pv.Provides() {
+			providers[tag] = append(providers[tag], t.ID)
+		}
+	}
 }
 
 // planned turns what a check said into what the plan says.
@@ -174,9 +189,29 @@ func (r *run) planned(t steps.Task, providers map[string][]string) (steps.Diff, 
 		}
 		return d, nil
 	}
-	return steps.Diff{}, &TaskError{"check", t.ID, t.Node,
-		hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
-			"look whether the phase that makes it was left out, or comes later in the playbook")}
+	return steps.Diff{}, &TaskError{"check", t.ID, t.Node, r.unmade(until)}
+}
+
+// unmade says that nothing in this run makes what a check waits for: the selection has left out
+// what does, or the playbook has it later or not at all.
+func (r *run) unmade(until *steps.UntilError) error {
+	chosen := map[string]bool{}
+	for _, t := range r.prog.Tasks() {
+		chosen[t.ID] = true
+	}
+	for _, t := range r.o.Program.Tasks() {
+		pv, ok := t.Step.(steps.Provider)
+		if !ok || chosen[t.ID] || !slices.Contains(pv.Provides(), until.Tag) {
+			continue
+		}
+		if !slices.Contains(r.prog.Nodes, t.Node) && len(r.o.Nodes)+len(r.o.Exclude) > 0 {
+			return hint.Wrap(fmt.Errorf("%w; you chose %s alone, and %s runs on %s", until, listed(r.prog.Nodes, 3),
+				stepOf(t.ID), t.Node), "choose "+t.Node+" too")
+		}
+		return hint.Wrap(fmt.Errorf("%w; %s makes it and is no part of this run", until, t.ID), "choose it too")
+	}
+	return hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
+		"look whether the phase that makes it comes later in the playbook")
 }
 
 // join is errors.Join without the wrapping of a single error.

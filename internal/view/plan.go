@@ -23,8 +23,14 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 			fmt.Fprintf(w, "    %s %s\n", paint.warn("~"), note)
 		}
 	}
+	for _, n := range p.NotLooked {
+		fmt.Fprintf(w, "  %-16s %s: %s\n", n.Node, paint.bad("not looked at"), indented(n.Error))
+	}
 	final := finals(p)
 	for _, ph := range p.Phases {
+		if len(ph.Steps) == 0 {
+			continue
+		}
 		unchanged := 0
 		fmt.Fprintf(w, "\n%s  %s", paint.bold(ph.ID), ph.Title)
 		if ph.OnFailure == steps.RollBack {
@@ -55,14 +61,29 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	fmt.Fprintln(w, PlanCounts(p))
 }
 
+// indented keeps the further lines of a text below its first.
+func indented(s string) string { return strings.ReplaceAll(s, "\n", "\n    ") }
+
 // PlanCounts is the plan in one line.
 func PlanCounts(p *engine.Plan) string {
 	c := p.Counts
-	if !p.HasChanges() {
+	dark := ""
+	if n := len(p.NotLooked); n > 0 {
+		hidden := 0
+		for _, n := range p.NotLooked {
+			hidden += n.Steps
+		}
+		dark = fmt.Sprintf("; not looked at: %s with %s", Count(n, "node"), Count(hidden, "step"))
+	}
+	switch {
+	case p.HasChanges():
+	case dark != "":
+		return fmt.Sprintf("no changes on the nodes that were looked at: %s, all unchanged%s", Count(c.Tasks, "step"), dark)
+	default:
 		return fmt.Sprintf("no changes: %s, all unchanged", Count(c.Tasks, "step"))
 	}
-	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d unchanged", Count(c.Tasks, "step"),
-		c.Change, c.Unknown, c.NoOp)
+	return fmt.Sprintf("%s: %d to do, %d unknown until an earlier step has run, %d unchanged%s", Count(c.Tasks, "step"),
+		c.Change, c.Unknown, c.NoOp, dark)
 }
 
 // finals are the tasks that cannot be undone, by the plan's own list: a kind without a way back is
@@ -193,6 +214,7 @@ func value(v any) string {
 // PlanMarkdown writes a plan for a pull request.
 func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	fmt.Fprintf(w, "## Plan for %s (%s)\n\n%s\n", p.Site, p.Playbook, PlanCounts(p))
+	mdNotes(w, "Not looked at", dark(p))
 	mdNotes(w, "Points of no return", p.NoReturn)
 	mdNotes(w, "Gates", p.Gates)
 	mdNotes(w, "Restarts", p.Reboots)
@@ -228,6 +250,15 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 		fmt.Fprintf(w, "\n### %s: %s\n\n| action | step | kind | what |\n|---|---|---|---|\n%s\n", ph.ID, ph.Title,
 			strings.Join(rows, "\n"))
 	}
+}
+
+// dark are the nodes that were not looked at.
+func dark(p *engine.Plan) []engine.PlanNote {
+	var out []engine.PlanNote
+	for _, n := range p.NotLooked {
+		out = append(out, engine.PlanNote{Task: n.Node, Text: n.Error})
+	}
+	return out
 }
 
 // reached are the notes of the nodes.

@@ -107,6 +107,9 @@ func tell(t *testing.T, m *played, w way, step steps.Step) story {
 	plan := func() {
 		t.Helper()
 		p, err := engine.MakePlan(ctx, o)
+		if err == nil {
+			err = p.LookError()
+		}
 		if err != nil {
 			t.Fatalf("%s, %s: plan: %v", m.c.Kind.Name, w, err)
 		}

@@ -16,13 +16,18 @@ import (
 	"deploy/internal/view"
 )
 
-// frozenJournal is entries that can be read and not added to.
-type frozenJournal []journal.Entry
+// frozenJournal is what a journal held when it was read. Nothing can be added: a plan must not
+// leave a trace.
+type frozenJournal struct {
+	identity journal.Identity
+	entries  []journal.Entry
+}
 
 func (j frozenJournal) Append(context.Context, ...journal.Entry) (int64, error) {
 	return 0, errors.New("this journal is read only")
 }
-func (j frozenJournal) Entries(context.Context) ([]journal.Entry, error) { return j, nil }
+func (j frozenJournal) Entries(context.Context) ([]journal.Entry, error) { return j.entries, nil }
+func (j frozenJournal) Identity() journal.Identity                       { return j.identity }
 func (j frozenJournal) Close() error                                     { return nil }
 
 func (a *App) applyCmd() *cobra.Command {

@@ -10,7 +10,6 @@ import (
 
 	"deploy/internal/engine"
 	"deploy/internal/hint"
-	"deploy/internal/journal"
 	"deploy/internal/view"
 )
 
@@ -70,16 +69,18 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 				return err
 			}
 			a.showFindings(l)
+			// the journal first: one that cannot be trusted or is another site's is refused before a node
+			// is asked
+			j, err := a.readJournal(c.Context(), l.place)
+			if err != nil {
+				return err
+			}
 			fl, err := a.fleet(c.Context(), l, f.siteFlags)
 			if err != nil {
 				return err
 			}
 			defer func() { err = errors.Join(err, fl.close()) }()
-			entries, err := a.readJournal(c.Context(), l.place)
-			if err != nil {
-				return err
-			}
-			p, err := engine.MakePlan(c.Context(), a.options(l, fl, f, frozen(entries)))
+			p, err := engine.MakePlan(c.Context(), a.options(l, fl, f, j))
 			if err != nil {
 				return err
 			}
@@ -153,6 +154,3 @@ func writePlan(w io.Writer, p *engine.Plan, format string, o view.Options) error
 	}
 	return nil
 }
-
-// frozen is a journal that can be read and not written: a plan must not leave a trace.
-func frozen(entries []journal.Entry) journal.Journal { return frozenJournal(entries) }

@@ -46,11 +46,11 @@ func (a *App) dryRollback(ctx context.Context, path string, f runFlags, ro engin
 	if err != nil {
 		return err
 	}
-	entries, err := a.readJournal(ctx, l.place)
+	j, err := a.readJournal(ctx, l.place)
 	if err != nil {
 		return err
 	}
-	p, err := engine.PlanRollback(ctx, a.options(l, &fleet{app: a, l: l}, f, frozen(entries)), ro)
+	p, err := engine.PlanRollback(ctx, a.options(l, &fleet{app: a, l: l}, f, j), ro)
 	if err != nil {
 		return err
 	}

@@ -26,11 +26,11 @@ func (a *App) statusCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.readJournal(c.Context(), p)
+			j, err := a.readJournal(c.Context(), p)
 			if err != nil {
 				return err
 			}
-			s, err := a.status(p, entries)
+			s, err := a.status(p, j.entries)
 			if err != nil {
 				return err
 			}
@@ -72,13 +72,13 @@ func (a *App) historyCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			entries, err := a.readJournal(c.Context(), p)
+			j, err := a.readJournal(c.Context(), p)
 			if err != nil {
 				return err
 			}
 			if f.json {
 				enc := json.NewEncoder(redactingWriter{a.Stdout, &a.redact})
-				for _, e := range entries {
+				for _, e := range j.entries {
 					if err := enc.Encode(e); err != nil {
 						return err
 					}
@@ -86,7 +86,7 @@ func (a *App) historyCmd() *cobra.Command {
 				return nil
 			}
 			w := tabwriter.NewWriter(redactingWriter{a.Stdout, &a.redact}, 0, 4, 2, ' ', 0)
-			for _, e := range entries {
+			for _, e := range j.entries {
 				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind, first(e.Task, e.Phase), brief(e))
 			}
 			return w.Flush()

@@ -163,7 +163,7 @@ func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 
 // openJournal opens a site's journal for writing.
 func (a *App) openJournal(p place, run string) (journal.Journal, func() error, error) {
-	st, err := journal.Open(p.state, journal.OpenOptions{Who: who(), Run: run, Now: a.Now})
+	st, err := journal.Open(p.state, journal.OpenOptions{Who: who(), Run: run, Site: p.site.Name, Now: a.Now})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -175,14 +175,14 @@ func (a *App) openJournal(p place, run string) (journal.Journal, func() error, e
 }
 
 // readJournal reads what there is; a site that was never applied has no entries.
-func (a *App) readJournal(ctx context.Context, p place) ([]journal.Entry, error) {
-	st, err := journal.OpenReadOnly(p.state)
+func (a *App) readJournal(ctx context.Context, p place) (frozenJournal, error) {
+	st, err := journal.OpenReadOnly(p.state, p.site.Name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+		return frozenJournal{}, nil
 	}
 	if err != nil {
-		return nil, err
+		return frozenJournal{}, err
 	}
 	entries, err := st.Entries(ctx)
-	return entries, errors.Join(err, st.Close())
+	return frozenJournal{st.Identity(), entries}, errors.Join(err, st.Close())
 }

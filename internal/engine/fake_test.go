@@ -373,6 +373,8 @@ func (m *memory) Entries(context.Context) ([]journal.Entry, error) {
 	return slices.Clone(m.entries), nil
 }
 
+func (m *memory) Identity() journal.Identity { return journal.Identity{ID: "j1"} }
+
 func (m *memory) Close() error { return nil }
 
 // program reads a setup: "p1: a b@n1+n2 c@n1!one-by-one:fail,gives=x / p2 rollback: d". Flags

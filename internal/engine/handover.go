@@ -53,7 +53,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 func (r *run) books(name string) Position {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Position{Journal: r.state.ID(), Agent: r.state.Agents[name]}
+	return Position{Journal: r.o.journalID(), Agent: r.state.Agents[name]}
 }
 
 // heardLate writes down what an agent did while nobody listened.

@@ -108,6 +108,14 @@ func (e *TaskError) Error() string {
 
 func (e *TaskError) Unwrap() error { return e.Err }
 
+// journalID is the id of the journal, "" without one.
+func (o Options) journalID() string {
+	if o.Journal == nil {
+		return ""
+	}
+	return o.Journal.Identity().ID
+}
+
 func (o Options) withDefaults() Options {
 	if o.Now == nil {
 		o.Now = time.Now

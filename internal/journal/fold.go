@@ -51,6 +51,13 @@ type Boot struct {
 	Agent AgentRef `json:"agent,omitzero"`
 }
 
+// TakeOver is the Data of TookOver.
+type TakeOver struct {
+	Epoch int64    `json:"epoch"` // the journal's from here on; higher than any before
+	Nodes []string `json:"nodes"`
+	From  string   `json:"from"` // who held the nodes, for people
+}
+
 // Signature is the Data of Signed.
 type Signature struct {
 	By   string    `json:"by"`
@@ -139,6 +146,7 @@ type RunState struct {
 // State is a folded journal.
 type State struct {
 	Seq    int64 // number of the last entry
+	Epoch  int64 // of the journal: 1, raised by each take-over
 	Tasks  map[string]*TaskState
 	Phases map[string]*PhaseState
 	Order  []string // phases, as they were first seen
@@ -148,17 +156,9 @@ type State struct {
 	Owing  map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
 }
 
-// ID tells this journal from every other: its first run's id. It is "" before the first run.
-func (s *State) ID() string {
-	if len(s.Runs) == 0 {
-		return ""
-	}
-	return s.Runs[0].ID
-}
-
 // Fold reads entries in order and returns what they say in the end.
 func Fold(entries []Entry) (*State, error) {
-	s := &State{Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
+	s := &State{Epoch: 1, Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
 		Handed: map[string]bool{}, Owing: map[string]bool{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
@@ -191,6 +191,12 @@ func (s *State) Add(e Entry) error {
 	switch {
 	case e.Kind == RunStart || e.Kind == RunEnd:
 		err = s.addRun(e)
+	case e.Kind == TookOver:
+		var d TakeOver
+		if err = decode(e.Data, &d); err == nil && d.Epoch <= s.Epoch {
+			err = fmt.Errorf("epoch %d follows %d", d.Epoch, s.Epoch)
+		}
+		s.Epoch = max(s.Epoch, d.Epoch)
 	case e.Task != "":
 		delete(s.Handed, e.Task)
 		if err = s.heard(e); err == nil {

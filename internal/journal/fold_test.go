@@ -146,3 +146,36 @@ func TestFoldRefuses(t *testing.T) {
 		t.Error("data of another shape was taken")
 	}
 }
+
+// TestFoldEpoch: a take-over raises the epoch, and none lowers it.
+func TestFoldEpoch(t *testing.T) {
+	takeOver := func(seq, epoch int64) Entry {
+		return Entry{Seq: seq, Run: "r", Kind: TookOver,
+			Data: json.RawMessage(fmt.Sprintf(`{"epoch":%d,"nodes":["n1"],"from":"bob"}`, epoch))}
+	}
+	for _, c := range []struct {
+		epochs []int64
+		want   int64
+		err    string
+	}{
+		{nil, 1, ""},
+		{[]int64{2}, 2, ""},
+		{[]int64{2, 7}, 7, ""},
+		{[]int64{1}, 0, "cannot read journal entry 1 (take-over): epoch 1 follows 1"},
+		{[]int64{3, 2}, 0, "cannot read journal entry 2 (take-over): epoch 2 follows 3"},
+	} {
+		var list []Entry
+		for i, e := range c.epochs {
+			list = append(list, takeOver(int64(i)+1, e))
+		}
+		st, err := Fold(list)
+		switch {
+		case c.err != "":
+			if err == nil || err.Error() != c.err {
+				t.Errorf("%v: %v", c.epochs, err)
+			}
+		case err != nil || st.Epoch != c.want:
+			t.Errorf("%v: epoch %d, %v", c.epochs, st.Epoch, err)
+		}
+	}
+}

@@ -31,7 +31,8 @@ const (
 	UndoBegin  Kind = "undo-begin"
 	Undone     Kind = "undone"
 	UndoFailed Kind = "undo-failed"
-	Left       Kind = "left" // Data: Note with Act. A rollback left the act standing, and why.
+	TookOver   Kind = "take-over" // Data: TakeOver. This controller took nodes from another one.
+	Left       Kind = "left"      // Data: Note with Act. A rollback left the act standing, and why.
 )
 
 // Entry is one record.
@@ -51,7 +52,9 @@ type Journal interface {
 	// Append returns the number of the last entry once all of them are on disk, in their order and
 	// without another between them; after an error none of them is, and the caller must not act.
 	Append(ctx context.Context, entries ...Entry) (last int64, err error)
-	// Entries returns all entries in order.
+	// Identity says whose journal it is. It does not change.
+	Identity() Identity
+	// Entries returns all entries in order, verified.
 	Entries(ctx context.Context) ([]Entry, error)
 	Close() error
 }

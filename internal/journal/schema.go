@@ -13,10 +13,16 @@ import (
 type migration func(ctx context.Context, tx *sql.Tx) error
 
 // migrations is the whole history of the layout. Entries are only ever added at its end; each keeps
-// what stands in older files.
-func migrations() []migration {
-	return []migration{entriesTable}
+// what stands in older files. The journal becomes that of site where its file does not say so yet.
+func migrations(site string) []migration {
+	return []migration{
+		entriesTable,
+		func(ctx context.Context, tx *sql.Tx) error { return chainColumn(ctx, tx, site) },
+	}
 }
+
+const keepSame = `CREATE TRIGGER entries_same BEFORE UPDATE ON entries
+	BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END`
 
 // entriesTable makes the one table. The two triggers hold the promise of the package against every
 // client of the file: what was written down is neither changed nor taken out.
@@ -33,13 +39,39 @@ func entriesTable(ctx context.Context, tx *sql.Tx) error {
 			data  TEXT
 		)`,
 		`CREATE TRIGGER entries_keep BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END`,
-		`CREATE TRIGGER entries_same BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'the journal is append-only'); END`,
+		keepSame,
 	} {
 		if _, err := tx.ExecContext(ctx, q); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// chainColumn adds the hashes and whose journal it is.
+func chainColumn(ctx context.Context, tx *sql.Tx, site string) error {
+	for _, q := range []string{
+		`DROP TRIGGER entries_same`,
+		`ALTER TABLE entries ADD COLUMN hash BLOB`,
+		`CREATE TABLE meta (
+			one     INTEGER PRIMARY KEY CHECK (one = 1),
+			journal TEXT NOT NULL,
+			site    TEXT NOT NULL,
+			sealed  INTEGER NOT NULL,
+			seq     INTEGER NOT NULL,
+			hash    BLOB NOT NULL,
+			sum     BLOB NOT NULL
+		)`,
+	} {
+		if _, err := tx.ExecContext(ctx, q); err != nil {
+			return err
+		}
+	}
+	if err := seal(ctx, tx, site); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, keepSame)
+	return err
 }
 
 // version reads the layout's version; an empty file has 0.

@@ -27,6 +27,7 @@ const dbFile = "journal.db"
 type OpenOptions struct {
 	Who  string           // user@host, for the lock's record; "" is told as "somebody"
 	Run  string           // the run's id, for the lock's record
+	Site string           // the site's name; a journal of another site is refused, "" takes any
 	Now  func() time.Time // the clock; nil is time.Now
 	Busy time.Duration    // how long to wait for a reader to let go of the file; 0 is 5 s
 }
@@ -35,9 +36,13 @@ type OpenOptions struct {
 type Store struct {
 	dir    string
 	db     *sql.DB
-	lock   *lock // nil when read only
+	lock   *lock       // nil when read only
+	head   *headWriter // nil when read only
 	now    func() time.Time
-	mu     sync.Mutex
+	ident  Identity
+	layout int        // the version of the file
+	mu     sync.Mutex // guards what follows
+	first  []Entry    // what was read and verified at the opening, for the first Entries; nil after a change
 	closed bool
 }
 
@@ -49,8 +54,9 @@ func Exists(dir string) bool {
 	return err == nil
 }
 
-// Open opens the journal in dir for writing, makes both when they are missing, and takes the site's
-// lock. A *LockedError in the error's chain says that another deploy has it.
+// Open opens the journal in dir for writing, makes both when they are missing, takes the site's
+// lock, and verifies what it holds. A *LockedError in the error's chain says that another deploy
+// has it. A journal of an older version is brought to the newest.
 func Open(dir string, o OpenOptions) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hint.Wrap(fmt.Errorf("cannot make the state directory %s: %w", dir, err),
@@ -66,26 +72,102 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 	if err != nil {
 		host = "unknown host"
 	}
+	if err := announce(dir); err != nil {
+		return nil, notWritable(dir, err)
+	}
 	l, err := takeLock(dir, Holder{Who: o.Who, PID: os.Getpid(), Host: host, Run: o.Run, Since: o.Now()})
 	if err != nil {
 		return nil, err
 	}
-	if err := private(filepath.Join(dir, dbFile)); err != nil {
-		return nil, errors.Join(hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, err),
-			"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state "+
-				"directory"), l.release())
+	s := &Store{dir: dir, lock: l, now: o.Now}
+	if err := s.open(context.Background(), o); err != nil {
+		return nil, errors.Join(explain(dir, "open", err), s.Close())
 	}
-	db, err := connect(dir, o.Busy, false)
-	if err == nil {
-		if err = migrate(context.Background(), db, migrations()); err != nil {
-			err = errors.Join(err, db.Close())
+	return s, nil
+}
+
+func notWritable(dir string, err error) error {
+	return hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, err),
+		"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state "+
+			"directory")
+}
+
+// open does what Open does under the lock.
+func (s *Store) open(ctx context.Context, o OpenOptions) error {
+	if how := absent(s.dir); how != "" {
+		if err := missing(s.dir, o.Site, how); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return nil, errors.Join(explain(dir, "open", err), l.release())
+	if err := private(filepath.Join(s.dir, dbFile)); err != nil {
+		return notWritable(s.dir, err)
 	}
-	return &Store{dir: dir, db: db, lock: l, now: o.Now}, nil
+	var err error
+	if s.db, err = connect(s.dir, o.Busy, false); err != nil {
+		return err
+	}
+	v, err := version(ctx, s.db)
+	if err != nil {
+		return err
+	}
+	if h, _, err := readHead(s.dir); v == 0 && (err != nil || h.Seq > 0) {
+		return errors.Join(err, missing(s.dir, o.Site, dbFile+" holds nothing"))
+	}
+	if err := migrate(ctx, s.db, migrations(o.Site)); err != nil {
+		return err
+	}
+	m, err := s.load(ctx, o.Site, len(migrations("")))
+	if err != nil {
+		return err
+	}
+	if s.head, err = openHead(s.dir); err != nil {
+		return notWritable(s.dir, err)
+	}
+	_ = s.head.write(headOf(m)) // close tells
+	return nil
 }
+
+// load reads the file of a version and verifies it: the chain, whose it is, and what the file
+// beside it says of its end.
+func (s *Store) load(ctx context.Context, site string, version int) (meta, error) {
+	// the file beside it first: it is written last, so whatever a writer adds meanwhile only makes the
+	// database newer
+	h, _, err := readHead(s.dir)
+	if err != nil {
+		return meta{}, err
+	}
+	c, err := s.read(ctx, version)
+	if err == nil {
+		err = c.meta.of(site)
+	}
+	if err == nil && version > 1 {
+		err = h.agree(s.dir, c)
+	}
+	if err != nil {
+		return meta{}, err
+	}
+	s.layout, s.ident, s.first = version, c.meta.Identity, c.entries
+	return c.meta, nil
+}
+
+// read reads and verifies the database as one transaction sees it.
+func (s *Store) read(ctx context.Context, version int) (*content, error) {
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return load(ctx, tx, version)
+}
+
+// Identity says whose journal it is.
+func (s *Store) Identity() Identity { return s.ident }
+
+// ID is the journal's own id, see Identity.
+func (s *Store) ID() string { return s.ident.ID }
+
+// Site is the name of the site that the journal is of, see Identity.
+func (s *Store) Site() string { return s.ident.Site }
 
 // private makes the file for its owner alone when it is not there: SQLite would make it readable
 // for everybody, and gives the files beside it the rights of this one. An empty file is an empty
@@ -102,15 +184,16 @@ func private(path string) error {
 // lock first, so a run under way keeps its journal: that is a *LockedError. Where there is no
 // journal, nothing is done.
 func Remove(dir string) error {
-	if !Exists(dir) {
+	if _, found, err := readHead(dir); err == nil && !found && !Exists(dir) {
 		return nil
 	}
 	l, err := takeLock(dir, Holder{Who: "somebody", PID: os.Getpid(), Since: time.Now()})
 	if err != nil {
 		return err
 	}
-	var errs []error
-	// the database first: it must not be read without what completes it
+	// what tells that it was taken away comes first, then the database: it must not be read without
+	// what completes it
+	errs := []error{forget(dir)}
 	for _, name := range []string{dbFile, dbFile + "-journal"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			errs = append(errs, fmt.Errorf("cannot forget the journal in %s: %w", dir, err))
@@ -120,32 +203,43 @@ func Remove(dir string) error {
 }
 
 // OpenReadOnly opens the journal in dir for Entries alone, without the lock, also while a run
-// writes it. A journal that is not there is fs.ErrNotExist.
-func OpenReadOnly(dir string) (*Store, error) {
-	if _, err := os.Stat(filepath.Join(dir, dbFile)); err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, fs.ErrNotExist),
-				"nothing was ever applied from here")
+// writes it. It verifies as Open does, and reads a journal of version 1 as it is. A journal that
+// never was is fs.ErrNotExist; one that was taken away is another error.
+func OpenReadOnly(dir, site string) (*Store, error) {
+	s := &Store{dir: dir, now: time.Now}
+	if err := s.openReadOnly(context.Background(), site); err != nil {
+		return nil, errors.Join(explain(dir, "open", err), s.Close())
+	}
+	return s, nil
+}
+
+func (s *Store) openReadOnly(ctx context.Context, site string) error {
+	never := hint.Wrap(fs.ErrNotExist, "nothing was ever applied from here")
+	if how := absent(s.dir); how != "" {
+		if err := missing(s.dir, site, how); err != nil {
+			return err
 		}
-		return nil, fmt.Errorf("cannot open the journal in %s: %w", dir, err)
+		return never
 	}
-	db, err := connect(dir, 0, true)
-	if err != nil {
-		return nil, explain(dir, "open", err)
+	var err error
+	if s.db, err = connect(s.dir, 0, true); err != nil {
+		return err
 	}
-	v, err := version(context.Background(), db)
-	switch {
+	v, err := version(ctx, s.db)
+	switch last := len(migrations("")); {
 	case err != nil:
-	case v > len(migrations()):
-		err = newerError(v, len(migrations()))
+		return err
+	case v > last:
+		return newerError(v, last)
 	case v == 0:
-		// made, but cut off before its first layout: it holds nothing
-		err = hint.Wrap(fmt.Errorf("the journal is empty: %w", fs.ErrNotExist), "nothing was ever applied from here")
+		// made, but cut off before its first layout: it holds nothing, unless it once did
+		if h, _, err := readHead(s.dir); err != nil || h.Seq > 0 {
+			return errors.Join(err, missing(s.dir, site, dbFile+" holds nothing"))
+		}
+		return fmt.Errorf("the journal is empty: %w", never)
 	}
-	if err != nil {
-		return nil, errors.Join(explain(dir, "open", err), db.Close())
-	}
-	return &Store{dir: dir, db: db, now: time.Now}, nil
+	_, err = s.load(ctx, site, v)
+	return err
 }
 
 // connect opens the file. Not write-ahead logging: its shared memory does not work on network
@@ -156,14 +250,14 @@ func connect(dir string, busy time.Duration, readOnly bool) (*sql.DB, error) {
 	if busy <= 0 {
 		busy = 5 * time.Second
 	}
-	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "synchronous(FULL)"},
-		"_txlock": {"immediate"}}
+	q := url.Values{"_pragma": {fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()), "synchronous(FULL)"}}
 	if readOnly {
 		// rw rather than ro: a reader must be able to roll back what a killed writer left half written
 		q.Set("mode", "rw")
 		q.Add("_pragma", "query_only(1)")
 	} else {
 		q.Add("_pragma", "journal_mode(TRUNCATE)")
+		q.Set("_txlock", "immediate")
 	}
 	path, err := filepath.Abs(filepath.Join(dir, dbFile))
 	if err != nil {
@@ -206,70 +300,62 @@ func (s *Store) Append(ctx context.Context, entries ...Entry) (int64, error) {
 	if s.closed {
 		return 0, errors.New("cannot write to the journal: it is closed")
 	}
-	// one statement for one entry, and one transaction for all: the numbers are taken and used
-	// together, so there are no gaps, and none twice
+	s.first = nil
+	// one transaction for all: the numbers are taken and used together, so there are no gaps, and none
+	// twice
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return 0, explain(s.dir, "write to", err)
 	}
-	var seq int64
-	for _, e := range entries {
-		if seq, err = s.insert(ctx, tx, e); err != nil {
-			_ = tx.Rollback() // nothing of it is kept, whatever this says
-			return 0, explain(s.dir, "write to", err)
-		}
+	m, err := s.insert(ctx, tx, entries)
+	if err == nil {
+		err = tx.Commit()
 	}
-	if err := tx.Commit(); err != nil {
-		_ = tx.Rollback()
+	if err != nil {
+		_ = tx.Rollback() // nothing of it is kept, whatever this says
 		return 0, explain(s.dir, "write to", err)
 	}
-	return seq, nil
+	_ = s.head.write(headOf(m)) // the commit stands; close tells
+	return m.Seq, nil
 }
 
-func (s *Store) insert(ctx context.Context, tx *sql.Tx, e Entry) (seq int64, err error) {
-	var data any
-	if len(e.Data) > 0 {
-		data = string(e.Data)
+// insert adds entries to the end of the chain, as the file itself has it.
+func (s *Store) insert(ctx context.Context, tx *sql.Tx, entries []Entry) (meta, error) {
+	m, err := readMeta(ctx, tx)
+	if err != nil {
+		return m, err
 	}
-	if e.Time.IsZero() {
-		e.Time = s.now()
+	for _, e := range entries {
+		if e.Time.IsZero() {
+			e.Time = s.now()
+		}
+		m.Seq++
+		r := row{seq: m.Seq, time: e.Time.UTC().Format(time.RFC3339Nano), run: e.Run, kind: string(e.Kind), phase: e.Phase,
+			task: e.Task, place: e.Node, data: sql.NullString{String: string(e.Data), Valid: len(e.Data) > 0}}
+		m.Hash = chained(m.Hash, r)
+		if _, err := tx.ExecContext(ctx, `INSERT INTO entries (seq, time, run, kind, phase, task, node, data, hash)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+			r.seq, r.time, r.run, r.kind, r.phase, r.task, r.place, r.data, m.Hash); err != nil {
+			return m, err
+		}
 	}
-	err = tx.QueryRowContext(ctx, `INSERT INTO entries (seq, time, run, kind, phase, task, node, data)
-		SELECT coalesce(max(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ? FROM entries RETURNING seq`,
-		e.Time.UTC().Format(time.RFC3339Nano), e.Run, string(e.Kind), e.Phase, e.Task, e.Node, data).Scan(&seq)
-	return seq, err
+	_, err = tx.ExecContext(ctx, `UPDATE meta SET seq = ?, hash = ?, sum = ?`, m.Seq, m.Hash, m.sum())
+	return m, err
 }
 
-// Entries returns all entries in order.
+// Entries returns all entries in order, verified.
 func (s *Store) Entries(ctx context.Context) ([]Entry, error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT seq, time, run, kind, phase, task, node, data FROM entries ORDER BY seq`)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if out := s.first; out != nil {
+		s.first = nil
+		return out, nil
+	}
+	c, err := s.read(ctx, s.layout)
 	if err != nil {
 		return nil, explain(s.dir, "read", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var out []Entry
-	for rows.Next() {
-		var e Entry
-		var at string
-		var data sql.NullString
-		if err := rows.Scan(&e.Seq, &at, &e.Run, &e.Kind, &e.Phase, &e.Task, &e.Node, &data); err != nil {
-			return nil, explain(s.dir, "read", err)
-		}
-		if e.Time, err = time.Parse(time.RFC3339Nano, at); err != nil {
-			return nil, fmt.Errorf("cannot read the journal in %s: entry %d: %w", s.dir, e.Seq, err)
-		}
-		if data.Valid {
-			e.Data = json.RawMessage(data.String)
-		}
-		if e.Seq != int64(len(out))+1 {
-			return nil, fmt.Errorf("cannot trust the journal in %s: entry %d is missing", s.dir, len(out)+1)
-		}
-		out = append(out, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, explain(s.dir, "read", err)
-	}
-	return out, nil
+	return c.entries, nil
 }
 
 // Close closes the file and gives the lock back. A second Close does nothing.
@@ -280,16 +366,26 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.closed = true
-	err := s.db.Close()
+	var err error
+	if s.db != nil {
+		err = s.db.Close()
+	}
+	if s.head != nil {
+		err = errors.Join(err, s.head.close())
+	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.release())
 	}
 	return err
 }
 
-// explain wraps what SQLite said with what a person can do. Codes are of sqlite.org/rescode.html;
+// explain wraps what went wrong with what a person can do. Codes are of sqlite.org/rescode.html;
 // the low byte is the kind.
 func explain(dir, verb string, err error) error {
+	var d *damagedError
+	if errors.As(err, &d) && verb != "write to" {
+		return fmt.Errorf("cannot trust the journal in %s: %w", dir, err)
+	}
 	out := fmt.Errorf("cannot %s the journal in %s: %w", verb, dir, err)
 	var e *sqlite.Error
 	if !errors.As(err, &e) {
@@ -305,8 +401,9 @@ func explain(dir, verb string, err error) error {
 		return hint.Wrap(out, "another program keeps the file open for writing; close it and run again")
 	case sqlite3.SQLITE_IOERR:
 		return hint.Wrap(out, "the disk or the share answered with an error; look there first, then run again")
-	case sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB:
-		return hint.Wrap(out, "the file is damaged: restore it from a backup; without it deploy cannot know what it did here")
+	case sqlite3.SQLITE_INTERRUPT:
+		return out
 	}
-	return out
+	// SQLITE_CORRUPT and SQLITE_NOTADB, and SQLITE_ERROR where the description of the tables is hit
+	return hint.Wrap(out, damagedHint)
 }

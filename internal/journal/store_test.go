@@ -81,7 +81,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 	check(s)
 	// a reader works beside the writer, and cannot write
-	ro, err := OpenReadOnly(dir)
+	ro, err := OpenReadOnly(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func TestRoundTrip(t *testing.T) {
 	if _, err := ro.Append(ctx, want[0]); err == nil {
 		t.Error("a reader could write")
 	}
-	if _, err := ro.db.Exec(`INSERT INTO entries VALUES (9, '', '', '', '', '', '', NULL)`); err == nil {
+	if _, err := ro.db.Exec(`INSERT INTO entries VALUES (9, '', '', '', '', '', '', NULL, NULL)`); err == nil {
 		t.Error("a reader's connection can write")
 	}
 	if err := errors.Join(ro.Close(), s.Close(), s.Close()); err != nil {
@@ -243,10 +243,10 @@ func TestOpenFails(t *testing.T) {
 			}
 		}
 	}
-	if _, err := OpenReadOnly(filepath.Join(base, "none")); !errors.Is(err, fs.ErrNotExist) || hint.Of(err) == "" {
+	if _, err := OpenReadOnly(filepath.Join(base, "none"), ""); !errors.Is(err, fs.ErrNotExist) || hint.Of(err) == "" {
 		t.Error(err)
 	}
-	if _, err := OpenReadOnly(junk); err == nil {
+	if _, err := OpenReadOnly(junk, ""); err == nil {
 		t.Error("junk was opened for reading")
 	}
 	if Exists(base) || !Exists(junk) {
@@ -307,7 +307,7 @@ func hold(dir string) {
 	}
 	// larger than the page cache, so that it spills into the file and leaves a hot rollback journal
 	for i := range 300 {
-		if _, err := tx.Exec(`INSERT INTO entries VALUES (?, '', '', 'x', '', '', '', ?)`, i+4,
+		if _, err := tx.Exec(`INSERT INTO entries VALUES (?, '', '', 'x', '', '', '', ?, x'00')`, i+4,
 			strings.Repeat("y", 100_000)); err != nil {
 			panic(err)
 		}
@@ -352,7 +352,7 @@ func TestDeadHolder(t *testing.T) {
 	if fi, err := os.Stat(filepath.Join(dir, dbFile+"-journal")); err != nil || fi.Size() == 0 {
 		t.Fatalf("the transaction was not half written, so this proves nothing: %v", err)
 	}
-	ro, err := OpenReadOnly(dir)
+	ro, err := OpenReadOnly(dir, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -381,7 +381,7 @@ func TestMigrate(t *testing.T) {
 	later := func(q string) migration {
 		return func(ctx context.Context, tx *sql.Tx) error { _, err := tx.ExecContext(ctx, q); return err }
 	}
-	list := append(migrations(), later(`CREATE INDEX by_task ON entries (task)`))
+	list := append(migrations(""), later(`CREATE INDEX by_task ON entries (task)`))
 	// the second new version fails half way: the first stands, nothing of the second does
 	cut := append(list, func(ctx context.Context, tx *sql.Tx) error {
 		_, err := tx.ExecContext(ctx, `CREATE TABLE half (x)`)
@@ -408,7 +408,7 @@ func TestMigrate(t *testing.T) {
 	// now it is of a version that this program does not know
 	for name, f := range map[string]func() (*Store, error){
 		"open": func() (*Store, error) { return Open(dir, OpenOptions{}) },
-		"read": func() (*Store, error) { return OpenReadOnly(dir) },
+		"read": func() (*Store, error) { return OpenReadOnly(dir, "") },
 	} {
 		if _, err := f(); err == nil || !strings.Contains(hint.Of(err), "newer deploy") {
 			t.Errorf("%s: %v", name, err)

@@ -100,6 +100,7 @@ type rig struct {
 	w     *agent.Worker
 	tap   func(sent bool, t wire.Type) error
 	group sync.WaitGroup
+	state string // where store is
 	store *journal.Store
 	o     engine.Options
 }
@@ -114,7 +115,8 @@ func newRig(t *testing.T, notes ...string) *rig {
 			t.Error(err)
 		}
 	})
-	g.store = openStore(t, t.TempDir())
+	g.state = t.TempDir()
+	g.store = openStore(t, g.state)
 	g.o = engine.Options{
 		Program: g.program(notes...), Journal: g.store, Run: "", Who: "tester", Version: "test",
 		Dial: func(ctx context.Context, name string, b engine.Position) (engine.Executor, error) {
@@ -138,6 +140,19 @@ func openStore(t *testing.T, dir string) *journal.Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// copyJournal copies the journal as it stands and returns the copy's directory.
+func (g *rig) copyJournal() string {
+	dir := g.t.TempDir()
+	b, err := os.ReadFile(filepath.Join(g.state, "journal.db"))
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "journal.db"), b, 0o600)
+	}
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	return dir
 }
 
 func (g *rig) worker(root string) *agent.Worker {

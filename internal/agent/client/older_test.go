@@ -23,10 +23,7 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 		if _, err := g.apply(); err != nil {
 			t.Fatal(err)
 		}
-		older, err := g.store.Entries(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		older := g.copyJournal()
 		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil {
 			t.Fatal(err)
 		}
@@ -47,10 +44,7 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 			}
 			g.w = g.worker(root)
 		}
-		g.store = openStore(t, t.TempDir())
-		if _, err := g.store.Append(t.Context(), older...); err != nil {
-			t.Fatal(err)
-		}
+		g.store = openStore(t, older)
 		g.o.Journal = g.store
 		sum, err := g.apply()
 		if err != nil || sum.Counts.Change != 2 {
@@ -78,10 +72,7 @@ func TestRollbackCutAtEveryMessage(t *testing.T) {
 		if _, err := g.apply(); err != nil {
 			t.Fatal(err)
 		}
-		older, err := g.store.Entries(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		older := g.copyJournal()
 		var mu sync.Mutex
 		n, cut := 0, ""
 		g.tap = func(_ bool, m wire.Type) error {
@@ -105,10 +96,7 @@ func TestRollbackCutAtEveryMessage(t *testing.T) {
 		}
 		for _, copied := range []bool{false, true} {
 			if copied {
-				g.store = openStore(t, t.TempDir())
-				if _, err := g.store.Append(t.Context(), older...); err != nil {
-					t.Fatal(err)
-				}
+				g.store = openStore(t, older)
 				g.o.Journal = g.store
 			}
 			if sum, err := g.apply(); err != nil || sum.Counts.Change != 2 || g.notes() != "a=text of a, b=text of b" {

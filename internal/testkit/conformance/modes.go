@@ -203,6 +203,8 @@ func (b *book) Entries(context.Context) ([]journal.Entry, error) {
 	return append([]journal.Entry(nil), b.entries...), nil
 }
 
+func (b *book) Identity() journal.Identity { return journal.Identity{ID: "conformance"} }
+
 func (b *book) Close() error { return nil }
 
 // story is what the journal says, without what two equal runs need not have in common: times, the

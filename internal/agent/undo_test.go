@@ -8,9 +8,8 @@ import (
 	"deploy/internal/agent/wire"
 )
 
-func undoOf(task, epoch string, of, act int64) wire.Undo {
-	return wire.Undo{ID: 3, Step: wire.NewStep(&value{Name: task}), Run: "r2", Task: task, Phase: "p", Epoch: epoch,
-		Of: of, Act: act}
+func undoOf(task string, act int64) wire.Undo {
+	return wire.Undo{ID: 3, Step: wire.NewStep(&value{Name: task}), Run: "r2", Task: task, Phase: "p", Act: act}
 }
 
 // An undo stands in the record with what names its act; who asked hears its place there, and
@@ -23,7 +22,7 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 	k.say(wire.TWork, work("a"))
 	list, _ := k.events()
 	epoch := list[0].Epoch
-	k.say(wire.TUndo, undoOf("a", epoch, 1, 7))
+	k.say(wire.TUndo, undoOf("a", 7))
 	told, end := k.events()
 	if len(told) != 0 || end.Err != nil || end.Epoch != epoch || end.Seq != 4 {
 		t.Errorf("told %s, %+v", names(told), end)
@@ -36,15 +35,9 @@ func TestUndoStandsInTheRecord(t *testing.T) {
 		t.Fatalf("an older copy hears %s", names(got))
 	}
 	for _, e := range got {
-		if e.Of != 1 || e.Act != 7 || e.Run != "r2" || e.Phase != "p" || e.Step == nil || e.Step.Kind != "value" {
+		if e.Act != 7 || e.Run != "r2" || e.Phase != "p" {
 			t.Errorf("%+v", e)
 		}
-	}
-	// a number of another record names no act of this one
-	k.say(wire.TUndo, undoOf("a", "other", 1, 7))
-	k.events()
-	if got := k.sync(epoch, 5); names(got) != "6:undone:a " || got[0].Of != 0 || got[0].Act != 7 {
-		t.Errorf("of another record: %+v", got)
 	}
 }
 
@@ -53,7 +46,7 @@ func TestUndoMakesNoRecord(t *testing.T) {
 	_, w, group := newWorkerRig(t, nil)
 	k := talk(t, w, group)
 	k.greet(wire.Position{Journal: "j"})
-	k.say(wire.TUndo, undoOf("a", "", 0, 7))
+	k.say(wire.TUndo, undoOf("a", 7))
 	if _, end := k.events(); end.Err != nil || end.Seq != 0 {
 		t.Errorf("%+v", end)
 	}
@@ -72,7 +65,7 @@ func TestUndoWithoutRoomForTheRecord(t *testing.T) {
 	s := w.records["j"]
 	w.mu.Unlock()
 	_ = s.file.Close()
-	k.say(wire.TUndo, undoOf("a", "", 0, 7))
+	k.say(wire.TUndo, undoOf("a", 7))
 	if _, end := k.events(); end.Err != nil || end.Seq != 0 {
 		t.Errorf("%+v", end)
 	}

@@ -212,10 +212,7 @@ func (a *attachment) recordUndo(what string, q wire.Undo, end *wire.Ended) {
 		}
 		return
 	}
-	e := wire.Event{What: what, Task: q.Task, Phase: q.Phase, Run: q.Run, Time: a.w.o.Now(), Step: &q.Step, Act: q.Act}
-	if q.Epoch == s.head.Epoch {
-		e.Of = q.Of
-	}
+	e := wire.Event{What: what, Task: q.Task, Phase: q.Phase, Run: q.Run, Time: a.w.o.Now(), Act: q.Act}
 	if e, err = s.add(e, what == wire.EvUndoBegin); err != nil {
 		a.w.o.Log.Warn("an undo is not in the record", "task", q.Task, "why", err)
 		return
@@ -310,7 +307,7 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 		}
 		return err
 	}
-	e.What, e.Step, e.BootID = wire.EvBegin, &t.Step, a.session.Facts().BootID
+	e.What, e.Digest, e.BootID = wire.EvBegin, t.Digest, a.session.Facts().BootID
 	if err := note(e, true); err != nil {
 		return false, err
 	}

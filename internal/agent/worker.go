@@ -203,7 +203,7 @@ func (w *Worker) journalRecord(site, journal string) (*record, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	if ok {
-		e.What, e.Diff, e.Step = wire.EvLost, nil, nil
+		e.What, e.Diff, e.Step, e.Digest = wire.EvLost, nil, nil, ""
 		e.Err = &wire.Error{Text: "the agent ended while it did this, so how it ended is not known"}
 		e.Time = w.o.Now()
 		if _, err := s.add(e, true); err != nil {

@@ -176,6 +176,7 @@ func (r *run) phase(ctx context.Context, ph steps.Phase) {
 		}
 		since := r.acts.Load()
 		r.eachNode(s.nodes, func(name string) { r.fail(r.nodeTasks(ctx, s.tasks[name], since)) })
+		r.failTogether()
 	}
 	switch {
 	case r.halted(ctx):
@@ -186,6 +187,15 @@ func (r *run) phase(ctx context.Context, ph steps.Phase) {
 		r.fail(r.checkpoint(ctx, ph, start))
 	}
 	r.phaseTime(ph.ID, r.o.Now().Sub(start))
+}
+
+// failTogether lets nothing new begin where a node has dropped out: what follows may rest on it.
+func (r *run) failTogether() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.errs) > 0 {
+		r.failing.Store(true)
+	}
 }
 
 // checkpoint marks the phase as reached, once, when no task of it was left out by the selection of

@@ -79,8 +79,9 @@ type Undoing struct {
 
 // Batch is what is handed over. Every task has its Timeout.
 type Batch struct {
-	Run   string
-	Tasks []steps.Task
+	Run     string
+	Tasks   []steps.Task
+	Digests []string // of the tasks' steps, in their order; a report of a begin names its own
 }
 
 // Reported is what a Report says.
@@ -89,38 +90,39 @@ type Reported string
 // What an agent reports of a task.
 const (
 	RepNoOp   Reported = "no-op"
-	RepBegin  Reported = "begin"  // Intent; it is written down there, and about to be done
+	RepBegin  Reported = "begin"  // Digest, Diff; it is written down there, and about to be done
 	RepDone   Reported = "done"   // done and looked at again
 	RepFailed Reported = "failed" // Verb, Err
 	RepReboot Reported = "reboot" // Outcome; done, and a restart is due before it counts
 	RepLost   Reported = "lost"   // Err: begun, and the agent was gone before it ended
 	RepHold   Reported = "hold"   // left to the engine
-	// Of, Intent's kind and step: another copy of the journal has begun to take an act back, and has
-	// done so.
+	// Act: an undo whose answer was not heard was begun, and has come to its end. The node is looked
+	// at all the same.
 	RepUndoBegin Reported = "undo-begin"
 	RepUndone    Reported = "undone"
 	RepDoing     Reported = "doing" // Text: the last line of what is waited for; nothing for the journal
 	RepPause     Reported = "pause" // nothing further has come yet: what was reported must be on disk when report returns
 )
 
-// Report is what an agent tells of a task.
+// Report is what an agent reports of a task: an outcome. What the task is, the engine knows itself.
 type Report struct {
-	What        Reported
-	Task, Phase string
-	Run         string
-	Agent       journal.AgentRef // zero for what stands in no record
-	Intent      journal.Intent
-	Of          ActRef
-	Diff        steps.Diff
-	Outcome     steps.Outcome
-	Verb        string
-	Text        string
-	Err         error
+	What  Reported
+	Task  string
+	Run   string
+	Agent journal.AgentRef // zero for what stands in no record
+	// Digest is that of the step that was handed over; for RepBegin.
+	Digest string
+	// Step is what a record that holds no digests says of the step, for RepBegin; nil otherwise.
+	Step    *journal.StepData
+	BootID  string          // for RepBegin
+	Look    json.RawMessage // for RepBegin: Diff as it came, with Before
+	Act     int64           // for undos: number of the act's begin in the journal that asked
+	Diff    steps.Diff
+	Outcome steps.Outcome
+	Verb    string
+	Text    string
+	Err     error
 }
-
-// ActRef names an act in two ways, either of which may be zero: by the number of its begin in the
-// agent's record, and in the journal that took it back.
-type ActRef struct{ Agent, Journal int64 }
 
 // Checked is the answer to one Check.
 type Checked = task.Checked

@@ -69,9 +69,7 @@ func (a fakeAgent) Sync(_ context.Context, b Position, report func(Report) error
 }
 
 func (a fakeAgent) TakeBack(ctx context.Context, u Undoing) (journal.AgentRef, error) {
-	rep := Report{What: RepUndoBegin, Task: u.Task, Phase: u.Phase, Run: u.Run,
-		Intent: journal.Intent{Kind: u.Step.Kind(), Step: steps.MustJSON(u.Step)},
-		Of:     ActRef{Agent: u.Act.Intent.Agent.Seq, Journal: u.Act.Seq}}
+	rep := Report{What: RepUndoBegin, Task: u.Task, Run: u.Run, Act: u.Act.Seq}
 	a.w.mu.Lock()
 	recorded := a.w.records[a.node] != nil
 	a.w.mu.Unlock()
@@ -95,13 +93,13 @@ func (a fakeAgent) Work(ctx context.Context, row Batch, halt <-chan struct{}, te
 		}
 		return tell(Report{What: RepPause})
 	}
-	for _, t := range row.Tasks {
+	for i, t := range row.Tasks {
 		select {
 		case <-halt:
 			return nil
 		default:
 		}
-		on, err := a.task(ctx, row.Run, t, report)
+		on, err := a.task(ctx, row.Run, t, row.Digests[i], report)
 		if err != nil || !on {
 			return err
 		}
@@ -109,8 +107,9 @@ func (a fakeAgent) Work(ctx context.Context, row Batch, halt <-chan struct{}, te
 	return nil
 }
 
-func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report func(Report) error) (bool, error) {
-	rep := Report{Task: t.ID, Phase: t.Phase, Run: run}
+func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, digest string,
+	report func(Report) error) (bool, error) {
+	rep := Report{Task: t.ID, Run: run}
 	c := a.Check(ctx, []steps.Step{t.Step})[0]
 	switch {
 	case linkBroke(c.Err):
@@ -123,9 +122,8 @@ func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, report fu
 		return false, report(rep)
 	}
 	begin := rep
-	begin.What, begin.Diff = RepBegin, c.Diff
-	begin.Intent = journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(c.Diff),
-		BootID: a.Facts().BootID}
+	begin.What, begin.Diff, begin.Look = RepBegin, c.Diff, steps.MustJSON(c.Diff)
+	begin.Digest, begin.BootID = digest, a.Facts().BootID
 	told := report(a.add(begin)) // whether or not somebody heard it, the act follows
 	out, err := a.Apply(ctx, t.Step, c.Diff)
 	rep.Outcome = out

@@ -39,11 +39,14 @@ func (r *run) sync(ctx context.Context, name string) error {
 		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
 			err = w.Sync(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			r.atRest(name)
 			l.mu.Lock()
 			l.synced = l.ex == ex
 			l.mu.Unlock()
+		case errors.Is(err, ErrReport):
+			r.drop(name)
 		}
 		return err
 	})
@@ -58,11 +61,17 @@ func (r *run) books(name string) Position {
 
 // heardLate writes down what an agent did while nobody listened.
 func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
-	t := r.taskOf(name, rep)
+	if rep.What == RepPause || rep.What == RepDoing {
+		return nil
+	}
+	t, step, err := r.accept(name, rep)
+	if err != nil {
+		return r.refused(ctx, name, rep, err)
+	}
 	ours := rep.Run == r.o.Run
 	switch rep.What {
 	case RepBegin:
-		return r.heardBegin(ctx, t, rep)
+		return r.heardBegin(ctx, t, step, rep)
 	case RepDone:
 		n := r.noteOf(rep)
 		if !ours {
@@ -87,7 +96,7 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 		r.emit(event(EvLost, t).failed(rep.Err))
 		return nil
 	case RepUndoBegin, RepUndone:
-		return r.heardUndo(ctx, t, rep)
+		return r.position(ctx, name, rep.Agent, fmt.Sprintf("%s of act %d, whose outcome is looked at", rep.What, rep.Act))
 	case RepFailed:
 		if ours {
 			err := r.failedAt(ctx, rep.Verb, t, rep.Err, rep.Agent)
@@ -102,17 +111,6 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 		return err
 	}
 	return nil
-}
-
-// taskOf finds the task that an agent speaks of; one that the program no longer has is known by its
-// names only.
-func (r *run) taskOf(name string, rep Report) steps.Task {
-	for _, t := range r.o.Program.Tasks() {
-		if t.ID == rep.Task {
-			return t
-		}
-	}
-	return steps.Task{ID: rep.Task, Phase: rep.Phase, Node: name}
 }
 
 // bootOf is the boot of the node in which the last act of a task was begun.
@@ -185,9 +183,15 @@ func (r *run) notBegun(id string) {
 	delete(r.state.Handed, id)
 }
 
-func (r *run) heardBegin(ctx context.Context, t steps.Task, rep Report) error {
-	rep.Intent.Agent = rep.Agent
-	if _, err := r.note(ctx, journal.Begin, t, rep.Intent); err != nil {
+// heardBegin writes down an intent: the step as it was handed over, and what the agent saw before
+// it. Where the controller has looked by itself, and nothing was done on the node since, it counts
+// what it saw.
+func (r *run) heardBegin(ctx context.Context, t steps.Task, step journal.StepData, rep Report) error {
+	in := journal.Intent{Kind: step.Kind, Step: step.Data, Diff: rep.Look, BootID: rep.BootID, Agent: rep.Agent}
+	if k := r.lookOf(t.ID); k.own && r.fresh(t, 0) && k.err == nil && k.diff.Action != steps.NoOp {
+		in.Diff = steps.MustJSON(k.diff)
+	}
+	if _, err := r.note(ctx, journal.Begin, t, in); err != nil {
 		return err
 	}
 	r.acted(t.Node)
@@ -214,6 +218,7 @@ func (r *run) row(tasks []steps.Task) Batch {
 			t.Timeout = r.o.StepTimeout
 		}
 		w.Tasks = append(w.Tasks, t)
+		w.Digests = append(w.Digests, stepData(t.Step).Digest())
 	}
 	return w
 }
@@ -231,11 +236,11 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	if !ok || len(row.Tasks) == 0 {
 		return 0, notTaken, nil
 	}
-	h := &handover{r: r, ctx: ctx, tasks: row.Tasks, earlier: map[string]bool{}}
+	h := &handover{r: r, ctx: ctx, tasks: row.Tasks, digests: row.Digests, earlier: map[string]bool{}}
 	for _, t := range row.Tasks {
 		h.earlier[t.ID] = r.wasHanded(t.ID)
 	}
-	if err := r.noteHanded(ctx, row.Tasks); err != nil {
+	if err := r.noteHanded(ctx, row); err != nil {
 		return 0, notTaken, err
 	}
 	halt, release := r.haltSignal(ctx)
@@ -244,8 +249,11 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	if werr := h.write(); werr != nil && err == nil {
 		err = werr // also where the link broke before a pause
 	}
-	if err == nil {
+	switch {
+	case err == nil:
 		r.atRest(name)
+	case errors.Is(err, ErrReport):
+		r.drop(name)
 	}
 	l := r.link(name)
 	l.mu.Lock()
@@ -272,14 +280,19 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	return h.ended, leftToUs, nil
 }
 
-// noteHanded writes down what an agent may begin. Should its record be lost together with the
-// node's disk, this is what remains.
-func (r *run) noteHanded(ctx context.Context, tasks []steps.Task) error {
-	var over journal.HandedOver
-	for _, t := range tasks {
+// noteHanded writes down what an agent may begin, and as what. Should its record be lost together
+// with the node's disk, this is what remains; and nothing else is taken from what it reports.
+func (r *run) noteHanded(ctx context.Context, row Batch) error {
+	over := journal.HandedOver{Digests: row.Digests, Steps: map[string]journal.StepData{}}
+	r.mu.Lock()
+	for i, t := range row.Tasks {
 		over.Tasks = append(over.Tasks, t.ID)
+		if d := row.Digests[i]; !r.state.KnowsStep(d) {
+			over.Steps[d] = stepData(t.Step)
+		}
 	}
-	t := steps.Task{Phase: tasks[0].Phase, Node: tasks[0].Node}
+	r.mu.Unlock()
+	t := steps.Task{Phase: row.Tasks[0].Phase, Node: row.Tasks[0].Node}
 	_, err := r.note(ctx, journal.Handed, t, over)
 	return err
 }
@@ -310,6 +323,8 @@ type handover struct {
 	r     *run
 	ctx   context.Context
 	tasks []steps.Task
+	// digests are those of the tasks' steps
+	digests []string
 	// earlier are those that an agent may have begun for an earlier link, and nothing was heard of it
 	earlier map[string]bool
 	later   later // the last note that waits for the disk
@@ -345,13 +360,29 @@ func (h *handover) heard(rep Report) error {
 	if rep.What == RepPause {
 		return h.write()
 	}
-	if h.ended >= len(h.tasks) || h.tasks[h.ended].ID != rep.Task {
-		return fmt.Errorf("the agent spoke of %s out of turn", rep.Task)
+	r := h.r
+	if h.ended >= len(h.tasks) || h.tasks[h.ended].ID != rep.Task || h.reboot != nil || h.failure != nil {
+		return r.reported(h.tasks[0].Node, rep, "it is not the turn of that task")
 	}
-	r, t := h.r, h.tasks[h.ended]
+	t := h.tasks[h.ended]
+	var step journal.StepData
 	switch rep.What {
 	case RepDoing:
 		h.say(t.ID + ": " + r.o.Redact(rep.Text))
+		return nil
+	case RepNoOp, RepHold:
+		if began := r.began(t.Node); began != "" {
+			return r.reported(t.Node, rep, "it has begun "+quoted(began))
+		}
+	case RepBegin, RepDone, RepReboot, RepFailed:
+		var err error
+		if _, step, err = r.accept(t.Node, rep); err != nil {
+			return err
+		}
+	default:
+		return r.reported(t.Node, rep, "no agent says so while it is listened to")
+	}
+	switch rep.What {
 	case RepNoOp:
 		h.ended++
 		if !h.earlier[t.ID] {
@@ -359,9 +390,12 @@ func (h *handover) heard(rep Report) error {
 		}
 		return h.keep(r.nothing(h.ctx, t))
 	case RepBegin:
+		if rep.Digest != h.digests[h.ended] {
+			return r.reported(t.Node, rep, "it was handed over under another digest")
+		}
 		h.begun, h.diff = r.o.Now(), rep.Diff
 		h.say("the end of " + t.ID)
-		return r.heardBegin(h.lazy(), t, rep)
+		return r.heardBegin(h.lazy(), t, step, rep)
 	case RepDone:
 		h.ended++
 		for _, text := range rep.Outcome.Warnings {
@@ -375,7 +409,6 @@ func (h *handover) heard(rep Report) error {
 		h.reboot, h.at = &rep.Outcome, rep.Agent
 	case RepFailed:
 		return h.keep(r.failedAt(h.ctx, rep.Verb, t, rep.Err, rep.Agent))
-	case RepLost, RepHold:
 	}
 	return nil
 }

@@ -202,14 +202,14 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 		list[i] = t.Step
 	}
 	stamp := r.acts.Load()
-	got, err := r.lookAt(ctx, name, list, r.checkTime(tasks))
+	got, own, err := r.lookAt(ctx, name, list, r.checkTime(tasks))
 	var slept time.Duration
 	for d := time.Second; err == nil && settling(got) != nil && slept < r.o.SettleTimeout; d = min(2*d, 15*time.Second) {
 		w := min(jitter(d), r.o.SettleTimeout-slept)
 		slept += w
 		r.emit(Event{Kind: EvRetry, Node: name, Text: w.Round(100 * time.Millisecond).String()}.failed(settling(got)))
 		if err = r.o.Sleep(ctx, w); err == nil {
-			got, err = r.lookAt(ctx, name, list, r.checkTime(tasks))
+			got, own, err = r.lookAt(ctx, name, list, r.checkTime(tasks))
 		}
 	}
 	if err != nil {
@@ -218,7 +218,9 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for i, t := range tasks {
-		r.known[t.ID] = sound(t, got[i], stamp)
+		k := sound(t, got[i], stamp)
+		k.own = own
+		r.known[t.ID] = k
 	}
 	return nil
 }
@@ -234,10 +236,13 @@ func settling(got []Checked) error {
 	return nil
 }
 
-// lookAt asks the checks over a link that holds.
+// lookAt asks the checks over a link that holds. own says that the controller looked itself, and no
+// agent for it.
 func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit time.Duration) (got []Checked,
-	err error) {
+	own bool, err error) {
 	err = r.reads(ctx, name, func(ex Executor) error {
+		_, agent := ex.(Worker)
+		own = !agent
 		cctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
 		r.beat(Event{Node: name}, always(answers(name, len(list))), func() { got = ex.Check(cctx, list) })
@@ -251,7 +256,7 @@ func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit 
 		}
 		return nil
 	})
-	return got, err
+	return got, own, err
 }
 
 // answers says what is waited for while n checks run.

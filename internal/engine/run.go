@@ -43,8 +43,9 @@ type run struct {
 	errs    []error
 	sum     Summary
 
-	lostActs map[string]int  // by task: see timesLost
-	rested   map[string]bool // by node: see atRest
+	forgotten map[string]int  // by node: reports that were passed over
+	lostActs  map[string]int  // by task: see timesLost
+	rested    map[string]bool // by node: see atRest
 
 	acts    atomic.Int64 // acts of this run, on all nodes: what was looked at before an act may not hold after it
 	waiting atomic.Bool  // a gate waits
@@ -56,13 +57,14 @@ type look struct {
 	diff  steps.Diff
 	err   error
 	stamp int64
+	own   bool // the controller looked itself, not an agent
 }
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
 	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{},
 		known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{},
-		rested: map[string]bool{}}
+		rested: map[string]bool{}, forgotten: map[string]int{}}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error
@@ -185,7 +187,10 @@ func (r *run) fail(err error) {
 	if err == nil {
 		return
 	}
-	r.failing.Store(true)
+	// an agent that is not believed ends its own node's part: the others go on to where they need it
+	if !errors.Is(err, ErrReport) {
+		r.failing.Store(true)
+	}
 	if errors.Is(err, ErrWaiting) {
 		r.waiting.Store(true)
 	}

@@ -364,9 +364,9 @@ func (r *run) failedAt(ctx context.Context, verb string, t steps.Task, err error
 		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
-	// that nobody can be asked says nothing of the task, and an entry would say that something was
-	// heard of it
-	if !errors.Is(err, errUnheard) {
+	// that nobody can be asked, or nobody believed, says nothing of the task, and an entry would say
+	// that something was heard of it
+	if !errors.Is(err, errUnheard) && !errors.Is(err, ErrReport) {
 		if _, jerr := r.note(ctx, journal.Failed, t, r.failure(te, at)); jerr != nil {
 			return errors.Join(te, jerr)
 		}

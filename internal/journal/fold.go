@@ -24,11 +24,6 @@ type AgentRef struct {
 	Seq   int64  `json:"seq"`
 }
 
-// HandedOver is the Data of Handed: tasks that the agent may begin.
-type HandedOver struct {
-	Tasks []string `json:"tasks"`
-}
-
 // Failure is the Data of Failed and UndoFailed.
 type Failure struct {
 	Error string   `json:"error"`
@@ -154,12 +149,18 @@ type State struct {
 	Agents map[string]AgentRef // by node: up to where its agent's record stands in this journal
 	Handed map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
 	Owing  map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
+	Began  map[string]string   // by node: the task whose begin the agent reported last, and no end of it yet
+
+	handed map[handedKey]string // to the phase
+	steps  map[string]StepData  // by digest
+	undos  map[int64]AskedUndo  // by act
 }
 
 // Fold reads entries in order and returns what they say in the end.
 func Fold(entries []Entry) (*State, error) {
 	s := &State{Epoch: 1, Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
-		Handed: map[string]bool{}, Owing: map[string]bool{}}
+		Handed: map[string]bool{}, Owing: map[string]bool{}, Began: map[string]string{},
+		handed: map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err
@@ -203,12 +204,9 @@ func (s *State) Add(e Entry) error {
 			err = s.addTask(e)
 		}
 	case e.Kind == Handed:
-		var h HandedOver
-		err = decode(e.Data, &h)
-		s.Owing[e.Node] = true
-		for _, id := range h.Tasks {
-			s.Handed[id] = true
-		}
+		err = s.addHanded(e)
+	case e.Kind == Position:
+		err = s.addPosition(e)
 	case e.Phase != "":
 		p := s.phase(e.Phase)
 		if e.Kind == Checkpoint {
@@ -217,23 +215,6 @@ func (s *State) Add(e Entry) error {
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read journal entry %d (%s): %w", e.Seq, e.Kind, err)
-	}
-	return nil
-}
-
-// heard takes note of where the agent's record stands.
-func (s *State) heard(e Entry) error {
-	if !bytes.Contains(e.Data, []byte(`"agent"`)) {
-		return nil
-	}
-	var d struct {
-		Agent AgentRef `json:"agent"`
-	}
-	if err := decode(e.Data, &d); err != nil {
-		return err
-	}
-	if d.Agent.Epoch != "" {
-		s.Agents[e.Node] = d.Agent
 	}
 	return nil
 }
@@ -318,7 +299,11 @@ func (s *State) addTask(e Entry) error {
 		return decode(e.Data, &t.Signature)
 	case UndoBegin:
 		t.Status, t.Changed, p.Reached = StatusUndoing, e.Seq, false
-		return t.undoBegin(e)
+		act, err := t.undoBegin(e)
+		if err == nil {
+			s.undos[act] = AskedUndo{Task: t.ID, Phase: t.Phase, Node: t.Node}
+		}
+		return err
 	case Undone:
 		p.Reached = false
 		return t.undone(e)
@@ -365,19 +350,19 @@ func (t *TaskState) note(e Entry) error {
 	return err
 }
 
-func (t *TaskState) undoBegin(e Entry) error {
+func (t *TaskState) undoBegin(e Entry) (act int64, err error) {
 	var n Note
 	if err := decode(e.Data, &n); err != nil {
-		return err
+		return 0, err
 	}
 	for i := range t.Acts {
 		if t.Acts[i].Seq == n.Act {
 			// from here on it is neither done nor undone
 			t.Acts[i].Undo, t.Acts[i].Done = true, false
-			return nil
+			return n.Act, nil
 		}
 	}
-	return fmt.Errorf("no act %d to undo", n.Act)
+	return 0, fmt.Errorf("no act %d to undo", n.Act)
 }
 
 func (t *TaskState) undone(e Entry) error {

@@ -19,15 +19,17 @@ const (
 	PhaseStart Kind = "phase"      // a phase begins
 	Checkpoint Kind = "checkpoint" // every task of the phase is done or needs nothing
 	Handed     Kind = "handed"     // Data: HandedOver. Written before tasks are given to the agent on a node.
-	Begin      Kind = "begin"      // Data: step, diff (with Before). Written before the act.
-	Done       Kind = "done"       // Data: outcome
-	NoOp       Kind = "no-op"      // the check found nothing to do
-	Failed     Kind = "failed"     // Data: error text and hint
-	Lost       Kind = "lost"       // the link broke, outcome unknown
-	Reboot     Kind = "reboot"     // Data: boot id before
-	Rebooted   Kind = "rebooted"   // Data: boot id after
-	Waiting    Kind = "gate"       // a gate waits for a person
-	Signed     Kind = "signed"     // Data: who and what they said
+	// Position: a report of the agent on a node changes nothing here. Data: AgentPosition.
+	Position   Kind = "agent-position"
+	Begin      Kind = "begin"    // Data: step, diff (with Before). Written before the act.
+	Done       Kind = "done"     // Data: outcome
+	NoOp       Kind = "no-op"    // the check found nothing to do
+	Failed     Kind = "failed"   // Data: error text and hint
+	Lost       Kind = "lost"     // the link broke, outcome unknown
+	Reboot     Kind = "reboot"   // Data: boot id before
+	Rebooted   Kind = "rebooted" // Data: boot id after
+	Waiting    Kind = "gate"     // a gate waits for a person
+	Signed     Kind = "signed"   // Data: who and what they said
 	UndoBegin  Kind = "undo-begin"
 	Undone     Kind = "undone"
 	UndoFailed Kind = "undo-failed"

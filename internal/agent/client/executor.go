@@ -1,9 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -159,12 +162,11 @@ func (a *Agent) Undo(ctx context.Context, s steps.Step, before json.RawMessage) 
 // TakeBack is Undo, and lets the agent write it down beside what it did.
 func (a *Agent) TakeBack(ctx context.Context, u engine.Undoing) (at journal.AgentRef, err error) {
 	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(u.Step), Before: u.Before, Run: u.Run, Task: u.Task,
-		Phase: u.Phase,
-		Epoch: u.Act.Intent.Agent.Epoch, Of: u.Act.Intent.Agent.Seq, Act: u.Act.Seq}
+		Phase: u.Phase, Act: u.Act.Seq}
 	err = a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q },
 		func(f wire.Frame) (bool, error) {
 			var e wire.Ended
-			if f.Type == wire.TEnded && f.Decode(&e) == nil && e.Seq > 0 {
+			if f.Type == wire.TEnded && f.Decode(&e) == nil && e.Seq > 0 && len(e.Epoch) <= maxEpoch {
 				at = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
 			}
 			return ended(f)
@@ -209,7 +211,8 @@ func (a *Agent) Work(ctx context.Context, w engine.Batch, halt <-chan struct{},
 	report func(engine.Report) error) error {
 	q := wire.Work{Run: w.Run, Tasks: make([]wire.Task, len(w.Tasks))}
 	for i, t := range w.Tasks {
-		q.Tasks[i] = wire.Task{ID: t.ID, Phase: t.Phase, Limit: t.Timeout, Step: wire.NewStep(t.Step)}
+		q.Tasks[i] = wire.Task{ID: t.ID, Phase: t.Phase, Limit: t.Timeout, Step: wire.NewStep(t.Step),
+			Digest: w.Digests[i]}
 	}
 	over := make(chan struct{})
 	watching := make(chan struct{})
@@ -304,10 +307,33 @@ func (a *Agent) heard(report func(engine.Report) error) error {
 	return nil
 }
 
+// Bounds on what an event holds, in bytes and warnings.
+const (
+	maxEpoch    = 64
+	maxText     = 16 << 10
+	maxWarnings = 32
+)
+
+// bounded cuts a text of a node.
+func bounded(text string) string {
+	if len(text) <= maxText {
+		return text
+	}
+	return strings.ToValidUTF8(text[:maxText], "") + "..."
+}
+
+// reportOf reads an event. A diff with a field that this version does not know is refused: both
+// ends are the same program.
 func reportOf(e wire.Event) (engine.Report, error) {
-	r := engine.Report{Task: e.Task, Phase: e.Phase, Run: e.Run, Verb: e.Verb, Err: e.Err.Err(),
-		Outcome: steps.Outcome{Reboot: e.What == wire.EvReboot, Note: e.Note, Warnings: e.Warnings}}
-	if e.Seq > 0 {
+	if e.Err != nil {
+		e.Err.Text, e.Err.Hint = bounded(e.Err.Text), bounded(e.Err.Hint)
+	}
+	r := engine.Report{Task: e.Task, Run: e.Run, Verb: verb(e.Verb), Err: e.Err.Err(), Digest: e.Digest, BootID: e.BootID,
+		Look: e.Diff, Act: e.Act, Outcome: steps.Outcome{Reboot: e.What == wire.EvReboot, Note: bounded(e.Note)}}
+	for _, w := range e.Warnings[:min(len(e.Warnings), maxWarnings)] {
+		r.Outcome.Warnings = append(r.Outcome.Warnings, bounded(w))
+	}
+	if e.Seq != 0 {
 		r.Agent = journal.AgentRef{Epoch: e.Epoch, Seq: e.Seq}
 	}
 	what, ok := map[string]engine.Reported{
@@ -317,16 +343,29 @@ func reportOf(e wire.Event) (engine.Report, error) {
 		wire.EvLost: engine.RepLost, wire.EvHold: engine.RepHold,
 	}[e.What]
 	if !ok {
-		return r, errors.New("the agent told something of an unknown kind: " + e.What)
+		return r, fmt.Errorf("the agent reported something of an unknown kind: %.40q", e.What)
 	}
-	r.What, r.Of = what, engine.ActRef{Agent: e.Of, Journal: e.Act}
+	r.What = what
+	if (what == engine.RepFailed || what == engine.RepLost) && r.Err == nil {
+		return r, fmt.Errorf("the agent reported %q without a reason", what)
+	}
 	if e.Diff != nil {
-		if err := json.Unmarshal(e.Diff, &r.Diff); err != nil {
-			return r, err
+		d := json.NewDecoder(bytes.NewReader(e.Diff))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&r.Diff); err != nil {
+			return r, fmt.Errorf("cannot read a diff of the agent: %w", err)
 		}
 	}
 	if e.Step != nil {
-		r.Intent = journal.Intent{Kind: e.Step.Kind, Step: e.Step.Data, Diff: e.Diff, BootID: e.BootID}
+		r.Step = &journal.StepData{Kind: e.Step.Kind, Data: e.Step.Data}
 	}
 	return r, nil
+}
+
+// verb is what failed: an agent checks and applies, and nothing else.
+func verb(v string) string {
+	if v == "check" {
+		return v
+	}
+	return "apply"
 }

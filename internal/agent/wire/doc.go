@@ -24,7 +24,9 @@
 // at any time, also while a step runs; a side that hears nothing for Silence counts the other as
 // gone.
 //
-// Work hands over a row of tasks. The agent looks, writes the intent to its record, acts, looks
+// Work hands over a row of tasks, each with the digest of its step, which the events of its acts
+// name: the controller writes down the step that it handed over, not what an agent says of it. The
+// agent looks, writes the intent to its record, acts, looks
 // again, and tells each as an Event. Events of acts carry numbers that grow by one (per record);
 // the controller acknowledges them once they are in its journal, and before it hands anything over
 // it says in Sync up to which number it has them, so that nothing is lost and nothing is told
@@ -40,8 +42,9 @@ package wire
 
 import "time"
 
-// Protocol is the version of the talk. Both sides must have the same.
-const Protocol = 1
+// Protocol is the version of the talk. Both sides must have the same. Since 2 a step is named by
+// its digest in what is reported of it.
+const Protocol = 2
 
 // Magic begins the first line of each side.
 const Magic = "deploy-agent "

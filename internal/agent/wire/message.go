@@ -140,8 +140,6 @@ type Undo struct {
 	Run    string          `json:"run"`
 	Task   string          `json:"task"`
 	Phase  string          `json:"phase"`
-	Epoch  string          `json:"epoch,omitempty"` // with Of: the act's begin, as the record has it
-	Of     int64           `json:"of,omitempty"`
 	Act    int64           `json:"act"` // number of the act's begin in the journal
 }
 
@@ -175,6 +173,8 @@ type Task struct {
 	Phase string        `json:"phase"`
 	Limit time.Duration `json:"limit"` // for its check and its act, each
 	Step  Step          `json:"step"`
+	// Digest names the step in what is reported of it. It means something to the controller only.
+	Digest string `json:"digest"`
 }
 
 // Sync opens the record of one journal, and asks for every event that the journal does not have,
@@ -186,13 +186,13 @@ type Sync struct {
 
 // What an event says.
 const (
-	EvBegin     = "begin"      // Intent; it stands in the record and is about to be done
+	EvBegin     = "begin"      // Digest, Diff, BootID; it stands in the record and is about to be done
 	EvDone      = "done"       // Note, Warnings
 	EvFailed    = "failed"     // Verb, Err
 	EvReboot    = "reboot"     // Note, Warnings: done, and a restart is due before it counts
 	EvLost      = "lost"       // Err: it was begun, and the agent was gone before it ended
-	EvUndoBegin = "undo-begin" // Of or Act, Step: the act is about to be taken back
-	EvUndone    = "undone"     // Of or Act, Step
+	EvUndoBegin = "undo-begin" // Act: the act is about to be taken back
+	EvUndone    = "undone"     // Act
 	EvNoOp      = "no-op"      // not numbered: the check found nothing to do
 	EvHold      = "hold"       // not numbered: Diff or Err; the controller decides
 )
@@ -206,12 +206,12 @@ type Event struct {
 	What   string          `json:"what"`
 	Task   string          `json:"task"`
 	Phase  string          `json:"phase"`
-	Step   *Step           `json:"step,omitempty"`
+	Digest string          `json:"digest,omitempty"` // of the step, as Task gave it
+	Step   *Step           `json:"step,omitempty"`   // in records of protocol 1, which hold no digests
 	Diff   json.RawMessage `json:"diff,omitempty"`
 	BootID string          `json:"boot_id,omitempty"`
-	// number of the begin of the act that is taken back; 0 when it is not in this record
-	Of       int64    `json:"of,omitempty"`
-	Act      int64    `json:"act,omitempty"` // number of that begin in the journal that asked
+	// number of the begin of the act that is taken back, in the journal that asked
+	Act      int64    `json:"act,omitempty"`
 	Verb     string   `json:"verb,omitempty"`
 	Note     string   `json:"note,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`

@@ -18,13 +18,13 @@ func reader(text string) *Conn { return NewConn(strings.NewReader(text), io.Disc
 
 func TestMeet(t *testing.T) {
 	for _, c := range []struct{ name, in, alien, rest, err string }{
-		{"at once", "deploy-agent 1\nX", "", "X", ""},
-		{"behind a banner", "Welcome to n1\nlast login: never\ndeploy-agent 1\nX", "Welcome to n1\nlast login: never\n", "X",
+		{"at once", "deploy-agent 2\nX", "", "X", ""},
+		{"behind a banner", "Welcome to n1\nlast login: never\ndeploy-agent 2\nX", "Welcome to n1\nlast login: never\n", "X",
 			""},
-		{"behind a password that sudo did not want", "hunter2\ndeploy-agent 1\n", "hunter2\n", "", ""},
-		{"behind a prompt without a line end", "password: deploy-agent 1\n", "password: ", "", ""},
+		{"behind a password that sudo did not want", "hunter2\ndeploy-agent 2\n", "hunter2\n", "", ""},
+		{"behind a prompt without a line end", "password: deploy-agent 2\n", "password: ", "", ""},
 		{"another version", "deploy-agent 9\n", "", "",
-			"the other side speaks version 9 of the agent's protocol, this one 1"},
+			"the other side speaks version 9 of the agent's protocol, this one 2"},
 		{"no agent", "sh: not found\n", "sh: not found\n", "", "EOF"},
 		{"a word that is no version", "deploy-agent x\n", "deploy-agent x\n", "", "EOF"},
 		{"a flood", strings.Repeat("x", maxAlien+10), strings.Repeat("x", maxAlien+1), "", "no greeting came"},
@@ -110,9 +110,9 @@ func TestErrorsTravel(t *testing.T) {
 
 // FuzzRead: whatever comes, reading ends without a panic, and does not take more than came.
 func FuzzRead(f *testing.F) {
-	f.Add([]byte("deploy-agent 1\n\x00\x00\x00\x03P{}"))
+	f.Add([]byte("deploy-agent 2\n\x00\x00\x00\x03P{}"))
 	f.Add([]byte("\xff\xff\xff\xff"))
-	f.Add([]byte("deploy-agent 1\n\x00\x00\x00\x01P\x00\x00\x00\x01H"))
+	f.Add([]byte("deploy-agent 2\n\x00\x00\x00\x01P\x00\x00\x00\x01H"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := NewConn(bytes.NewReader(data), io.Discard)
 		_, _ = c.Meet()

@@ -43,7 +43,9 @@ func posixReads(argv []string) (reads, known bool) {
 		return len(args) > 0 && slices.Contains([]string{"passwd", "group", "hosts", "ahosts", "services", "protocols",
 			"networks"}, args[0]) && plain(args[1:]), true
 	case "id":
-		return only(args, []string{"-u", "-g", "-G", "-n", "-un", "-gn", "-Gn", "-r"}, nil), true
+		return only(args, []string{"-u", "-g", "-G", "-n", "-un", "-gn", "-Gn", "-Gnz", "-r"}, nil), true
+	case "ps":
+		return only(args, []string{"-e", "-A"}, []string{"-o", "-p", "-u", "-U"}), true
 	case "uname":
 		return only(args, []string{"-a", "-s", "-n", "-r", "-v", "-m", "-o"}, nil) && !slices.ContainsFunc(args, word), true
 	case "needs-restarting":

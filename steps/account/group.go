@@ -4,12 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -35,7 +37,8 @@ func groupKind() steps.Kind {
 		Doc: "Looks by getent, and works by groupadd, groupmod and groupdel. Members are the business of the user kind. " +
 			"Changing the number of a group does not change the files that carry the old one. The primary group of a user " +
 			"cannot be removed.",
-		Undo:    "Removes the group that was made, or puts number and members back.",
+		Undo: "Removes the group that was made, or puts number and members back. A group that has members by now, or is " +
+			"the primary one of a user, is left and reported.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"getent(1)", "groupadd(8)", "groupmod(8)", "groupdel(8)", "gpasswd(1)"},
 		Calls: append(linux.Calls("getent(1)", "getent"),
@@ -73,7 +76,9 @@ func findGroup(ctx context.Context, r node.Reader, name string) (groupFound, err
 		return groupFound{}, err
 	}
 	gid, err := number(parts[2])
-	return groupFound{true, gid, list(parts[3])}, err
+	members := list(parts[3])
+	slices.Sort(members)
+	return groupFound{true, gid, members}, err
 }
 
 // Check compares what is declared.
@@ -88,7 +93,11 @@ func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	d := steps.Diff{Before: steps.MustJSON(g), Via: "groupmod"}
 	switch {
 	case s.Absent && g.Found:
-		d.Action, d.Via, d.Changes = steps.Delete, "groupdel", []steps.Change{{Attr: "group " + s.Name, From: g.GID, To: nil}}
+		d.Action, d.Via = steps.Delete, "groupdel"
+		d.Changes = []steps.Change{{Attr: "group " + s.Name, From: "there", To: nil}, {Attr: "gid", From: g.GID, To: nil}}
+		if len(g.Members) > 0 {
+			d.Changes = append(d.Changes, steps.Change{Attr: "members", From: strings.Join(g.Members, ","), To: nil})
+		}
 	case s.Absent:
 		return steps.NoChange(), nil
 	case !g.Found:
@@ -170,8 +179,10 @@ func (s *Group) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 		return err
 	}
 	switch {
+	case !b.Found && len(now.Members) > 0:
+		return steps.Left(fmt.Sprintf("group %s has members (%s)", s.Name, inspect.Some(now.Members)))
 	case !b.Found:
-		return removeGroup(ctx, n, s.Name, now)
+		return leftWithUsers(ctx, n, s.Name, now.GID, removeGroup(ctx, n, s.Name, now))
 	case now.Found:
 		return renumber(ctx, n, s.Name, now.GID, b.GID)
 	}

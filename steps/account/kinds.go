@@ -36,6 +36,9 @@ func checkName(key, name string) error {
 	return nil
 }
 
+// passwdFields is how many fields a line of passwd(5) has.
+const passwdFields = 7
+
 // entry reads one line of a table by name or number; found is false when there is none.
 func entry(ctx context.Context, r node.Reader, table, key string, fields int) (parts []string, found bool, err error) {
 	a, err := linux.Ask(ctx, r, "getent", table, key)

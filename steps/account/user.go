@@ -9,8 +9,10 @@ import (
 	"strconv"
 	"strings"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -55,11 +57,13 @@ func userKind() steps.Kind {
 			"Removing an account leaves its home unless delete_home is set.",
 		Undo: "Removes the account that was made, with its home only while that holds nothing but what came from " +
 			"/etc/skel; or puts the recorded number, groups, home, shell and comment back. " +
+			"A home with files of its own is left, and so is an account that a process uses; both are reported. " +
 			"An account that was removed comes back without its password.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
-		Sources: []string{"getent(1)", "id(1)", "useradd(8)", "usermod(8)", "userdel(8)"},
-		Calls: append(linux.Calls("getent(1), id(1)", "getent", "id"),
-			linux.Calls("useradd(8), usermod(8), userdel(8), groupadd(8)", "useradd", "usermod", "userdel", "groupadd")...),
+		Sources: []string{"getent(1)", "id(1)", "ps(1)", "useradd(8)", "usermod(8)", "userdel(8)", "gpasswd(1)"},
+		Calls: append(linux.Calls("getent(1), id(1), ps(1)", "getent", "id", "ps"),
+			linux.Calls("useradd(8), usermod(8), userdel(8), groupadd(8), groupdel(8), gpasswd(1)", "useradd", "usermod",
+				"userdel", "groupadd", "groupdel", "gpasswd")...),
 		New:     func() steps.Step { return &User{} },
 		Example: "name: ops\nuid: 1500\ngroups: [adm]\nshell: /bin/bash\n",
 	}
@@ -117,7 +121,7 @@ func (s *User) Reads(f node.Facts) []node.Query {
 }
 
 func findUser(ctx context.Context, r node.Reader, name string) (userFound, error) {
-	parts, found, err := entry(ctx, r, "passwd", name, 7)
+	parts, found, err := entry(ctx, r, "passwd", name, passwdFields)
 	if err != nil || !found {
 		return userFound{}, err
 	}
@@ -129,11 +133,12 @@ func findUser(ctx context.Context, r node.Reader, name string) (userFound, error
 	if err != nil {
 		return userFound{}, err
 	}
-	a, err := linux.Ask(ctx, r, "id", "-Gn", name) // the primary group comes first
+	// the primary group comes first; names are parted by NUL, since those of a directory may hold blanks
+	a, err := linux.Ask(ctx, r, "id", "-Gnz", name)
 	if err != nil {
 		return userFound{}, err
 	}
-	groups := strings.Fields(a.Stdout)
+	groups := strings.FieldsFunc(a.Stdout, func(c rune) bool { return c == 0 })
 	if a.Code != 0 || len(groups) == 0 {
 		return userFound{}, fmt.Errorf("cannot tell the groups of user %s: %w", name, a.Failed("id"))
 	}
@@ -203,9 +208,12 @@ func (s *User) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case s.Absent && !now.Found:
 		return steps.NoChange(), nil
 	case s.Absent:
-		d := steps.Diff{Action: steps.Delete, Changes: []steps.Change{{Attr: "user " + s.Name, From: now.UID, To: nil}},
+		d := steps.Diff{Action: steps.Delete, Changes: []steps.Change{{Attr: "user " + s.Name, From: "there", To: nil}},
 			Before: steps.MustJSON(now), Via: "userdel",
 			Warnings: []string{"the account's password is not kept: after an undo it has none"}}
+		for _, c := range differences(now, userFound{UID: -1}) {
+			d.Changes = append(d.Changes, steps.Change{Attr: c.Attr, From: c.From, To: nil})
+		}
 		if s.DeletesHome {
 			d.Effects.PointOfNoReturn = "home directory " + now.Home + " is deleted with all that it holds"
 		}
@@ -320,21 +328,38 @@ func (s *User) delete(ctx context.Context, n node.Node) error {
 	return nil
 }
 
-// change brings an account from one state to another in one call.
+// change brings an account from one state to another. Groups are added to those that it has, and
+// taken away one by one, so that no other membership is named, and none can be lost.
 func (s *User) change(ctx context.Context, n node.Node, now, want userFound) error {
 	argv := []string{"usermod"}
 	for _, c := range differences(now, want) {
-		option := map[string]string{"uid": "--uid", "group": "--gid", "groups": "--groups", "home": "--home",
-			"shell": "--shell", "comment": "--comment"}[c.Attr]
+		if c.Attr == "groups" {
+			continue
+		}
+		option := map[string]string{"uid": "--uid", "group": "--gid", "home": "--home", "shell": "--shell",
+			"comment": "--comment"}[c.Attr]
 		argv = append(argv, option, fmt.Sprint(c.To))
 	}
-	if len(argv) == 1 {
-		return nil
+	if more := without(want.Groups, now.Groups); len(more) > 0 {
+		argv = append(argv, "--append", "--groups", strings.Join(more, ","))
 	}
-	if err := linux.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
-		return explain(fmt.Errorf("cannot change user %s: %w", s.Name, err))
+	if len(argv) > 1 {
+		if err := linux.Do(ctx, n, nil, append(argv, s.Name)...); err != nil {
+			return explain(fmt.Errorf("cannot change user %s: %w", s.Name, err))
+		}
+	}
+	for _, g := range without(now.Groups, append(slices.Clone(want.Groups), want.Group)) {
+		if err := linux.Do(ctx, n, nil, "gpasswd", "--delete", s.Name, g); err != nil {
+			return hint.Wrap(fmt.Errorf("cannot take user %s out of group %s: %w", s.Name, g, err),
+				"a group of a directory service is changed there, not on this machine")
+		}
 	}
 	return nil
+}
+
+// without returns what of a is not in b.
+func without(a, b []string) []string {
+	return slices.DeleteFunc(slices.Clone(a), func(x string) bool { return slices.Contains(b, x) })
 }
 
 // Undo puts the account back as it was.
@@ -349,9 +374,9 @@ func (s *User) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	}
 	switch {
 	case !b.Found:
-		return s.unmake(ctx, n, b, now.Found)
+		return s.unmake(ctx, n, b, now)
 	case now.Found:
-		return s.change(ctx, n, now, s.declared(now, b))
+		return leftInUse(ctx, n, s.Name, now.UID, s.change(ctx, n, now, s.declared(now, b)))
 	}
 	if g, err := findGroup(ctx, n, b.Group); err != nil {
 		return err
@@ -405,65 +430,105 @@ func (s *User) declared(now, b userFound) userFound {
 	return w
 }
 
-// unmake removes an account that the step had made, its home as far as nobody has used it, and
-// brings back the group of its name if userdel has taken that along though it was there before.
-func (s *User) unmake(ctx context.Context, n node.Node, b userFound, there bool) error {
-	if there {
+// unmake removes an account that the step had made, the group of its name that came with it, and its
+// home as far as nobody has used it. It brings that group back if userdel has taken it along though
+// it was there before.
+func (s *User) unmake(ctx context.Context, n node.Node, b, now userFound) error {
+	if now.Found {
 		if err := linux.Do(ctx, n, []int{mailLess}, "userdel", s.Name); err != nil {
-			return explain(fmt.Errorf("cannot remove user %s: %w", s.Name, err))
+			return leftInUse(ctx, n, s.Name, now.UID, explain(fmt.Errorf("cannot remove user %s: %w", s.Name, err)))
 		}
 	}
-	if b.Own != nil && b.Own.Found {
-		g, err := findGroup(ctx, n, s.Name)
+	var stays []string
+	if b.Own != nil {
+		why, err := s.ownGroup(ctx, n, *b.Own)
 		if err != nil {
 			return err
 		}
-		if !g.Found {
-			if err := makeGroup(ctx, n, s.Name, &b.Own.GID, false); err != nil {
-				return err
-			}
+		stays = append(stays, why...)
+	}
+	if !b.HadHome {
+		why, err := dropHome(ctx, n, b.Home)
+		if err != nil {
+			return err
 		}
+		stays = append(stays, why...)
 	}
-	if b.HadHome {
-		return nil
-	}
-	unused, err := likeSkeleton(ctx, n, b.Home)
-	if err != nil || !unused {
-		return err
-	}
-	if _, err := n.Do(ctx, node.Remove{Path: b.Home, Tree: true}); err != nil {
-		return fmt.Errorf("cannot remove %s: %w", b.Home, err)
+	if len(stays) > 0 {
+		return steps.Left(fmt.Sprintf("account %s is removed; %s", s.Name, strings.Join(stays, "; ")))
 	}
 	return nil
 }
 
-// likeSkeleton says that a home holds nothing but files that are equal to those of /etc/skel.
-func likeSkeleton(ctx context.Context, r node.Reader, home string) (bool, error) {
+// ownGroup brings the group of the account's name to what was recorded, and answers why it stays.
+func (s *User) ownGroup(ctx context.Context, n node.Node, was groupFound) (stays []string, err error) {
+	g, err := findGroup(ctx, n, s.Name)
+	switch {
+	case err != nil:
+		return nil, err
+	case was.Found && !g.Found:
+		return nil, makeGroup(ctx, n, s.Name, &was.GID, false)
+	case was.Found || !g.Found || s.Group != "":
+		return nil, nil
+	case len(g.Members) > 0:
+		return []string{fmt.Sprintf("its group %s has members of its own (%s) and is left", s.Name,
+			strings.Join(g.Members, ", "))}, nil
+	}
+	return nil, removeGroup(ctx, n, s.Name, g)
+}
+
+// dropHome removes a home that holds nothing but what came from /etc/skel, and answers why it stays.
+func dropHome(ctx context.Context, n node.Node, home string) (stays []string, err error) {
+	own, found, err := besidesSkeleton(ctx, n, home)
+	if err != nil || !found {
+		return nil, err
+	}
+	if len(own) > 0 {
+		return []string{fmt.Sprintf("its home %s holds files of its own (%s) and is left", home, inspect.Some(own))}, nil
+	}
+	if _, err := n.Do(ctx, node.Remove{Path: home, Tree: true}); err != nil {
+		return nil, fmt.Errorf("cannot remove %s: %w", home, err)
+	}
+	return nil, nil
+}
+
+// besidesSkeleton names what a home holds beside files that are equal to those of /etc/skel.
+func besidesSkeleton(ctx context.Context, r node.Reader, home string) (own []string, found bool, err error) {
 	rows, err := r.Query(ctx, node.Dir{Path: home})
 	if errors.Is(err, node.ErrNotFound) {
-		return false, nil
+		return nil, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot look into %s: %w", home, err)
+		return nil, false, fmt.Errorf("cannot look into %s: %w", home, err)
 	}
 	for _, row := range rows {
-		if row.Bool("dir") {
-			return false, nil
+		name := row.String("name")
+		like, err := likeSkeleton(ctx, r, home, name, row.Bool("dir"))
+		if err != nil {
+			return nil, false, err
 		}
-		var sums [2]string
-		for i, dir := range []string{home, "/etc/skel"} {
-			hash, err := r.Query(ctx, node.FileHash{Path: dir + "/" + row.String("name")})
-			if errors.Is(err, node.ErrNotFound) {
-				return false, nil
-			}
-			if err != nil || len(hash) != 1 {
-				return false, fmt.Errorf("cannot look at %s/%s: %w", dir, row.String("name"), err)
-			}
-			sums[i] = hash[0].String("sha256")
-		}
-		if sums[0] != sums[1] {
-			return false, nil
+		if !like {
+			own = append(own, name)
 		}
 	}
-	return true, nil
+	slices.Sort(own)
+	return own, true, nil
+}
+
+func likeSkeleton(ctx context.Context, r node.Reader, home, name string, dir bool) (bool, error) {
+	if dir {
+		return false, nil
+	}
+	var sums [2]string
+	for i, at := range []string{home, "/etc/skel"} {
+		hash, err := r.Query(ctx, node.FileHash{Path: at + "/" + name})
+		if errors.Is(err, node.ErrNotFound) {
+			return false, nil
+		}
+		if err != nil || len(hash) != 1 {
+			return false, fmt.Errorf("cannot look at %s/%s: %w", at, name, err)
+		}
+		sums[i] = hash[0].String("sha256")
+	}
+	return sums[0] == sums[1], nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -41,9 +42,10 @@ func directoryKind() steps.Kind {
 			"account name in any " +
 			"language matters. Rights that are granted already, by an entry of its own or an inherited one, are left alone; " +
 			"no entry is taken away. On Windows the owner is not looked at. On Linux parents that are made get the mode 0755.",
-		Undo: "Puts the recorded access list, or mode, owner and group, back. A directory that the step made is removed " +
+		Undo: "Takes the entries that it added off the access list, or puts mode, owner and group back, of those that " +
+			"the step declares. A directory that the step made is removed " +
 			"if it is empty, and so are the parents that it made; " +
-			"one that holds anything is left.",
+			"one that holds anything is left, and reported with what it holds.",
 		Proof:   proof + "; " + linux.Proof,
 		Calls:   linux.Calls("getent(1)", "getent"),
 		Sources: []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
@@ -123,7 +125,7 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	var changes []steps.Change
 	for _, a := range s.missing(list) {
 		changes = append(changes, steps.Change{Attr: "acl " + a.SID,
-			From: fmt.Sprintf("0x%x", list.granted(sidOf(a.SID)).own), To: a.Rights})
+			From: list.granted(sidOf(a.SID)).String(), To: a.Rights})
 	}
 	access, err := s.changes(ctx, r, &info)
 	if err != nil {
@@ -207,24 +209,49 @@ func (s *Directory) Undo(ctx context.Context, n node.Node, before json.RawMessag
 		if b.SDDL == "" {
 			return s.back(ctx, n, s.Path, b.recorded)
 		}
-		return s.setACL(ctx, n, b.SDDL)
+		return s.giveBack(ctx, n, b.SDDL)
 	}
-	for path := s.Path; len(path) >= len(b.Made) && !isRoot(path); path = parent(path) {
-		rows, err := n.Query(ctx, node.Dir{Path: path})
-		if errors.Is(err, node.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("cannot look into %s: %w", path, err)
-		}
-		if len(rows) > 0 {
-			return nil
-		}
-		if err := remove(ctx, n, path); err != nil {
-			return err
-		}
+	stays, err := inspect.DropEmpty(ctx, n, s.Path, b.Made, upTo)
+	if err != nil || stays == "" {
+		return err
 	}
-	return nil
+	return steps.Left(stays)
+}
+
+// upTo is parent, with nothing above a directory of the root.
+func upTo(path string) string {
+	if up := parent(path); !isRoot(up) {
+		return up
+	}
+	return ""
+}
+
+// giveBack takes the entries away that the step had added, and puts back those that it had taken
+// away. What others have entered since stays.
+func (s *Directory) giveBack(ctx context.Context, n node.Node, sddl string) error {
+	was, err := parseSDDL(sddl)
+	if err != nil {
+		return fmt.Errorf("cannot read the recorded access list: %w", err)
+	}
+	ours, err := parseSDDL(sddl)
+	if err != nil {
+		return fmt.Errorf("cannot read the recorded access list: %w", err)
+	}
+	for _, a := range s.missing(was) {
+		ours.grant(sidOf(a.SID), masks[a.Rights], inherits(a))
+	}
+	_, now, err := s.acl(ctx, n)
+	if err != nil {
+		return err
+	}
+	if same(now, was) {
+		return nil
+	}
+	if same(now, ours) {
+		return s.setACL(ctx, n, sddl)
+	}
+	now.drop(ours.besides(was))
+	return s.setACL(ctx, n, now.String())
 }
 
 // topmostMissing returns the highest directory on the way to path that is not there.

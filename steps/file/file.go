@@ -15,6 +15,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -45,7 +46,8 @@ func fileKind() steps.Kind {
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
 			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
 			"those that are not declared. It provides the tag file:PATH.",
-		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
+		Undo: "Writes the previous content back, or removes the file. Of mode, owner and group it puts those back that " +
+			"the step declares, and all of them when the file is not there any more.",
 		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"chmod(2)", "getent(1)"},
 		Calls:   linux.Calls("getent(1)", "getent"),
@@ -169,7 +171,7 @@ func (s *File) replace(ctx context.Context, r node.Reader, hash node.Row) (steps
 			return steps.Diff{}, err
 		}
 	}
-	wish := steps.Change{Attr: "content", From: fmt.Sprintf("%d bytes", hash.Int("size"))}
+	wish := steps.Change{Attr: "content", From: inspect.Fingerprint(hash)}
 	if s.Absent {
 		d.Action = steps.Delete
 		d.Changes = []steps.Change{wish}
@@ -205,10 +207,10 @@ func (s *File) replace(ctx context.Context, r node.Reader, hash node.Row) (steps
 	return d, nil
 }
 
-// describe tells about content without showing it.
+// describe tells about content without showing it, as inspect.Fingerprint does.
 func describe(b []byte) string {
 	sum := sha256.Sum256(b)
-	return fmt.Sprintf("%d bytes, sha256 %s", len(b), hex.EncodeToString(sum[:6]))
+	return inspect.Fingerprint(node.Row{"size": int64(len(b)), "sha256": hex.EncodeToString(sum[:])})
 }
 
 // Apply writes or removes the file, or sets mode and owner alone.
@@ -263,8 +265,25 @@ func (s *File) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	if err != nil {
 		return fmt.Errorf("cannot read the recorded content: %w", err)
 	}
-	if err := writeAs(ctx, n, s.Path, old, b.options()); err != nil || b.Mode == nil || *b.Mode != 0 {
+	access, err := s.accessBack(ctx, n, b.recorded)
+	if err != nil {
 		return err
 	}
-	return setMode(ctx, n, node.SetMode{Path: s.Path, Mode: b.Mode})
+	if err := writeAs(ctx, n, s.Path, old, access.options()); err != nil || access.Mode == nil || *access.Mode != 0 {
+		return err
+	}
+	return setMode(ctx, n, node.SetMode{Path: s.Path, Mode: access.Mode})
+}
+
+// accessBack is the access that a file which is written back gets: that recorded, but of a file that
+// is still there only what the step declares. The rest stays as the file has it.
+func (s *File) accessBack(ctx context.Context, r node.Reader, b recorded) (recorded, error) {
+	if s.Absent || r.Facts().OS != "linux" {
+		return b, nil
+	}
+	there, err := inspect.Exists(ctx, r, s.Path)
+	if err != nil || !there {
+		return b, err
+	}
+	return s.declared(b), nil
 }

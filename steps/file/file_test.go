@@ -42,25 +42,6 @@ func TestLargeFileCannotBeKept(t *testing.T) {
 	}
 }
 
-func TestUndoLeavesADirectoryInUse(t *testing.T) {
-	m := nodetest.New(node.WS2008)
-	s := &Directory{Path: `D:\A\B`}
-	d, err := s.Check(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Apply(t.Context(), m, d); err != nil {
-		t.Fatal(err)
-	}
-	m.SetFile(`D:\A\B\theirs`, nil)
-	if err := s.Undo(t.Context(), m, d.Before); err != nil {
-		t.Fatal(err)
-	}
-	if m.Files[`d:\a\b\theirs`] == nil {
-		t.Error("undo removed a file that it had not made")
-	}
-}
-
 func TestRights(t *testing.T) {
 	const system = "(A;OICIID;FA;;;SY)"
 	for name, c := range map[string]struct {

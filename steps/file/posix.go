@@ -141,18 +141,24 @@ func (a Access) set(ctx context.Context, n node.Node, path string) error {
 	return setMode(ctx, n, node.SetMode{Path: path, Mode: a.bits(), Owner: a.Owner, Group: a.Group})
 }
 
-// back gives a path what was recorded of the keys that are declared.
-func (a Access) back(ctx context.Context, n node.Node, path string, b recorded) error {
-	s := node.SetMode{Path: path}
+// declared is what was recorded of the keys that are declared.
+func (a Access) declared(b recorded) (out recorded) {
 	if a.Mode != "" {
-		s.Mode = b.Mode
+		out.Mode = b.Mode
 	}
 	if a.Owner != "" {
-		s.Owner = b.Owner
+		out.Owner = b.Owner
 	}
 	if a.Group != "" {
-		s.Group = b.Group
+		out.Group = b.Group
 	}
+	return out
+}
+
+// back gives a path what was recorded of the keys that are declared.
+func (a Access) back(ctx context.Context, n node.Node, path string, b recorded) error {
+	b = a.declared(b)
+	s := node.SetMode{Path: path, Mode: b.Mode, Owner: b.Owner, Group: b.Group}
 	if s.Mode == nil && s.Owner == "" && s.Group == "" {
 		return nil
 	}

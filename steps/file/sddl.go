@@ -2,6 +2,7 @@ package file
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -138,6 +139,13 @@ func (e ace) has(flag string) bool {
 // are made in it.
 type grants struct{ own, files, dirs uint32 }
 
+func (g grants) String() string {
+	if g.files == g.own && g.dirs == g.own {
+		return fmt.Sprintf("0x%x", g.own)
+	}
+	return fmt.Sprintf("0x%x, files in it 0x%x, directories in it 0x%x", g.own, g.files, g.dirs)
+}
+
 // granted adds up the entries that allow something to sid. Entries that deny take their rights away
 // again.
 func (l acl) granted(sid string) (g grants) {
@@ -174,6 +182,36 @@ func (l *acl) grant(sid string, mask uint32, inherit bool) {
 	}
 	e := ace{raw: fmt.Sprintf("(A;%s;0x%x;;;%s)", flags, mask, sid), kind: "A", flags: flags, sid: sid, mask: mask}
 	l.entries = append(l.entries[:at], append([]ace{e}, l.entries[at:]...)...)
+}
+
+// key tells an entry by what it means, since Windows may write one back in other words than it got.
+func (e ace) key() string { return fmt.Sprintf("%s;%s;%x;%s", e.kind, e.flags, e.mask, e.sid) }
+
+func same(a, b acl) bool {
+	return slices.EqualFunc(a.entries, b.entries, func(x, y ace) bool { return x.key() == y.key() })
+}
+
+// besides returns the entries of l that other does not have, counting equal ones.
+func (l acl) besides(other acl) (out []ace) {
+	left := map[string]int{}
+	for _, e := range other.entries {
+		left[e.key()]++
+	}
+	for _, e := range l.entries {
+		if left[e.key()]--; left[e.key()] < 0 {
+			out = append(out, e)
+		}
+	}
+	return out
+}
+
+// drop takes one entry away for each of list, where there still is one.
+func (l *acl) drop(list []ace) {
+	for _, x := range list {
+		if i := slices.IndexFunc(l.entries, func(e ace) bool { return e.key() == x.key() }); i >= 0 {
+			l.entries = slices.Delete(l.entries, i, i+1)
+		}
+	}
 }
 
 // String writes the descriptor back.

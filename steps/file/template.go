@@ -40,7 +40,7 @@ func templateKind() steps.Kind {
 			"name that is not there is an error: " +
 			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then " +
 			"handled as by the file kind, and provides the tag file:PATH.",
-		Undo:    "Writes the previous content back with its mode, owner and group, or removes the file.",
+		Undo:    "As the file kind's.",
 		Proof:   proof + "; " + linux.Proof,
 		Sources: []string{"text/template, Go documentation", "os-release(5)"},
 		Calls:   linux.Calls("getent(1)", "getent"),

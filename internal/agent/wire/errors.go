@@ -18,6 +18,7 @@ type Error struct {
 	Code     *Code    `json:"code,omitempty"`
 	Until    *Until   `json:"until,omitempty"`
 	Settling bool     `json:"settling,omitempty"`
+	Left     string   `json:"left,omitempty"` // why an undo rightly left something
 	Link     bool     `json:"link,omitempty"` // the agent's own link to a machine, outcome unknown when Sent
 	Sent     bool     `json:"sent,omitempty"`
 }
@@ -71,6 +72,10 @@ func NewError(err error, redact func(string) string) *Error {
 	}
 	var settling *steps.SettlingError
 	e.Settling = errors.As(err, &settling)
+	var left *steps.LeftError
+	if errors.As(err, &left) {
+		e.Left = redact(left.Why)
+	}
 	var link *node.LinkError
 	if errors.As(err, &link) {
 		e.Link, e.Sent = true, link.Sent
@@ -96,6 +101,9 @@ func (e *Error) Err() error {
 	}
 	if u := e.Until; u != nil {
 		r.parts = append(r.parts, &steps.UntilError{Tag: u.Tag, Why: u.Why})
+	}
+	if e.Left != "" {
+		r.parts = append(r.parts, &steps.LeftError{Why: e.Left})
 	}
 	if e.Link {
 		r.parts = append(r.parts, &node.LinkError{Sent: e.Sent, Err: errors.New(e.Text)})

@@ -98,6 +98,11 @@ func TestErrorsTravel(t *testing.T) {
 	if got := NewError(steps.Settling(errors.New("starts")), nil).Err(); !errors.As(got, &settling) {
 		t.Errorf("%v", got)
 	}
+	var left *steps.LeftError
+	if got := NewError(fmt.Errorf("x: %w", steps.Left("/srv holds 1 entry (a)")), nil).Err(); !errors.As(got, &left) ||
+		left.Why != "/srv holds 1 entry (a)" {
+		t.Errorf("%v", got)
+	}
 	var link *node.LinkError
 	if got := NewError(&node.LinkError{Node: "n", Sent: true, Err: errors.New("cut")}, nil).Err(); !errors.As(got,
 		&link) || !link.Sent {

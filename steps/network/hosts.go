@@ -147,16 +147,13 @@ func (s *Hosts) edit(text string) string {
 
 // place puts one name where it belongs.
 func (s *Hosts) place(lines []string, ip netip.Addr, name string) []string {
-	there, home := false, -1
+	there := false
 	for i := 0; i < len(lines); i++ {
 		l := parseHost(lines[i])
 		if !l.ip.IsValid() {
 			continue
 		}
 		mine := l.ip == ip
-		if mine && home < 0 {
-			home = i
-		}
 		if !slices.ContainsFunc(l.names, func(n string) bool { return sameName(n, name) }) {
 			continue
 		}
@@ -173,21 +170,24 @@ func (s *Hosts) place(lines []string, ip netip.Addr, name string) []string {
 			continue
 		}
 		lines = slices.Delete(lines, i, i+1)
-		if home > i {
-			home--
-		}
 		i--
 	}
-	switch {
-	case s.Absent || there:
-	case home >= 0:
-		l := parseHost(lines[home])
-		l.names = append(l.names, name)
-		lines[home] = l.String()
-	default:
-		lines = append(lines, hostLine{ip: ip, names: []string{name}}.String())
+	if s.Absent || there {
+		return lines
 	}
-	return lines
+	return addName(lines, ip, name)
+}
+
+// addName puts a name on the first line of its address, or on a new line at the end.
+func addName(lines []string, ip netip.Addr, name string) []string {
+	for i := range lines {
+		if l := parseHost(lines[i]); l.ip == ip {
+			l.names = append(l.names, name)
+			lines[i] = l.String()
+			return lines
+		}
+	}
+	return append(lines, hostLine{ip: ip, names: []string{name}}.String())
 }
 
 // Check tells which names do not stand where they shall.
@@ -204,16 +204,69 @@ func (s *Hosts) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Update, Before: steps.MustJSON(hostsBefore{found, text}), Via: hostsFile}
+	at := standing(text)
 	for _, e := range s.Entries {
-		if one := (&Hosts{Entries: []HostEntry{e}, Absent: s.Absent}); one.edit(text) != text {
-			c := steps.Change{Attr: e.Address, From: nil, To: strings.Join(e.Names, " ")}
-			if s.Absent {
-				c.From, c.To = c.To, nil
-			}
-			d.Changes = append(d.Changes, c)
+		ip, err := netip.ParseAddr(e.Address)
+		if err != nil {
+			return steps.Diff{}, fmt.Errorf("cannot read address %q: %w", e.Address, err)
 		}
+		var from []string
+		right := true
+		for _, name := range e.Names {
+			have := slices.SortedFunc(slices.Values(at[hostKey(name, ip)]), netip.Addr.Compare)
+			right = right && (s.Absent && !slices.Contains(have, ip) || !s.Absent && slices.Equal(have, []netip.Addr{ip}))
+			for _, other := range have {
+				switch {
+				case other == ip:
+					from = append(from, name)
+				case !s.Absent:
+					from = append(from, fmt.Sprintf("%s (at %s)", name, other))
+				}
+			}
+		}
+		if right {
+			continue
+		}
+		c := steps.Change{Attr: e.Address, From: nil, To: strings.Join(e.Names, " ")}
+		if s.Absent {
+			c.To = nil
+		}
+		if len(from) > 0 {
+			c.From = strings.Join(from, " ")
+		}
+		d.Changes = append(d.Changes, c)
 	}
 	return d, nil
+}
+
+// hostKey tells names apart, without case and by the family of their addresses.
+func hostKey(name string, ip netip.Addr) string { return strings.ToLower(name) + family(ip) }
+
+// standing tells for every name at which addresses it stands, in the order of the lines.
+func standing(text string) map[string][]netip.Addr {
+	out := occurring(text)
+	for key, all := range out {
+		var once []netip.Addr
+		for _, ip := range all {
+			if !slices.Contains(once, ip) {
+				once = append(once, ip)
+			}
+		}
+		out[key] = once
+	}
+	return out
+}
+
+// occurring is standing with an address as often as the name stands there.
+func occurring(text string) map[string][]netip.Addr {
+	out := map[string][]netip.Addr{}
+	for _, line := range linux.Lines(text) {
+		l := parseHost(line)
+		for _, n := range l.names {
+			out[hostKey(n, l.ip)] = append(out[hostKey(n, l.ip)], l.ip)
+		}
+	}
+	return out
 }
 
 // Apply edits the file.
@@ -235,7 +288,7 @@ func (s *Hosts) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	if err != nil {
 		return err
 	}
-	back := linux.TakeBack(b.Text, s.edit(b.Text), now)
+	back := s.takeBack(b.Text, now)
 	switch {
 	case !b.Found && back == "":
 		return linux.Remove(ctx, n, hostsFile)
@@ -243,6 +296,58 @@ func (s *Hosts) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 		return nil
 	}
 	return linux.Write(ctx, n, hostsFile, back)
+}
+
+// takeBack takes the step's change out of now. Line by line where that gives every name of the step
+// its addresses of before and moves no other one; otherwise somebody has changed one of the step's
+// own lines since, and it is done name by name.
+func (s *Hosts) takeBack(before, now string) string {
+	back := linux.TakeBack(before, s.edit(before), now)
+	was, is, after := occurring(before), occurring(now), occurring(back)
+	ours := map[string]bool{}
+	for _, e := range s.Entries {
+		if ip, err := netip.ParseAddr(e.Address); err == nil {
+			for _, n := range e.Names {
+				ours[hostKey(n, ip)] = true
+			}
+		}
+	}
+	good := true
+	for key := range is {
+		good = good && (ours[key] || sameAddrs(after[key], is[key]))
+	}
+	for key := range ours {
+		good = good && sameAddrs(after[key], was[key])
+	}
+	if good {
+		return back
+	}
+	lines := linux.Lines(now)
+	for _, e := range s.Entries {
+		ip, err := netip.ParseAddr(e.Address)
+		if err != nil {
+			continue
+		}
+		for _, n := range e.Names {
+			key := hostKey(n, ip)
+			if !s.Absent && !slices.Contains(was[key], ip) {
+				lines = (&Hosts{Absent: true}).place(lines, ip, n)
+			}
+			for _, old := range was[key] {
+				if !slices.Contains(standing(linux.Text(lines))[key], old) {
+					lines = addName(lines, old, n)
+				}
+			}
+		}
+	}
+	return linux.Text(lines)
+}
+
+func sameAddrs(a, b []netip.Addr) bool {
+	a, b = slices.Clone(a), slices.Clone(b)
+	slices.SortFunc(a, netip.Addr.Compare)
+	slices.SortFunc(b, netip.Addr.Compare)
+	return slices.Equal(a, b)
 }
 
 // onlyWindows refuses the kinds that set a card through Windows.

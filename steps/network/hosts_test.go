@@ -2,7 +2,10 @@ package network
 
 import (
 	"errors"
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
@@ -64,24 +67,78 @@ func TestHostsText(t *testing.T) {
 	}
 }
 
-// What others wrote meanwhile stays.
+// What others wrote meanwhile stays, also on the line that the step has changed.
 func TestHostsUndoKeepsTheWorkOfOthers(t *testing.T) {
+	type entries = []HostEntry
+	for name, c := range map[string]struct {
+		s          Hosts
+		from, into string // what others change in the file
+		want       string
+	}{
+		"a line of theirs": {Hosts{Entries: entries{{"192.0.2.21", []string{"db1"}}}}, "", "192.0.2.50\tlate\n",
+			oldHosts + "\n192.0.2.50\tlate\n"},
+		"a name on the new line": {Hosts{Entries: entries{{"192.0.2.21", []string{"db1"}}}}, "\tdb1\n", "\tdb1 late\n",
+			oldHosts + "\n192.0.2.21\tlate\n"},
+		"a name on a line that was there": {Hosts{Entries: entries{{"192.0.2.12", []string{"db1"}}}}, "web2 db1", "web2 db1 x",
+			"127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12\tweb2 x\n::1 " +
+				"localhost ip6-localhost\n"},
+		"moved, and a name on the new line": {Hosts{Entries: entries{{"192.0.2.12", []string{"web1"}}}}, "web2 web1",
+			"web2 web1 x", "127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com web1 # first\n192.0.2.12\tweb2 x\n" +
+				"::1 localhost ip6-localhost\n"},
+		"their own name of the same address": {Hosts{Entries: entries{{"192.0.2.21", []string{"db1"}}}}, "",
+			"192.0.2.21\tlate\n", oldHosts + "\n192.0.2.21\tlate\n"},
+		"taken off, and a name on the rest": {Hosts{Absent: true, Entries: entries{{"192.0.2.11", []string{"web1"}}}},
+			"web1.example.com #", "web1.example.com x #", "127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com x " +
+				"web1 # first\n192.0.2.12 web2\n::1 localhost ip6-localhost\n"},
+	} {
+		m := nodetest.NewLinux()
+		m.SetFile(hostsFile, []byte(oldHosts))
+		d, err := c.s.Check(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.s.Apply(t.Context(), m, d); err != nil {
+			t.Fatal(err)
+		}
+		now := string(m.Files[hostsFile].Data)
+		if c.from == "" {
+			now += c.into
+		} else if now = strings.Replace(now, c.from, c.into, 1); !strings.Contains(now, c.into) {
+			t.Fatalf("%s: %s does not hold %q", name, now, c.from)
+		}
+		m.SetFile(hostsFile, []byte(now))
+		for range 2 {
+			if err := c.s.Undo(t.Context(), m, d.Before); err != nil {
+				t.Fatal(err)
+			}
+			if got := string(m.Files[hostsFile].Data); got != c.want {
+				t.Errorf("%s:\n%s\nwant\n%s", name, got, c.want)
+			}
+		}
+		again, err := c.s.Check(t.Context(), m)
+		if diff := cmp.Diff(d.Changes, again.Changes); err != nil || diff != "" {
+			t.Errorf("%s: after the undo the changes are others (%v):\n%s", name, err, diff)
+		}
+	}
+}
+
+// The changes tell where a name stands, so that one that moves can be compared after an undo.
+func TestHostsChanges(t *testing.T) {
 	m := nodetest.NewLinux()
 	m.SetFile(hostsFile, []byte(oldHosts))
-	s := &Hosts{Entries: []HostEntry{{"192.0.2.21", []string{"db1"}}}}
-	d, err := s.Check(t.Context(), m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := s.Apply(t.Context(), m, d); err != nil {
-		t.Fatal(err)
-	}
-	m.SetFile(hostsFile, append(m.Files[hostsFile].Data, "192.0.2.50\tlate\n"...))
-	if err := s.Undo(t.Context(), m, d.Before); err != nil {
-		t.Fatal(err)
-	}
-	if got := string(m.Files[hostsFile].Data); got != oldHosts+"\n192.0.2.50\tlate\n" {
-		t.Errorf("%s", got)
+	for name, c := range map[string]struct {
+		s        Hosts
+		from, to any
+	}{
+		"new":      {Hosts{Entries: []HostEntry{{"192.0.2.21", []string{"a", "b"}}}}, nil, "a b"},
+		"one more": {Hosts{Entries: []HostEntry{{"192.0.2.12", []string{"web2", "b"}}}}, "web2", "web2 b"},
+		"moves":    {Hosts{Entries: []HostEntry{{"192.0.2.12", []string{"WEB1"}}}}, "WEB1 (at 192.0.2.11)", "WEB1"},
+		"absent":   {Hosts{Absent: true, Entries: []HostEntry{{"192.0.2.12", []string{"a", "web2"}}}}, "web2", nil},
+	} {
+		d, err := c.s.Check(t.Context(), m)
+		if err != nil || len(d.Changes) != 1 || d.Changes[0].From != c.from || d.Changes[0].To != c.to {
+			t.Errorf("%s: %+v, %v", name, d.Changes, err)
+		}
 	}
 }
 

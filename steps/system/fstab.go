@@ -16,25 +16,83 @@ var (
 	unescaped = strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
 )
 
-// fields parts a line; nil for a comment, an empty line and one that is none.
+// fields parts a line; nil for a comment, an empty line and one that is none. mount(8) takes a line
+// without options, and a path with a slash at its end, so these are completed.
 func fields(line string) []string {
 	f := strings.Fields(line)
-	if len(f) < 4 || strings.HasPrefix(f[0], "#") {
+	if len(f) < 3 || strings.HasPrefix(f[0], "#") {
 		return nil
 	}
 	for i := range f {
 		f[i] = unescaped.Replace(f[i])
 	}
+	if len(f[1]) > 1 {
+		f[1] = strings.TrimRight(f[1], "/")
+	}
+	if len(f) == 3 {
+		f = append(f, "defaults")
+	}
 	return f
 }
 
-func lineOf(text, path string) any {
+// linesOf are the lines about a path, swap apart.
+func linesOf(text, path string) (out []string) {
 	for _, line := range linux.Lines(text) {
-		if f := fields(line); f != nil && f[1] == path {
-			return line
+		if f := fields(line); f != nil && f[1] == path && f[2] != "swap" {
+			out = append(out, line)
 		}
 	}
+	return out
+}
+
+// lineOf is linesOf as one text for people, nil when there is none.
+func lineOf(text, path string) any {
+	if lines := linesOf(text, path); len(lines) > 0 {
+		return strings.Join(lines, "; ")
+	}
 	return nil
+}
+
+// takeBack takes the step's change out of now: the lines of its path become those of before. Lines of
+// other paths stay, and so do options that the step does not declare and others have set since.
+func (s *Mount) takeBack(before, now string) string {
+	if now == before || now == s.edit(before) {
+		return before
+	}
+	old, there := linesOf(before, s.Path), linesOf(now, s.Path)
+	if len(there) == 0 {
+		return linux.TakeBack(before, s.cut(before), now)
+	}
+	if f, made := fields(there[0]), linesOf(s.edit(before), s.Path); len(old) > 0 && s.Options == nil &&
+		len(made) > 0 && f[3] != fields(made[0])[3] {
+		keep := fields(old[0])
+		keep[3] = f[3]
+		old = slices.Concat([]string{joined(keep)}, old[1:])
+	}
+	var out []string
+	first := true
+	for _, line := range linux.Lines(now) {
+		switch f := fields(line); {
+		case f == nil || f[1] != s.Path || f[2] == "swap":
+			out = append(out, line)
+		case first:
+			out, first = append(out, old...), false
+		}
+	}
+	return linux.Text(out)
+}
+
+// cut is the text without the lines of the path.
+func (s *Mount) cut(text string) string {
+	return (&Mount{Path: s.Path, State: "absent"}).edit(text)
+}
+
+func joined(f []string) string {
+	out := make([]string, 0, len(f))
+	for _, x := range f {
+		out = append(out, escaped.Replace(x))
+	}
+	return strings.Join(out, "\t")
 }
 
 // edit brings the file to the wish: the line of the path, which keeps its place, and no second one.
@@ -135,6 +193,24 @@ func (s *Mount) differing(kernel string) (out []string) {
 		}
 	}
 	return out
+}
+
+// standing tells how the kernel has the given options of the step: their values, or their opposites.
+func standing(options []string, kernel string) string {
+	var out []string
+	for _, o := range options {
+		key, _, valued := strings.Cut(o, "=")
+		if !valued {
+			out = append(out, opposites[o])
+			continue
+		}
+		for _, h := range strings.Split(kernel, ",") {
+			if k, _, ok := strings.Cut(h, "="); ok && k == key {
+				out = append(out, h)
+			}
+		}
+	}
+	return strings.Join(out, ",")
 }
 
 // reverse returns what a remount needs to bring the declared options from now to what they were, in

@@ -11,6 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -51,8 +52,9 @@ func mountKind() steps.Kind {
 			"with this type and source, and with those declared options that the kernel shows (ro, noatime, size= and the " +
 			"like). Options that differ are changed by a remount. " +
 			"Something else that is mounted there is an error and is never taken away. Swap is not handled.",
-		Undo: "Puts the recorded line back, and the recorded state: unmounts what it had mounted, mounts again what it " +
-			"had unmounted. Directories that it made are removed while they are empty.",
+		Undo: "Puts the recorded line of the path back, and the recorded state: unmounts what it had mounted, mounts " +
+			"again what it had unmounted. Other lines stay. Directories that it made are removed while they are empty; one " +
+			"that holds anything is left and reported.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
 		Sources: []string{"fstab(5)", "mount(8)", "umount(8)", "findmnt(8)"},
 		Calls: append(linux.Calls("findmnt(8)", "findmnt"),
@@ -188,7 +190,8 @@ func (s *Mount) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, err
 		}
 		if bad := s.differing(m.Options); len(bad) > 0 {
-			d.Changes = append(d.Changes, steps.Change{Attr: s.Path + " options", From: m.Options, To: strings.Join(bad, ",")})
+			d.Changes = append(d.Changes, steps.Change{Attr: s.Path + " options", From: standing(bad, m.Options),
+				To: strings.Join(bad, ",")})
 		}
 	}
 	if len(d.Changes) == 0 {
@@ -302,7 +305,7 @@ func (s *Mount) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	if err != nil {
 		return err
 	}
-	back := linux.TakeBack(b.Fstab, s.edit(b.Fstab), text)
+	back := s.takeBack(b.Fstab, text)
 	if !b.Had && back == "" {
 		err = linux.Remove(ctx, n, fstabFile)
 	} else {
@@ -323,25 +326,12 @@ func (s *Mount) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 		}
 		return nil
 	}
-	return unmake(ctx, n, s.Path, b.Made)
-}
-
-// unmake removes path and those above it up to made, while they are empty.
-func unmake(ctx context.Context, n node.Node, path, made string) error {
-	for p := path; made != "" && len(p) >= len(made); p = p[:strings.LastIndexByte(p, '/')] {
-		rows, err := n.Query(ctx, node.Dir{Path: p})
-		if errors.Is(err, node.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("cannot look into %s: %w", p, err)
-		}
-		if len(rows) > 0 {
-			return nil
-		}
-		if err := linux.Remove(ctx, n, p); err != nil {
-			return err
-		}
+	if b.Made == "" {
+		return nil
 	}
-	return nil
+	stays, err := inspect.DropEmpty(ctx, n, s.Path, b.Made, func(p string) string { return p[:strings.LastIndexByte(p, '/')] })
+	if err != nil || stays == "" {
+		return err
+	}
+	return steps.Left(fmt.Sprintf("%s is taken back; the directory %s and is left", s.Path, stays))
 }

@@ -119,6 +119,9 @@ type Effects struct {
 	Interrupts      string `json:"interrupts,omitempty"`         // the service that is interrupted
 	Failover        bool   `json:"failover,omitempty"`           // a group moves to another node
 	PointOfNoReturn string `json:"point_of_no_return,omitempty"` // why it cannot be undone
+	// UntilRestart: the point of no return is one only until the node starts again. Undo takes back
+	// what would bring it about at that start, and answers Left.
+	UntilRestart bool `json:"until_restart,omitempty"`
 	// NothingToUndo: a probe or a proof, rollback passes over it. With the action Run and no Changes
 	// it is a proof that leaves nothing behind by which a later Check could know it: having worked is
 	// enough, and the engine remembers it from its journal until something that runs before it changes

@@ -13,6 +13,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -38,10 +39,13 @@ func sysctlKind() steps.Kind {
 			"carries it over a restart. " +
 			"Only that file is looked at: one that is read later (a higher number, or /etc/sysctl.conf) and names the same " +
 			"key wins at the next start. " +
+			"Some settings can only be tightened while the kernel runs (kernel.kexec_load_disabled, kernel.modules_disabled " +
+			"and the like): these are a point of no return until the next start. " +
 			"In a container the kernel is shared: there only the settings of its own network can be set.",
-		Undo:    "Writes the recorded value back, and the file's previous content, or removes it.",
+		Undo: "Puts the file's previous content back, or removes it, and writes the recorded value back. A value that the " +
+			"kernel does not take back is left until the node restarts.",
 		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
-		Sources: []string{"sysctl(8)", "sysctl.d(5)"},
+		Sources: []string{"sysctl(8)", "sysctl.d(5)", "Linux: Documentation/admin-guide/sysctl/kernel.rst, LSM/Yama.rst"},
 		Calls:   linux.Calls("sysctl(8)", "sysctl"),
 		New:     func() steps.Step { return &Sysctl{} },
 		Example: "key: net.ipv4.ip_forward\nvalue: '1'\n",
@@ -66,12 +70,14 @@ func (s *Sysctl) Validate() error {
 
 // proc is the setting's file below /proc/sys: the first separator tells which one parts. Source:
 // sysctl.d(5).
-func (s *Sysctl) proc() string {
-	key := s.Key
-	if i := strings.IndexAny(key, "./"); key[i] == '.' {
-		key = strings.NewReplacer(".", "/", "/", ".").Replace(key)
+func (s *Sysctl) proc() string { return "/proc/sys/" + s.name() }
+
+// name is the setting's path below /proc/sys.
+func (s *Sysctl) name() string {
+	if i := strings.IndexAny(s.Key, "./"); i >= 0 && s.Key[i] == '.' {
+		return strings.NewReplacer(".", "/", "/", ".").Replace(s.Key)
 	}
-	return "/proc/sys/" + key
+	return s.Key
 }
 
 func (s *Sysctl) file() string {
@@ -134,7 +140,7 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.file(), err)
 	default:
 		if sum := sha256.Sum256([]byte(s.text())); !strings.EqualFold(rows[0].String("sha256"), hex.EncodeToString(sum[:])) {
-			changes = append(changes, steps.Change{Attr: s.file(), From: "another content", To: s.Value})
+			changes = append(changes, steps.Change{Attr: s.file(), From: inspect.Fingerprint(rows[0]), To: s.Value})
 		}
 		if len(changes) > 0 {
 			if b.Text, b.Found, err = linux.Read(ctx, r, s.file()); err != nil {
@@ -145,7 +151,29 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if len(changes) == 0 {
 		return steps.NoChange(), nil
 	}
-	return steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b), Via: "sysctl"}, nil
+	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b), Via: "sysctl"}
+	if want := parts(s.Value); now != want && oneWay(s.name(), want) {
+		d.Effects.PointOfNoReturn = fmt.Sprintf("%s stays %s until the next start of the node: the kernel does not take it back",
+			s.Key, want)
+		d.Effects.UntilRestart = true
+	}
+	return d, nil
+}
+
+// oneWay says that a running kernel does not go back from this value. Source: Linux,
+// Documentation/admin-guide/sysctl/kernel.rst (kexec_load_disabled, kexec_load_limit_*,
+// modules_disabled, unprivileged_bpf_disabled, usermodehelper) and LSM/Yama.rst.
+func oneWay(name, value string) bool {
+	switch name {
+	case "kernel/kexec_load_disabled", "kernel/modules_disabled", "kernel/unprivileged_bpf_disabled":
+		return value == "1"
+	case "kernel/yama/ptrace_scope":
+		return value == "3"
+	case "kernel/kexec_load_limit_panic", "kernel/kexec_load_limit_reboot", "kernel/usermodehelper/bset",
+		"kernel/usermodehelper/inheritable":
+		return true
+	}
+	return false
 }
 
 // Apply sets the value first: the kernel refuses a bad one before a file carries it into the next
@@ -172,17 +200,27 @@ func (s *Sysctl) set(ctx context.Context, n node.Node, value string) error {
 	return nil
 }
 
-// Undo puts the value and the file back.
+// Undo puts the file back, which carries the value over the next start, and then the value.
 func (s *Sysctl) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
 	var b sysctlBefore
 	if err := decode(before, &b); err != nil {
 		return err
 	}
-	if err := s.set(ctx, n, b.Value); err != nil {
+	var err error
+	if b.Found {
+		err = linux.Write(ctx, n, s.file(), b.Text)
+	} else {
+		err = linux.Remove(ctx, n, s.file())
+	}
+	if err != nil {
 		return err
 	}
-	if !b.Found {
-		return linux.Remove(ctx, n, s.file())
+	now, err := s.running(ctx, n)
+	if err != nil {
+		return err
 	}
-	return linux.Write(ctx, n, s.file(), b.Text)
+	if now != b.Value && oneWay(s.name(), now) {
+		return steps.Left(fmt.Sprintf("%s stays %s until a restart; the file that would set it again is taken back", s.Key, now))
+	}
+	return s.set(ctx, n, b.Value)
 }

@@ -13,8 +13,8 @@ import (
 	"deploy/steps/linux"
 )
 
-// leftInUse makes "left as it is" of an undo's failure that says that the account is in use, with the
-// processes that use it. Any other error, and none, stays what it is.
+// leftInUse makes "left as it is" of an undo's failure that says that the account is in use, with
+// the processes that use it. Any other error, and none, stays what it is.
 func leftInUse(ctx context.Context, r node.Reader, name string, uid int, err error) error {
 	if code, ok := node.Code(err); !ok || code != codeBusy {
 		return err

@@ -62,7 +62,8 @@ func TestUndoLeavesAHomeInUse(t *testing.T) {
 	}
 }
 
-// An account that a process uses is left whole, with the process's number and name; so is its group.
+// An account that a process uses is left whole, with the process's number and name; so is its
+// group.
 func TestUndoLeavesAnAccountInUse(t *testing.T) {
 	for name, c := range map[string]struct {
 		ps  []string

@@ -94,8 +94,8 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 	var list acl
 	var info node.FileInfo
 	var err error
-	// the access list comes first: it is what was asked for ahead, and it tells as well whether there
-	// is anything
+	// the access list comes first: it is what was asked for ahead, and it tells as well whether
+	// there is anything
 	if len(s.ACL) > 0 {
 		sddl, list, err = s.acl(ctx, r)
 	}

@@ -275,8 +275,8 @@ func (s *File) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	return setMode(ctx, n, node.SetMode{Path: s.Path, Mode: access.Mode})
 }
 
-// accessBack is the access that a file which is written back gets: that recorded, but of a file that
-// is still there only what the step declares. The rest stays as the file has it.
+// accessBack is the access that a file which is written back gets: that recorded, but of a file
+// that is still there only what the step declares. The rest stays as the file has it.
 func (s *File) accessBack(ctx context.Context, r node.Reader, b recorded) (recorded, error) {
 	if s.Absent || r.Facts().OS != "linux" {
 		return b, nil

@@ -128,7 +128,8 @@ func TestUndoOfRightsKeepsThoseOfOthers(t *testing.T) {
 	}
 }
 
-// What the step does not declare stays as others have left it; a file that is gone comes back whole.
+// What the step does not declare stays as others have left it; a file that is gone comes back
+// whole.
 func TestUndoOfAFileKeepsWhatIsNotDeclared(t *testing.T) {
 	b := "b"
 	for name, c := range map[string]struct {

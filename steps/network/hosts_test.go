@@ -79,8 +79,8 @@ func TestHostsUndoKeepsTheWorkOfOthers(t *testing.T) {
 			oldHosts + "\n192.0.2.50\tlate\n"},
 		"a name on the new line": {Hosts{Entries: entries{{"192.0.2.21", []string{"db1"}}}}, "\tdb1\n", "\tdb1 late\n",
 			oldHosts + "\n192.0.2.21\tlate\n"},
-		"a name on a line that was there": {Hosts{Entries: entries{{"192.0.2.12", []string{"db1"}}}}, "web2 db1", "web2 db1 x",
-			"127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12\tweb2 x\n::1 " +
+		"a name on a line that was there": {Hosts{Entries: entries{{"192.0.2.12", []string{"db1"}}}}, "web2 db1",
+			"web2 db1 x", "127.0.0.1\tlocalhost\n# ours\n192.0.2.11  web1.example.com web1 # first\n192.0.2.12\tweb2 x\n::1 " +
 				"localhost ip6-localhost\n"},
 		"moved, and a name on the new line": {Hosts{Entries: entries{{"192.0.2.12", []string{"web1"}}}}, "web2 web1",
 			"web2 web1 x", "127.0.0.1\tlocalhost\n# ours\n192.0.2.11\tweb1.example.com web1 # first\n192.0.2.12\tweb2 x\n" +

@@ -53,8 +53,8 @@ func lineOf(text, path string) any {
 	return nil
 }
 
-// takeBack takes the step's change out of now: the lines of its path become those of before. Lines of
-// other paths stay, and so do options that the step does not declare and others have set since.
+// takeBack takes the step's change out of now: the lines of its path become those of before. Lines
+// of other paths stay, and so do options that the step does not declare and others have set since.
 func (s *Mount) takeBack(before, now string) string {
 	if now == before || now == s.edit(before) {
 		return before
@@ -195,7 +195,8 @@ func (s *Mount) differing(kernel string) (out []string) {
 	return out
 }
 
-// standing tells how the kernel has the given options of the step: their values, or their opposites.
+// standing tells how the kernel has the given options of the step: their values, or their
+// opposites.
 func standing(options []string, kernel string) string {
 	var out []string
 	for _, o := range options {

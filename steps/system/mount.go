@@ -329,7 +329,8 @@ func (s *Mount) Undo(ctx context.Context, n node.Node, before json.RawMessage) e
 	if b.Made == "" {
 		return nil
 	}
-	stays, err := inspect.DropEmpty(ctx, n, s.Path, b.Made, func(p string) string { return p[:strings.LastIndexByte(p, '/')] })
+	above := func(p string) string { return p[:strings.LastIndexByte(p, '/')] }
+	stays, err := inspect.DropEmpty(ctx, n, s.Path, b.Made, above)
 	if err != nil || stays == "" {
 		return err
 	}

@@ -153,8 +153,8 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d := steps.Diff{Action: steps.Update, Changes: changes, Before: steps.MustJSON(b), Via: "sysctl"}
 	if want := parts(s.Value); now != want && oneWay(s.name(), want) {
-		d.Effects.PointOfNoReturn = fmt.Sprintf("%s stays %s until the next start of the node: the kernel does not take it back",
-			s.Key, want)
+		d.Effects.PointOfNoReturn = fmt.Sprintf("%s stays %s until the next start of the node: "+
+			"the kernel does not take it back", s.Key, want)
 		d.Effects.UntilRestart = true
 	}
 	return d, nil
@@ -220,7 +220,8 @@ func (s *Sysctl) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		return err
 	}
 	if now != b.Value && oneWay(s.name(), now) {
-		return steps.Left(fmt.Sprintf("%s stays %s until a restart; the file that would set it again is taken back", s.Key, now))
+		return steps.Left(fmt.Sprintf("%s stays %s until a restart; the file that would set it again is taken back",
+			s.Key, now))
 	}
 	return s.set(ctx, n, b.Value)
 }

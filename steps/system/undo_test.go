@@ -74,10 +74,11 @@ func TestUndoKeepsLinesOfOthers(t *testing.T) {
 	}
 }
 
-// mount(8) takes lines of three fields and paths with a slash at their end, so both are lines of the
-// path.
+// mount(8) takes lines of three fields and paths with a slash at their end, so both are lines of
+// the path.
 func TestLinesThatMountTakes(t *testing.T) {
-	for name, line := range map[string]string{"three fields": "tmpfs /srv/a tmpfs", "a slash": "tmpfs /srv/a/ tmpfs ro 0 0"} {
+	for name, line := range map[string]string{"three fields": "tmpfs /srv/a tmpfs",
+		"a slash": "tmpfs /srv/a/ tmpfs ro 0 0"} {
 		l := machine()
 		l.SetFile(fstabFile, []byte("# x\n"+line+"\n"))
 		s := &Mount{Path: "/srv/a", State: "absent"}
@@ -105,7 +106,8 @@ func TestUndoLeavesAMountPointInUse(t *testing.T) {
 	s := &Mount{Path: "/srv/t", Source: "tmpfs", Type: "tmpfs", State: "mounted"}
 	d := act(t, l, s)
 	l.SetFile("/srv/t/data", nil)
-	left(t, s.Undo(t.Context(), l, d.Before), "/srv/t is taken back; the directory /srv/t holds 1 entry (data) and is left")
+	left(t, s.Undo(t.Context(), l, d.Before),
+		"/srv/t is taken back; the directory /srv/t holds 1 entry (data) and is left")
 	if l.mounts["/srv/t"] != nil || strings.Contains(string(l.Files[fstabFile].Data), "/srv/t") {
 		t.Errorf("%v, %s", l.mounts, l.Files[fstabFile].Data)
 	}
@@ -183,8 +185,8 @@ func TestOneWaySettings(t *testing.T) {
 	}
 }
 
-// The file of a setting that the kernel refuses to take back goes first, so that the refusal does not
-// keep it for the next start.
+// The file of a setting that the kernel refuses to take back goes first, so that the refusal does
+// not keep it for the next start.
 func TestFileGoesBeforeTheValue(t *testing.T) {
 	l := machine()
 	stuck(l, "vm.stubborn")

@@ -61,6 +61,11 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 			if f.json {
 				format = "json"
 			}
+			if out != "" {
+				if err := engine.CanSave(out); err != nil {
+					return err
+				}
+			}
 			l, err := a.load(args[0], f.siteFlags)
 			if err != nil {
 				return err

@@ -16,12 +16,13 @@ import (
 	"deploy/steps"
 )
 
-// PlanFormat is the version of the plan's JSON.
-const PlanFormat = 1
+// PlanFormat is the version of the plan's JSON. From 2 on a saved plan holds a digest.
+const PlanFormat = 2
 
 // Plan is what an apply would do, as data.
 type Plan struct {
 	Format  int       `json:"format"`
+	Digest  string    `json:"digest,omitempty"` // of a saved plan, over everything else in it
 	Made    time.Time `json:"made"`
 	Version string    `json:"version"` // of the program that made it
 	Site    string    `json:"site"`

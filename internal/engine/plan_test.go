@@ -158,9 +158,9 @@ func TestSavedPlan(t *testing.T) {
 		{"a node was changed", func(g *rig) { g.w.values["n1/a"] = "other" },
 			[]string{"p/a@n1 was update (value: old -> new), is now update (value: other -> new)"}},
 		{"a node is in the desired state", func(g *rig) { g.w.values["n2/a"] = "new" },
-			[]string{"p/a@n2 was update (value: old -> new), is now no-op"}},
+			[]string{"p/a@n2 was update (value: old -> new), is now unchanged"}},
 		{"an unknown is known", func(g *rig) { g.w.values["n1/x"] = "here" },
-			[]string{"q/d@n1 was unknown until x, is now create (value: \"\" -> new)"}},
+			[]string{"q/d@n1 was unknown until q/c@n1, is now create (value: \"\" -> new)"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, setup)
@@ -193,10 +193,11 @@ func TestSavedPlan(t *testing.T) {
 func TestLoadPlanRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ content, want string }{
-		"junk":   {"{", "it is not a plan of deploy"},
-		"other":  {`{"a": 1}`, "it is not a plan of deploy"},
-		"newer":  {`{"format": 99}`, "it has format 99, this program knows 1"},
-		"broken": {`{"format": 1, "phases": 3}`, "cannot unmarshal"},
+		"junk":  {"{", "it is not a plan of deploy"},
+		"other": {`{"a": 1}`, "it is not a plan of deploy"},
+		"newer": {`{"format": 99}`, "a newer deploy made it (format 99, this program has 2)"},
+		"older": {`{"format": 1}`, "an older deploy made it (format 1, this program has 2)"},
+		"bare":  {`{"format": 2, "phases": []}`, "it has no digest"},
 	} {
 		path := filepath.Join(dir, name)
 		if err := os.WriteFile(path, []byte(c.content), 0o600); err != nil {
@@ -209,7 +210,8 @@ func TestLoadPlanRefuses(t *testing.T) {
 	if _, err := LoadPlan(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
 		t.Error(err)
 	}
-	if err := (&Plan{}).Save(filepath.Join(dir, "no", "such", "dir")); !errors.Is(err, os.ErrNotExist) {
+	err := (&Plan{}).Save(filepath.Join(dir, "no", "such", "dir"))
+	if !strings.HasSuffix(text(err), filepath.Join("no", "such")+" is not there") {
 		t.Error(err)
 	}
 }

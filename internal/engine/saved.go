@@ -2,22 +2,52 @@ package engine
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"deploy/internal/hint"
-	"deploy/internal/task"
 	"deploy/steps"
 )
 
-// Save writes the plan to a file, whole or not at all.
+const planAgain = "plan again, look at it, and apply that: deploy plan -o FILE SITE"
+
+// CanSave says whether a plan could be written to path, before a node is asked anything.
+func CanSave(path string) error {
+	dir := filepath.Dir(path)
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, os.ErrNotExist):
+		return hint.Wrap(fmt.Errorf("cannot save the plan: %s is not there", dir), "make the directory, or name another file")
+	case err != nil:
+		return fmt.Errorf("cannot save the plan: %w", err)
+	case !info.IsDir():
+		return hint.Wrap(fmt.Errorf("cannot save the plan: %s is not a directory", dir), "name another file")
+	}
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return hint.Wrap(fmt.Errorf("cannot save the plan: %s is a directory", path), "name a file in it")
+	}
+	return nil
+}
+
+// Save writes the plan and the digest over all of it to a file, whole or not at all.
 func (p *Plan) Save(path string) error {
-	b, err := json.MarshalIndent(p, "", "  ")
+	if err := CanSave(path); err != nil {
+		return err
+	}
+	p.Digest = ""
+	b, err := json.Marshal(p)
 	if err != nil {
+		return fmt.Errorf("cannot encode the plan: %w", err)
+	}
+	if p.Digest, err = digestOf(b); err != nil {
+		return fmt.Errorf("cannot encode the plan: %w", err)
+	}
+	if b, err = json.MarshalIndent(p, "", "  "); err != nil {
 		return fmt.Errorf("cannot encode the plan: %w", err)
 	}
 	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
@@ -38,26 +68,44 @@ func (p *Plan) Save(path string) error {
 	return nil
 }
 
-// LoadPlan reads a plan that Save wrote.
+// LoadPlan reads a plan that Save wrote. It refuses one of which anything but spaces was changed
+// since: people have read the file, and what they have read is what is done. The digest holds off
+// mistakes and edits; it is no signature against somebody who makes a new one.
 func LoadPlan(path string) (*Plan, error) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the plan: %w", err)
 	}
+	return parsePlan(path, b)
+}
+
+func parsePlan(path string, b []byte) (*Plan, error) {
 	var head struct {
-		Format int `json:"format"`
+		Format int    `json:"format"`
+		Digest string `json:"digest"`
 	}
 	if err := json.Unmarshal(b, &head); err != nil || head.Format == 0 {
 		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it is not a plan of deploy", path),
 			"a plan is made with: deploy plan -o FILE SITE")
 	}
-	if head.Format != PlanFormat {
-		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it has format %d, this program knows %d", path,
-			head.Format, PlanFormat),
-			"make the plan again with this program")
+	switch {
+	case head.Format < PlanFormat:
+		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: an older deploy made it (format %d, this program has %d)",
+			path, head.Format, PlanFormat), planAgain)
+	case head.Format > PlanFormat:
+		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: a newer deploy made it (format %d, this program has %d)",
+			path, head.Format, PlanFormat), planAgain)
+	}
+	if head.Digest == "" {
+		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: it has no digest, so it was changed, or not saved with -o",
+			path), planAgain)
+	}
+	if digest, err := digestOf(b); err != nil || digest != head.Digest {
+		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: it was changed after it was made", path), planAgain)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber() // a number must keep its digits, or the plan would differ from itself
+	dec.DisallowUnknownFields()
 	var p Plan
 	if err := dec.Decode(&p); err != nil {
 		return nil, fmt.Errorf("cannot read the plan %s: %w", path, err)
@@ -65,75 +113,67 @@ func LoadPlan(path string) (*Plan, error) {
 	return &p, nil
 }
 
-// StaleError says that a saved plan no longer holds, and what moved. It is ErrStale.
-type StaleError struct{ Moved []string }
-
-func (e *StaleError) Error() string {
-	return ErrStale.Error() + ": " + strings.Join(e.Moved, "; ")
+// digestOf is the SHA-256, in hex, over the canonical form of a plan's JSON without its digest: keys
+// in order, no spaces, numbers with their digits.
+func digestOf(plan []byte) (string, error) {
+	dec := json.NewDecoder(bytes.NewReader(plan))
+	dec.UseNumber()
+	v, err := readJSON(dec, 0)
+	if err != nil {
+		return "", err
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return "", errors.New("something follows the plan")
+	}
+	m, ok := v.(map[string]any)
+	if !ok {
+		return "", errors.New("a plan is an object")
+	}
+	delete(m, "digest")
+	sum := sha256.Sum256(steps.MustJSON(m))
+	return hex.EncodeToString(sum[:]), nil
 }
 
-// Is makes a StaleError an ErrStale.
-func (e *StaleError) Is(target error) bool { return target == ErrStale }
-
-func stale(moved []string) error {
-	if len(moved) == 0 {
-		return nil
+// readJSON reads one value. Unlike the decoder it refuses a key that stands twice, of which a reader
+// may see the other one, and what is nested deeper than any plan.
+func readJSON(dec *json.Decoder, depth int) (any, error) {
+	const deepest = 200
+	if depth > deepest {
+		return nil, errors.New("nested too deeply")
 	}
-	return hint.Wrap(&StaleError{moved}, "nothing was done: make the plan again, look at it, and apply that")
-}
-
-// movedFrom lists what a plan rests on and what is different now, without looking at a node.
-func (p *Plan) movedFrom(prog *steps.Program, version string) []string {
-	var moved []string
-	if p.Site != prog.Site {
-		return []string{fmt.Sprintf("it is for the site %s, this is %s", p.Site, prog.Site)}
+	tok, err := dec.Token()
+	if err != nil {
+		return nil, err
 	}
-	if p.SiteDigest != prog.SiteDigest {
-		moved = append(moved, "the site file has changed")
-	}
-	if p.Playbook != prog.Playbook {
-		moved = append(moved, fmt.Sprintf("it is for the playbook %s, the site now names %s", p.Playbook, prog.Playbook))
-	} else if p.PlaybookDigest != prog.PlaybookDigest {
-		moved = append(moved, "the playbook "+prog.Playbook+" has changed")
-	}
-	if p.Version != version {
-		moved = append(moved, fmt.Sprintf("it was made by deploy %s, this is %s", p.Version, version))
-	}
-	return moved
-}
-
-// movedTo lists the tasks whose diff is not what the plan says.
-func (p *Plan) movedTo(now *Plan) []string {
-	if p.Fingerprint() == now.Fingerprint() {
-		return nil
-	}
-	var moved []string
-	old := map[string]PlanTask{}
-	for _, t := range p.Tasks() {
-		old[t.ID] = t
-	}
-	for _, t := range now.Tasks() {
-		was, ok := old[t.ID]
-		delete(old, t.ID)
-		switch {
-		case !ok:
-			moved = append(moved, fmt.Sprintf("%s is new: %s", t.ID, task.Describe(t.Diff)))
-		case !bytes.Equal(steps.MustJSON(was.Diff), steps.MustJSON(t.Diff)):
-			from, to := task.Describe(was.Diff), task.Describe(t.Diff)
-			if from == to {
-				moved = append(moved, fmt.Sprintf("%s: %s, but from another state than the plan found", t.ID, to))
-				continue
+	switch tok {
+	case json.Delim('{'):
+		m := map[string]any{}
+		for dec.More() {
+			key, err := dec.Token()
+			if err != nil {
+				return nil, err
 			}
-			moved = append(moved, fmt.Sprintf("%s was %s, is now %s", t.ID, from, to))
+			name, _ := key.(string) // the decoder lets nothing else stand there
+			if _, twice := m[name]; twice {
+				return nil, fmt.Errorf("%q stands twice", name)
+			}
+			if m[name], err = readJSON(dec, depth+1); err != nil {
+				return nil, err
+			}
 		}
-	}
-	for _, t := range p.Tasks() {
-		if _, gone := old[t.ID]; gone {
-			moved = append(moved, t.ID+" is gone")
+		_, err = dec.Token()
+		return m, err
+	case json.Delim('['):
+		list := []any{}
+		for dec.More() {
+			v, err := readJSON(dec, depth+1)
+			if err != nil {
+				return nil, err
+			}
+			list = append(list, v)
 		}
+		_, err = dec.Token()
+		return list, err
 	}
-	if len(moved) == 0 {
-		moved = []string{"another part of the program is selected"}
-	}
-	return moved
+	return tok, nil
 }

@@ -44,7 +44,7 @@ func (p *Plan) Save(path string) error {
 	if err != nil {
 		return fmt.Errorf("cannot encode the plan: %w", err)
 	}
-	if p.Digest, err = digestOf(b); err != nil {
+	if p.Digest, err = planDigest(b); err != nil {
 		return fmt.Errorf("cannot encode the plan: %w", err)
 	}
 	if b, err = json.MarshalIndent(p, "", "  "); err != nil {
@@ -100,7 +100,7 @@ func parsePlan(path string, b []byte) (*Plan, error) {
 		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: it has no digest, so it was changed, or not saved with -o",
 			path), planAgain)
 	}
-	if digest, err := digestOf(b); err != nil || digest != head.Digest {
+	if digest, err := planDigest(b); err != nil || digest != head.Digest {
 		return nil, hint.Wrap(fmt.Errorf("cannot use the plan %s: it was changed after it was made", path), planAgain)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
@@ -113,9 +113,9 @@ func parsePlan(path string, b []byte) (*Plan, error) {
 	return &p, nil
 }
 
-// digestOf is the SHA-256, in hex, over the canonical form of a plan's JSON without its digest: keys
+// planDigest is the SHA-256, in hex, over the canonical form of a plan's JSON without its digest: keys
 // in order, no spaces, numbers with their digits.
-func digestOf(plan []byte) (string, error) {
+func planDigest(plan []byte) (string, error) {
 	dec := json.NewDecoder(bytes.NewReader(plan))
 	dec.UseNumber()
 	v, err := readJSON(dec, 0)

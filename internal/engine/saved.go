@@ -113,8 +113,8 @@ func parsePlan(path string, b []byte) (*Plan, error) {
 	return &p, nil
 }
 
-// planDigest is the SHA-256, in hex, over the canonical form of a plan's JSON without its digest: keys
-// in order, no spaces, numbers with their digits.
+// planDigest is the SHA-256, in hex, over the canonical form of a plan's JSON without its digest:
+// keys in order, no spaces, numbers with their digits.
 func planDigest(plan []byte) (string, error) {
 	dec := json.NewDecoder(bytes.NewReader(plan))
 	dec.UseNumber()
@@ -134,8 +134,8 @@ func planDigest(plan []byte) (string, error) {
 	return hex.EncodeToString(sum[:]), nil
 }
 
-// readJSON reads one value. Unlike the decoder it refuses a key that stands twice, of which a reader
-// may see the other one, and what is nested deeper than any plan.
+// readJSON reads one value. Unlike the decoder it refuses a key that stands twice, of which a
+// reader may see the other one, and what is nested deeper than any plan.
 func readJSON(dec *json.Decoder, depth int) (any, error) {
 	const deepest = 200
 	if depth > deepest {

@@ -60,8 +60,8 @@ func (p *Plan) movedFrom(prog *steps.Program, version string) []string {
 	return moved
 }
 
-// movedTo lists the nodes that are not the machines that the plan has seen, and the tasks whose diff
-// is not what it says.
+// movedTo lists the nodes that are not the machines that the plan has seen, and the tasks whose
+// diff is not what it says.
 func (p *Plan) movedTo(now *Plan) []string {
 	moved := p.otherMachines(now)
 	if p.Fingerprint() == now.Fingerprint() {

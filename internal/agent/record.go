@@ -17,6 +17,8 @@ import (
 	"sync"
 
 	"deploy/internal/agent/wire"
+	"deploy/internal/hint"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -24,31 +26,104 @@ import (
 // out, in bytes.
 const recordLimit = 8 << 20
 
+// recordFormat is the format of a record file. Format 1 had a checksum in each line and no chain.
+const recordFormat = 2
+
 // record is the agent's own record of the acts that it did for one journal: an append-only file of
-// lines, each with a checksum. An intent is on the disk before the act; what a controller has not
-// heard is told when one comes again.
+// lines, chained by hash. An intent is on the disk before the act; what a controller has not heard
+// is told when one comes again.
 type record struct {
 	path   string
 	mu     sync.Mutex // guards what follows
 	file   *os.File
-	head   spoolHead
+	head   recordHead
+	hash   []byte   // of the last line
 	events [][]byte // the first has the number head.First+1; decoded only where somebody asks, which mostly nobody does
 	size   int64
 	acked  int64
 }
 
-// spoolHead is the first line of the file.
-type spoolHead struct {
-	Epoch   string `json:"epoch"`
-	Site    string `json:"site"`
-	Journal string `json:"journal"`
-	First   int64  `json:"first"` // number of the last event before those in the file
+// recordHead is the first line of the file.
+type recordHead struct {
+	Epoch   string
+	Site    string
+	Journal string
+	First   int64 // number of the last event before those in the file
+	format  int   // of the file that it was read from
 }
 
+// headLine is how recordHead stands in the file. From format 2 on the epoch is an object: a program
+// that knows only format 1 cannot decode that, and refuses the file instead of cutting it off.
+type headLine struct {
+	Epoch   json.RawMessage `json:"epoch"`
+	Site    string          `json:"site"`
+	Journal string          `json:"journal"`
+	First   int64           `json:"first"`
+}
+
+type headEpoch struct {
+	Format int    `json:"format"`
+	ID     string `json:"id"`
+}
+
+func (h recordHead) body() []byte {
+	return steps.MustJSON(headLine{Epoch: steps.MustJSON(headEpoch{recordFormat, h.Epoch}), Site: h.Site,
+		Journal: h.Journal, First: h.First})
+}
+
+func decodeHead(body []byte) (recordHead, error) {
+	var l headLine
+	if err := json.Unmarshal(body, &l); err != nil {
+		return recordHead{}, err
+	}
+	h := recordHead{Site: l.Site, Journal: l.Journal, First: l.First, format: 1}
+	if json.Unmarshal(l.Epoch, &h.Epoch) == nil {
+		return h, nil
+	}
+	var e headEpoch
+	if err := json.Unmarshal(l.Epoch, &e); err != nil {
+		return h, err
+	}
+	if e.Format != recordFormat {
+		return h, hint.Wrap(fmt.Errorf("it has format %d, this program knows %d", e.Format, recordFormat),
+			"a newer deploy wrote it: use that one for this node")
+	}
+	h.Epoch, h.format = e.ID, e.Format
+	return h, nil
+}
+
+// damagedRecord says that a record is not what was written. It is task.ErrRecordDamaged.
+type damagedRecord struct{ line, behind int }
+
+func (e *damagedRecord) Error() string {
+	return fmt.Sprintf("line %d is damaged, %d lines stand behind it", e.line, e.behind)
+}
+
+func (e *damagedRecord) Is(target error) bool { return target == task.ErrRecordDamaged }
+
 // openRecord opens the record of one journal, or begins one. A torn line at its end (the machine
-// went down while it was written) is cut off; an intent that has no end is closed by an event that
-// says so.
-func openRecord(dir, site, journal string) (*record, error) {
+// went down while it was written) is cut off; any other line that is not what was written is
+// task.ErrRecordDamaged, and the file stays. With forget such a file is put aside, and a new record
+// begins. A record of format 1 is rewritten, with all that it holds.
+func openRecord(dir, site, journal string, forget bool) (*record, error) {
+	s, err := loadRecord(dir, site, journal)
+	if !forget || !errors.Is(err, task.ErrRecordDamaged) {
+		return s, err
+	}
+	path := recordPath(dir, site, journal)
+	if err := os.Rename(path, path+".damaged-"+newEpoch()); err != nil {
+		return nil, fmt.Errorf("cannot put the agent's record aside: %w", err)
+	}
+	return loadRecord(dir, site, journal)
+}
+
+func newEpoch() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails: see crypto/rand
+	return hex.EncodeToString(b[:])
+}
+
+func loadRecord(dir, site, journal string) (*record, error) {
 	s := &record{path: recordPath(dir, site, journal)}
 	fail := func(err error) (*record, error) {
 		if s.file != nil {
@@ -63,14 +138,17 @@ func openRecord(dir, site, journal string) (*record, error) {
 	if err := s.load(); err != nil {
 		return fail(err)
 	}
-	if s.head.Epoch == "" {
-		var b [8]byte
-		_, _ = rand.Read(b[:]) // never fails: see crypto/rand
-		s.head = spoolHead{Epoch: hex.EncodeToString(b[:]), Site: site, Journal: journal}
-		if err := s.line(steps.MustJSON(s.head)); err != nil {
+	switch {
+	case s.head.Epoch == "":
+		s.head = recordHead{Epoch: newEpoch(), Site: site, Journal: journal, format: recordFormat}
+		if err := s.begin(); err != nil {
 			return fail(err)
 		}
 		if err := errors.Join(s.file.Sync(), syncDir(dir)); err != nil {
+			return fail(err)
+		}
+	case s.head.format < recordFormat:
+		if err := s.replace(s.head, s.events); err != nil {
 			return fail(err)
 		}
 	}
@@ -82,22 +160,33 @@ func recordPath(dir, site, journal string) string {
 	return filepath.Join(dir, "spool-"+safeName(site)+"-"+hex.EncodeToString(hashOf(journal))[:12]+".log")
 }
 
-// load reads the file up to its first line that is not whole.
+// load reads the file, and cuts off a torn line at its end.
 func (s *record) load() error {
 	r := bufio.NewReader(s.file)
-	for first := true; ; first = false {
+	for n := 1; ; n++ {
 		raw, err := r.ReadBytes('\n')
 		if err != nil && !errors.Is(err, io.EOF) {
 			return err
 		}
-		body, ok := checked(raw)
-		if !ok {
+		if len(raw) == 0 {
 			break
 		}
-		if first {
-			if err := json.Unmarshal(body, &s.head); err != nil {
+		body, ok := s.checked(raw, n == 1)
+		if !ok {
+			behind, err := countLines(r)
+			if err != nil {
 				return err
 			}
+			if behind > 0 || !s.torn(raw, n == 1) {
+				return &damagedRecord{n, behind}
+			}
+			break
+		}
+		if n == 1 {
+			if s.head, err = decodeHead(body); err != nil {
+				return err
+			}
+			s.hash = hashOf(string(body))
 		} else {
 			s.events = append(s.events, body)
 		}
@@ -110,18 +199,77 @@ func (s *record) load() error {
 	return err
 }
 
-// checked returns the body of a line whose checksum holds.
-func checked(raw []byte) ([]byte, bool) {
-	if len(raw) < 10 || raw[len(raw)-1] != '\n' || raw[8] != ' ' {
-		return nil, false
+// torn says that the last line was not written to its end: it has none, or holds the zeros of
+// blocks that did not reach the disk. A line that is whole but for its last byte was damaged later.
+func (s *record) torn(raw []byte, first bool) bool {
+	if raw[len(raw)-1] == '\n' {
+		return bytes.IndexByte(raw, 0) >= 0
 	}
-	body := raw[9 : len(raw)-1]
-	return body, fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) == string(raw[:8])
+	_, whole := s.checked(append(bytes.Clone(raw[:len(raw)-1]), '\n'), first)
+	return !whole
 }
 
+// countLines counts what is left; a rest without an end is a line.
+func countLines(r *bufio.Reader) (int, error) {
+	for n := 0; ; n++ {
+		raw, err := r.ReadBytes('\n')
+		switch {
+		case errors.Is(err, io.EOF) && len(raw) == 0:
+			return n, nil
+		case err != nil && !errors.Is(err, io.EOF):
+			return n, err
+		}
+	}
+}
+
+// checked returns the body of a line that is what was written. The first line and those of format 1
+// begin with a checksum, the others with the hash that chains them to the line before.
+func (s *record) checked(raw []byte, first bool) ([]byte, bool) {
+	sum, body, ok := bytes.Cut(raw, []byte(" "))
+	if !ok || len(body) == 0 || body[len(body)-1] != '\n' {
+		return nil, false
+	}
+	body = body[:len(body)-1]
+	if first || s.head.format < recordFormat {
+		return body, checksum(body) == string(sum)
+	}
+	hash := chainedHash(s.hash, body)
+	if hex.EncodeToString(hash) != string(sum) {
+		return nil, false
+	}
+	s.hash = hash
+	return body, true
+}
+
+func checksum(body []byte) string { return fmt.Sprintf("%08x", crc32.ChecksumIEEE(body)) }
+
+func chainedHash(before, body []byte) []byte {
+	h := sha256.New()
+	h.Write(before)
+	h.Write(body)
+	return h.Sum(nil)
+}
+
+// begin writes the first line.
+func (s *record) begin() error {
+	body := s.head.body()
+	s.hash = hashOf(string(body))
+	return s.write(checksum(body), body)
+}
+
+// line writes one of the other lines.
 func (s *record) line(body []byte) error {
+	hash := chainedHash(s.hash, body)
+	if err := s.write(hex.EncodeToString(hash), body); err != nil {
+		return err
+	}
+	s.hash = hash
+	return nil
+}
+
+func (s *record) write(sum string, body []byte) error {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "%08x %s\n", crc32.ChecksumIEEE(body), body)
+	fmt.Fprintf(&b, "%s %s\n", sum, body)
 	n, err := s.file.Write(b.Bytes())
 	if err != nil {
 		// half a line must not stand before the next one
@@ -222,12 +370,25 @@ func (s *record) ack(seq int64) error {
 	}
 	head := s.head
 	head.First = s.last()
+	return s.replace(head, nil)
+}
+
+// replace puts a file with this content in the place of the present one. The caller holds mu, or is
+// the only one who knows s.
+func (s *record) replace(head recordHead, events [][]byte) error {
+	head.format = recordFormat
 	temp, err := os.CreateTemp(filepath.Dir(s.path), filepath.Base(s.path)+".*")
 	if err != nil {
 		return err
 	}
 	n := &record{file: temp, head: head}
-	if err := errors.Join(n.line(steps.MustJSON(head)), temp.Sync(), temp.Close()); err != nil {
+	err = n.begin()
+	for _, body := range events {
+		if err == nil {
+			err = n.line(body)
+		}
+	}
+	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
 		return errors.Join(err, os.Remove(temp.Name()))
 	}
 	// Windows renames no file that is open
@@ -235,7 +396,7 @@ func (s *record) ack(seq int64) error {
 	if s.file, err = reopen(s.path, err); err != nil {
 		return err
 	}
-	s.head, s.events, s.size = head, nil, n.size
+	s.head, s.hash, s.events, s.size = head, n.hash, events, n.size
 	return syncDir(filepath.Dir(s.path))
 }
 

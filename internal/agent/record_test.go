@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func mustRecord(t *testing.T, dir string) *record {
 	t.Helper()
-	s, err := openRecord(dir, "site", "journal-1")
+	s, err := openRecord(dir, "site", "journal-1", false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -167,7 +167,7 @@ func TestSpoolsAreApart(t *testing.T) {
 	dir := t.TempDir()
 	one := mustRecord(t, dir)
 	add(t, one, wire.EvBegin, "a")
-	two, err := openRecord(dir, "site", "journal-2")
+	two, err := openRecord(dir, "site", "journal-2", false)
 	if err != nil {
 		t.Fatal(err)
 	}

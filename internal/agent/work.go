@@ -71,7 +71,7 @@ func (a *attachment) sync(f wire.Frame) error {
 
 // lacks opens the record of a journal and returns what the journal does not have of it.
 func (a *attachment) lacks(b wire.Position) ([]wire.Event, error) {
-	s, err := a.w.journalRecord(a.hello.Site, b.Journal)
+	s, err := a.w.journalRecord(a.hello.Site, b.Journal, b.Forget)
 	if err != nil {
 		return nil, err
 	}

@@ -184,8 +184,8 @@ func (w *Worker) sayLeave() {
 }
 
 // record returns the record of a journal. An act that has no end there was cut off with an earlier
-// worker, since this one has done none yet.
-func (w *Worker) journalRecord(site, journal string) (*record, error) {
+// worker, since this one has done none yet. With forget a damaged record is put aside.
+func (w *Worker) journalRecord(site, journal string, forget bool) (*record, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if s := w.records[journal]; s != nil {
@@ -194,7 +194,7 @@ func (w *Worker) journalRecord(site, journal string) (*record, error) {
 	if w.killed {
 		return nil, errKilled
 	}
-	s, err := openRecord(w.o.Root, site, journal)
+	s, err := openRecord(w.o.Root, site, journal, forget)
 	if err != nil {
 		return nil, err
 	}

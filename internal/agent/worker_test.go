@@ -345,7 +345,7 @@ func TestSilence(t *testing.T) {
 func TestKilledInTheMiddle(t *testing.T) {
 	m := newMachine()
 	dir := t.TempDir()
-	s, err := openRecord(dir, "s", "j")
+	s, err := openRecord(dir, "s", "j", false)
 	if err != nil {
 		t.Fatal(err)
 	}

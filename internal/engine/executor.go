@@ -66,6 +66,7 @@ type Worker interface {
 type Position struct {
 	Journal string // identity of the journal
 	Agent   journal.AgentRef
+	Forget  bool // a damaged record is put aside: a person has given up what it says
 }
 
 // Undoing is an act that is taken back.

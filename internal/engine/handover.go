@@ -9,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"deploy/internal/hint"
 	"deploy/internal/journal"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -35,6 +37,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 			return nil
 		}
 		b := r.books(name)
+		b.Forget = slices.Contains(r.o.ForgetAgents, name)
 		var err error
 		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
 			err = w.Sync(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
@@ -47,6 +50,9 @@ func (r *run) sync(ctx context.Context, name string) error {
 			l.mu.Unlock()
 		case errors.Is(err, ErrReport):
 			r.drop(name)
+		case errors.Is(err, task.ErrRecordDamaged):
+			err = hint.Wrap(err, "what the agent on "+name+" did and has not told yet stands in that file, which is kept: read "+
+				"it, then --forget-agent "+name+" puts it aside and goes on by a look at the node")
 		}
 		return err
 	})

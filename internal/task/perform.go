@@ -15,6 +15,9 @@ import (
 	"deploy/steps"
 )
 
+// ErrRecordDamaged: the record that an agent keeps of its acts is not what it wrote.
+var ErrRecordDamaged = errors.New("the record is damaged")
+
 // ErrNoReturn: the kind of step has no way back.
 var ErrNoReturn = errors.New("it cannot be undone")
 

@@ -194,7 +194,9 @@ func ended(f wire.Frame) (bool, error) {
 
 // Sync opens the agent's record and reports what the journal lacks.
 func (a *Agent) Sync(ctx context.Context, b engine.Position, report func(engine.Report) error) error {
-	if a.c.welcome.UpToDate && b == a.c.o.Position {
+	known := b
+	known.Forget = a.c.o.Position.Forget // a record that is up to date is not damaged
+	if a.c.welcome.UpToDate && known == a.c.o.Position {
 		return nil // its welcome said so
 	}
 	return a.c.ask(ctx, wire.TSync, func(id uint64) any {
@@ -203,7 +205,7 @@ func (a *Agent) Sync(ctx context.Context, b engine.Position, report func(engine.
 }
 
 func positionOf(b engine.Position) wire.Position {
-	return wire.Position{Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq}
+	return wire.Position{Journal: b.Journal, Epoch: b.Agent.Epoch, Seq: b.Agent.Seq, Forget: b.Forget}
 }
 
 // Work hands tasks over.

@@ -43,7 +43,8 @@ func sentinels() map[string]error {
 	return map[string]error{
 		"not-found": node.ErrNotFound, "auth": node.ErrAuth, "host-key": node.ErrHostKey, "unsupported": node.ErrUnsupported,
 		"reboot-due": steps.ErrRebootDue, "no-return": task.ErrNoReturn,
-		"deadline": context.DeadlineExceeded, "cancelled": context.Canceled,
+		"record-damaged": task.ErrRecordDamaged,
+		"deadline":       context.DeadlineExceeded, "cancelled": context.Canceled,
 	}
 }
 

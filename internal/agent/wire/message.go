@@ -59,6 +59,8 @@ type Position struct {
 	Journal string `json:"journal"` // identity of the site's journal: only its own past is told to it
 	Epoch   string `json:"epoch"`   // of the record that Seq is about; "" knows none
 	Seq     int64  `json:"seq"`     // events up to this one are in the journal
+	// Forget puts a damaged record aside and begins another one: a person has given it up.
+	Forget bool `json:"forget,omitempty"`
 }
 
 // Credential travels inside the transport's encryption and is kept in memory only.

@@ -35,6 +35,8 @@ func posixReads(argv []string) (reads, known bool) {
 		return aptReads(args), true
 	case "rpm":
 		return rpmReads(args), true
+	case "dnf":
+		return dnfReads(args), true
 	case "sysctl":
 		return sysctlReads(args), true
 	case "findmnt":
@@ -132,6 +134,14 @@ func rpmReads(args []string) bool {
 	return only(args[1:], []string{"-a", "--all", "-i", "--info", "-l", "--list", "-f", "--file", "--whatprovides",
 		"--whatrequires", "-R", "--requires", "--provides"},
 		[]string{"--qf", "--queryformat"})
+}
+
+// dnfReads: a query of what is installed, from the cache alone. Source: dnf(8), repoquery.
+func dnfReads(args []string) bool {
+	at := slices.Index(args, "repoquery")
+	return at >= 0 && slices.Contains(args, "--installed") && slices.Contains(args[:at], "-C") &&
+		!slices.ContainsFunc(args[:at], word) &&
+		only(args, []string{"-q", "-C", "--installed", "--recursive"}, []string{"--whatrequires", "--qf"})
 }
 
 // sysctlReads: no argument may hold "=", which writes, and no option but those that show. Source:

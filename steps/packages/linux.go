@@ -31,6 +31,15 @@ type installed struct {
 	Name    string `json:"name"`
 	Arch    string `json:"arch,omitempty"`
 	Version string `json:"version"`
+	// Half is the package manager's word for one half on its way in or out, like dpkg's iF.
+	Half string `json:"half,omitempty"`
+}
+
+func (p installed) String() string {
+	if p.Half != "" {
+		return fmt.Sprintf("%s, half installed (%s)", p.Version, p.Half)
+	}
+	return p.Version
 }
 
 // packagesBefore is what undo needs.
@@ -38,7 +47,8 @@ type packagesBefore struct {
 	New     []string    `json:"new,omitempty"`     // of names, those that were not there
 	Came    []string    `json:"came,omitempty"`    // what a simulation said would come along
 	Known   bool        `json:"known,omitempty"`   // the simulation worked
-	Had     []string    `json:"had,omitempty"`     // all that was installed, when it did not
+	Had     []string    `json:"had,omitempty"`     // all that was installed, when it did not or its lists were old
+	Half    []installed `json:"half,omitempty"`    // of names, those that were half installed
 	Changed []installed `json:"changed,omitempty"` // what another version takes the place of
 	Removed []installed `json:"removed,omitempty"` // what is taken away
 }
@@ -48,9 +58,11 @@ type manager interface {
 	// list asks for every package that is installed.
 	list() node.Query
 	parse(stdout string) []installed
-	// foresee tells what a transaction would install and remove, names included; known is false when
-	// the machine cannot tell.
+	// foresee tells what a transaction would install and remove, names included; known is false
+	// when the machine cannot tell.
 	foresee(ctx context.Context, r node.Reader, t transaction) (come, gone []string, known bool, err error)
+	// interrupted says that a transaction was cut off, which must be finished before another one.
+	interrupted(ctx context.Context, r node.Reader) (bool, error)
 	// argv is the program for a transaction; nil for one that this manager does not need.
 	argv(t transaction) []string
 	// exact is the name by which exactly this version is installed.
@@ -68,9 +80,10 @@ type transaction struct {
 type verb string
 
 // sweep removes as remove does, and whatever nothing needs any more. refresh fetches the package
-// lists.
+// lists, finish ends a transaction that was cut off.
 const (
 	refresh verb = "refresh"
+	finish  verb = "finish"
 	install verb = "install"
 	remove  verb = "remove"
 	sweep   verb = "sweep"
@@ -83,8 +96,10 @@ func linuxKind() steps.Kind {
 		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and " +
 			"dnf. It asks no questions, keeps configuration files that were changed, " +
 			"waits up to ten minutes for another installation, and runs as a job, so that a broken link does not break it. " +
-			"On Debian a simulation tells in the plan what comes along or goes. A name must be that of a package, not one " +
-			"that others provide. " +
+			"On Debian a simulation tells in the plan what comes along or goes, and is made again after refresh: a package " +
+			"that would be removed and was not in the plan stops the step. On Fedora dnf repoquery tells what else a removal " +
+			"takes. An installation of others that was interrupted is finished first. A name must be that of a package, not " +
+			"one that others provide. " +
 			"Whether a restart is due is read before and after from /run/reboot-required (Debian and its kin) or " +
 			"needs-restarting -r (dnf-utils, where installed): " +
 			"what others had left due before is told as a warning, and never restarted for. " +
@@ -93,13 +108,13 @@ func linuxKind() steps.Kind {
 		Undo: "Removes what was not there before: on Debian the named packages and those that came along with them, while " +
 			"nothing else needs these; on Fedora the named ones, and dnf takes what only they needed. " +
 			"Puts the recorded versions back, and installs what was removed, as far as the repositories still have it. " +
-			"Configuration files stay.",
+			"A package that others need by now is left and reported. Configuration files stay.",
 		Proof: "unit-tested on a scripted machine; with apt-get played on real Debian 12 nodes against a repository of " +
 			"their own; with dnf on a scripted machine, and tried by hand with dnf 4.14 and rpm 4.18",
 		Sources: []string{"dpkg-query(1)", "apt-get(8)", "apt.conf(5): DPkg::Lock::Timeout", "rpm(8)", "dnf(8)",
 			"needrestart: NEEDRESTART_MODE", "update-notifier: /run/reboot-required and its .pkgs", "needs-restarting(1)"},
 		Calls: append(linux.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
-			append(linux.Calls("env(1): starts apt-get with DEBIAN_FRONTEND", "env"), inspect.RebootCalls()...)...),
+			append(linux.Calls("env(1): starts apt-get and dpkg(1) with DEBIAN_FRONTEND", "env"), inspect.RebootCalls()...)...),
 		New:     func() steps.Step { return &Packages{} },
 		Example: "names: [chrony, rsyslog]\n",
 	}
@@ -210,8 +225,17 @@ func (s *Packages) todo(m manager, have []installed) (names []string, changes []
 		switch {
 		case s.Absent && there:
 			names = append(names, name)
-			changes = append(changes, steps.Change{Attr: name, From: p.Version, To: nil})
+			changes = append(changes, steps.Change{Attr: name, From: p.String(), To: nil})
 			b.Removed = append(b.Removed, p)
+		case there && p.Half != "":
+			to := "installed"
+			if version != "" {
+				to, name = version, m.exact(installed{Name: name, Version: version})
+			}
+			names = append(names, name)
+			name, _ = split(n)
+			changes = append(changes, steps.Change{Attr: name, From: p.String(), To: to})
+			b.Half = append(b.Half, p)
 		case s.Absent, there && (version == "" || m.same(p.Version, version)):
 		case there:
 			names = append(names, m.exact(installed{Name: name, Version: version}))
@@ -254,6 +278,12 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	} else if len(b.New) == 0 {
 		d.Action = steps.Update
 	}
+	if cut, err := m.interrupted(ctx, r); err != nil {
+		return steps.Diff{}, err
+	} else if cut {
+		d.Warnings = append(d.Warnings, "an installation was interrupted on this node: it is finished first, with all "+
+			"packages that it was about")
+	}
 	t := transaction{install, names, s.Recommends}
 	if s.Absent {
 		t.Verb = remove
@@ -265,9 +295,11 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	b.Known = known
 	for _, c := range come {
 		if p, there := find(have, c); there {
-			if _, named := find(b.Changed, p.Name); !named {
+			_, named := find(b.Changed, p.Name)
+			if _, half := find(b.Half, p.Name); !named && !half {
 				b.Changed = append(b.Changed, p)
-				d.Changes = append(d.Changes, steps.Change{Attr: p.Name + " (comes along)", From: p.Version, To: "another version"})
+				d.Changes = append(d.Changes,
+					steps.Change{Attr: p.Name + " (comes along)", From: p.String(), To: "another version"})
 			}
 		} else if !slices.Contains(b.New, c) {
 			b.Came = append(b.Came, c)
@@ -278,14 +310,18 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 		if p, there := find(have, g); there {
 			if _, named := find(b.Removed, p.Name); !named {
 				b.Removed = append(b.Removed, p)
-				d.Changes = append(d.Changes, steps.Change{Attr: p.Name + " (must go too)", From: p.Version, To: nil})
+				d.Changes = append(d.Changes, steps.Change{Attr: p.Name + " (must go too)", From: p.String(), To: nil})
 			}
 		}
 	}
-	if _, sweeps := m.(apt); sweeps && !known && !s.Absent {
+	if _, sweeps := m.(apt); sweeps && (!known || s.Refresh) && !s.Absent {
 		for _, p := range have {
 			b.Had = append(b.Had, p.Name+":"+p.Arch)
 		}
+	}
+	if s.Refresh && !known {
+		d.Warnings = append(d.Warnings, "what comes along or goes is known when the package lists are fetched; "+
+			"the step stops there if a package would be removed")
 	}
 	d.Before = steps.MustJSON(b)
 	d.Via = strings.TrimPrefix(fmt.Sprintf("%T", m), "packages.")
@@ -293,10 +329,16 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 }
 
 // Apply installs or removes in one transaction.
-func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
+func (s *Packages) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.Outcome, error) {
 	m, have, err := s.read(ctx, n)
 	if err != nil {
 		return steps.Outcome{}, err
+	}
+	var b packagesBefore
+	if len(d.Before) > 0 {
+		if err := json.Unmarshal(d.Before, &b); err != nil {
+			return steps.Outcome{}, fmt.Errorf("cannot read the recorded state: %w", err)
+		}
 	}
 	names, _, _ := s.todo(m, have)
 	if len(names) == 0 {
@@ -307,7 +349,10 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.
 	if errors.As(unknown, &broken) {
 		return steps.Outcome{}, unknown
 	}
-	if err := s.change(ctx, n, m, names); err != nil {
+	if err := complete(ctx, n, m); err != nil {
+		return steps.Outcome{}, err
+	}
+	if err := s.change(ctx, n, m, names, b); err != nil {
 		return steps.Outcome{}, err
 	}
 	switch {
@@ -342,14 +387,52 @@ func (s *Packages) restart(ctx context.Context, r node.Reader, before inspect.Du
 	return out, nil
 }
 
+// complete finishes a transaction that was cut off, of whoever it was: no other one is possible
+// before. Somebody else's that is under way is waited for.
+func complete(ctx context.Context, n node.Node, m manager) error {
+	return inspect.Wait(ctx, "the interrupted installation to be finished", lockWait,
+		func(ctx context.Context) (bool, error) {
+			cut, err := m.interrupted(ctx, n)
+			if err != nil || !cut {
+				return err == nil, err
+			}
+			err = run(ctx, n, "cannot finish the interrupted installation", m.argv(transaction{Verb: finish}))
+			if code, ok := node.Code(err); ok && code == dpkgLocked {
+				return false, nil
+			}
+			return err == nil, hint.Wrap(err, "`dpkg --audit` on the node shows which package is broken")
+		})
+}
+
+// unshown refuses a transaction that would remove what the plan did not show.
+func unshown(ctx context.Context, r node.Reader, m manager, t transaction, b packagesBefore) error {
+	_, gone, _, err := m.foresee(ctx, r, t)
+	if err != nil {
+		return err
+	}
+	gone = slices.DeleteFunc(gone, func(g string) bool {
+		_, shown := find(b.Removed, g)
+		return shown
+	})
+	if len(gone) == 0 {
+		return nil
+	}
+	return hint.Wrap(fmt.Errorf("cannot install %s: it would remove %s, which the plan did not show",
+		strings.Join(t.Names, ", "), strings.Join(gone, ", ")),
+		"plan again: the package lists are fresh now, and the plan shows what would be removed")
+}
+
 // change installs or removes names.
-func (s *Packages) change(ctx context.Context, n node.Node, m manager, names []string) error {
+func (s *Packages) change(ctx context.Context, n node.Node, m manager, names []string, b packagesBefore) error {
 	if s.Absent {
 		return run(ctx, n, "cannot remove "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
 	}
 	if argv := m.argv(transaction{Verb: refresh}); s.Refresh && argv != nil {
 		if err := run(ctx, n, "cannot fetch the package lists", argv); err != nil {
 			return hint.Wrap(err, "can the node reach its repositories?")
+		}
+		if err := unshown(ctx, n, m, transaction{install, names, s.Recommends}, b); err != nil {
+			return err
 		}
 	}
 	err := run(ctx, n, "cannot install "+strings.Join(names, ", "), m.argv(transaction{install, names, s.Recommends}))
@@ -363,7 +446,7 @@ func (s *Packages) change(ctx context.Context, n node.Node, m manager, names []s
 	}
 	for _, want := range s.Names {
 		if name, _ := split(want); !slices.ContainsFunc(have,
-			func(p installed) bool { return p.Name == name || p.Name+":"+p.Arch == name }) {
+			func(p installed) bool { return p.Half == "" && (p.Name == name || p.Name+":"+p.Arch == name) }) {
 			return hint.Wrap(fmt.Errorf("cannot find package %s though its installation worked", name),
 				"the name may be one that another package provides: name that package")
 		}
@@ -390,96 +473,4 @@ func run(ctx context.Context, n node.Node, what string, argv []string) error {
 			Text: tail(state.Output)})
 	}
 	return nil
-}
-
-// Undo puts back what was recorded.
-func (s *Packages) Undo(ctx context.Context, n node.Node, recorded json.RawMessage) error {
-	var b packagesBefore
-	if err := json.Unmarshal(recorded, &b); err != nil {
-		return fmt.Errorf("cannot read the recorded state: %w", err)
-	}
-	m, have, err := s.read(ctx, n)
-	if err != nil {
-		return err
-	}
-	var back []string
-	for _, p := range append(slices.Clone(b.Changed), b.Removed...) {
-		if now, there := find(have, p.Name+":"+p.Arch); !there || now.Version != p.Version {
-			back = append(back, m.exact(p))
-		}
-	}
-	if len(back) > 0 {
-		if err := run(ctx, n, "cannot put back "+strings.Join(back, ", "),
-			m.argv(transaction{Verb: install, Names: back})); err != nil {
-			return hint.Wrap(err, "do the repositories still have these versions?")
-		}
-	}
-	names, err := surplus(ctx, n, m, have, b)
-	if err != nil || len(names) == 0 {
-		return err
-	}
-	return run(ctx, n, "cannot take off again "+strings.Join(names, ", "), m.argv(transaction{Verb: remove, Names: names}))
-}
-
-// surplus tells what undo removes: the named packages that were not there, and what came along
-// while nothing else needs it.
-func surplus(ctx context.Context, r node.Reader, m manager, have []installed, b packagesBefore) ([]string, error) {
-	here := func(names []string) (out []string) {
-		for _, n := range names {
-			if _, there := find(have, n); there {
-				out = append(out, n)
-			}
-		}
-		return out
-	}
-	named, came := here(b.New), here(b.Came)
-	if len(named)+len(came) == 0 {
-		return nil, nil
-	}
-	for _, names := range [][]string{append(slices.Clone(named), came...), named} {
-		if len(names) == 0 {
-			continue
-		}
-		more, err := others(ctx, r, m, names)
-		if err != nil {
-			return nil, err
-		}
-		if len(more) == 0 {
-			left, err := unforeseen(ctx, r, m, have, b, names)
-			return append(names, left...), err
-		}
-		if len(names) == len(named) {
-			return nil, hint.Wrap(fmt.Errorf("cannot take off %s again: %s, which came later, would go with it",
-				strings.Join(named, ", "), strings.Join(more, ", ")),
-				"remove those first, or leave it")
-		}
-	}
-	return nil, nil
-}
-
-// others tells what would go though it is not named.
-func others(ctx context.Context, r node.Reader, m manager, names []string) (out []string, err error) {
-	_, gone, _, err := m.foresee(ctx, r, transaction{Verb: remove, Names: names})
-	for _, g := range gone {
-		if !slices.Contains(names, g) {
-			out = append(out, g)
-		}
-	}
-	return out, err
-}
-
-// unforeseen tells what came along with names when that could not be foreseen: what nothing needs
-// once they are gone, and was not there before.
-func unforeseen(ctx context.Context, r node.Reader, m manager, have []installed, b packagesBefore,
-	names []string) (out []string, err error) {
-	if b.Known || len(b.Had) == 0 {
-		return nil, nil
-	}
-	_, gone, _, err := m.foresee(ctx, r, transaction{Verb: sweep, Names: names})
-	for _, g := range gone {
-		if p, there := find(have, g); there && !slices.Contains(names, g) && !slices.Contains(b.Had, p.Name+":"+p.Arch) {
-			out = append(out, g)
-		}
-	}
-	return out, err
 }

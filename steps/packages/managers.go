@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"deploy/internal/node"
+	"deploy/steps/inspect"
 	"deploy/steps/linux"
 )
 
@@ -19,17 +21,38 @@ func (apt) list() node.Query {
 }
 
 // parse keeps what is installed. Of the status, the second letter tells: i is installed, c only
-// configuration files, n nothing; any other is a package half on its way, which has to be brought
-// to its end and so does not count. Source: dpkg-query(1), dpkg(1).
+// configuration files, n nothing; any other is a package half on its way, which has files on the
+// disk and has to be brought to its end. Source: dpkg-query(1), dpkg(1).
 func (apt) parse(stdout string) (out []installed) {
 	for _, line := range linux.Lines(stdout) {
 		f := strings.Split(line, "\t")
-		if len(f) == 4 && len(f[0]) >= 2 && f[0][1] == 'i' {
-			out = append(out, installed{f[1], f[2], f[3]})
+		if len(f) != 4 || len(f[0]) < 2 || strings.ContainsRune("cn", rune(f[0][1])) {
+			continue
 		}
+		p := installed{Name: f[1], Arch: f[2], Version: f[3]}
+		if f[0][1] != 'i' {
+			p.Half = strings.TrimSpace(f[0])
+		}
+		out = append(out, p)
 	}
 	return out
 }
+
+// updates holds files while dpkg works, and after it was cut off. Source: dpkg(1), --configure;
+// apt's own test of an interrupted dpkg.
+const updates = "/var/lib/dpkg/updates"
+
+func (apt) interrupted(ctx context.Context, r node.Reader) (bool, error) {
+	names, _, err := inspect.Contents(ctx, r, updates)
+	return len(names) > 0, err
+}
+
+// dpkgLocked is dpkg's code when its database cannot be had, as while another one works. Source:
+// dpkg(1), EXIT STATUS.
+const dpkgLocked = 2
+
+// lockWait is how long another installation is waited for.
+const lockWait = 10 * time.Minute
 
 // aptNone is apt-get's only code for a failure. Source: apt-get(8).
 const aptNone = 100
@@ -104,6 +127,9 @@ func (apt) argv(t transaction) []string {
 	switch t.Verb {
 	case refresh:
 		return quiet("update")
+	case finish:
+		return []string{"env", "DEBIAN_FRONTEND=noninteractive", "NEEDRESTART_MODE=a", "dpkg", "--force-confdef",
+			"--force-confold", "--configure", "-a"}
 	case install:
 		return quiet(append([]string{"--allow-downgrades", recommends(t.Recommends), "install"}, t.Names...)...)
 	}
@@ -130,21 +156,40 @@ func (dnf) list() node.Query {
 func (dnf) parse(stdout string) (out []installed) {
 	for _, line := range linux.Lines(stdout) {
 		if f := strings.Split(line, "\t"); len(f) == 3 && f[0] != "gpg-pubkey" {
-			out = append(out, installed{f[0], f[1], f[2]})
+			out = append(out, installed{Name: f[0], Arch: f[1], Version: f[2]})
 		}
 	}
 	return out
 }
 
-// foresee cannot tell: dnf prints its transaction as a table for people.
-func (dnf) foresee(context.Context, node.Reader, transaction) (come, gone []string, known bool, err error) {
-	return nil, nil, false, nil
+// interrupted: rpm's transactions leave no list of what is still to be done.
+func (dnf) interrupted(context.Context, node.Reader) (bool, error) { return false, nil }
+
+// foresee tells what a removal takes along: what requires the packages, and what requires that.
+// What an installation would do dnf prints as a table for people, so it cannot be told.
+func (dnf) foresee(ctx context.Context, r node.Reader, t transaction) (come, gone []string, known bool, err error) {
+	if t.Verb != remove {
+		return nil, nil, false, nil
+	}
+	for _, name := range t.Names {
+		a, err := linux.Ask(ctx, r, "dnf", "-q", "-C", "repoquery", "--installed", "--recursive", "--qf", "%{name}\\n",
+			"--whatrequires", name)
+		if err != nil {
+			return nil, nil, false, err
+		}
+		if a.Code != 0 {
+			return nil, nil, false, nil // it has no repoquery, or its own database cannot be read
+		}
+		gone = append(append(gone, name), strings.Fields(a.Stdout)...)
+	}
+	slices.Sort(gone)
+	return nil, slices.Compact(gone), true, nil
 }
 
 // argv: dnf fetches its lists by itself.
 func (dnf) argv(t transaction) []string {
 	switch t.Verb {
-	case refresh:
+	case refresh, finish:
 		return nil
 	case install:
 		weak := "False"

@@ -275,7 +275,7 @@ func (h *host) thawUnless(faults []*model.Fault) {
 func onlyReads(verb string, args map[string]any) bool {
 	switch verb {
 	case "facts", "reg.get", "reg.keys", "wmi.get", "file.stat", "file.read", "file.hash", "dir.list", "acl.get",
-		"ad.find":
+		"ad.find", "owner.get":
 		return true
 	case "file.put":
 		// a piece of a temporary file stays in the machine's cache until the file is committed: a lab

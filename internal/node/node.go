@@ -4,7 +4,18 @@
 // the verbs that do. Both speak in requests that are plain data (see Query and Action), so that the
 // same request can travel to a resident PowerShell, to an agent beside the machine, or to the lab's
 // emulated machines, and so that a test can hold every name in it against tables recorded from real
-// systems. The meaning of each verb is fixed in package resident.
+// systems. The meaning of each verb is fixed in package protocol of the PowerShell session.
+//
+// # Who is in charge
+//
+// A node keeps one record (Owner) per site that works on it. Query with Owners reads all of them
+// in one request, which Prefetch may send along with others; no rows say that no site has worked
+// there. Do with OwnerSet puts one in the place of the text that was read, in one request, and
+// refuses with a SupersededError when something else stands there by then. Fenced.SetFence has
+// every writing request after it carry a Fence: the node compares it with the record before the
+// act, and puts Fence.Record in its place where that is not empty, so the number of the act that
+// begins reaches the node with the act's own first request. All sessions do so; reading is never
+// refused.
 package node
 
 import (

@@ -42,6 +42,7 @@ type Until struct {
 func sentinels() map[string]error {
 	return map[string]error{
 		"not-found": node.ErrNotFound, "auth": node.ErrAuth, "host-key": node.ErrHostKey, "unsupported": node.ErrUnsupported,
+		"superseded": node.ErrSuperseded,
 		"reboot-due": steps.ErrRebootDue, "no-return": task.ErrNoReturn,
 		"record-damaged": task.ErrRecordDamaged,
 		"deadline":       context.DeadlineExceeded, "cancelled": context.Canceled,

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"deploy/internal/lab/model"
+	"deploy/internal/node"
 	"deploy/internal/session/powershell/protocol"
 )
 
@@ -31,6 +32,11 @@ func Serve(c *Ctx, verb string, args map[string]any) (rows []Object, err error) 
 	}
 	if v == nil {
 		return nil, unsupported("this machine has no verb %q", verb)
+	}
+	if fence, ok := node.FenceOf(args); ok {
+		if err := passFence(c, fence); err != nil {
+			return nil, asResident(c.AsFail(err))
+		}
 	}
 	rows, err = v(c, args)
 	if err != nil {
@@ -75,6 +81,7 @@ func baseVerbs() map[string]Verb {
 		"dir.make": verbDirMake, "dir.list": verbDirList, "acl.get": verbACLGet, "acl.set": verbACLSet,
 
 		"job.start": verbJobStart, "job.state": verbJobState, "job.remove": verbJobRemove,
+		"owner.get": verbOwnerGet, "owner.set": verbOwnerSet,
 		"restart": verbRestart,
 	}
 }
@@ -94,6 +101,7 @@ func describe(args map[string]any) string {
 	var b strings.Builder
 	for _, k := range sortedKeys(args) {
 		switch k {
+		case node.FenceArg, "was", "record": // who is in charge is no act
 		case "password", "data", "stdin", "args", "params", "set", "attrs":
 			// cmdlet and method arguments may hold a credential; their names are enough to follow what
 			// happened

@@ -12,7 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"deploy/internal/lab/machine"
@@ -44,9 +46,13 @@ type Session struct {
 	o     Options
 	ctx   context.Context
 	facts node.Facts
+	fence atomic.Pointer[node.Fence]
 }
 
-var _ node.Session = (*Session)(nil)
+var (
+	_ node.Session = (*Session)(nil)
+	_ node.Fenced  = (*Session)(nil)
+)
 
 // New opens a session and takes the machine's facts. ctx bounds the machine's background work, not
 // the opening.
@@ -194,6 +200,9 @@ func (s *Session) refusal(r node.Request, err error) error {
 	if !errors.As(err, &f) {
 		return err
 	}
+	if f.ID == protocol.IDSuperseded {
+		return &node.SupersededError{Node: s.o.Machine.Name, Record: f.Text}
+	}
 	out := &node.Refusal{Node: s.o.Machine.Name, Code: &node.CodeError{Op: r.Verb, Code: int64(uint32(f.Code)), ID: f.ID,
 		Category: f.Category, Text: f.Text}}
 	switch code := out.Code.Code; {
@@ -283,11 +292,27 @@ func (s *Session) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.change(ctx, r)
+}
+
+// SetFence has all that may change the machine compare its owner record first, in the same request.
+func (s *Session) SetFence(f node.Fence) { s.fence.Store(&f) }
+
+// change sends a request that may change the machine; owner.set compares by itself.
+func (s *Session) change(ctx context.Context, r node.Request) ([]node.Row, error) {
+	if f := s.fence.Load(); f != nil && f.Journal != "" && r.Verb != "owner.set" {
+		r.Args = maps.Clone(r.Args)
+		r.Args[node.FenceArg] = f.Arg()
+	}
 	return s.serve(ctx, r)
 }
 
 func (s *Session) one(ctx context.Context, r node.Request) (node.Row, error) {
-	rows, err := s.serve(ctx, r)
+	ask := s.serve
+	if r.Verb == "run" {
+		ask = s.change
+	}
+	rows, err := ask(ctx, r)
 	if err != nil {
 		return nil, err
 	}
@@ -319,7 +344,7 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 			return fmt.Errorf("there is no credential %q", c.As)
 		}
 	}
-	_, err := s.serve(ctx, node.Request{Verb: "job.start", Args: map[string]any{"id": id, "argv": c.Argv, "dir": c.Dir,
+	_, err := s.change(ctx, node.Request{Verb: "job.start", Args: map[string]any{"id": id, "argv": c.Argv, "dir": c.Dir,
 		"user": cred.User, "password": cred.Password, "limit": int64(c.Timeout / time.Second)}})
 	return err
 }
@@ -367,12 +392,12 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, _ node.Wr
 		return err
 	}
 	temp := path + ".labnode.tmp"
-	if _, err := s.serve(ctx, node.Request{Verb: "file.put",
+	if _, err := s.change(ctx, node.Request{Verb: "file.put",
 		Args: map[string]any{"path": temp, "offset": int64(0), "data": b}}); err != nil {
 		return err
 	}
 	sum := sha256.Sum256(b)
-	_, err = s.serve(ctx, node.Request{Verb: "file.commit",
+	_, err = s.change(ctx, node.Request{Verb: "file.commit",
 		Args: map[string]any{"temp": temp, "path": path, "sha256": hex.EncodeToString(sum[:])}})
 	return err
 }

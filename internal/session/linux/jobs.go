@@ -55,6 +55,7 @@ const (
 	ExitRefused      = 43
 	ExitHash         = 44
 	ExitNotDirectory = 45
+	ExitSuperseded   = 46
 )
 
 // Job is what is to be started. The state directory is where its files are, one directory for each

@@ -13,6 +13,13 @@ const (
 	UserState = ".local/state/deploy/jobs"
 )
 
+// Owner records are kept in the directory OwnerDir beside the jobs', each in a file of its site's
+// name with the ending OwnerEnd.
+const (
+	OwnerDir = "owner"
+	OwnerEnd = ".json"
+)
+
 // Error numbers of Linux, as every architecture that deploy is built for has them. They are here
 // and not taken from package syscall because a controller may run on Windows.
 const (
@@ -37,6 +44,7 @@ const (
 	EBADMSG      = 74
 	ENOTSUP      = 95
 	ETIMEDOUT    = 110
+	ESTALE       = 116
 	EDQUOT       = 122
 )
 
@@ -59,6 +67,8 @@ func Failure(op string, exit int, stderr []byte) *node.CodeError {
 	text := strings.TrimSpace(string(stderr))
 	c := &node.CodeError{Op: op, Text: text[max(0, len(text)-1000):]}
 	switch exit {
+	case ExitSuperseded:
+		c.Code, c.ID, c.Text = ESTALE, node.SupersededID, string(stderr) // whole: it is an owner record
 	case ExitAbsent:
 		c.Code, c.ID = ENOENT, IDNotFound
 	case ExitUnsupported:

@@ -61,7 +61,8 @@ func (s *Session) unsupported(op, text string) error {
 // and the end of a context, stays as it is.
 func (s *Session) fail(op string, err error) error {
 	var known *node.Refusal
-	if err == nil || (errors.As(err, &known) && known.Node != "") || errors.Is(err, context.Canceled) ||
+	if err == nil || errors.Is(err, node.ErrSuperseded) ||
+		(errors.As(err, &known) && known.Node != "") || errors.Is(err, context.Canceled) ||
 		errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}

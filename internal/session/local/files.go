@@ -133,6 +133,9 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.Wr
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if err := s.pass(ctx); err != nil {
+		return err
+	}
 	target, err := resolve(path)
 	if err == nil {
 		err = s.put(ctx, target, r, o)

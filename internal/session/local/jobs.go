@@ -39,6 +39,9 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 	if j.limit == 0 {
 		j.limit = s.opts.Job
 	}
+	if err := s.pass(ctx); err != nil {
+		return err
+	}
 	op := "job.start " + id
 	err := s.fail(op, s.startJob(ctx, j))
 	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", op, "err", err)

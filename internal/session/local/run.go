@@ -24,6 +24,9 @@ func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if err := ctx.Err(); err != nil {
 		return node.Result{}, err
 	}
+	if err := s.pass(ctx); err != nil {
+		return node.Result{}, err
+	}
 	begun := time.Now()
 	res, err := s.run(ctx, c)
 	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", "run "+first(c.Argv), "took", time.Since(begun),

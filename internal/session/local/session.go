@@ -3,6 +3,7 @@ package local
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
@@ -13,9 +14,13 @@ type Session struct {
 	opts     Options
 	facts    node.Facts
 	platform platform
+	fence    atomic.Pointer[node.Fence]
 }
 
-var _ node.Session = (*Session)(nil)
+var (
+	_ node.Session = (*Session)(nil)
+	_ node.Fenced  = (*Session)(nil)
+)
 
 // Open takes the machine's facts.
 func Open(ctx context.Context, opts Options) (*Session, error) {

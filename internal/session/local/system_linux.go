@@ -67,6 +67,8 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	switch r.Verb {
 	case "file.mode":
 		return nil, s.setMode(args)
+	case "owner.get":
+		return s.owners()
 	case "restart":
 		_, err := s.script(ctx, "restart", linux.RestartScript(s.platform.root))
 		return nil, err

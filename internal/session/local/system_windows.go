@@ -78,6 +78,8 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 		return winapi.ACL(a.String("path"))
 	case "acl.set":
 		return nil, winapi.SetACL(a.String("path"), a.String("sddl"))
+	case "owner.get":
+		return winapi.Owners()
 	case "restart":
 		return nil, winapi.Restart(a.String("reason"))
 	case "cmdlet", "ad.find", "ad.add", "ad.mod", "ad.del":
@@ -85,6 +87,9 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	}
 	return nil, s.unsupported(r.Op(), "no verb "+r.Verb)
 }
+
+// putOwner puts a site's owner record in place; "" removes it.
+func (s *Session) putOwner(site, record string) error { return winapi.SetOwner(site, record) }
 
 // throughShell has one resident PowerShell on this machine carry a request out. One that broke is
 // started anew for the next request; what was under way in it has an unknown outcome, which its

@@ -17,6 +17,9 @@ func refusalOf(name, op string, v any) error {
 	row := node.Row(m)
 	code := &node.CodeError{Op: op, Code: row.Int("code"), ID: row.String("id"), Category: row.String("category"),
 		Text: row.String("text")}
+	if code.ID == protocol.IDSuperseded {
+		return &node.SupersededError{Node: name, Record: code.Text}
+	}
 	var err error = &node.Refusal{Node: name, Code: code, Kind: kindOf(op, code)}
 	if isDiskFull(code.Code) {
 		err = hint.Wrap(err, "make room on that drive of "+name+", then run again")

@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"deploy/internal/hint"
@@ -25,6 +26,7 @@ type Session struct {
 	opts  Options
 	nonce string
 	facts node.Facts
+	fence atomic.Pointer[node.Fence]
 
 	mu     sync.Mutex
 	nextID int64
@@ -45,7 +47,10 @@ type Session struct {
 	errTail tail
 }
 
-var _ node.Session = (*Session)(nil)
+var (
+	_ node.Session = (*Session)(nil)
+	_ node.Fenced  = (*Session)(nil)
+)
 
 // call is one request on its way.
 type call struct {

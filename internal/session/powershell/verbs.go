@@ -98,13 +98,27 @@ func (s *Session) change(ctx context.Context, r node.Request) ([]node.Row, error
 		return nil, err
 	}
 	s.forget()
-	rows, err := s.ask(ctx, r)
+	rows, err := s.ask(ctx, s.fenced(r))
 	s.forget() // also what was fetched while it worked
 	var link *node.LinkError
 	if err != nil && ctx.Err() != nil && !errors.As(err, &link) && errors.Is(err, ctx.Err()) {
 		return nil, &node.LinkError{Node: s.opts.Node, Sent: true, Err: err}
 	}
 	return rows, err
+}
+
+// SetFence has all that may change the machine compare its owner record first, in the same request.
+func (s *Session) SetFence(f node.Fence) { s.fence.Store(&f) }
+
+// fenced adds the fence to a request; owner.set compares by itself.
+func (s *Session) fenced(r node.Request) node.Request {
+	f := s.fence.Load()
+	if f == nil || f.Journal == "" || r.Verb == "owner.set" {
+		return r
+	}
+	args := maps.Clone(r.Args)
+	args[node.FenceArg] = f.Arg()
+	return node.Request{Verb: r.Verb, Args: args}
 }
 
 func (s *Session) forget() {
@@ -358,7 +372,7 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, _ node.Wr
 	if err != nil {
 		clean, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		_, _ = s.ask(clean, node.Request{Verb: "file.remove", Args: map[string]any{"path": temp, "tree": false}})
+		_, _ = s.ask(clean, s.fenced(node.Request{Verb: "file.remove", Args: map[string]any{"path": temp, "tree": false}}))
 	}
 	return err
 }
@@ -395,8 +409,8 @@ func (s *Session) put(ctx context.Context, temp, path string, r io.Reader) error
 		}
 		sum.Write(buf[:n])
 		data, packed := pack.piece(buf[:n])
-		calls, _, err := s.send([]node.Request{{Verb: "file.put",
-			Args: map[string]any{"path": temp, "offset": offset, "data": data, "packed": packed}}})
+		calls, _, err := s.send([]node.Request{s.fenced(node.Request{Verb: "file.put",
+			Args: map[string]any{"path": temp, "offset": offset, "data": data, "packed": packed}})})
 		if err != nil {
 			return err
 		}

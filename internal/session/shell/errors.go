@@ -11,6 +11,9 @@ func (s *Session) refuse(op, id string, code int64, text string) error {
 }
 
 func (s *Session) refusalOf(c *node.CodeError) error {
+	if c.ID == node.SupersededID {
+		return &node.SupersededError{Node: s.opts.Node, Record: c.Text}
+	}
 	r := &node.Refusal{Node: s.opts.Node, Code: c}
 	switch {
 	case c.ID == linux.IDUnsupported:

@@ -189,7 +189,7 @@ func (s *Session) commit(ctx context.Context, path string, o node.WriteOptions, 
 	if o.Mode != 0 {
 		bits = mode(o.Mode)
 	}
-	_, err := s.script(ctx, order{op: "file.write " + path, stdin: bytes.NewReader(data)},
+	_, err := s.script(ctx, order{op: "file.write " + path, acts: true, stdin: bytes.NewReader(data)},
 		functions([]string{"file_write", path, bits, o.Owner, o.Group, sum, from}))
 	return err
 }
@@ -201,7 +201,8 @@ func (s *Session) upload(ctx context.Context, path string, r io.Reader) (string,
 	op := "file.write " + path
 	src := &source{r: r, sum: sha256.New(), pace: make(chan struct{}, 1)}
 	defer func() { _, _ = src.stop() }()
-	out, err := s.script(ctx, order{op: op, stdin: src, pace: src.pace}, functions([]string{"file_upload", path}))
+	out, err := s.script(ctx, order{op: op, acts: true, stdin: src, pace: src.pace},
+		functions([]string{"file_upload", path}))
 	if err != nil {
 		return "", err
 	}

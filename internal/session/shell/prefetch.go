@@ -94,7 +94,7 @@ func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
 // sendBatch asks for a batch in the background. Each program has the session's limit: the clock
 // begins anew with every answer.
 func (s *Session) sendBatch(batch []*prefetch, calls string) {
-	text := linux.Functions() + filesScript + frameScript + batchScript
+	text := linux.Functions() + filesScript + frameScript + ownerScript + batchScript
 	line, err := linux.Line([]string{text})
 	f := &framer{s: s, batch: batch, pace: make(chan struct{}, 1)}
 	ask := func() {

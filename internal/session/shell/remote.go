@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"deploy/internal/node"
 	"deploy/internal/session/linux"
 	"deploy/transport"
 )
@@ -66,6 +67,17 @@ func codeOf(s linux.Script) (string, error) {
 		return "", err
 	}
 	return "set -- " + line + `; text=$1; shift; eval "$text"`, nil
+}
+
+// fenceCode makes one line that ends the shell when the machine's owner record does not fit, and
+// goes on else. dir is where the records are.
+func fenceCode(f *node.Fence, dir string) (string, error) {
+	if f == nil || f.Journal == "" {
+		return "", nil
+	}
+	code, err := codeOf(linux.Script{Text: ownerScript + "fence \"$@\"\n", Args: []string{dir, f.Site, f.Journal,
+		strconv.FormatInt(f.Epoch, 10), f.Run, f.Record}})
+	return code + "; ", err
 }
 
 // begin starts a command line and feeds it. Everything that the remote needs is released by close.

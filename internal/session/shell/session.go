@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"deploy/internal/hint"
@@ -27,6 +28,8 @@ var (
 	frameScript string
 	//go:embed scripts/batch.sh
 	batchScript string
+	//go:embed scripts/owner.sh
+	ownerScript string
 )
 
 // grace is how long a channel may stay open after its program's end: a grandchild that lives on may
@@ -43,6 +46,7 @@ type Session struct {
 	alive context.Context
 	stop  context.CancelFunc // ends what Prefetch has under way
 	once  sync.Once
+	fence atomic.Pointer[node.Fence]
 
 	mu     sync.Mutex
 	cache  map[string]*prefetch // answers that wait to be asked for
@@ -50,7 +54,10 @@ type Session struct {
 	group  sync.WaitGroup // grows only while closed is false
 }
 
-var _ node.Session = (*Session)(nil)
+var (
+	_ node.Session = (*Session)(nil)
+	_ node.Fenced  = (*Session)(nil)
+)
 
 // Open takes the machine's facts in one round trip. It owns conn from then on, also when it fails.
 // A machine that is not Linux is node.ErrUnsupported; a user for whom sudo does not work is
@@ -161,6 +168,7 @@ func (s *Session) spawn(f func()) bool {
 // order is one thing to be done on the machine.
 type order struct {
 	op    string
+	acts  bool   // it may change the machine: the fence stands before it
 	line  string // command line for the login shell; "" is the bootstrap, which then evaluates code
 	code  string
 	nonce string // of line; made here for code

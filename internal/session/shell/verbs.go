@@ -20,6 +20,7 @@ import (
 type plan struct {
 	call []string
 	tool bool // call is a program
+	acts bool // it may change the machine
 	read func(out outcome) ([]node.Row, error)
 }
 
@@ -40,7 +41,7 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 	case "dir.list":
 		return plan{call: []string{"dir_list", where}, read: rowsOfDir}, nil
 	case "dir.make":
-		return plan{call: []string{"dir_make", where}, read: nothing}, nil
+		return plan{call: []string{"dir_make", where}, acts: true, read: nothing}, nil
 	case "file.remove":
 		if path.Clean("/"+where) == "/" {
 			return plan{}, s.refuse(r.Op(), linux.IDRefused, linux.EPERM, "the root of the file system stays")
@@ -49,9 +50,18 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 		if args.Bool("tree") {
 			how = "tree"
 		}
-		return plan{call: []string{"file_remove", where, how}, read: nothing}, nil
+		return plan{call: []string{"file_remove", where, how}, acts: true, read: nothing}, nil
 	case "file.mode":
 		return plan{call: []string{"file_mode", where, octal(args), args.String("owner"), args.String("group")},
+			acts: true, read: nothing}, nil
+	case "owner.get":
+		return plan{call: []string{"owner_get", s.ownerDir()}, read: rowsOfOwners}, nil
+	case "owner.set": // it compares by itself, so that no fence stands before it
+		site := args.String("site")
+		if !node.IsSite(site) {
+			return plan{}, s.refuse(r.Op(), "", linux.EINVAL, "not the name of a site: "+site)
+		}
+		return plan{call: []string{"owner_set", s.ownerDir(), site, args.String("was"), args.String("record")},
 			read: nothing}, nil
 	}
 	return plan{}, s.refuse(r.Op(), linux.IDUnsupported, linux.ENOTSUP, "Linux has no "+r.Verb)
@@ -85,13 +95,13 @@ func (s *Session) serve(ctx context.Context, r node.Request) ([]node.Row, error)
 		if p.tool {
 			call = append([]string{"program", ""}, call...)
 		}
-		out, err := s.call(ctx, op, call...)
+		out, err := s.script(ctx, order{op: op, acts: p.acts}, functions(call))
 		if err != nil {
 			return nil, err
 		}
 		return p.read(out)
 	}
-	_, err := s.script(ctx, order{op: op}, script)
+	_, err := s.script(ctx, order{op: op, acts: true}, script)
 	if r.Verb == "job.remove" && errors.Is(err, node.ErrNotFound) {
 		err = nil
 	}
@@ -105,13 +115,20 @@ func (s *Session) call(ctx context.Context, op string, call ...string) (outcome,
 
 // functions makes the script that calls one of them.
 func functions(call []string) linux.Script {
-	return linux.Script{Text: linux.Functions() + filesScript + frameScript + "\"$@\"\n", Args: call}
+	return linux.Script{Text: linux.Functions() + filesScript + frameScript + ownerScript + "\"$@\"\n", Args: call}
 }
 
 func (s *Session) script(ctx context.Context, o order, script linux.Script) (outcome, error) {
 	var err error
 	if o.code, err = codeOf(script); err != nil {
 		return outcome{}, s.refuse(o.op, "", linux.EINVAL, err.Error())
+	}
+	if o.acts {
+		fence, err := fenceCode(s.fence.Load(), s.ownerDir())
+		if err != nil {
+			return outcome{}, s.refuse(o.op, "", linux.EINVAL, err.Error())
+		}
+		o.code = fence + o.code
 	}
 	return s.perform(ctx, o)
 }
@@ -189,7 +206,8 @@ func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	var res node.Result
 	err := s.change(ctx, func() error {
 		call := append([]string{"program", c.Dir}, c.Argv...)
-		out, err := s.script(ctx, order{op: op, stdin: bytes.NewReader(c.Stdin), limit: c.Timeout}, functions(call))
+		out, err := s.script(ctx, order{op: op, acts: true, stdin: bytes.NewReader(c.Stdin), limit: c.Timeout},
+			functions(call))
 		res = node.Result{Code: out.code, Stdout: out.stdout, Stderr: out.stderr}
 		return err
 	})
@@ -225,7 +243,7 @@ func (s *Session) StartJob(ctx context.Context, id string, c node.Cmd) error {
 		return s.refuse(op, "", linux.EINVAL, err.Error())
 	}
 	return s.change(ctx, func() error {
-		_, err := s.script(ctx, order{op: op}, script)
+		_, err := s.script(ctx, order{op: op, acts: true}, script)
 		return err
 	})
 }

@@ -57,10 +57,12 @@ type Machine struct {
 	// Break returns an error for a request that is to fail; nil breaks nothing.
 	Break func(r node.Request) error
 
-	posix bool
-	mu    sync.Mutex
-	jobs  map[string]node.JobState
-	log   []node.Request
+	posix  bool
+	owners map[string]string // owner records by site
+	fence  node.Fence
+	mu     sync.Mutex
+	jobs   map[string]node.JobState
+	log    []node.Request
 }
 
 // New makes a machine of a release.
@@ -71,6 +73,7 @@ func New(release node.Release) *Machine {
 		Registry: map[string]map[string]Value{}, Files: map[string]*File{}, Classes: map[string][]node.Row{},
 		Methods: map[string]Method{},
 		Cmdlets: map[string]Cmdlet{}, Programs: map[string]func([]string) node.Result{}, jobs: map[string]node.JobState{},
+		owners: map[string]string{},
 	}
 }
 
@@ -194,7 +197,7 @@ func (m *Machine) Open(_ context.Context, path string) (io.ReadCloser, error) {
 
 // Write writes a file; its directory must be there.
 func (m *Machine) Write(_ context.Context, path string, r io.Reader, o node.WriteOptions) error {
-	if err := m.note(node.Request{Verb: "file.put", Args: map[string]any{"path": path}}); err != nil {
+	if err := m.act(node.Request{Verb: "file.put", Args: map[string]any{"path": path}}); err != nil {
 		return err
 	}
 	if m.file(m.above(path)) == nil {
@@ -212,7 +215,7 @@ func (m *Machine) Write(_ context.Context, path string, r io.Reader, o node.Writ
 
 // Run runs a program of the test; one that is not there is ErrUnsupported.
 func (m *Machine) Run(_ context.Context, c node.Cmd) (node.Result, error) {
-	if err := m.note(node.Request{Verb: "run", Args: map[string]any{"argv": c.Argv, "dir": c.Dir}}); err != nil {
+	if err := m.act(node.Request{Verb: "run", Args: map[string]any{"argv": c.Argv, "dir": c.Dir}}); err != nil {
 		return node.Result{}, err
 	}
 	p := m.Programs[strings.ToLower(c.Argv[0])]
@@ -224,7 +227,7 @@ func (m *Machine) Run(_ context.Context, c node.Cmd) (node.Result, error) {
 
 // StartJob runs the program at once; a known id does nothing.
 func (m *Machine) StartJob(_ context.Context, id string, c node.Cmd) error {
-	if err := m.note(node.Request{Verb: "job.start",
+	if err := m.act(node.Request{Verb: "job.start",
 		Args: map[string]any{"id": id, "argv": c.Argv, "as": c.As}}); err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ func (m *Machine) Query(_ context.Context, q node.Query) ([]node.Row, error) {
 			return []node.Row{{"sddl": f.SDDL}}, nil
 		}
 		return nil, node.ErrNotFound
+	case node.Owners:
+		return m.ownerRows(), nil
 	case node.FileHash:
 		if f := m.file(q.Path); f != nil && !f.Dir {
 			return []node.Row{{"sha256": hashOf(f.Data), "size": int64(len(f.Data))}}, nil
@@ -136,10 +138,12 @@ func (m *Machine) cmdlet(name string, params map[string]any, selected []string) 
 // Do carries out an action on the tables.
 func (m *Machine) Do(_ context.Context, a node.Action) ([]node.Row, error) {
 	r := a.Request()
-	if err := m.note(r); err != nil {
+	if err := m.act(r); err != nil {
 		return nil, err
 	}
 	switch a := a.(type) {
+	case node.OwnerSet:
+		return nil, m.setOwner(a)
 	case node.RegistrySet:
 		m.SetValue(a.Key, a.Name, a.Type, a.Data)
 	case node.RegistryDelete:

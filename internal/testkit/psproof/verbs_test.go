@@ -60,6 +60,7 @@ func verbCases() []proofCase {
 			ask("reg.delkey", obj("key", key)),
 			fails("reg.get", obj("key", `HKCU\Software`), "deploy.Unsupported", 50),
 		}},
+		ownerCase(),
 		{"wmi", []step{
 			ask("wmi.get", thing("", "props", []any{"Name"}, "where", obj()), obj("Name", "thing0"),
 				obj("Name", "thing1")).records_(cimv2, words("Query", "SELECT Name FROM Proof_Thing")),

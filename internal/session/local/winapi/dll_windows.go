@@ -5,6 +5,7 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/windows"
+	"golang.org/x/sys/windows/registry"
 )
 
 // Functions that golang.org/x/sys/windows does not have. Lazy procedures are constants in all but
@@ -17,6 +18,7 @@ var (
 	oleaut32 = windows.NewLazySystemDLL("oleaut32.dll")
 
 	procRegDeleteKeyEx         = advapi32.NewProc("RegDeleteKeyExW")
+	procRegFlushKey            = advapi32.NewProc("RegFlushKey")
 	procReplaceFile            = kernel32.NewProc("ReplaceFileW")
 	procDsRoleGet              = netapi32.NewProc("DsRoleGetPrimaryDomainInformation")
 	procDsRoleFree             = netapi32.NewProc("DsRoleFreeMemory")
@@ -41,6 +43,14 @@ func deleteKey(sub string) error {
 	r, _, _ := procRegDeleteKeyEx.Call(uintptr(windows.HKEY_LOCAL_MACHINE), uintptr(unsafe.Pointer(p)),
 		windows.KEY_WOW64_64KEY, 0)
 	if r != 0 {
+		return syscall.Errno(r)
+	}
+	return nil
+}
+
+// flushKey has a key's values on the disk.
+func flushKey(k registry.Key) error {
+	if r, _, _ := procRegFlushKey.Call(uintptr(k)); r != 0 {
 		return syscall.Errno(r)
 	}
 	return nil

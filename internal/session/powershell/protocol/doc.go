@@ -67,6 +67,8 @@
 //	job.start    {id,argv[],line,dir,user,password,limit} a scheduled task; user "" = SYSTEM; limit in seconds; a known id does nothing
 //	job.state    {id}                                row: phase (running done lost), code, output (bytes, last 64 KB)
 //	job.remove   {id}
+//	owner.get    {}                                  rows: site, record
+//	owner.set    {site,was,record}                   replaces the record was (empty = none) by record (empty = remove); else deploy.Superseded
 //	restart      {reason}                            answers, then the machine restarts in about two seconds
 //
 // cmdlet results: for each name in select the property of each object; names may be dotted
@@ -76,6 +78,11 @@
 // and password in, as for job.start; the node then runs that one cmdlet in a scheduled task of that
 // user, with a full logon, waits for it and answers its rows. load is a module name, or "snapin:"
 // and a snap-in; it is loaded once per session.
+//
+// Any request may carry the argument fence {site,journal,epoch,run,record}, see node.Fence:
+// before the verb is begun it is compared with the site's owner record, and record is put in its
+// place where it is not empty. "deploy.Superseded" says that it does not fit; its text is what
+// stands there.
 package protocol
 
 // Protocol is the version of the talk; the hello carries it.
@@ -101,4 +108,5 @@ const (
 const (
 	IDNotFound    = "deploy.NotFound"
 	IDUnsupported = "deploy.Unsupported"
+	IDSuperseded  = "deploy.Superseded"
 )

@@ -193,7 +193,7 @@ func TestScriptServesEveryVerb(t *testing.T) {
 	doc := []string{"facts", "reg.get", "reg.keys", "reg.set", "reg.del", "reg.delkey", "wmi.get", "wmi.call", "wmi.set",
 		"cmdlet", "run", "file.stat", "file.read", "file.put",
 		"file.commit", "file.hash", "file.remove", "dir.make", "dir.list", "acl.get", "acl.set", "ad.find", "ad.add",
-		"ad.mod", "ad.del", "job.start", "job.state", "job.remove", "restart"}
+		"ad.mod", "ad.del", "job.start", "job.state", "job.remove", "owner.get", "owner.set", "restart"}
 	for _, verb := range doc {
 		if n := strings.Count(Script(), "$verbs['"+verb+"'] = {"); n != 1 {
 			t.Errorf("%s is served %d times", verb, n)

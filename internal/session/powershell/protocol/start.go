@@ -47,7 +47,8 @@ func Script() string {
 	return part("frame") +
 		data("runner", Runner()) +
 		data("once", part("frame"), part("cmdlet"), part("once")) +
-		part("process") + part("registry") + part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("asuser") +
+		part("process") + part("registry") + part("owner") +
+		part("wmi") + part("cmdlet") + part("files") + part("jobs") + part("asuser") +
 		part("directory") + part("loop")
 }
 

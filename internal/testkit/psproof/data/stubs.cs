@@ -360,6 +360,17 @@ namespace DeployStub.Win32
             int i = name.LastIndexOf('\\');
             Walk(name.Substring(0, i), false).keys.Remove(name.Substring(i + 1));
         }
+        public void DeleteSubKey(string name, bool complain)
+        {
+            Record.Add("DeleteSubKey", path + "\\" + name);
+            RegistryKey k = Walk(name, false);
+            if (k != null && k.SubKeyCount > 0) throw new InvalidOperationException("it has keys below it");
+            int i = name.LastIndexOf('\\');
+            Walk(name.Substring(0, i), false).keys.Remove(name.Substring(i + 1));
+        }
+        public int ValueCount { get { return values.Count; } }
+        public int SubKeyCount { get { return keys.Count; } }
+        public void Flush() { Record.Add("Flush", path); }
         public void Close() { }
     }
 

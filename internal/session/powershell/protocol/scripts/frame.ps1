@@ -314,6 +314,9 @@ function Invoke-Request($number, $payload) {
             if ($null -eq $verb) {
                 Stop-Unsupported ('no verb ' + [string]$request['verb'])
             }
+            if ($null -ne $request['args']['fence']) {
+                $null = & $deploy['fence'] $request['args']['fence']
+            }
             $null = & $verb $request['args']
             $null = Send-Rows
         }

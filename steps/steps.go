@@ -115,7 +115,13 @@ type Diff struct {
 
 // Effects are what a person wants to know before saying yes.
 type Effects struct {
-	Reboot          bool   `json:"reboot,omitempty"`             // the node will probably restart
+	Reboot bool `json:"reboot,omitempty"` // the node will probably restart
+	// MayReboot: whether a restart is due after Apply or Undo tells an exit code, and nothing before
+	// it. When that answer is lost, the machine is asked, and where it cannot tell a person is.
+	MayReboot bool `json:"may_reboot,omitempty"`
+	// RebootMarked: a restart that Apply or Undo leave due can be seen on the machine afterwards (the
+	// servicing key, the mark of the package manager), so that none is due without that mark.
+	RebootMarked    bool   `json:"reboot_marked,omitempty"`
 	Interrupts      string `json:"interrupts,omitempty"`         // the service that is interrupted
 	Failover        bool   `json:"failover,omitempty"`           // a group moves to another node
 	PointOfNoReturn string `json:"point_of_no_return,omitempty"` // why it cannot be undone

@@ -14,6 +14,7 @@ import (
 	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/internal/view"
+	"deploy/steps"
 )
 
 // runFlags choose what runs and who answers questions.
@@ -103,7 +104,18 @@ func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engin
 		Who: who(), Version: a.Version(), Parallel: int(f.parallel), StepTimeout: time.Duration(f.stepTimeout),
 		RebootTimeout: time.Duration(f.rebootTimeout), LinkTimeout: time.Duration(f.linkTimeout),
 		Selection: f.Selection, ForgetAgents: f.forget, Redact: a.redact.Redact,
+		RestartDue: a.restartDue(),
 	}
+}
+
+// restartDue is the question whether a machine must restart; nil in a program without that kind.
+func (a *App) restartDue() steps.Step {
+	s, err := a.decode("probe", steps.MustJSON(map[string]string{"message": "a restart is due", "severity": "must",
+		"pending_reboot": "none"}))
+	if err != nil {
+		return nil
+	}
+	return s
 }
 
 // with joins the options of a run to the person before it.

@@ -22,6 +22,8 @@ type Summary struct {
 	Phases  []PhaseSummary `json:"phases"`
 	Reboots int            `json:"reboots,omitempty"`
 	Left    []PlanNote     `json:"left,omitempty"` // what a rollback passed over, and why
+	// Restarts are nodes of which nobody can tell whether they must restart.
+	Restarts []RestartNote `json:"restarts_unknown,omitempty"`
 }
 
 // PhaseSummary tells how one phase of a run went.
@@ -284,6 +286,9 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 // ended closes the summary and emits the run's last event.
 func (r *run) ended(how string, err error) error {
 	r.summarize()
+	r.mu.Lock()
+	r.sum.Restarts = restartNotes(r.state)
+	r.mu.Unlock()
 	r.sum.How, r.sum.Elapsed = how, r.o.Now().Sub(r.start)
 	e := Event{Kind: EvRunEnd, Text: how, Counts: &r.sum.Counts}.since(r, r.start)
 	if err != nil {

@@ -101,6 +101,7 @@ type world struct {
 	onAct  func(verb, id string)
 
 	records map[string]*record // of agents, by node
+	marks   string             // whether machines tell that a restart is due: "" they do, "none" no mark, "cannot"
 }
 
 func newWorld() *world {
@@ -190,6 +191,12 @@ func (e *fakeExec) check(s steps.Step) (steps.Diff, error) {
 	d := s.(interface{ self() data }).self()
 	at := e.node + "/" + d.Name
 	v := e.w.values[at]
+	if d.has("due?") {
+		return e.due()
+	}
+	if v == "leaving" && d.has("quiet") {
+		v = ""
+	}
 	if d.has("cannot") {
 		return steps.Diff{}, errors.New("access denied")
 	}
@@ -212,8 +219,22 @@ func (e *fakeExec) check(s steps.Step) (steps.Diff, error) {
 	case d.has("noreturn"):
 		diff.Effects.PointOfNoReturn = "it is forever"
 	}
-	diff.Effects.Reboot = d.has("reboot")
+	diff.Effects.Reboot, diff.Effects.MayReboot = d.has("reboot"), d.has("may")
+	diff.Effects.RebootMarked = d.has("marked")
 	return diff, nil
+}
+
+// due is the check of the question whether a restart is due.
+func (e *fakeExec) due() (steps.Diff, error) {
+	if e.w.marks == "cannot" {
+		return steps.Diff{}, errors.New("it keeps no mark")
+	}
+	for k, v := range e.w.values {
+		if strings.HasPrefix(k, e.node+"/") && (v == "pending" || v == "leaving") && e.w.marks == "" {
+			return steps.Diff{Action: steps.Run, Changes: []steps.Change{{Attr: "pending restart", From: k, To: "none"}}}, nil
+		}
+	}
+	return steps.NoChange(), nil
 }
 
 func (e *fakeExec) act(verb string, d data) string {
@@ -252,7 +273,7 @@ func (e *fakeExec) Apply(ctx context.Context, s steps.Step, _ steps.Diff) (steps
 		return steps.Outcome{}, e.link(true)
 	case d.has("alwayslost"):
 		return steps.Outcome{}, e.link(true)
-	case d.has("reboot"):
+	case d.has("reboot"), d.has("may"):
 		e.w.values[at] = "pending"
 		if e.w.first(e.node, d, "lost") {
 			return steps.Outcome{}, e.link(true)
@@ -291,6 +312,9 @@ func (e *fakeExec) Undo(_ context.Context, s steps.Step, before json.RawMessage)
 		return nil
 	case d.has("undoreboot"):
 		e.w.values[at] = "leaving"
+		if e.w.first(e.node, d, "undolost") {
+			return e.link(true)
+		}
 		return fmt.Errorf("exit code 3010: %w", steps.ErrRebootDue)
 	case d.has("undoodd"):
 		b.Value = "odd"
@@ -457,7 +481,8 @@ func newRig(t testing.TB, setup string) *rig {
 			g.slept += d
 			return ctx.Err()
 		},
-		Approve: func(context.Context, Approval) (bool, error) { return true, nil },
+		Approve:    func(context.Context, Approval) (bool, error) { return true, nil },
+		RestartDue: twoWay{data{Name: "due", Flags: []string{"due?"}}},
 	}
 	return g
 }

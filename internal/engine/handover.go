@@ -33,6 +33,9 @@ func (r *run) sync(ctx context.Context, name string) error {
 		l.mu.Lock()
 		synced := l.synced
 		l.mu.Unlock()
+		if err := r.seeRestart(ctx, name, ex.Facts().BootID); err != nil {
+			return err
+		}
 		if !ok || synced {
 			return nil
 		}
@@ -193,7 +196,8 @@ func (r *run) notBegun(id string) {
 // it. Where the controller has looked by itself, and nothing was done on the node since, it counts
 // what it saw.
 func (r *run) heardBegin(ctx context.Context, t steps.Task, step journal.StepData, rep Report) error {
-	in := journal.Intent{Kind: step.Kind, Step: step.Data, Diff: rep.Look, BootID: rep.BootID, Agent: rep.Agent}
+	in := journal.Intent{Kind: step.Kind, Step: step.Data, Diff: rep.Look, BootID: rep.BootID,
+		Restart: restartOf(rep.Diff.Effects), Agent: rep.Agent}
 	if k := r.lookOf(t.ID); k.own && r.fresh(t, 0) && k.err == nil && k.diff.Action != steps.NoOp {
 		in.Diff = steps.MustJSON(k.diff)
 	}

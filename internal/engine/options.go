@@ -48,6 +48,10 @@ type Options struct {
 	// after a restart. An agent may be told the books at once, so that one with nothing to add need
 	// not be asked for it.
 	Dial func(ctx context.Context, node string, b Position) (Executor, error)
+	// RestartDue is a step that changes nothing, and whose check finds a difference when a restart of
+	// the machine is due: it is asked when the answer of an act that may leave one was not heard. nil
+	// is "cannot tell".
+	RestartDue steps.Step
 	// Decode makes a step from what the journal holds of it.
 	Decode func(kind string, data json.RawMessage) (steps.Step, error)
 	// Events receives every event, one at a time, in the order in which they happen. nil drops them.

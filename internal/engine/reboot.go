@@ -114,8 +114,8 @@ func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	return r.restart(ctx, t, st.BootID)
 }
 
-// rebootIfOwed restarts the node of an act whose outcome nobody heard, when the act had announced a
-// restart and the machine has not restarted since: the answer that was lost may have asked for it.
+// rebootIfOwed restarts the node of an act whose outcome nobody heard, when that left a restart
+// due: the answer that was lost may have asked for it.
 func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskState) error {
 	if len(st.Acts) == 0 {
 		return nil
@@ -125,17 +125,11 @@ func (r *run) rebootIfOwed(ctx context.Context, t steps.Task, st journal.TaskSta
 	if err != nil {
 		return r.failed(ctx, "settle", t, err)
 	}
-	if act.Done || !d.Effects.Reboot {
+	if act.Done {
 		return nil
 	}
-	ex, err := r.open(ctx, t.Node)
-	if err != nil {
-		return r.failed(ctx, "settle", t, err)
-	}
-	if !node.SameBoot(ex.Facts().BootID, act.Intent.BootID) {
-		return nil
-	}
-	if err := r.reboot(ctx, t, journal.AgentRef{}); err != nil {
+	restarted, err := r.settleUnheard(ctx, t, d.Effects, restartOf(d.Effects), act.Intent.BootID)
+	if err != nil || !restarted {
 		return err
 	}
 	if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {

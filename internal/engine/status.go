@@ -19,7 +19,9 @@ type StatusReport struct {
 	// Gone are tasks on which acts stand though the program no longer has them: nothing removes their
 	// work but a rollback.
 	Gone []TaskStatus `json:"gone,omitempty"`
-	Open int          `json:"open"` // tasks whose state only a look at the node can settle
+	// Restarts are nodes of which nobody can tell whether they must restart.
+	Restarts []RestartNote `json:"restarts_unknown,omitempty"`
+	Open     int           `json:"open"` // tasks whose state only a look at the node can settle
 }
 
 // RunStatus is one run.
@@ -80,7 +82,7 @@ func Status(entries []journal.Entry, p *steps.Program) (*StatusReport, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &StatusReport{Site: p.Site, Phases: []PhaseStatus{}}
+	out := &StatusReport{Site: p.Site, Phases: []PhaseStatus{}, Restarts: restartNotes(st)}
 	if last := st.LastRun(); last != nil {
 		s := runStatus(last)
 		if last.Info.SiteDigest != p.SiteDigest {

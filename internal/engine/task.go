@@ -174,7 +174,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 			return r.failed(ctx, "apply", t, err)
 		}
 		intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d),
-			BootID: ex.Facts().BootID}
+			BootID: ex.Facts().BootID, Restart: restartOf(d.Effects)}
 		if _, err := r.note(ctx, journal.Begin, t, intent); err != nil {
 			return err
 		}

@@ -14,7 +14,9 @@ type Intent struct {
 	Step   json.RawMessage `json:"step"`
 	Diff   json.RawMessage `json:"diff"` // with Before
 	BootID string          `json:"boot_id,omitempty"`
-	Agent  AgentRef        `json:"agent,omitzero"` // where it stands in the agent's own record
+	// Restart says whether one will be due; "" in entries of earlier versions.
+	Restart Restart  `json:"restart,omitempty"`
+	Agent   AgentRef `json:"agent,omitzero"` // where it stands in the agent's own record
 }
 
 // AgentRef is a place in the record that an agent keeps on its node. Its entries have numbers that
@@ -150,6 +152,8 @@ type State struct {
 	Handed map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
 	Owing  map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
 	Began  map[string]string   // by node: the task whose begin the agent reported last, and no end of it yet
+	// Restarts are, by node, those that may be due.
+	Restarts map[string]OpenRestart
 
 	handed map[handedKey]string // to the phase
 	steps  map[string]StepData  // by digest
@@ -160,7 +164,8 @@ type State struct {
 func Fold(entries []Entry) (*State, error) {
 	s := &State{Epoch: 1, Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
 		Handed: map[string]bool{}, Owing: map[string]bool{}, Began: map[string]string{},
-		handed: map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
+		Restarts: map[string]OpenRestart{},
+		handed:   map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err
@@ -198,7 +203,12 @@ func (s *State) Add(e Entry) error {
 			err = fmt.Errorf("epoch %d follows %d", d.Epoch, s.Epoch)
 		}
 		s.Epoch = max(s.Epoch, d.Epoch)
+	case e.Kind == RestartUnknown || e.Kind == RestartSeen:
+		err = s.addRestart(e)
 	case e.Task != "":
+		if e.Kind == Rebooted {
+			delete(s.Restarts, e.Node)
+		}
 		delete(s.Handed, e.Task)
 		if err = s.heard(e); err == nil {
 			err = s.addTask(e)
@@ -326,7 +336,7 @@ func (t *TaskState) begin(e Entry) error {
 		if !top.Done && top.Intent.Kind == in.Kind && bytes.Equal(top.Intent.Step, in.Step) {
 			// the first Before is the machine before anybody touched it, so it is the one that counts
 			top.Undo = false
-			top.Intent.BootID = in.BootID
+			top.Intent.BootID, top.Intent.Restart = in.BootID, in.Restart
 			return nil
 		}
 	}

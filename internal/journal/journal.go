@@ -20,21 +20,25 @@ const (
 	Checkpoint Kind = "checkpoint" // every task of the phase is done or needs nothing
 	Handed     Kind = "handed"     // Data: HandedOver. Written before tasks are given to the agent on a node.
 	// Position: a report of the agent on a node changes nothing here. Data: AgentPosition.
-	Position   Kind = "agent-position"
-	Begin      Kind = "begin"    // Data: step, diff (with Before). Written before the act.
-	Done       Kind = "done"     // Data: outcome
-	NoOp       Kind = "no-op"    // the check found nothing to do
-	Failed     Kind = "failed"   // Data: error text and hint
-	Lost       Kind = "lost"     // the link broke, outcome unknown
-	Reboot     Kind = "reboot"   // Data: boot id before
-	Rebooted   Kind = "rebooted" // Data: boot id after
-	Waiting    Kind = "gate"     // a gate waits for a person
-	Signed     Kind = "signed"   // Data: who and what they said
-	UndoBegin  Kind = "undo-begin"
-	Undone     Kind = "undone"
-	UndoFailed Kind = "undo-failed"
-	TookOver   Kind = "take-over" // Data: TakeOver. This controller took nodes from another one.
-	Left       Kind = "left"      // Data: Note with Act. A rollback left the act standing, and why.
+	Position Kind = "agent-position"
+	Begin    Kind = "begin"    // Data: step, diff (with Before). Written before the act.
+	Done     Kind = "done"     // Data: outcome
+	NoOp     Kind = "no-op"    // the check found nothing to do
+	Failed   Kind = "failed"   // Data: error text and hint
+	Lost     Kind = "lost"     // the link broke, outcome unknown
+	Reboot   Kind = "reboot"   // Data: boot id before
+	Rebooted Kind = "rebooted" // Data: boot id after
+	// RestartUnknown: whether the node must restart after the task cannot be told. Data: Boot, the one
+	// that may have to go. RestartSeen: another boot was seen since. Data: Boot.
+	RestartUnknown Kind = "restart-unknown"
+	RestartSeen    Kind = "restart-seen"
+	Waiting        Kind = "gate"   // a gate waits for a person
+	Signed         Kind = "signed" // Data: who and what they said
+	UndoBegin      Kind = "undo-begin"
+	Undone         Kind = "undone"
+	UndoFailed     Kind = "undo-failed"
+	TookOver       Kind = "take-over" // Data: TakeOver. This controller took nodes from another one.
+	Left           Kind = "left"      // Data: Note with Act. A rollback left the act standing, and why.
 )
 
 // Entry is one record.

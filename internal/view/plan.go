@@ -157,6 +157,8 @@ func marks(t engine.PlanTask, final bool, paint painter) string {
 	}
 	if e.Reboot {
 		m = append(m, paint.warn("RESTART"))
+	} else if e.MayReboot {
+		m = append(m, paint.warn("MAY RESTART"))
 	}
 	if e.Interrupts != "" {
 		m = append(m, paint.warn("INTERRUPTS "+e.Interrupts))

@@ -30,6 +30,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 	for _, n := range s.Left {
 		fmt.Fprintf(w, "left as it is: %s  %s\n", n.Task, n.Text)
 	}
+	restarts(w, s.Restarts)
 	c := s.Counts
 	var words []string
 	switch {
@@ -62,6 +63,13 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 		words = append(words, Count(s.Reboots, "restart"))
 	}
 	fmt.Fprintf(w, "\n%s in %s\n", strings.Join(words, ", "), elapsed(s.Elapsed))
+}
+
+// restarts tells of nodes that may have to restart.
+func restarts(w io.Writer, list []engine.RestartNote) {
+	for _, n := range list {
+		fmt.Fprintf(w, "restart unknown: %s  %s\n", n.Node, n.Text)
+	}
 }
 
 // Status writes what the journal knows of a site.
@@ -101,6 +109,7 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 			}
 		}
 	}
+	restarts(w, s.Restarts)
 	for _, t := range s.Gone {
 		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s\n", t.ID)
 	}

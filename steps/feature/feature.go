@@ -90,7 +90,7 @@ func (s *Feature) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		}
 	}
 	d := steps.Diff{Action: steps.Create, Before: steps.MustJSON(before{have}), Via: via(r.Facts()),
-		Effects: steps.Effects{Reboot: true}}
+		Effects: steps.Effects{Reboot: true, RebootMarked: r.Facts().Release != node.WS2003}}
 	for _, n := range missing {
 		d.Changes = append(d.Changes, steps.Change{Attr: n, From: "not installed", To: "installed"})
 	}

@@ -101,6 +101,7 @@ func (s *Command) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	d := steps.Diff{Action: steps.Run,
 		Changes: []steps.Change{{Attr: "command", From: "to be done", To: strings.Join(s.ApplyArgv, " ")}},
 		Before:  steps.MustJSON(commandBefore{}), Via: s.ApplyArgv[0]}
+	d.Effects.MayReboot = len(s.RebootCodes) > 0
 	if len(s.UndoArgv) == 0 {
 		d.Effects.PointOfNoReturn = "the step names no undo program"
 	}

@@ -135,7 +135,7 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	return steps.Diff{
 		Action: steps.Update, Changes: changes, Via: "WMI",
 		Before:  steps.MustJSON(addressBefore{a.GUID, a.DHCP, have, a.Gateways}),
-		Effects: steps.Effects{Interrupts: "connections over card " + a.Name},
+		Effects: steps.Effects{Interrupts: "connections over card " + a.Name, MayReboot: true},
 	}, nil
 }
 

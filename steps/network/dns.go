@@ -92,7 +92,8 @@ func (s *DNS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	return steps.Diff{
 		Action: steps.Update, Changes: changes, Via: "WMI",
-		Before: steps.MustJSON(dnsBefore{a.GUID, servers, a.FullDNS, a.DomainDNS}),
+		Before:  steps.MustJSON(dnsBefore{a.GUID, servers, a.FullDNS, a.DomainDNS}),
+		Effects: steps.Effects{MayReboot: true},
 	}, nil
 }
 

@@ -79,7 +79,7 @@ func (s *Netbios) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}
 	return steps.Diff{
 		Action: steps.Update, Changes: []steps.Change{{Attr: "mode", From: modes[b.Option], To: s.Mode}},
-		Before: steps.MustJSON(b), Via: via,
+		Before: steps.MustJSON(b), Via: via, Effects: steps.Effects{MayReboot: true},
 	}, nil
 }
 

@@ -272,7 +272,7 @@ func (s *Packages) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Create, Changes: changes}
-	d.Effects.Reboot = s.Restart != ""
+	d.Effects.Reboot, d.Effects.RebootMarked = s.Restart != "", s.Restart != ""
 	if s.Absent {
 		d.Action = steps.Delete
 	} else if len(b.New) == 0 {

@@ -128,7 +128,7 @@ func (s *Package) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		return steps.NoChange(), nil
 	}
 	d := steps.Diff{Action: steps.Create, Changes: []steps.Change{{Attr: s.Path, From: "not installed", To: "installed"}},
-		Before: steps.MustJSON(before{}), Via: "setup program"}
+		Before: steps.MustJSON(before{}), Via: "setup program", Effects: steps.Effects{MayReboot: true}}
 	if s.msi() {
 		d.Via = "msiexec"
 	}

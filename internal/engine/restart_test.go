@@ -1,0 +1,119 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"deploy/internal/journal"
+)
+
+// TestRestartOfALostAnswer: the link breaks between an act and its answer, or the controller is
+// killed there. Whether a restart is due, the machine is asked; where it cannot tell, a person is.
+func TestRestartOfALostAnswer(t *testing.T) {
+	const restarts = "begin:a@n1 apply:a@n1 lost:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p"
+	const unknown = "begin:a@n1 apply:a@n1 lost:a@n1 restart-unknown:a@n1 done:a@n1 checkpoint:p"
+	const nothing = "begin:a@n1 apply:a@n1 lost:a@n1 done:a@n1 checkpoint:p"
+	for _, tc := range []struct{ name, flags, marks, want string }{
+		{"announced", "reboot", "none", restarts},
+		{"announced, the machine cannot tell", "reboot,marked", "cannot", restarts},
+		{"announced, and marked where it is due", "reboot,marked", "", restarts},
+		{"announced, and no mark where there would be one", "reboot,marked", "none", nothing},
+		{"perhaps, and marked", "may", "", restarts},
+		{"perhaps, and no mark, which proves nothing", "may", "none", unknown},
+		{"perhaps, and no mark where there would be one", "may,marked", "none", nothing},
+		{"perhaps, and the machine cannot tell", "may,marked", "cannot", unknown},
+		{"never", "none", "", nothing},
+	} {
+		for _, killed := range []bool{false, true} {
+			name := "cut, " + tc.name
+			if killed {
+				name = "killed, " + tc.name
+			}
+			t.Run(name, func(t *testing.T) {
+				g := newRig(t, "p: a:quiet,lost,"+tc.flags)
+				g.w.marks = tc.marks
+				want := tc.want
+				if killed {
+					g.m.killAt, g.m.late = 3, true // run-start, phase, begin: the next one is never written
+					if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, errKilled) {
+						t.Fatal(err)
+					}
+					g.revive()
+					g.story()
+					// the act went through, and nobody heard of it
+					g.w.values["n1/a"] = map[bool]string{true: "new", false: "pending"}[tc.flags == "none"]
+					want = strings.TrimPrefix(want, "begin:a@n1 apply:a@n1 lost:a@n1 ")
+				}
+				sum, err := Apply(context.Background(), g.o, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := g.story(); got != want {
+					t.Errorf("got %s\nwant %s", got, want)
+				}
+				if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
+					t.Errorf("the summary says %+v", sum.Restarts)
+				}
+			})
+		}
+	}
+}
+
+// TestRestartUnknownStays: status keeps saying so until another boot of the node is seen.
+func TestRestartUnknownStays(t *testing.T) {
+	g := newRig(t, "p: a:quiet,lost,may b")
+	g.w.marks = "none"
+	if _, err := Apply(context.Background(), g.o, nil); err != nil {
+		t.Fatal(err)
+	}
+	said := func() string {
+		st, err := Status(g.m.entries, g.o.Program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []string
+		for _, n := range st.Restarts {
+			out = append(out, n.Node+": "+n.Text)
+		}
+		return strings.Join(out, "; ")
+	}
+	const want = "n1: the answer of p/a@n1 was lost, and n1 does not tell whether it must restart; restart it, or ask " +
+		"the product"
+	if said() != want {
+		t.Errorf("status says %s", said())
+	}
+	g.o.Run = ""
+	if sum, err := Apply(context.Background(), g.o, nil); err != nil || len(sum.Restarts) != 1 || said() != want {
+		t.Errorf("after a run without changes: %v, %s", err, said())
+	}
+	g.w.restart("n1")
+	g.o.Run = ""
+	if sum, err := Apply(context.Background(), g.o, nil); err != nil || len(sum.Restarts) != 0 || said() != "" {
+		t.Errorf("after a restart: %v, %+v, %s", err, sum.Restarts, said())
+	}
+}
+
+// TestIntentsSayWhetherARestartIsDue: before the act.
+func TestIntentsSayWhetherARestartIsDue(t *testing.T) {
+	for _, dial := range []string{"direct", "agent"} {
+		g := newRig(t, "p: a:reboot b:may c")
+		if dial == "agent" {
+			g.o.Dial = g.w.dialAgent
+		}
+		if _, err := Apply(context.Background(), g.o, nil); err != nil {
+			t.Fatal(err)
+		}
+		st, err := journal.Fold(g.m.entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for id, want := range map[string]journal.Restart{"p/a@n1": journal.RestartYes, "p/b@n1": journal.RestartPerhaps,
+			"p/c@n1": journal.RestartNo} {
+			if in := st.Task(id).Acts[0].Intent; in.Restart != want || in.BootID == "" {
+				t.Errorf("%s, %s: %+v", dial, id, in)
+			}
+		}
+	}
+}

@@ -49,8 +49,9 @@ type Action interface {
 }
 
 // Registry reads the values of one key. Rows: name, type (string, expand, binary, dword, qword,
-// multi), data. The default value has the name "". A missing key is ErrNotFound. Key begins with
-// HKLM\ .
+// multi, none, type-N with the number of another type, unknown), data. A value of the type unknown
+// cannot be written back by this session. The default value has the name "". A missing key is
+// ErrNotFound. Key begins with HKLM\ .
 type Registry struct{ Key string }
 
 // RegistryKeys lists the subkeys of a key. Rows: name.

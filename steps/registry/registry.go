@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -36,9 +37,11 @@ func kind() steps.Kind {
 		Name:    "registry",
 		Summary: "Sets or removes one registry value.",
 		Doc: "Compares type and data as Windows keeps them and writes the value, making its key when needed. " +
-			"Keys on a 64-bit system are those that 64-bit programs see. It never removes a key that it did not make.",
-		Undo: "Puts the recorded value back, or removes it, and removes the keys that writing it had made as far as " +
-			"they are empty.",
+			"Keys on a 64-bit system are those that 64-bit programs see. It never removes a key that it did not make. " +
+			"A value that could not be written back bit for bit is a point of no return: one of a type that the session " +
+			"cannot write, or with text that is no UTF-16.",
+		Undo: "Puts the recorded value back with its type, whatever it holds, or removes it, and removes the keys that " +
+			"writing it had made as far as they are empty.",
 		Proof:   "unit-tested on a scripted machine; played in the lab for every release",
 		Sources: []string{"registry value types, Windows documentation"},
 		New:     func() steps.Step { return &Registry{} },
@@ -173,6 +176,61 @@ func exact(v any) any {
 	return plain(v)
 }
 
+// shown is plain for a Change: a number is text only where JSON's readers would round it.
+func shown(v any) any {
+	const largest = 1 << 53
+	if n, ok := v.(int64); ok && (n > largest || n < -largest) {
+		return exact(v)
+	}
+	return plain(v)
+}
+
+// recordedData is exact's other way. It takes what Windows keeps, which is more than a step may ask
+// for: empty texts in a list, the type NONE, types that have a number alone.
+func recordedData(typ string, v any) (any, error) {
+	switch {
+	case typ == "multi":
+		list, ok := v.([]any)
+		if !ok && v != nil {
+			break
+		}
+		for _, x := range list {
+			if _, ok := x.(string); !ok {
+				return nil, fmt.Errorf("%v does not fit type %s", v, typ)
+			}
+		}
+		return append([]any{}, list...), nil
+	case isRaw(typ):
+		if v == nil {
+			return []byte{}, nil
+		}
+		if text, ok := v.(string); ok {
+			return toData("binary", text)
+		}
+	default:
+		return toData(typ, v)
+	}
+	return nil, fmt.Errorf("%v does not fit type %s", v, typ)
+}
+
+// isRaw says that a type's data are bytes.
+func isRaw(typ string) bool {
+	return typ == "binary" || typ == "none" || strings.HasPrefix(typ, "type-")
+}
+
+// lost tells why a value that is to be overwritten or removed could not be written back bit for
+// bit, or "". The letter U+FFFD stands where text was read that is no UTF-16.
+func (s *Registry) lost(v inspect.Value) string {
+	text := v.Text()
+	switch {
+	case !isRaw(v.Type) && !slices.Contains([]string{"string", "expand", "dword", "qword", "multi"}, v.Type):
+		return fmt.Sprintf("value %s has a type that cannot be written back from here (%s)", s.label(), v.Type)
+	case !isRaw(v.Type) && strings.ContainsAny(text, "\x00\uFFFD"):
+		return fmt.Sprintf("value %s holds text that cannot be written back bit for bit", s.label())
+	}
+	return ""
+}
+
 func equal(a, b any) bool {
 	x, errX := json.Marshal(plain(a))
 	y, errY := json.Marshal(plain(b))
@@ -199,8 +257,10 @@ func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 			return steps.NoChange(), nil
 		}
 		return steps.Diff{
-			Action: steps.Delete, Changes: []steps.Change{{Attr: s.label(), From: plain(v.Data), To: nil}},
+			Action: steps.Delete, Changes: []steps.Change{{Attr: s.label(), From: shown(v.Data), To: nil},
+				{Attr: "type", From: v.Type, To: nil}},
 			Before: steps.MustJSON(before{Found: true, Type: v.Type, Data: exact(v.Data)}), Via: "registry",
+			Effects: steps.Effects{PointOfNoReturn: s.lost(v)},
 		}, nil
 	}
 	typ, data, err := s.want(v.Type)
@@ -215,7 +275,7 @@ func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 			}
 		}
 		return steps.Diff{
-			Action: steps.Create, Changes: []steps.Change{{Attr: s.label(), From: nil, To: plain(data)}},
+			Action: steps.Create, Changes: []steps.Change{{Attr: s.label(), From: nil, To: shown(data)}},
 			Before: steps.MustJSON(before{Made: made}), Via: "registry",
 		}, nil
 	}
@@ -228,7 +288,7 @@ func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	}
 	changes := []steps.Change{}
 	if !equal(have, data) {
-		changes = append(changes, steps.Change{Attr: s.label(), From: plain(have), To: plain(data)})
+		changes = append(changes, steps.Change{Attr: s.label(), From: shown(have), To: shown(data)})
 	}
 	if v.Type != typ {
 		changes = append(changes, steps.Change{Attr: "type", From: v.Type, To: typ})
@@ -236,6 +296,7 @@ func (s *Registry) Check(ctx context.Context, r node.Reader) (steps.Diff, error)
 	return steps.Diff{
 		Action: steps.Update, Changes: changes,
 		Before: steps.MustJSON(before{Found: true, Type: v.Type, Data: exact(v.Data)}), Via: "registry",
+		Effects: steps.Effects{PointOfNoReturn: s.lost(v)},
 	}, nil
 }
 
@@ -280,7 +341,7 @@ func (s *Registry) Undo(ctx context.Context, n node.Node, recorded json.RawMessa
 		return fmt.Errorf("cannot read the recorded value: %w", err)
 	}
 	if b.Found {
-		data, err := toData(b.Type, b.Data)
+		data, err := recordedData(b.Type, b.Data)
 		if err != nil {
 			return fmt.Errorf("cannot put registry value %s back: %w", s.label(), err)
 		}

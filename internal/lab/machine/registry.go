@@ -1,10 +1,12 @@
 package machine
 
 import (
+	"slices"
 	"sort"
 	"strings"
 
 	"deploy/internal/lab/model"
+	"deploy/internal/node"
 )
 
 // regPath brings a key path to the form that model.Registry uses: short root, backslashes, lower
@@ -245,7 +247,7 @@ func regData(typ string, data any) (any, bool) {
 	case "qword":
 		n, ok := toInt(data)
 		return n, ok
-	case "binary":
+	case "binary", "none":
 		switch d := data.(type) {
 		case []byte:
 			return append([]byte{}, d...), true
@@ -288,7 +290,11 @@ func verbRegGet(c *Ctx, args map[string]any) ([]Object, error) {
 		if l, ok := data.([]string); ok {
 			data = Anys(l)
 		}
-		rows = append(rows, Object{"name": v.Name, "type": v.Type, "data": data})
+		typ := v.Type
+		if typ == "unknown" || typ == "none" && !knowsNone(c) {
+			typ = "unknown"
+		}
+		rows = append(rows, Object{"name": v.Name, "type": typ, "data": data})
 	}
 	return rows, nil
 }
@@ -308,12 +314,16 @@ func verbRegKeys(c *Ctx, args map[string]any) ([]Object, error) {
 	return rows, nil
 }
 
+// knowsNone: .NET has a word for the type NONE from 4.0 on, which came with Windows Server 2012.
+// Source: Microsoft.Win32.RegistryValueKind, .NET Framework class library.
+func knowsNone(c *Ctx) bool { return c.AtLeast(node.WS2012) }
+
 func verbRegSet(c *Ctx, args map[string]any) ([]Object, error) {
 	if err := machineKey(args); err != nil {
 		return nil, err
 	}
-	switch t := ArgString(args, "type"); t {
-	case "string", "expand", "binary", "dword", "qword", "multi":
+	switch t := ArgString(args, "type"); {
+	case slices.Contains([]string{"string", "expand", "binary", "dword", "qword", "multi"}, t), t == "none" && knowsNone(c):
 	default:
 		return nil, unsupported("there is no value type %s", t)
 	}

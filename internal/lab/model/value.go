@@ -28,7 +28,7 @@ func (v *Value) UnmarshalJSON(b []byte) error {
 		var n int64
 		err = json.Unmarshal(raw.Data, &n)
 		v.Data = n
-	case "binary":
+	case "binary", "none", "unknown":
 		var d []byte
 		err = json.Unmarshal(raw.Data, &d)
 		v.Data = d

@@ -87,12 +87,12 @@ type Key struct {
 	Values map[string]*Value `json:"values,omitempty"` // by lower-case name
 }
 
-// Value is one registry value. Type: string expand binary dword qword multi. It keeps its Go type
-// over JSON, see UnmarshalJSON.
+// Value is one registry value. Type: string expand binary dword qword multi none, or unknown for
+// any other one. It keeps its Go type over JSON, see UnmarshalJSON.
 type Value struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
-	Data any    `json:"data"` // string, int64 (dword, qword), []byte (binary; base64 in JSON), []string (multi)
+	Data any    `json:"data"` // string, int64 (dword, qword), []byte (binary, none, unknown; base64 in JSON), []string (multi)
 }
 
 // Service is one Windows service. Start as in the registry: 0 boot 1 system 2 auto 3 demand 4

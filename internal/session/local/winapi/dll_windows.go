@@ -17,6 +17,7 @@ var (
 	ole32    = windows.NewLazySystemDLL("ole32.dll")
 	oleaut32 = windows.NewLazySystemDLL("oleaut32.dll")
 
+	procRegSetValueEx          = advapi32.NewProc("RegSetValueExW")
 	procRegDeleteKeyEx         = advapi32.NewProc("RegDeleteKeyExW")
 	procRegFlushKey            = advapi32.NewProc("RegFlushKey")
 	procReplaceFile            = kernel32.NewProc("ReplaceFileW")
@@ -33,6 +34,20 @@ var (
 	procSafeArrayDestroy       = oleaut32.NewProc("SafeArrayDestroy")
 	procGetUserDefaultUILangID = kernel32.NewProc("GetUserDefaultUILanguage")
 )
+
+// setValue writes a value of any type as it is.
+func setValue(k registry.Key, name string, typ uint32, data []byte) error {
+	p, err := windows.UTF16PtrFromString(name)
+	if err != nil {
+		return err
+	}
+	r, _, _ := procRegSetValueEx.Call(uintptr(k), uintptr(unsafe.Pointer(p)), 0, uintptr(typ),
+		uintptr(unsafe.Pointer(unsafe.SliceData(data))), uintptr(len(data)))
+	if r != 0 {
+		return syscall.Errno(r)
+	}
+	return nil
+}
 
 // deleteKey deletes one key without subkeys from the 64-bit view.
 func deleteKey(sub string) error {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf16"
 
@@ -95,7 +96,27 @@ func decodeValue(typ uint32, b []byte) (string, any) {
 	case registry.BINARY:
 		return "binary", slices.Clone(b)
 	}
-	return "none", slices.Clone(b)
+	return typeWord(typ), slices.Clone(b)
+}
+
+// otherType begins the word of a type that has no word of its own; its number follows.
+const otherType = "type-"
+
+func typeWord(typ uint32) string {
+	if typ == registry.NONE {
+		return "none"
+	}
+	return fmt.Sprintf("%s%d", otherType, typ)
+}
+
+// typeNumber is typeWord's other way; ok is false for any other word.
+func typeNumber(word string) (typ uint32, ok bool) {
+	if word == "none" {
+		return registry.NONE, true
+	}
+	digits, ok := strings.CutPrefix(word, otherType)
+	n, err := strconv.ParseUint(digits, 10, 32)
+	return uint32(n), ok && err == nil
 }
 
 func little(b []byte, size int) (n uint64) {
@@ -228,6 +249,13 @@ func encodeValue(op, typ string, data any) (func(registry.Key, string) error, er
 			return nil, bad()
 		}
 		return func(k registry.Key, name string) error { return k.SetBinaryValue(name, b) }, nil
+	}
+	if number, ok := typeNumber(typ); ok {
+		b, ok := data.([]byte)
+		if !ok && data != nil {
+			return nil, bad()
+		}
+		return func(k registry.Key, name string) error { return setValue(k, name, number, b) }, nil
 	}
 	return nil, unsupported(op, "there is no value type %s", typ)
 }

@@ -37,6 +37,10 @@ func TestRegistryTypes(t *testing.T) {
 		{"name": "b0", "type": "binary", "data": []byte{}},
 		{"name": "m", "type": "multi", "data": []any{"one", "two words", "três", "", "last"}},
 		{"name": "m0", "type": "multi", "data": []any{}},
+		{"name": "n", "type": "none", "data": []byte{1, 2, 3}},
+		{"name": "n0", "type": "none", "data": []byte{}},
+		{"name": "be", "type": "type-5", "data": []byte{0, 0, 0, 9}},
+		{"name": "res", "type": "type-8", "data": []byte{1, 0, 0}},
 		{"name": "long", "type": "string", "data": strings.Repeat("long ", 20000)},
 	} {
 		want[v.String("name")] = v

@@ -40,7 +40,7 @@
 // namespace, cmdlet or parameter.
 //
 //	facts        {}                                  row: version, build, sp, computer, domain, domain_role, boot_id, powershell, ui_language, arch, privileged
-//	reg.get      {key}                               rows: name, type, data (string expand binary dword qword multi)
+//	reg.get      {key}                               rows: name, type, data (string expand binary dword qword multi none unknown)
 //	reg.keys     {key}                               rows: name
 //	reg.set      {key,name,type,data}                makes the key
 //	reg.del      {key,name}                          absent is fine

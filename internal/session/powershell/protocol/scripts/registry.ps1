@@ -1,4 +1,5 @@
-# reg.*: values keep their types, and expandable text is not expanded.
+# reg.*: values keep their types, and expandable text is not expanded. .NET knows the type NONE from 4.0 on; it does not tell the
+# number of a type that it does not know, so such a value can be read and not written.
 
 function Split-RegistryKey($key) {
     if ($key -notmatch '^HKLM\\') {
@@ -26,8 +27,11 @@ function Get-RegistryType($kind) {
     elseif ($kind -eq [Microsoft.Win32.RegistryValueKind]::Binary) {
         'binary'
     }
-    else {
+    elseif ([string]$kind -eq 'None') {
         'none'
+    }
+    else {
+        'unknown'
     }
 }
 
@@ -88,6 +92,10 @@ $verbs['reg.set'] = {
     }
     elseif ($type -eq 'binary') {
         $kind = [Microsoft.Win32.RegistryValueKind]::Binary
+        $data = [byte[]]$data
+    }
+    elseif ($type -eq 'none' -and [Enum]::IsDefined([Microsoft.Win32.RegistryValueKind], 'None')) {
+        $kind = [Enum]::Parse([Microsoft.Win32.RegistryValueKind], 'None')
         $data = [byte[]]$data
     }
     else {

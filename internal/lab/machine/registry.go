@@ -323,7 +323,8 @@ func verbRegSet(c *Ctx, args map[string]any) ([]Object, error) {
 		return nil, err
 	}
 	switch t := ArgString(args, "type"); {
-	case slices.Contains([]string{"string", "expand", "binary", "dword", "qword", "multi"}, t), t == "none" && knowsNone(c):
+	case slices.Contains([]string{"string", "expand", "binary", "dword", "qword", "multi"}, t):
+	case t == "none" && knowsNone(c):
 	default:
 		return nil, unsupported("there is no value type %s", t)
 	}

@@ -51,7 +51,7 @@ func entriesTable(ctx context.Context, tx *sql.Tx) error {
 // chainColumn adds the hashes and whose journal it is.
 func chainColumn(ctx context.Context, tx *sql.Tx, site string) error {
 	for _, q := range []string{
-		`DROP TRIGGER entries_same`,
+		`DROP TRIGGER IF EXISTS entries_same`,
 		`ALTER TABLE entries ADD COLUMN hash BLOB`,
 		`CREATE TABLE meta (
 			one     INTEGER PRIMARY KEY CHECK (one = 1),

@@ -3,6 +3,7 @@ package cli
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -42,6 +43,22 @@ func TestPrintError(t *testing.T) {
 				t.Errorf("a place must begin its line, and brings its own hint: %q", out.String())
 			}
 		})
+	}
+}
+
+// A person's no is told without the word error; beside a failure it is one of the errors.
+func TestDeclined(t *testing.T) {
+	no := hint.Wrap(fmt.Errorf("p/a@n1 was %w: it is forever", engine.ErrDeclined), "run again")
+	var e *exitError
+	if err := declined(no); !errors.As(err, &e) || e.code != ExitError ||
+		e.text != "p/a@n1 was declined: it is forever\nhint: run again" {
+		t.Errorf("got %v", err)
+	}
+	if err := declined(errors.Join(no, errors.New("no disk"))); errors.As(err, &e) {
+		t.Errorf("a failure is hidden: %v", err)
+	}
+	if declined(nil) != nil {
+		t.Error("nothing became an error")
 	}
 }
 

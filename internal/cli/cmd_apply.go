@@ -135,7 +135,26 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 	if summary != nil && !f.json {
 		view.Summary(a.Stdout, summary, view.Options{Color: a.color()})
 	}
-	return waits(err, f.again(command, path))
+	return declined(waits(err, f.again(command, path)))
+}
+
+// declined makes of a person's no what it is: an end that was wanted, and no failure.
+func declined(err error) error {
+	parts := hint.Split(err)
+	var lines []string
+	for _, e := range parts {
+		if !errors.Is(e, engine.ErrDeclined) {
+			return err
+		}
+		lines = append(lines, e.Error())
+	}
+	if len(lines) == 0 {
+		return err
+	}
+	for _, h := range hint.All(err) {
+		lines = append(lines, "hint: "+h)
+	}
+	return &exitError{code: ExitError, text: strings.Join(lines, "\n")}
 }
 
 // waits makes of a gate that waits what a person needs: what is to be done, and the command line
@@ -173,7 +192,7 @@ func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *eng
 		return nil
 	}
 	if !a.interactive(f.siteFlags) {
-		return hint.Wrap(errors.New("there are changes and nobody to ask"),
+		return hint.Wrap(errors.New("approval required, but there is no terminal"),
 			"look at deploy plan, then give --auto-approve, or apply a saved plan")
 	}
 	view.PlanText(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})

@@ -60,7 +60,8 @@ func (t *talk) approve(ctx context.Context, ask engine.Approval) (bool, error) {
 		return true, nil
 	}
 	if !t.app.interactive(t.f.siteFlags) {
-		return false, hint.Wrap(fmt.Errorf("%s is a point of no return (%s)", ask.Task, ask.Why),
+		return false, hint.Wrap(fmt.Errorf("approval required, but there is no terminal: it is a point of no return (%s)",
+			ask.Why),
 			"read the plan, then give --auto-approve")
 	}
 	answer, err := t.ask(ctx, fmt.Sprintf("%s cannot be undone: %s\nType the word yes to go on:", ask.Task, ask.Why))

@@ -15,7 +15,7 @@ import (
 // Summary tells how a run went.
 type Summary struct {
 	Run     string         `json:"run"`
-	How     string         `json:"how"` // done, failed, stopped, waiting
+	How     string         `json:"how"` // done, failed, stopped, waiting, declined
 	Started time.Time      `json:"started"`
 	Elapsed time.Duration  `json:"elapsed_ns"`
 	Counts  Counts         `json:"counts"`
@@ -37,10 +37,11 @@ type PhaseSummary struct {
 
 // How a run ended.
 const (
-	HowDone    = "done"
-	HowFailed  = "failed"
-	HowStopped = "stopped"
-	HowWaiting = "waiting"
+	HowDone     = "done"
+	HowFailed   = "failed"
+	HowStopped  = "stopped"
+	HowWaiting  = "waiting"
+	HowDeclined = "declined" // a person did not agree to a point of no return
 )
 
 // runStart is the Data of a RunStart: what the journal asks for, and what Resume needs to go on
@@ -256,8 +257,10 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 	err := r.result(ctx)
 	how := HowDone
 	switch {
-	case err != nil && r.waiting.Load() && onlyWaiting(r.errs):
+	case err != nil && r.waiting.Load() && only(ErrWaiting, r.errs):
 		how = HowWaiting
+	case err != nil && len(r.errs) > 0 && only(ErrDeclined, r.errs):
+		how = HowDeclined
 	case err != nil:
 		how = HowFailed
 	case r.stopped() && r.unfinished():
@@ -298,9 +301,9 @@ func (r *run) ended(how string, err error) error {
 	return err
 }
 
-func onlyWaiting(errs []error) bool {
+func only(what error, errs []error) bool {
 	for _, err := range errs {
-		if !errors.Is(err, ErrWaiting) {
+		if !errors.Is(err, what) {
 			return false
 		}
 	}

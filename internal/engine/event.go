@@ -34,7 +34,7 @@ const (
 	EvUndone     EventKind = "undone"      // Task; Text: note
 	EvUndoFailed EventKind = "undo-failed" // Task; Error, Hint
 	EvLeft       EventKind = "left"        // Task: rollback leaves it as it is
-	EvRunEnd     EventKind = "run-end"     // Text: done, failed, stopped, waiting; Error; Counts
+	EvRunEnd     EventKind = "run-end"     // Text: done, failed, stopped, waiting, declined; Error; Counts
 )
 
 // Event is one line of a run's story. Its JSON is stable: keys are added, never renamed or removed.

@@ -131,7 +131,10 @@ func TestApprove(t *testing.T) {
 	var asked []Approval
 	yes := false
 	g.o.Approve = func(_ context.Context, a Approval) (bool, error) { asked = append(asked, a); return yes, nil }
-	_, err := Apply(context.Background(), g.o, nil)
+	sum, err := Apply(context.Background(), g.o, nil)
+	if text(err) != "p/b@n1 was declined: it is forever" || sum.How != HowDeclined || sum.Counts.Failed != 0 {
+		t.Errorf("a no is told as %v, %+v", err, sum)
+	}
 	if !errors.Is(err, ErrDeclined) || len(asked) != 1 || asked[0].Why != "it is forever" || asked[0].Task != "p/b@n1" {
 		t.Fatalf("%v %+v", err, asked)
 	}

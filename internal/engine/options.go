@@ -33,7 +33,7 @@ var (
 	// ErrNoReturn: rollback stands before a step that cannot be undone.
 	ErrNoReturn = task.ErrNoReturn
 	// ErrDeclined: a person did not agree to a point of no return.
-	ErrDeclined = errors.New("not agreed to")
+	ErrDeclined = errors.New("declined")
 	// ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or
 	// the same of an Undo.
 	ErrDidNotHold = task.ErrDidNotHold

@@ -424,8 +424,8 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 		}
 	}
 	if !ok {
-		return &TaskError{"apply", t.ID, t.Node, hint.Wrap(fmt.Errorf("%s: %w", why, ErrDeclined),
-			"it is a point of no return: nothing was done; agree to it, or approve the plan as a whole")}
+		return hint.Wrap(fmt.Errorf("%s was %w: %s", t.ID, ErrDeclined, why),
+			"it is a point of no return: nothing of it was done; run again to be asked again")
 	}
 	return nil
 }

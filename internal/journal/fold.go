@@ -64,7 +64,7 @@ type Signature struct {
 
 // RunResult is the Data of RunEnd.
 type RunResult struct {
-	How   string `json:"how"` // done, failed, stopped, waiting
+	How   string `json:"how"` // done, failed, stopped, waiting, declined
 	Error string `json:"error,omitempty"`
 	// AtRest are nodes whose agents have told everything that they did.
 	AtRest []string `json:"at_rest,omitempty"`

@@ -107,6 +107,8 @@ func (v *live) follow(e engine.Event) {
 		delete(v.active, "@"+e.Node) // they are answered: it is at a task now
 	}
 	switch e.Kind {
+	case engine.EvRunStart:
+		v.title = e.Text + ", run " + e.Run
 	case engine.EvPhaseStart:
 		v.phase, v.title = e.Phase, e.Text
 	case engine.EvBegin, engine.EvUndoBegin:

@@ -3,6 +3,7 @@ package view
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -10,22 +11,13 @@ import (
 	"deploy/internal/engine"
 )
 
-// Summary writes how a run went: a line for each phase, and the whole.
+// Summary writes how a run went: a line for each phase in which something was done or left undone,
+// and the whole. A run without changes is one line.
 func Summary(w io.Writer, s *engine.Summary, o Options) {
 	paint := painter{o.Color}
-	if len(s.Phases) > 0 {
+	if s.How != engine.HowDone || s.Counts.Change+s.Counts.Undone > 0 {
 		fmt.Fprintln(w)
-		t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
-		fmt.Fprintln(t, "phase\tsteps\tchanged\tunchanged\tnot run\ttime\t")
-		for _, p := range s.Phases {
-			changed := p.Counts.Change
-			if p.Counts.Undone > 0 {
-				changed = p.Counts.Undone
-			}
-			fmt.Fprintf(t, "%s\t%d\t%d\t%d\t%d\t%s\t\n", p.ID, max(p.Counts.Tasks, changed), changed, p.Counts.NoOp,
-				p.Counts.NotRun+p.Counts.Failed, elapsed(p.Elapsed))
-		}
-		_ = t.Flush()
+		phaseTable(w, s)
 	}
 	for _, n := range s.Left {
 		fmt.Fprintf(w, "left as it is: %s  %s\n", n.Task, n.Text)
@@ -40,7 +32,11 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 		words = append(words, paint.good("no changes"), Count(c.NoOp, "step")+" unchanged")
 	default:
 		mark := paint.good
-		if s.How != engine.HowDone {
+		switch s.How {
+		case engine.HowDone:
+		case engine.HowWaiting, engine.HowDeclined:
+			mark = paint.warn
+		default:
 			mark = paint.bad
 		}
 		words = append(words, mark(s.How))
@@ -62,7 +58,60 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 	if s.Reboots > 0 {
 		words = append(words, Count(s.Reboots, "restart"))
 	}
-	fmt.Fprintf(w, "\n%s in %s\n", strings.Join(words, ", "), elapsed(s.Elapsed))
+	fmt.Fprintf(w, "%s in %s\n", strings.Join(words, ", "), elapsed(s.Elapsed))
+}
+
+// phaseTable has a row for each phase with steps and a column for each count that is not 0
+// throughout.
+func phaseTable(w io.Writer, s *engine.Summary) {
+	var rows []engine.PhaseSummary
+	for _, p := range s.Phases {
+		if p.Counts.Tasks+p.Counts.NoOp+p.Counts.Change+p.Counts.Undone+p.Counts.Failed > 0 {
+			rows = append(rows, p)
+		}
+	}
+	type column struct {
+		title string
+		of    func(p engine.PhaseSummary) int
+	}
+	var columns []column
+	for _, c := range []column{
+		{"steps", func(p engine.PhaseSummary) int { return p.Counts.Tasks }},
+		{"changed", func(p engine.PhaseSummary) int { return p.Counts.Change }},
+		{"undone", func(p engine.PhaseSummary) int { return p.Counts.Undone }},
+		{"unchanged", func(p engine.PhaseSummary) int { return p.Counts.NoOp }},
+		{"failed", func(p engine.PhaseSummary) int { return p.Counts.Failed }},
+		{"not run", func(p engine.PhaseSummary) int { return p.Counts.NotRun }},
+	} {
+		if slices.ContainsFunc(rows, func(p engine.PhaseSummary) bool { return c.of(p) > 0 }) {
+			columns = append(columns, c)
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	timed := slices.ContainsFunc(rows, func(p engine.PhaseSummary) bool { return p.Elapsed > 0 })
+	t := tabwriter.NewWriter(w, 0, 4, 2, ' ', 0)
+	fmt.Fprint(t, "phase\t")
+	for _, c := range columns {
+		fmt.Fprint(t, c.title+"\t")
+	}
+	if timed {
+		fmt.Fprint(t, "time\t")
+	}
+	fmt.Fprintln(t)
+	for _, p := range rows {
+		fmt.Fprint(t, p.ID+"\t")
+		for _, c := range columns {
+			fmt.Fprintf(t, "%d\t", c.of(p))
+		}
+		if timed {
+			fmt.Fprint(t, elapsed(p.Elapsed)+"\t")
+		}
+		fmt.Fprintln(t)
+	}
+	_ = t.Flush()
+	fmt.Fprintln(w)
 }
 
 // restarts tells of nodes that may have to restart.

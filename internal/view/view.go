@@ -72,10 +72,11 @@ type plain struct {
 	o      Options
 	paint  painter
 	start  time.Time
-	phase  string
 	noop   int
 	done   int
 	widest int
+	held   []string // lines that lead to something worth telling, and are not said when nothing comes
+	phase  string   // the line of a phase in which nothing was told yet
 }
 
 func (v *plain) Aside(f func()) { f() }
@@ -87,8 +88,37 @@ func (v *plain) Event(e engine.Event) {
 	}
 }
 
-// lines is what an event leaves behind in a log.
+// lines is what an event leaves behind in a log. Who was reached and which phase begins is told
+// together with the first thing that happens there: a run without changes is one line, its summary.
 func (v *plain) lines(e engine.Event) []string {
+	list := v.said(e)
+	acts := e.Kind == engine.EvBegin || e.Kind == engine.EvUndoBegin
+	if v.o.Verbose || len(list) == 0 && !acts {
+		return list
+	}
+	switch e.Kind {
+	case engine.EvRunStart, engine.EvConnected:
+		v.held = append(v.held, list...)
+		return nil
+	case engine.EvPhaseStart:
+		v.phase = list[0]
+		return nil
+	case engine.EvCheckpoint:
+		if v.phase != "" {
+			v.phase = ""
+			return nil
+		}
+	}
+	if v.phase != "" && e.Phase != "" {
+		v.held = append(v.held, v.phase)
+		v.phase = ""
+	}
+	list = append(v.held, list...)
+	v.held = nil
+	return list
+}
+
+func (v *plain) said(e engine.Event) []string {
 	if v.start.IsZero() {
 		v.start = e.Time
 	}
@@ -124,7 +154,7 @@ func (v *plain) lines(e engine.Event) []string {
 	case engine.EvRetry:
 		return detail([]string{line(v.paint.warn("~"), "link", "trying again in "+e.Text)}, e.Error)
 	case engine.EvPhaseStart:
-		v.phase, v.noop, v.done = e.Phase, 0, 0
+		v.noop, v.done = 0, 0
 		return []string{fmt.Sprintf("%s  %s", at, v.paint.bold("== "+e.Phase+": "+e.Text))}
 	case engine.EvCheckpoint:
 		return []string{fmt.Sprintf("%s  %s %d changed, %d unchanged", at, v.paint.good("-- "+e.Phase+":"), v.done, v.noop)}

@@ -288,3 +288,60 @@ func TestRollbackPlan(t *testing.T) {
 	}}, Options{})
 	golden(t, "rollback.txt", out.String())
 }
+
+// A run that finds nothing to do says nothing but its summary, unless everything is asked for; what
+// leads to something is told together with it.
+func TestRunWithoutChanges(t *testing.T) {
+	events := []engine.Event{
+		{Kind: engine.EvRunStart, Run: "r", Text: "apply"}, {Kind: engine.EvConnected, Node: "n1", Text: "direct"},
+		{Kind: engine.EvPhaseStart, Phase: "p", Text: "First"}, {Kind: engine.EvNoOp, Phase: "p", Task: "p/a@n1", Node: "n1"},
+		{Kind: engine.EvCheckpoint, Phase: "p"}, {Kind: engine.EvPhaseStart, Phase: "q", Text: "Second"}}
+	show := func(o Options, events ...engine.Event) string {
+		var out bytes.Buffer
+		v := New(&out, o)
+		for _, e := range events {
+			v.Event(e)
+		}
+		v.Close()
+		return out.String()
+	}
+	if got := show(Options{}, append(events, engine.Event{Kind: engine.EvRunEnd, Text: "done"})...); got != "" {
+		t.Errorf("it said\n%s", got)
+	}
+	if got := show(Options{Verbose: true}, events...); strings.Count(got, "\n") != 6 {
+		t.Errorf("asked for everything, it said\n%s", got)
+	}
+	want := "   0.0s  apply, run r\n   0.0s    n1  connected  direct\n   0.0s  == q: Second\n   0.0s  + n1  q/b\n" +
+		"   0.0s  -- q: 1 changed, 0 unchanged\n"
+	if got := show(Options{}, append(events, engine.Event{Kind: engine.EvDone, Phase: "q", Task: "q/b@n1", Node: "n1"},
+		engine.Event{Kind: engine.EvCheckpoint, Phase: "q"})...); got != want {
+		t.Errorf("it said\n%swant\n%s", got, want)
+	}
+}
+
+// The table leaves out phases without steps and columns without numbers.
+func TestSummaryTable(t *testing.T) {
+	phases := []engine.PhaseSummary{
+		{ID: "empty"}, {ID: "p", Counts: engine.Counts{Tasks: 3, Change: 1, NoOp: 2}, Elapsed: time.Second}}
+	for _, c := range []struct {
+		s    engine.Summary
+		want string
+	}{
+		{engine.Summary{How: engine.HowDone, Counts: engine.Counts{Change: 1, NoOp: 2}, Phases: phases},
+			"\nphase  steps  changed  unchanged  time  \np      3      1        2          1.0s  \n\n" +
+				"done, 1 step changed, 2 unchanged in 0.0s\n"},
+		{engine.Summary{How: engine.HowDone, Counts: engine.Counts{NoOp: 3}, Phases: phases},
+			"no changes, 3 steps unchanged in 0.0s\n"},
+		{engine.Summary{How: engine.HowDone, Counts: engine.Counts{Undone: 2}, Phases: []engine.PhaseSummary{
+			{ID: "p", Counts: engine.Counts{Undone: 2}}}}, "\nphase  undone  \np      2       \n\n2 steps undone in 0.0s\n"},
+		{engine.Summary{How: engine.HowDeclined, Counts: engine.Counts{NotRun: 2}, Phases: []engine.PhaseSummary{
+			{ID: "p", Counts: engine.Counts{Tasks: 2, NotRun: 2}}}},
+			"\nphase  steps  not run  \np      2      2        \n\ndeclined, 0 steps changed, 0 unchanged, 2 not run in 0.0s\n"},
+	} {
+		var out bytes.Buffer
+		Summary(&out, &c.s, Options{})
+		if d := cmp.Diff(c.want, out.String()); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	}
+}

@@ -1,5 +1,5 @@
 # The two commands of a newcomer are `make demo` and `make test`.
-.PHONY: all build demo test deps bench bench-compare fuzz release docs powershell-proof clean
+.PHONY: all build demo test deps audit bench bench-compare fuzz release docs powershell-proof clean
 
 all: build
 
@@ -27,6 +27,12 @@ test-%: deps
 
 deps:
 	@./scripts/test-deps
+
+# Two hundred schedules of kills, freezes and cut links, half of them on real nodes (as root), each
+# with an audit of journal and machines. SEEDS and FIRST choose others.
+audit: deps
+	DEPLOY_TIER=auditor DEPLOY_AUDIT_SEEDS=$${SEEDS:-100} DEPLOY_AUDIT_FIRST=$${FIRST:-1} \
+		go test -v -timeout 3h -run '^TestTierAuditor' ./cmd/deploy
 
 bench:
 	go test -run '^$$' -bench . -benchmem ./bench/... ./internal/engine/...

@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 func runForTest() int {
 	a := newApp()
 	hooks(a)
+	plantForTest(a)
 	if n, err := strconv.Atoi(os.Getenv(killAfter)); err == nil && n > 0 {
 		a.WrapJournal = func(j journal.Journal) journal.Journal { return &killer{Journal: j, left: n} }
 	}

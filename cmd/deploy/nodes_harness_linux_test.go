@@ -89,12 +89,20 @@ func (f *fleet) write(t *testing.T) {
 // state is what the nodes are like, without what the agent keeps for itself.
 func (f *fleet) state(t *testing.T) map[string]linuxnodes.State {
 	t.Helper()
+	return f.stateOf(t, nil)
+}
+
+// stateOf is state with the files below dirs alone; nil means the usual ones.
+func (f *fleet) stateOf(t *testing.T, dirs []string) map[string]linuxnodes.State {
+	t.Helper()
 	out := map[string]linuxnodes.State{}
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, n := range f.nodes {
 		wg.Go(func() {
-			s, err := n.State(t.Context(), stateOptions())
+			o := stateOptions()
+			o.Dirs = dirs
+			s, err := n.State(t.Context(), o)
 			if err != nil {
 				t.Error(err)
 			}

@@ -63,6 +63,9 @@ type App struct {
 	ReadPassword func(ctx context.Context) (string, error)
 	// WrapJournal lets a test stand between the engine and the journal; nil does not.
 	WrapJournal func(journal.Journal) journal.Journal
+	// WrapExecutor lets a test stand between the engine and a node; nil does not. An agent is handed
+	// over as it is.
+	WrapExecutor func(engine.Executor) engine.Executor
 
 	redact     secret.Redactor
 	interrupts *interrupts

@@ -100,7 +100,7 @@ func quote(s string) string {
 // options puts the engine's options together, for a look. A run adds talk's.
 func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engine.Options {
 	return engine.Options{
-		Program: l.program, Journal: j, Dial: fl.dial, Decode: a.decode, Now: a.Now,
+		Program: l.program, Journal: j, Dial: a.wrapped(fl.dial), Decode: a.decode, Now: a.Now,
 		Who: who(), Version: a.Version(), Parallel: int(f.parallel), StepTimeout: time.Duration(f.stepTimeout),
 		RebootTimeout: time.Duration(f.rebootTimeout), LinkTimeout: time.Duration(f.linkTimeout),
 		Selection: f.Selection, ForgetAgents: f.forget, Redact: a.redact.Redact,
@@ -116,6 +116,22 @@ func (a *App) restartDue() steps.Step {
 		return nil
 	}
 	return s
+}
+
+type dialFunc = func(ctx context.Context, node string, p engine.Position) (engine.Executor, error)
+
+// wrapped lets WrapExecutor see every executor that is no agent.
+func (a *App) wrapped(dial dialFunc) dialFunc {
+	if a.WrapExecutor == nil {
+		return dial
+	}
+	return func(ctx context.Context, node string, p engine.Position) (engine.Executor, error) {
+		ex, err := dial(ctx, node, p)
+		if _, agent := ex.(engine.Worker); err != nil || agent {
+			return ex, err
+		}
+		return a.WrapExecutor(ex), nil
+	}
 }
 
 // with joins the options of a run to the person before it.

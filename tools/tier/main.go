@@ -107,6 +107,10 @@ func tiers() []tier {
 			test("-run", "^TestTierConformance", "-timeout", "40m", "./steps/..."),
 			test("-run", "^TestTierConformance", "-timeout", "1m", "./internal/testkit/conformance/..."),
 		}},
+		{name: "auditor", what: "journal and machines compared in both directions over seeded kills, freezes and cut " +
+			"links; planted defects", checks: []check{
+			test("-run", "^TestTierAuditor", "-timeout", "20m", "./cmd/deploy/..."),
+		}},
 		{name: "openssh", what: "a real OpenSSH server on loopback", checks: []check{
 			test("-run", "^TestTierOpenssh", "-timeout", "10m", "./transport/...", "./internal/session/shell/..."),
 		}},

@@ -68,6 +68,7 @@ var arrows = map[string][]string{
 	"internal/winargs":               {},
 	"internal/yamlx":                 {"internal/hint", "internal/nearest"},
 	"internal/yamlx/shape":           {"internal/nearest", "internal/yamlx"},
+	"internal/testkit/auditor":       {"internal/journal"},
 	"internal/testkit/archtest":      {},
 	"internal/testkit/names":         {"internal/node", "steps", "steps/..."},
 	"internal/testkit/names/gen":     {"internal/testkit/names", "steps/all"},

@@ -33,22 +33,24 @@ func written(t *testing.T, site string, n int) string {
 
 func more(t *testing.T, s *Store, n int) {
 	t.Helper()
+	var list []Entry
 	for i := range n {
 		e := Entry{Run: "r1", Kind: Begin, Phase: "p", Task: fmt.Sprintf("p/a%d@n1", i), Node: "n1",
 			Data: json.RawMessage(fmt.Sprintf(`{"kind":"registry","step":{"value":"original-%d"}}`, i))}
 		if i == 0 {
 			e = Entry{Run: "r1", Kind: RunStart, Data: json.RawMessage(`{"command":"apply"}`)}
 		}
-		if _, err := s.Append(t.Context(), e); err != nil {
-			t.Fatal(err)
-		}
+		list = append(list, e)
+	}
+	if _, err := s.Append(t.Context(), list...); err != nil {
+		t.Fatal(err)
 	}
 }
 
 // raw runs statements on the file behind deploy's back, without the triggers.
 func raw(t *testing.T, dir string, statements ...string) {
 	t.Helper()
-	db, err := sql.Open("sqlite", filepath.Join(dir, dbFile))
+	db, err := sql.Open("sqlite", filepath.Join(dir, dbFile)+"?_pragma=synchronous(OFF)")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,6 +127,7 @@ const fromBackup = "restore it from a backup"
 
 // TestTampered: whoever changes the file past deploy is found out, with the entry's number.
 func TestTampered(t *testing.T) {
+	whole := filepath.Join(written(t, "a", 6), dbFile)
 	for q, want := range map[string]string{
 		`UPDATE entries SET seq = 9 WHERE seq = 6`:                           "entries 6 to 8 are missing",
 		`UPDATE entries SET time = '2027-01-01T00:00:00Z' WHERE seq = 3`:     "entry 3 is damaged",
@@ -159,7 +162,8 @@ func TestTampered(t *testing.T) {
 		`DROP TABLE entries`:                             "no such table",
 		`ALTER TABLE entries RENAME COLUMN data TO date`: "no such column",
 	} {
-		dir := written(t, "a", 6)
+		dir := t.TempDir()
+		copyFile(t, whole, filepath.Join(dir, dbFile))
 		raw(t, dir, q)
 		t.Log(q)
 		refused(t, dir, "a", want, fromBackup)

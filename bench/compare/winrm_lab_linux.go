@@ -70,13 +70,15 @@ func startWinRMLab(ctx context.Context, deploy, dir string, nodes int) (*winrmLa
 	defer stop()
 	late := time.AfterFunc(time.Minute, func() { _ = l.cmd.Process.Kill() })
 	defer late.Stop()
-	at := map[string]winrmMachine{}
+	var at struct {
+		Machines map[string]winrmMachine `json:"machines"`
+	}
 	if err := json.NewDecoder(out).Decode(&at); err != nil {
 		_ = l.cmd.Process.Kill()
 		return nil, fmt.Errorf("cannot start the lab: %w", errors.Join(err, l.cmd.Wait(), errors.New(l.errOut.String())))
 	}
 	for i := range nodes {
-		m := at[fmt.Sprintf("w%d", i+1)]
+		m := at.Machines[fmt.Sprintf("w%d", i+1)]
 		m.name = fmt.Sprintf("w%d", i+1)
 		l.machines = append(l.machines, m)
 	}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/lab"
+	"deploy/internal/view"
 )
 
 func (a *App) labCmd() *cobra.Command {
@@ -76,7 +78,7 @@ func (a *App) labUpCmd() *cobra.Command {
 
 func (a *App) printEndpoints(at map[string]lab.Endpoint, asJSON bool) error {
 	if asJSON {
-		return writeJSON(a.Stdout, at)
+		return view.WriteJSON(a.Stdout, map[string]any{"machines": at})
 	}
 	names := make([]string, 0, len(at))
 	for n := range at {
@@ -108,8 +110,7 @@ func (a *App) labShowCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, err = a.Stdout.Write(append(data, '\n'))
-			return err
+			return view.WriteJSON(a.Stdout, json.RawMessage(data))
 		},
 	}
 	f.addState(c.Flags())

@@ -32,7 +32,7 @@ func (a *App) validateCmd() *cobra.Command {
 				for _, x := range l.findings {
 					list = append(list, finding{x.String()})
 				}
-				return writeJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook,
+				return view.WriteJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook,
 					"nodes":  len(l.site.Nodes),
 					"phases": len(l.program.Phases), "steps": len(l.program.Tasks()), "warnings": list})
 			}
@@ -151,7 +151,7 @@ func writePlan(w io.Writer, p *engine.Plan, format string, o view.Options) error
 	case "text":
 		view.PlanText(w, p, o)
 	case "json":
-		return writeJSON(w, p)
+		return view.WriteJSON(w, p)
 	case "markdown":
 		view.PlanMarkdown(w, p)
 	default:

@@ -97,7 +97,7 @@ func (a *App) rollback(ctx context.Context, path string, f runFlags, ro engine.R
 
 func (a *App) showRollback(p *engine.RollbackPlan, f runFlags) error {
 	if f.json {
-		return writeJSON(redactingWriter{a.Stdout, &a.redact}, p)
+		return view.WriteJSON(redactingWriter{a.Stdout, &a.redact}, p)
 	}
 	view.RollbackPlan(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})
 	return nil

@@ -35,7 +35,7 @@ func (a *App) statusCmd() *cobra.Command {
 				return err
 			}
 			if f.json {
-				return writeJSON(a.Stdout, s)
+				return view.WriteJSON(a.Stdout, s)
 			}
 			view.Status(redactingWriter{a.Stdout, &a.redact}, s, view.Options{Verbose: f.verbose, Color: a.color()})
 			return nil
@@ -77,9 +77,8 @@ func (a *App) historyCmd() *cobra.Command {
 				return err
 			}
 			if f.json {
-				enc := json.NewEncoder(redactingWriter{a.Stdout, &a.redact})
 				for _, e := range j.entries {
-					if err := enc.Encode(e); err != nil {
+					if err := view.WriteJSONLine(redactingWriter{a.Stdout, &a.redact}, e); err != nil {
 						return err
 					}
 				}

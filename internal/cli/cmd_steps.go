@@ -12,6 +12,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/rules"
+	"deploy/internal/view"
 	"deploy/inventory"
 	"deploy/playbooks"
 	"deploy/steps"
@@ -35,7 +36,7 @@ func (a *App) stepsCmd() *cobra.Command {
 					return hint.Wrap(err, "deploy steps lists them")
 				}
 				if asJSON {
-					return writeJSON(a.Stdout, kindJSON(k))
+					return view.WriteJSON(a.Stdout, kindJSON(k))
 				}
 				kindMarkdown(a.Stdout, k)
 				return nil
@@ -47,7 +48,7 @@ func (a *App) stepsCmd() *cobra.Command {
 					k, _ := a.Registry.Get(n)
 					list = append(list, kindJSON(k))
 				}
-				return writeJSON(a.Stdout, list)
+				return view.WriteJSON(a.Stdout, map[string]any{"kinds": list})
 			case markdown:
 				fmt.Fprint(a.Stdout, "# Kinds of steps\n\nMade by `deploy steps --markdown` from the same declarations that the "+
 					"program runs. Do not edit.\n")
@@ -163,7 +164,7 @@ func (a *App) rulesCmd() *cobra.Command {
 			}
 			switch {
 			case asJSON:
-				return writeJSON(a.Stdout, list)
+				return view.WriteJSON(a.Stdout, map[string]any{"rules": list})
 			case markdown:
 				fmt.Fprint(a.Stdout, "# Rules\n\nMade by `deploy rules --markdown`. Do not edit.\n\n| id | severity | checked | "+
 					"rule | hint | source |\n|---|---|---|---|---|---|\n")
@@ -214,15 +215,15 @@ func (a *App) schemaCmd() *cobra.Command {
 		RunE: func(_ *cobra.Command, args []string) error {
 			switch args[0] {
 			case "site":
-				return writeJSON(a.Stdout, inventory.Schema())
+				return writeSchema(a.Stdout, inventory.Schema())
 			case "playbook":
-				return writeJSON(a.Stdout, playbooks.Schema(a.Registry))
+				return writeSchema(a.Stdout, playbooks.Schema(a.Registry))
 			}
 			pb, err := shippedPlaybook(args[0])
 			if err != nil {
 				return err
 			}
-			return writeJSON(a.Stdout, pb.SiteSchema())
+			return writeSchema(a.Stdout, pb.SiteSchema())
 		},
 	}
 }
@@ -255,8 +256,8 @@ func (a *App) playbookCmd() *cobra.Command {
 	return c
 }
 
-// writeJSON prints one value, indented, with a line end.
-func writeJSON(w io.Writer, v any) error {
+// writeSchema prints a JSON Schema, which has a version of its own.
+func writeSchema(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)

@@ -5,6 +5,8 @@ import (
 	"runtime"
 
 	"github.com/spf13/cobra"
+
+	"deploy/internal/view"
 )
 
 func (a *App) versionCmd() *cobra.Command {
@@ -19,7 +21,7 @@ version that made it.`,
 		RunE: func(*cobra.Command, []string) error {
 			v := versionInfo{Version: a.Version(), Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 			if asJSON {
-				return writeJSON(a.Stdout, v)
+				return view.WriteJSON(a.Stdout, v)
 			}
 			_, err := fmt.Fprintf(a.Stdout, "deploy version %s (%s, %s/%s)\n", v.Version, v.Go, v.OS, v.Arch)
 			return err

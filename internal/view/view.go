@@ -3,7 +3,6 @@
 package view
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -52,7 +51,7 @@ func New(w io.Writer, o Options) View {
 	}
 	switch {
 	case o.JSON:
-		return &jsonView{enc: json.NewEncoder(w)}
+		return &jsonView{w}
 	case o.Live:
 		return newLive(w, o)
 	}
@@ -60,9 +59,9 @@ func New(w io.Writer, o Options) View {
 }
 
 // jsonView writes one event a line, in the form documented in docs/events.md.
-type jsonView struct{ enc *json.Encoder }
+type jsonView struct{ w io.Writer }
 
-func (v *jsonView) Event(e engine.Event) { _ = v.enc.Encode(e) }
+func (v *jsonView) Event(e engine.Event) { _ = WriteJSONLine(v.w, e) }
 func (v *jsonView) Aside(f func())       { f() }
 func (v *jsonView) Close()               {}
 

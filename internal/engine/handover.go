@@ -43,7 +43,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 		b.Forget = slices.Contains(r.o.ForgetAgents, name)
 		var err error
 		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
-			err = w.Sync(ctx, b, func(rep Report) error { return r.heardLate(ctx, name, rep) })
+			err = r.askLate(ctx, name, w, b)
 		})
 		switch {
 		case err == nil:
@@ -51,7 +51,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 			l.mu.Lock()
 			l.synced = l.ex == ex
 			l.mu.Unlock()
-		case errors.Is(err, ErrReport):
+		case errors.Is(err, ErrReport), errors.Is(err, errMute):
 			r.drop(name)
 		case errors.Is(err, task.ErrRecordDamaged):
 			err = hint.Wrap(err, "what the agent on "+name+" did and has not told yet stands in that file, which is kept: read "+
@@ -59,6 +59,25 @@ func (r *run) sync(ctx context.Context, name string) error {
 		}
 		return err
 	})
+}
+
+// askLate asks an agent for what the journal lacks, for as long as a step under way may take.
+func (r *run) askLate(ctx context.Context, name string, w Worker, b Position) error {
+	most := r.longest(r.tasksOn(name))
+	wait, p, done := withPatience(ctx, most)
+	defer done()
+	n := 0
+	err := w.Sync(wait, b, func(rep Report) error {
+		if rep.What != RepDoing && rep.What != RepPause {
+			p.again(most)
+			n++
+		}
+		if n > maxReports {
+			return r.reported(name, rep, fmt.Sprintf("it is one of more than %d", maxReports))
+		}
+		return r.heardLate(ctx, name, rep)
+	})
+	return p.explain(err, name, most)
 }
 
 // books are what the journal knows of the agent on a node.
@@ -255,14 +274,25 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	}
 	halt, release := r.haltSignal(ctx)
 	defer release()
-	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() { err = w.Work(ctx, row, halt, h.heard) })
+	most := r.longest(row.Tasks)
+	wait, p, done := withPatience(ctx, most)
+	defer done()
+	r.beat(Event{Phase: tasks[0].Phase, Node: name}, h.text, func() {
+		err = w.Work(wait, row, halt, func(rep Report) error {
+			if rep.What != RepDoing && rep.What != RepPause {
+				p.again(most)
+			}
+			return h.heard(rep)
+		})
+	})
+	err = p.explain(err, name, most)
 	if werr := h.write(); werr != nil && err == nil {
 		err = werr // also where the link broke before a pause
 	}
 	switch {
 	case err == nil:
 		r.atRest(name)
-	case errors.Is(err, ErrReport):
+	case errors.Is(err, ErrReport), errors.Is(err, errMute):
 		r.drop(name)
 	}
 	l := r.link(name)

@@ -254,7 +254,13 @@ func (s *stream) Close() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
 		err = s.proc.Kill(ctx)
-		s.drain.Wait()
+		// a process that ignores its end keeps the stream of its errors open: no more is wanted of it
+		drained := make(chan struct{})
+		go func() { s.drain.Wait(); close(drained) }()
+		select {
+		case <-drained:
+		case <-ctx.Done():
+		}
 	})
 	return err
 }

@@ -186,40 +186,34 @@ func createHint(err error) error {
 
 // Undo destroys the cluster when nothing else would be lost with it.
 func (s *Create) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b createBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	name, err := clusterName(ctx, n)
-	if err != nil {
-		return err
-	}
-	if !strings.EqualFold(name, b.Name) {
-		return fmt.Errorf("cannot destroy cluster %s: the node is a member of cluster %s now", b.Name, name)
-	}
-	if err := onlyOurs(ctx, n); err != nil {
-		return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
-	}
-	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		if _, err := n.Do(ctx, node.CmdletCall{Name: "Remove-Cluster", Load: clus.Module, As: b.As,
-			Params: map[string]any{"Force": true, "CleanupAD": true}}); err != nil {
-			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
-		}
-	} else {
-		st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name),
-			node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy", "/cleanupactivedirectory"}, As: b.As})
+	return clus.Undo(ctx, n, before, func(_ clus.Reader, b createBefore) error {
+		name, err := clusterName(ctx, n)
 		if err != nil {
 			return err
 		}
-		if st.Code != 0 {
-			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, clus.JobError("cluster.exe /destroy", st))
+		if !strings.EqualFold(name, b.Name) {
+			return fmt.Errorf("cannot destroy cluster %s: the node is a member of cluster %s now", b.Name, name)
 		}
-	}
-	return clus.WaitGone(ctx, n, goneLimit)
+		if err := onlyOurs(ctx, n); err != nil {
+			return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
+		}
+		if n.Facts().Release.AtLeast(node.WS2008R2) {
+			if _, err := n.Do(ctx, node.CmdletCall{Name: "Remove-Cluster", Load: clus.Module, As: b.As,
+				Params: map[string]any{"Force": true, "CleanupAD": true}}); err != nil {
+				return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, err)
+			}
+		} else {
+			st, err := clus.RunJob(ctx, n, jobID("cluster-destroy", b.Name),
+				node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Name, "/destroy", "/cleanupactivedirectory"}, As: b.As})
+			if err != nil {
+				return err
+			}
+			if st.Code != 0 {
+				return fmt.Errorf("cannot destroy cluster %s: %w", b.Name, clus.JobError("cluster.exe /destroy", st))
+			}
+		}
+		return clus.WaitGone(ctx, n, goneLimit)
+	})
 }
 
 // onlyOurs refuses while the cluster has another member or holds anything besides its core

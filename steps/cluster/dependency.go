@@ -80,17 +80,18 @@ func (s *Dependency) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 		if err != nil {
 			return steps.Diff{}, err
 		}
-		sort.Strings(now)
 		var missing []string
+		there := []string{} // dependencies that are not declared are others' business
 		for _, on := range s.On {
-			if !has(now, on) {
+			if has(now, on) {
+				there = append(there, on)
+			} else {
 				missing = append(missing, on)
 			}
 		}
 		if len(missing) > 0 {
 			b.Added[name] = missing
-			d.Changes = append(d.Changes, steps.Change{Attr: name + " depends on", From: now,
-				To: append(append([]string{}, now...), missing...)})
+			d.Changes = append(d.Changes, steps.Change{Attr: name + " depends on", From: there, To: s.On})
 		}
 	}
 	if len(d.Changes) == 0 {
@@ -201,35 +202,25 @@ func (s *Dependency) change(ctx context.Context, n node.Node, v clus.Reader, c c
 
 // Undo removes what the step added.
 func (s *Dependency) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b dependencyBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	all, err := v.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	for _, name := range sortedKeys(b.Added) {
-		if _, ok := clus.FindResource(all, name); !ok {
-			continue
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b dependencyBefore) error {
+		all, err := v.Resources(ctx)
+		if err != nil {
+			return err
 		}
-		for _, on := range b.Added[name] {
-			// 5002: it does not depend on it any more
-			if err := s.change(ctx, n, v, clus.Change{Op: clus.DropDependency, Name: name, To: on}, 5002); err != nil &&
-				!clus.Absent(err) {
-				return fmt.Errorf("cannot take back a dependency of %q: %w", name, err)
+		for _, name := range sortedKeys(b.Added) {
+			if _, ok := clus.FindResource(all, name); !ok {
+				continue
+			}
+			for _, on := range b.Added[name] {
+				// 5002: it does not depend on it any more
+				if err := s.change(ctx, n, v, clus.Change{Op: clus.DropDependency, Name: name, To: on}, 5002); err != nil &&
+					!clus.Absent(err) {
+					return fmt.Errorf("cannot take back a dependency of %q: %w", name, err)
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func sortedKeys[V any](m map[string]V) []string {

@@ -226,30 +226,26 @@ func (s *Disk) available(ctx context.Context, r node.Reader, disk clus.Disk) (st
 
 // Undo removes the resource that the step made, or gives name and group back.
 func (s *Disk) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b diskBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	disk, err := clus.FindDisk(ctx, n, b.Serial)
-	if err != nil {
-		return err
-	}
-	res, found, err := clus.DiskResource(ctx, v, n, disk)
-	if err != nil || !found {
-		return err
-	}
-	if b.Existed {
-		return arrange(ctx, n, v, res, b.Name, b.Group)
-	}
-	return removeResource(ctx, n, v, res)
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b diskBefore) error {
+		disk, err := clus.FindDisk(ctx, n, b.Serial)
+		if err != nil {
+			return err
+		}
+		res, found, err := clus.DiskResource(ctx, v, n, disk)
+		if err != nil || !found {
+			return err
+		}
+		if b.Existed {
+			if s.Name == "" {
+				b.Name = ""
+			}
+			if s.Group == "" {
+				b.Group = ""
+			}
+			return arrange(ctx, n, v, res, b.Name, b.Group)
+		}
+		return removeResource(ctx, n, v, res)
+	})
 }
 
 // removeResource takes a resource offline and deletes it.

@@ -152,34 +152,24 @@ func setNumbers(ctx context.Context, n node.Node, of clus.Object, numbers map[st
 
 // Undo deletes the group that the step made, or gives properties back.
 func (s *Group) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b groupBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	if b.Existed {
-		return setNumbers(ctx, n, clus.Object{Group: s.Name}, b.Values)
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	all, err := v.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	for _, x := range all {
-		if strings.EqualFold(x.Group, s.Name) {
-			return hint.Wrap(fmt.Errorf("cannot delete group %q: it holds resource %q", s.Name, x.Name),
-				"remove what others put into the group first")
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b groupBefore) error {
+		if b.Existed {
+			return setNumbers(ctx, n, clus.Object{Group: s.Name}, b.Values)
 		}
-	}
-	err = clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.DeleteGroup, Name: s.Name})
-	if err != nil && clus.Absent(err) {
-		return nil
-	}
-	return err
+		all, err := v.Resources(ctx)
+		if err != nil {
+			return err
+		}
+		for _, x := range all {
+			if strings.EqualFold(x.Group, s.Name) {
+				return hint.Wrap(fmt.Errorf("cannot delete group %q: it holds resource %q", s.Name, x.Name),
+					"remove what others put into the group first")
+			}
+		}
+		err = clus.HandOf(n.Facts()).Do(ctx, n, clus.Change{Op: clus.DeleteGroup, Name: s.Name})
+		if err != nil && clus.Absent(err) {
+			return nil
+		}
+		return err
+	})
 }

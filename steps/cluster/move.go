@@ -150,25 +150,18 @@ func moveHint(err error, to string) error {
 
 // Undo moves the group back.
 func (s *Move) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b moveBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed || b.Owner == "" {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	groups, err := v.Groups(ctx)
-	if err != nil {
-		return err
-	}
-	g, found := clus.FindGroup(groups, b.Group)
-	if !found || strings.EqualFold(g.Owner, b.Owner) {
-		return nil
-	}
-	return moveGroup(ctx, n, g.Name, b.Owner)
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b moveBefore) error {
+		if b.Owner == "" {
+			return nil
+		}
+		groups, err := v.Groups(ctx)
+		if err != nil {
+			return err
+		}
+		g, found := clus.FindGroup(groups, b.Group)
+		if !found || strings.EqualFold(g.Owner, b.Owner) {
+			return nil
+		}
+		return moveGroup(ctx, n, g.Name, b.Owner)
+	})
 }

@@ -165,55 +165,45 @@ func (s *Node) add(ctx context.Context, n node.Node) error {
 
 // Undo evicts the node.
 func (s *Node) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b nodeBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	members, err := v.Nodes(ctx)
-	if err != nil {
-		return err
-	}
-	there := false
-	for _, m := range members {
-		there = there || clus.SameNode(m.Name, b.Name)
-	}
-	if !there {
-		return nil
-	}
-	if err := vacate(ctx, n, v, b.Name); err != nil {
-		return err
-	}
-	if n.Facts().Release.AtLeast(node.WS2008R2) {
-		_, err := n.Do(ctx, node.CmdletCall{Name: "Remove-ClusterNode", Load: clus.Module, As: b.As,
-			Params: map[string]any{"Name": []any{b.Name}, "Force": true}})
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b nodeBefore) error {
+		members, err := v.Nodes(ctx)
 		if err != nil {
-			return fmt.Errorf("cannot evict %s: %w", b.Name, err)
+			return err
+		}
+		there := false
+		for _, m := range members {
+			there = there || clus.SameNode(m.Name, b.Name)
+		}
+		if !there {
+			return nil
+		}
+		if err := vacate(ctx, n, v, b.Name); err != nil {
+			return err
+		}
+		if n.Facts().Release.AtLeast(node.WS2008R2) {
+			_, err := n.Do(ctx, node.CmdletCall{Name: "Remove-ClusterNode", Load: clus.Module, As: b.As,
+				Params: map[string]any{"Name": []any{b.Name}, "Force": true}})
+			if err != nil {
+				return fmt.Errorf("cannot evict %s: %w", b.Name, err)
+			}
+			return nil
+		}
+		st, err := clus.RunJob(ctx, n, jobID("cluster-evict", b.Cluster, b.Name),
+			node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Cluster, "node", b.Name, "/evict"}, As: b.As})
+		if err != nil {
+			return err
+		}
+		// 5896: it is out of the cluster, but its own configuration was not cleaned
+		if st.Code == 5896 {
+			return hint.Wrap(fmt.Errorf("cannot clean node %s after eviction: %w", b.Name,
+				clus.JobError("cluster.exe node /evict", st)),
+				"run on that node: cluster node "+b.Name+" /forcecleanup")
+		}
+		if st.Code != 0 {
+			return fmt.Errorf("cannot evict %s: %w", b.Name, clus.JobError("cluster.exe node /evict", st))
 		}
 		return nil
-	}
-	st, err := clus.RunJob(ctx, n, jobID("cluster-evict", b.Cluster, b.Name),
-		node.Cmd{Argv: []string{"cluster.exe", "/cluster:" + b.Cluster, "node", b.Name, "/evict"}, As: b.As})
-	if err != nil {
-		return err
-	}
-	// 5896: it is out of the cluster, but its own configuration was not cleaned
-	if st.Code == 5896 {
-		return hint.Wrap(fmt.Errorf("cannot clean node %s after eviction: %w", b.Name,
-			clus.JobError("cluster.exe node /evict", st)),
-			"run on that node: cluster node "+b.Name+" /forcecleanup")
-	}
-	if st.Code != 0 {
-		return fmt.Errorf("cannot evict %s: %w", b.Name, clus.JobError("cluster.exe node /evict", st))
-	}
-	return nil
+	})
 }
 
 // vacate moves the groups that hold no service off a node that is to leave.

@@ -70,6 +70,9 @@ func (s *Owner) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
+	if s.Resource != "" {
+		sort.Strings(now) // they are a set
+	}
 	if sameOwners(now, s.Nodes, s.Group != "") {
 		return steps.NoChange(), nil
 	}
@@ -162,20 +165,10 @@ func (s *Owner) set(ctx context.Context, n node.Node, want []string) error {
 
 // Undo gives back the recorded owners.
 func (s *Owner) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b ownerBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	if err := s.exists(ctx, v); err != nil {
-		return nil // the object is gone, and its owners with it
-	}
-	return s.set(ctx, n, b.Nodes)
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b ownerBefore) error {
+		if err := s.exists(ctx, v); err != nil {
+			return nil // the object is gone, and its owners with it
+		}
+		return s.set(ctx, n, b.Nodes)
+	})
 }

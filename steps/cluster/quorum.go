@@ -401,36 +401,26 @@ func makeWitness(ctx context.Context, n node.Node, v clus.Reader, share string) 
 
 // Undo gives back model and witness.
 func (s *Quorum) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b quorumState
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	now, err := readQuorum(ctx, n, v)
-	if err != nil {
-		return err
-	}
-	if now.Model != b.Model || !strings.EqualFold(now.Witness, b.Witness) || !strings.EqualFold(now.Share, b.Share) {
-		if err := setQuorum(ctx, n, v, b); err != nil {
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b quorumState) error {
+		now, err := readQuorum(ctx, n, v)
+		if err != nil {
 			return err
 		}
-	}
-	all, err := v.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	var made []string
-	for _, name := range shareWitnesses(all, "") {
-		if !has(b.Kept, name) {
-			made = append(made, name)
+		if now.Model != b.Model || !strings.EqualFold(now.Witness, b.Witness) || !strings.EqualFold(now.Share, b.Share) {
+			if err := setQuorum(ctx, n, v, b); err != nil {
+				return err
+			}
 		}
-	}
-	return dropWitnesses(ctx, n, v, made)
+		all, err := v.Resources(ctx)
+		if err != nil {
+			return err
+		}
+		var made []string
+		for _, name := range shareWitnesses(all, "") {
+			if !has(b.Kept, name) {
+				made = append(made, name)
+			}
+		}
+		return dropWitnesses(ctx, n, v, made)
+	})
 }

@@ -391,47 +391,49 @@ func bringTo(ctx context.Context, n node.Node, v clus.Reader, name, state string
 
 // Undo deletes the resource that the step made, or gives back what it changed.
 func (s *Resource) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b resourceBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	all, err := v.Resources(ctx)
-	if err != nil {
-		return err
-	}
-	x, found := clus.FindResource(all, b.Name)
-	if !found {
-		return nil
-	}
-	if !b.Existed {
-		return removeResource(ctx, n, v, x)
-	}
-	if err := setBoth(ctx, n, x.Name, recorded(b.Common), recorded(b.Private)); err != nil {
-		return err
-	}
-	if b.Group != "" {
-		if err := clus.Regroup(ctx, n, v, x.Name, b.Group); err != nil {
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b resourceBefore) error {
+		all, err := v.Resources(ctx)
+		if err != nil {
 			return err
 		}
-	}
-	switch {
-	case s.State == "":
-		return nil
-	case b.State == clus.ResourceOnline:
-		return bringTo(ctx, n, v, x.Name, "online")
-	case b.State == clus.ResourceOffline:
-		return bringTo(ctx, n, v, x.Name, "offline")
-	}
-	return nil
+		x, found := clus.FindResource(all, b.Name)
+		if !found {
+			return nil
+		}
+		if !b.Existed {
+			return removeResource(ctx, n, v, x)
+		}
+		if err := setBoth(ctx, n, x.Name, recorded(b.Common), recorded(b.Private)); err != nil {
+			return err
+		}
+		if b.Group != "" && s.Group != "" {
+			if err := clus.Regroup(ctx, n, v, x.Name, b.Group); err != nil {
+				return err
+			}
+		}
+		var stays []string
+		for _, name := range append(sortedKeys(b.Common), sortedKeys(b.Private)...) {
+			if value(b.Common[name]) == nil && value(b.Private[name]) == nil {
+				stays = append(stays, fmt.Sprintf("property %s of %q had no value before and keeps the one it has", name, x.Name))
+			}
+		}
+
+		switch {
+		case s.State == "" || s.State == stateWords[b.State]: // it was right already
+		case stateWords[b.State] != "":
+			err = bringTo(ctx, n, v, x.Name, stateWords[b.State])
+		default:
+			stays = append(stays, fmt.Sprintf("%q was in state %d before, which nobody can bring about", x.Name, b.State))
+		}
+		if err == nil && len(stays) > 0 {
+			err = steps.Left(strings.Join(stays, "; "))
+		}
+		return err
+	})
 }
+
+// stateWords are the states that a step can wish for.
+var stateWords = map[int64]string{clus.ResourceOnline: "online", clus.ResourceOffline: "offline"}
 
 // recorded leaves out what was not set before: a property cannot be told to be absent by value, and
 // its default is what Windows shows anyway.

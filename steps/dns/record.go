@@ -222,6 +222,30 @@ func delta(have, want []entry) (gone, fresh, changed []entry) {
 	return gone, fresh, changed
 }
 
+// about are the records that the step is about: with absent, those that it does not want.
+func (s *Record) about(have []entry) []entry {
+	if !s.Absent || len(s.Data) == 0 {
+		return have
+	}
+	return slices.DeleteFunc(slices.Clone(have), func(e entry) bool { return !slices.Contains(s.Data, e.Data) })
+}
+
+// shown words records for people; nil for none.
+func shown(list []entry) any {
+	if len(list) == 0 {
+		return nil
+	}
+	out := make([]string, 0, len(list))
+	for _, e := range list {
+		if e.TTL == 0 {
+			out = append(out, e.Data)
+		} else {
+			out = append(out, e.String())
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
 // Check compares the records.
 func (s *Record) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	have, err := s.read(ctx, r)
@@ -242,15 +266,13 @@ func (s *Record) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case len(gone) == len(have) && len(fresh) == 0:
 		d.Action = steps.Delete
 	}
-	for _, e := range gone {
-		d.Changes = append(d.Changes, steps.Change{Attr: s.owner(), From: e.String(), To: nil})
-	}
-	for _, e := range fresh {
-		d.Changes = append(d.Changes, steps.Change{Attr: s.owner(), From: nil, To: e.Data})
+	if len(gone)+len(fresh) > 0 {
+		d.Changes = append(d.Changes, steps.Change{Attr: s.owner(), From: shown(s.about(have)),
+			To: shown(s.about(s.want(have)))})
 	}
 	for _, e := range changed {
 		i := slices.IndexFunc(have, func(h entry) bool { return h.Data == e.Data })
-		d.Changes = append(d.Changes, steps.Change{Attr: s.owner() + " ttl", From: have[i].TTL, To: e.TTL})
+		d.Changes = append(d.Changes, steps.Change{Attr: s.owner() + " ttl of " + e.Data, From: have[i].TTL, To: e.TTL})
 	}
 	return d, nil
 }
@@ -274,7 +296,16 @@ func (s *Record) Undo(ctx context.Context, n node.Node, recorded json.RawMessage
 	if err != nil {
 		return err
 	}
-	return s.bring(ctx, n, have, b.Records)
+	want := b.Records
+	if s.Absent { // then records that others have added since are none of the step's
+		want = slices.Clone(have)
+		for _, e := range b.Records {
+			if !slices.ContainsFunc(have, func(h entry) bool { return h.Data == e.Data }) {
+				want = append(want, e)
+			}
+		}
+	}
+	return s.bring(ctx, n, have, want)
 }
 
 // bring adds before it removes, so that the name never has no address at all.

@@ -135,3 +135,44 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// Every attribute is named once, in words that can be compared after an undo; records that the step
+// is not about are in none.
+func TestChangesOfRecords(t *testing.T) {
+	for name, c := range map[string]struct {
+		s        Record
+		from, to any
+	}{
+		"moves":  {Record{Data: []string{"192.0.2.99"}}, "10.10.10.10 (1200 s), 192.0.2.11 (1200 s)", "192.0.2.99"},
+		"absent": {Record{Absent: true}, "10.10.10.10 (1200 s), 192.0.2.11 (1200 s)", nil},
+		"one":    {Record{Absent: true, Data: []string{"10.10.10.10"}}, "10.10.10.10 (1200 s)", nil},
+	} {
+		c.s.Zone, c.s.Name, c.s.Type = "contoso.com", "node1", "A"
+		d, err := c.s.Check(t.Context(), old())
+		if err != nil || len(d.Changes) != 1 || d.Changes[0].From != c.from || d.Changes[0].To != c.to {
+			t.Errorf("%s: %+v, %v", name, d.Changes, err)
+		}
+	}
+}
+
+// An address that others gave the name since is none of the step's.
+func TestUndoKeepsRecordsOfOthers(t *testing.T) {
+	m := old()
+	s := &Record{Zone: "contoso.com", Name: "node1", Type: "A", Absent: true, Data: []string{"10.10.10.10"}}
+	d, err := s.Check(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Apply(t.Context(), m, d); err != nil {
+		t.Fatal(err)
+	}
+	m.SetClass(aType, append(m.Classes[strings.ToLower(aType)], node.Row{"ContainerName": "contoso.com",
+		"OwnerName": "node1.contoso.com", "IPAddress": "192.0.2.77", "TTL": int64(5)})...)
+	if err := s.Undo(t.Context(), m, d.Before); err != nil {
+		t.Fatal(err)
+	}
+	have, err := s.read(t.Context(), m)
+	if err != nil || len(have) != 3 {
+		t.Errorf("%v, %v", have, err)
+	}
+}

@@ -332,55 +332,45 @@ func (s *CMS) shared(ctx context.Context, n node.Node) error {
 
 // Undo takes the disks out and removes the server.
 func (s *CMS) Undo(ctx context.Context, n node.Node, before json.RawMessage) error {
-	var b cmsBefore
-	if err := decode(before, &b); err != nil {
-		return err
-	}
-	formed, err := clus.Formed(ctx, n)
-	if err != nil || !formed {
-		return err
-	}
-	v, err := clus.Open(ctx, n)
-	if err != nil {
-		return err
-	}
-	groups, err := v.Groups(ctx)
-	if err != nil {
-		return err
-	}
-	for serial, group := range b.Groups {
-		if _, there := clus.FindGroup(groups, group); !there {
-			continue
-		}
-		res, err := clusterDisk(ctx, n, v, serial)
+	return clus.Undo(ctx, n, before, func(v clus.Reader, b cmsBefore) error {
+		groups, err := v.Groups(ctx)
 		if err != nil {
 			return err
 		}
-		if err := clus.Regroup(ctx, n, v, res.Name, group); err != nil {
-			return err
+		for serial, group := range b.Groups {
+			if _, there := clus.FindGroup(groups, group); !there {
+				continue
+			}
+			res, err := clusterDisk(ctx, n, v, serial)
+			if err != nil {
+				return err
+			}
+			if err := clus.Regroup(ctx, n, v, res.Name, group); err != nil {
+				return err
+			}
 		}
-	}
-	if b.Existed {
-		return unmark(ctx, n, s.id())
-	}
-	_, found, err := findServer(ctx, v, b.Name)
-	if err != nil {
-		return err
-	}
-	if found {
-		if err := runSetup(ctx, n, jobID("removecms", b.Name), b.Setup, b.As, "/RemoveCMS", "/CMSName:"+b.Name); err != nil {
-			return err
+		if b.Existed {
+			return unmark(ctx, n, s.id())
 		}
-		if _, found, err = findServer(ctx, v, b.Name); err != nil {
+		_, found, err := findServer(ctx, v, b.Name)
+		if err != nil {
 			return err
 		}
 		if found {
-			return fmt.Errorf("setup ended well on %s, but clustered mailbox server %s is still in the cluster",
-				n.Facts().Computer, b.Name)
+			if err := runSetup(ctx, n, jobID("removecms", b.Name), b.Setup, b.As, "/RemoveCMS", "/CMSName:"+b.Name); err != nil {
+				return err
+			}
+			if _, found, err = findServer(ctx, v, b.Name); err != nil {
+				return err
+			}
+			if found {
+				return fmt.Errorf("setup ended well on %s, but clustered mailbox server %s is still in the cluster",
+					n.Facts().Computer, b.Name)
+			}
 		}
-	}
-	if err := dropFolders(ctx, n, b.Name); err != nil {
-		return err
-	}
-	return unmark(ctx, n, s.id())
+		if err := dropFolders(ctx, n, b.Name); err != nil {
+			return err
+		}
+		return unmark(ctx, n, s.id())
+	})
 }

@@ -40,11 +40,11 @@ func kind() steps.Kind {
 			"Windows Server 2003 has no such features: " +
 			"there the step is an error, and a probe of a registry value does instead.",
 		Undo: "Removes those of the named features that were not there before. What Windows had installed along with " +
-			"them stays.",
+			"them stays. On a member of a failover cluster, a step with Failover-Clustering is left as it is.",
 		Proof: "unit-tested on a scripted machine; played in the lab; names checked against recorded tables",
 		Sources: []string{"ServerManagerCmd exit codes 0, 1003, 3010",
 			"ServerManager module: Add-WindowsFeature, Install-WindowsFeature"},
-		Calls: append(inspect.FeatureCalls(),
+		Calls: append(append(inspect.FeatureCalls(), inspect.ServiceCall(inspect.From(node.WS2008))),
 			node.Call{Cmdlet: "Add-WindowsFeature", Params: []string{"Name"}, Props: results, On: []node.Release{node.WS2008R2}},
 			node.Call{Cmdlet: "Remove-WindowsFeature", Params: []string{"Name"}, Props: results,
 				On: []node.Release{node.WS2008R2}},
@@ -176,6 +176,15 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 	if err := json.Unmarshal(recorded, &b); err != nil {
 		return fmt.Errorf("cannot read the recorded state: %w", err)
 	}
+	if has(s.Names, clustering) && !slices.Contains(b.Installed, strings.ToLower(clustering)) {
+		cluster, err := memberOf(ctx, n)
+		if err != nil {
+			return err
+		}
+		if cluster != "" {
+			return steps.Left(fmt.Sprintf("%s is a member of cluster %s", n.Facts().Computer, cluster))
+		}
+	}
 	wished := slices.Clone(s.Names)
 	slices.Reverse(wished)
 	wished = append(wished, s.brought()...)
@@ -195,8 +204,8 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		}
 		due = due || reboot
 	}
-	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so the
-	// machine is asked as well
+	// an undo that was cut off before its restart is repeated and finds nothing left to remove, so
+	// the machine is asked as well
 	_, pending, err := inspect.RegistryKey(ctx, n,
 		`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Component Based Servicing\RebootPending`)
 	if err != nil {
@@ -206,6 +215,28 @@ func (s *Feature) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		return steps.ErrRebootDue
 	}
 	return nil
+}
+
+// clustering is the feature that a member of a cluster cannot do without.
+const clustering = "Failover-Clustering"
+
+func has(names []string, id string) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return strings.EqualFold(n, id) })
+}
+
+// memberOf returns the cluster that the machine is a member of, "" for none. Its Cluster service
+// starts by itself from the moment on that it is one, whether it runs now or not; only while it
+// runs is the cluster's name at hand. Source: ClusSvc is disabled until the node joins a cluster.
+func memberOf(ctx context.Context, r node.Reader) (string, error) {
+	svc, found, err := inspect.Services(ctx, r, "ClusSvc")
+	if err != nil || !found || (svc.State != "Running" && svc.Start != "Auto") {
+		return "", err
+	}
+	v, found, err := inspect.RegistryValue(ctx, r, `HKLM\Cluster`, "ClusterName")
+	if err != nil || found && v.Text() != "" {
+		return v.Text(), err
+	}
+	return "whose service does not run", nil
 }
 
 func remove(ctx context.Context, n node.Node, name string) (reboot bool, err error) {

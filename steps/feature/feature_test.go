@@ -142,3 +142,53 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// A member of a cluster keeps the feature, whatever the journal says, whether its service runs or
+// not; without an answer nothing is removed.
+func TestUndoOnAClusterMember(t *testing.T) {
+	const services = `root\cimv2:Win32_Service`
+	row := func(start, state string) node.Row {
+		return node.Row{"Name": "ClusSvc", "StartMode": start, "State": state}
+	}
+	for name, c := range map[string]struct {
+		service node.Row
+		hive    bool
+		why     string
+	}{
+		"member":            {row("Auto", "Running"), true, "NODE1 is a member of cluster mbx01-clu"},
+		"its service stops": {row("Auto", "Stopped"), false, "NODE1 is a member of cluster whose service does not run"},
+		"started by hand":   {row("Manual", "Running"), true, "NODE1 is a member of cluster mbx01-clu"},
+		"no member":         {row("Disabled", "Stopped"), false, ""},
+	} {
+		m := server()
+		m.SetClass(services, c.service)
+		s := &Feature{Names: []string{"Failover-Clustering", "Web-Server"}}
+		d, err := s.Check(t.Context(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Apply(t.Context(), m, d); err != nil {
+			t.Fatal(err)
+		}
+		if c.hive {
+			m.SetValue(`HKLM\Cluster`, "ClusterName", "string", "mbx01-clu")
+		}
+		err = s.Undo(t.Context(), m, d.Before)
+		var left *steps.LeftError
+		switch {
+		case c.why == "" && (err != nil || m.Asked("run", "-remove Failover-Clustering") != 1):
+			t.Errorf("%s: %v", name, err)
+		case c.why != "" && (!errors.As(err, &left) || left.Why != c.why || m.Asked("run", "-remove") != 0):
+			t.Errorf("%s: %v, want left: %s", name, err, c.why)
+		}
+		m.Break = func(r node.Request) error {
+			if r.Verb == "wmi.get" {
+				return &node.CodeError{Op: "wmi.get", Code: 5}
+			}
+			return nil
+		}
+		if err := s.Undo(t.Context(), m, d.Before); err == nil || errors.As(err, &left) && left.Why == c.why && c.why != "" {
+			t.Errorf("%s: it cannot be told, and the answer is %v", name, err)
+		}
+	}
+}

@@ -112,6 +112,7 @@ func (s *Address) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		return steps.Diff{}, err
 	}
 	have := texts(a.Addresses)
+	slices.Sort(have)
 	var changes []steps.Change
 	if a.DHCP != s.DHCP {
 		changes = append(changes, steps.Change{Attr: "dhcp", From: a.DHCP, To: s.DHCP})
@@ -199,7 +200,23 @@ func (s *Address) Undo(ctx context.Context, n node.Node, before json.RawMessage)
 	if a.DHCP && b.DHCP {
 		return nil
 	}
-	return due(setAddress(ctx, n, a, b.DHCP, b.Addresses, b.Gateways))
+	var theirs []string
+	for _, x := range texts(a.Addresses) {
+		if !slices.Contains(s.Addresses, x) && !slices.Contains(b.Addresses, x) {
+			theirs = append(theirs, x)
+		}
+	}
+	if member, err := inspect.ClusterMember(ctx, n); err != nil {
+		return err
+	} else if member && len(theirs) > 0 {
+		return steps.Left(fmt.Sprintf("card %s holds %s, which a resource of the cluster may have brought", a.Name,
+			strings.Join(theirs, ", ")))
+	}
+	gateways := b.Gateways
+	if _, declared := s.gateways(); !declared && !s.DHCP && !b.DHCP {
+		gateways = a.Gateways
+	}
+	return due(setAddress(ctx, n, a, b.DHCP, b.Addresses, gateways))
 }
 
 // setAddress brings card a to the wish with as few changes as can be.

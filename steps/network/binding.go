@@ -168,7 +168,11 @@ func checkMetrics(ctx context.Context, r node.Reader, cards []inspect.Adapter, n
 		if i > 0 && m.Metric <= metrics[i-1].Metric {
 			inOrder = false
 		}
-		from = append(from, fmt.Sprintf("%s %d", names[i], m.Metric))
+		if m.Automatic { // then Windows gives the number, and may give another one tomorrow
+			from = append(from, names[i]+" automatic")
+		} else {
+			from = append(from, fmt.Sprintf("%s %d", names[i], m.Metric))
+		}
 		to = append(to, fmt.Sprintf("%s %d", names[i], firstMetric+i*metricStep))
 	}
 	if inOrder {

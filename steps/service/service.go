@@ -48,7 +48,7 @@ func kind() steps.Kind {
 			"a generated one has no start type; " +
 			"a oneshot that does not remain cannot be kept running. When a unit's file has changed, systemd reads its units " +
 			"anew first.",
-		Undo: "Puts the recorded start type and state back, of those that the step had declared.",
+		Undo: "Puts the recorded start type and state back, of those that the step had changed.",
 		Proof: "unit-tested on a scripted machine; played in the lab for every Windows release; names checked against " +
 			"recorded tables; " + linux.Proof,
 		Sources: []string{"Win32_Service", "sc config", `HKLM\SYSTEM\CurrentControlSet\Services: Start, DelayedAutostart`,
@@ -157,7 +157,8 @@ func (s *Service) read(ctx context.Context, r node.Reader) (before, error) {
 	b := before{Start: strings.ToLower(svc.Start), Running: strings.EqualFold(svc.State, "Running") ||
 		strings.EqualFold(svc.State, "Start Pending")}
 	if s.Start != "" {
-		// Win32_Service.DelayedAutoStart came with Windows Server 2016; the registry value with 2008.
+		// Win32_Service.DelayedAutoStart came with Windows Server 2016; the registry value with
+		// 2008.
 		v, found, err := inspect.RegistryValue(ctx, r, s.key(), "DelayedAutostart")
 		if err != nil {
 			return before{}, err
@@ -202,11 +203,12 @@ func (s *Service) Undo(ctx context.Context, n node.Node, recorded json.RawMessag
 		return err
 	}
 	want := now
-	if s.Start != "" {
-		want.Start = b.Start
-	}
-	if s.State != "" {
-		want.Running = b.Running
+	for _, c := range s.changes(b) { // what was right already was not changed
+		if c.Attr == "start" {
+			want.Start = b.Start
+		} else {
+			want.Running = b.Running
+		}
 	}
 	return s.bring(ctx, n, now, want)
 }
@@ -235,8 +237,8 @@ var modeWords = map[string]string{"auto": "Automatic", "manual": "Manual", "disa
 
 func (s *Service) setStart(ctx context.Context, n node.Node, from, to string) error {
 	if to == "delayed" || (from == "delayed" && to == "auto") {
-		// the service manager keeps the delayed flag in memory: the registry value alone would only count
-		// after a restart
+		// the service manager keeps the delayed flag in memory: the registry value alone would
+		// only count after a restart
 		word := map[string]string{"delayed": "delayed-auto", "auto": "auto"}[to]
 		res, err := n.Run(ctx, node.Cmd{Argv: []string{"sc.exe", "config", s.Name, "start=", word}})
 		if err != nil {

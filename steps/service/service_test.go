@@ -2,6 +2,7 @@ package service
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"deploy/internal/hint"
@@ -110,5 +111,43 @@ func TestValidate(t *testing.T) {
 		if err := s.Validate(); !errors.As(err, &fe) {
 			t.Errorf("%+v: %v", s, err)
 		}
+	}
+}
+
+// What the step declares and found right already is not its work: an undo leaves it as it is by
+// then.
+func TestUndoTakesBackWhatWasChanged(t *testing.T) {
+	m := machine()
+	s := &Service{Name: "MSExchangeIS", Start: "manual", State: "running"}
+	d, err := s.Check(t.Context(), m)
+	if err != nil || len(d.Changes) != 1 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if _, err := s.Apply(t.Context(), m, d); err != nil {
+		t.Fatal(err)
+	}
+	m.Classes[strings.ToLower(class)][0]["State"] = "Stopped"
+	if err := s.Undo(t.Context(), m, d.Before); err != nil {
+		t.Fatal(err)
+	}
+	if now, err := s.read(t.Context(), m); err != nil || now.Start != "delayed" || now.Running {
+		t.Errorf("%+v, %v", now, err)
+	}
+
+	u := running("enabled")
+	l, _ := linuxMachine(u)
+	s = &Service{Name: "chrony", Start: "manual", State: "running"}
+	if d, err = s.Check(t.Context(), l); err != nil || len(d.Changes) != 1 {
+		t.Fatalf("%+v, %v", d, err)
+	}
+	if _, err := s.Apply(t.Context(), l, d); err != nil {
+		t.Fatal(err)
+	}
+	u.active = "inactive" // the node has started again, where nothing starts it
+	if err := s.Undo(t.Context(), l, d.Before); err != nil {
+		t.Fatal(err)
+	}
+	if u.file != "enabled" || u.active != "inactive" {
+		t.Errorf("%+v", u)
 	}
 }

@@ -125,7 +125,11 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 		return nil // what came with a package has gone with it
 	}
 	file, running := u.File, u.Running()
-	if s.Start != "" {
+	start, state := false, false // what was right already was not changed
+	for _, c := range s.changes(before{Start: inspect.Unit{File: b.File}.Start(), Running: b.Running}) {
+		start, state = start || c.Attr == "start", state || c.Attr == "state"
+	}
+	if start {
 		file = b.File
 		// what stood behind the mask comes back before the mask does
 		behind := ""
@@ -142,7 +146,7 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 			}
 		}
 	}
-	if s.State != "" {
+	if state {
 		running = b.Running
 	}
 	return s.bringUnit(ctx, n, u, file, running)
@@ -232,8 +236,8 @@ func (s *Service) setFile(ctx context.Context, n node.Node, u inspect.Unit, want
 func (s *Service) controlUnit(ctx context.Context, n node.Node, id, verb string) error {
 	start := verb == "start"
 	if start {
-		// a unit that failed too often is refused until its count is taken back; that there is nothing to
-		// take back is no error
+		// a unit that failed too often is refused until its count is taken back; that there is
+		// nothing to take back is no error
 		if err := linux.Do(ctx, n, []int{1}, "systemctl", "reset-failed", "--", id); err != nil {
 			return fmt.Errorf("cannot %s service %s: %w", verb, id, err)
 		}

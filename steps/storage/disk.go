@@ -173,7 +173,7 @@ func (s *Disk) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	}
 	clean := b.Style == "raw" && d.Style != "raw"
 	if clean && len(d.Parts) > 0 {
-		return hint.Wrap(fmt.Errorf("cannot make disk %s raw again: it holds %s", s.Serial, describe(d.Parts)),
+		return hint.Wrap(steps.Left(fmt.Sprintf("disk %s holds %s", s.Serial, describe(d.Parts))),
 			"undo removes no partition that another step or a person made; move the data and delete it by hand")
 	}
 	if !modern(n.Facts()) {

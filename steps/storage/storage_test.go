@@ -112,17 +112,22 @@ func TestDiskAndVolumeOn2008(t *testing.T) {
 	}
 }
 
-// Undo never deletes what somebody has put there.
-func TestUndoRefusesData(t *testing.T) {
+// Undo never deletes what somebody has put there: the volume and its disk are left, and it says
+// why.
+func TestUndoLeavesData(t *testing.T) {
 	m := machine(node.WS2008, play)
 	disk, volume := &Disk{Serial: "600A0B80", Style: "mbr", Initialize: true},
 		&Volume{Serial: "600A0B80", Letter: "E", Label: "Data 1"}
 	first := apply(t, disk, m)
 	second := apply(t, volume, m)
 	m.SetFile(`E:\mail.edb`, []byte("x"))
-	for _, err := range []error{volume.Undo(t.Context(), m, second.Before), disk.Undo(t.Context(), m, first.Before)} {
-		if err == nil || hint.Of(err) == "" {
-			t.Errorf("undo took data away, or gave no advice: %v", err)
+	for why, err := range map[string]error{
+		"volume E: of disk 600A0B80 holds 1 entry (mail.edb)": volume.Undo(t.Context(), m, second.Before),
+		"disk 600A0B80 holds": disk.Undo(t.Context(), m, first.Before),
+	} {
+		var left *steps.LeftError
+		if !errors.As(err, &left) || !strings.HasPrefix(left.Why, why) || hint.Of(err) == "" {
+			t.Errorf("%v, want left with advice: %s", err, why)
 		}
 	}
 	if m.Asked("run", "diskpart") != 3 { // one for the disk, two for the volume

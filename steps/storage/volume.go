@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,7 +43,7 @@ func volumeKind() steps.Kind {
 			"anything else on it is an error that says what is there. A disk that a failover cluster owns and holds on " +
 			"another node is not looked at. Run it on one node only, and storage.letter on the others.",
 		Undo: "Deletes the partition, provided that nothing but what the file system itself makes is on the volume; " +
-			"otherwise it refuses. " +
+			"otherwise it is left and reported with what it holds. " +
 			"The undo of storage.disk then makes the disk raw again.",
 		Proof:   proof,
 		Sources: []string{"Storage module: New-Partition, Format-Volume, Remove-Partition", diskpartSource, "format"},
@@ -271,7 +272,7 @@ func (s *Volume) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		return err
 	}
 	if len(d.Parts) > 1 {
-		return fmt.Errorf("cannot delete the volume of disk %s: it holds %s", s.Serial, describe(d.Parts))
+		return steps.Left(fmt.Sprintf("disk %s holds more than the step's volume: %s", s.Serial, describe(d.Parts)))
 	}
 	p := d.Parts[0]
 	if p.FS != "" {
@@ -291,21 +292,19 @@ func (s *Volume) Undo(ctx context.Context, n node.Node, before json.RawMessage) 
 		"delete partition"})
 }
 
-// nothingOn refuses a volume that holds anything, or whose content cannot be seen.
+// nothingOn leaves a volume that holds anything, and refuses one whose content cannot be seen.
 func (s *Volume) nothingOn(ctx context.Context, n node.Node, p part) error {
 	if p.Letter != inspect.Letter(s.Letter) {
 		return fmt.Errorf("cannot delete the volume of disk %s: it is %s, not what the step made", s.Serial, p)
 	}
-	rows, err := n.Query(ctx, node.Dir{Path: p.Letter + `\`})
+	names, _, err := inspect.Contents(ctx, n, p.Letter+`\`)
 	if err != nil {
-		return fmt.Errorf("cannot look into %s: %w", p.Letter, err)
+		return err
 	}
-	for _, row := range rows {
-		if !own[strings.ToLower(row.String("name"))] {
-			return hint.Wrap(fmt.Errorf("cannot delete the volume %s of disk %s: %s is on it", p.Letter, s.Serial,
-				row.String("name")),
-				"undo deletes no data; move it away, then roll back again")
-		}
+	names = slices.DeleteFunc(names, func(name string) bool { return own[strings.ToLower(name)] })
+	if len(names) > 0 {
+		return hint.Wrap(steps.Left(fmt.Sprintf("volume %s of disk %s %s", p.Letter, s.Serial, inspect.Holds(names))),
+			"undo deletes no data; move it away, then roll back again")
 	}
 	return nil
 }

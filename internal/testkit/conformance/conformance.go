@@ -6,6 +6,7 @@ package conformance
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -26,8 +27,8 @@ type Case struct {
 	With map[string]any
 	// Open makes the machine, in the state in which the wish is not yet true. It is called once.
 	Open func(t *testing.T) node.Session
-	// Restart restarts the machine when Apply or Undo says that it is due, and returns the session to
-	// it. nil: the session stays good.
+	// Restart restarts the machine when Apply or Undo says that it is due, and returns the session
+	// to it. nil: the session stays good.
 	Restart func(t *testing.T, s node.Session) node.Session
 	// Programs are those that the data itself names, so that the kind cannot declare them.
 	Programs []string
@@ -129,6 +130,13 @@ func play(t reporter, c Case, a acts) {
 	if len(start.Changes) == 0 {
 		t.Errorf("a diff with something to do names no change")
 	}
+	for _, wrong := range wrongAttributes(c.Kind.Name, start.Changes) {
+		t.Errorf("%s: %s", c.Kind.Name, wrong)
+	}
+	journalled, err := asJournalled(start.Changes)
+	if err != nil {
+		t.Fatalf("%s: the changes cannot be journalled: %v", c.Kind.Name, err)
+	}
 	if a.person != nil {
 		a.person()
 	}
@@ -162,11 +170,30 @@ func play(t reporter, c Case, a acts) {
 		}
 		out.Reboot = out.Reboot || err != nil
 		restart()
-		if d := cmp.Diff(start, look(t, c, step, rec)); d != "" {
+		again := look(t, c, step, rec)
+		if now, err := asJournalled(again.Changes); err != nil || now != journalled {
+			t.Errorf("after %s the changes are %s (%v), and were %s: the engine would not take it for undone", which, now,
+				err, journalled)
+		}
+		if d := cmp.Diff(start, again); d != "" {
 			t.Errorf("after %s the machine is not as it was (-before +after):\n%s", which, d)
 		}
 	}
 	covered(t, c, rec)
+}
+
+// asJournalled gives changes the form in which an engine compares them: through its journal.
+func asJournalled(changes []steps.Change) (string, error) {
+	b, err := json.Marshal(changes)
+	if err != nil {
+		return "", err
+	}
+	var back []steps.Change
+	if err := json.Unmarshal(b, &back); err != nil {
+		return "", err
+	}
+	b, err = json.Marshal(back)
+	return string(b), err
 }
 
 // look checks through a reader that has no other verb, and holds what was asked against what was

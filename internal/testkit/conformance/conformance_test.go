@@ -35,6 +35,13 @@ func (s *fault) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if n, ok := r.(node.Node); ok && s.Wrong == "peeks" {
 		_, _ = n.Do(ctx, node.RegistrySet{Key: faultKey, Name: "x", Type: "dword", Data: int64(1)})
 	}
+	if s.Wrong == "twice" {
+		d := steps.Diff{Action: steps.Create, Before: json.RawMessage("{}")}
+		d.Changes = []steps.Change{{Attr: "x", To: 1}, {Attr: "x", To: 2}}
+		if rows, err := r.Query(ctx, node.Registry{Key: faultKey}); err != nil || len(rows) == 0 {
+			return d, nil
+		}
+	}
 	if s.Wrong == "wmi" {
 		_, _ = r.Query(ctx, node.WMI{Namespace: `root\cimv2`, Class: "Win32_Service", Props: []string{"Name", "Colour"}})
 	}
@@ -109,6 +116,7 @@ func TestSuiteFindsFaults(t *testing.T) {
 		"reads":   "does not ask it",
 		"never":   "still says",
 		"silent":  "names no change",
+		"twice":   "named twice",
 		"restart": "must not restart",
 		"undo":    "not as it was",
 		"once":    "a second undo",
@@ -174,4 +182,21 @@ func isOnly(err, want error) bool {
 		}
 	}
 	return true
+}
+
+// An attribute that a kind's undo is not compared by is found, a pattern with slashes is one.
+func TestWrongAttributes(t *testing.T) {
+	for kind, attrs := range map[string][]string{"user": {"user ops", "uid"}, "mount": {"/etc/fstab", "/srv/x options"},
+		"registry": {`a\b/c`}} {
+		var changes []steps.Change
+		for _, a := range attrs {
+			changes = append(changes, steps.Change{Attr: a})
+		}
+		if wrong := wrongAttributes(kind, changes); len(wrong) > 0 {
+			t.Errorf("%s: %v", kind, wrong)
+		}
+	}
+	if wrong := wrongAttributes("service", []steps.Change{{Attr: "start"}, {Attr: "pid"}}); len(wrong) != 1 {
+		t.Errorf("%v", wrong)
+	}
 }

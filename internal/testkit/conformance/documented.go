@@ -21,6 +21,9 @@ func Documented(t *testing.T, kinds []steps.Kind) {
 				t.Errorf("%s has no %s", k.Name, what)
 			}
 		}
+		if len(attributes()[k.Name]) == 0 {
+			t.Errorf("%s: attributes.go does not say which attributes its changes name", k.Name)
+		}
 		for _, f := range k.Fields() {
 			undocumented(t, k.Name, f)
 		}

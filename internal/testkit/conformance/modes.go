@@ -93,7 +93,8 @@ func tell(t *testing.T, m *played, w way, step steps.Step) story {
 			}
 			return engine.Signature{By: "somebody"}, true, nil
 		},
-		// a machine of the lab waits no longer than a moment, so whoever waits for it need not either
+		// a machine of the lab waits no longer than a moment, so whoever waits for it need not
+		// either
 		Sleep: func(ctx context.Context, _ time.Duration) error {
 			select {
 			case <-time.After(time.Millisecond):

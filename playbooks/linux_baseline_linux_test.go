@@ -144,7 +144,7 @@ func TestTierNodesBaseline(t *testing.T) {
 	if d := cmp.Diff(after, b.state(t)); d != "" {
 		t.Errorf("a second run changed something (-before +after):\n%s", d)
 	}
-	b.run(t, 0, "rollback", "--auto-approve")
+	b.run(t, 0, "rollback", "--all", "--auto-approve")
 	if d := cmp.Diff(before, b.state(t)); d != "" {
 		t.Errorf("a rollback does not bring everything back (-before +after):\n%s", d)
 	}

@@ -276,7 +276,7 @@ func (a *audited) play(seed uint64, usual time.Duration, env []string) []auditor
 	}
 	commands := [][]string{{"apply", "--auto-approve"}}
 	if rnd.IntN(3) > 0 {
-		commands = append(commands, []string{"rollback", "--auto-approve"})
+		commands = append(commands, []string{"rollback", "--all", "--auto-approve"})
 	}
 	if rnd.IntN(3) == 0 {
 		commands = append(commands, []string{"apply", "--auto-approve"})

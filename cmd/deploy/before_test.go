@@ -82,7 +82,7 @@ func TestTierLabStateOfBefore(t *testing.T) {
 			}
 			same(t, "the machines", done, withoutAgent(machines(t, l)))
 			b.must(0, "plan", "--lab", b.site)
-			b.must(0, "rollback", "--lab", "--auto-approve", b.site)
+			b.must(0, "rollback", "--lab", "--all", "--auto-approve", b.site)
 			same(t, "the rollback left something", bare, withoutAgent(machines(t, l)))
 			if h := b.must(0, "history", "--lab", b.site).out; !strings.HasPrefix(strings.TrimSpace(h), "1 ") {
 				t.Errorf("the older entries are gone:\n%s", tail(h))

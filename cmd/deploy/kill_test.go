@@ -98,7 +98,8 @@ func TestTierLabRollbackKilledAfterEveryEntry(t *testing.T) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	everyEntry(t, func(t *testing.T) *bench { return copyOf(t, built) }, bare, 50, "rollback", "--lab", "--auto-approve")
+	everyEntry(t, func(t *testing.T) *bench { return copyOf(t, built) }, bare, 50,
+		"rollback", "--lab", "--all", "--auto-approve")
 }
 
 // A run that is killed again and again, a few entries further each time, ends as one that nobody

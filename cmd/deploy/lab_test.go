@@ -55,8 +55,8 @@ func TestTierLabTwoNodes(t *testing.T) {
 		t.Errorf("status:\n%s", status.out)
 	}
 
-	back := b.run(nil, "rollback", "--lab", "--auto-approve", b.site)
-	if back.code != 1 || !strings.Contains(back.errOut, "cannot be undone") {
+	back := b.run(nil, "rollback", "--lab", "--all", "--auto-approve", b.site)
+	if back.code != 4 || !strings.Contains(back.out, "it cannot be undone") {
 		t.Errorf("rollback past a point of no return: exit %d\n%s", back.code, tail(back.errOut))
 	}
 }
@@ -118,7 +118,7 @@ func TestTierLabRollbackOfEveryPhase(t *testing.T) {
 		t.Run(ph.ID, func(t *testing.T) {
 			b.t = t
 			b.must(0, "apply", "--lab", "--auto-approve", "--phase", strings.Join(phases, ","), b.site)
-			b.must(0, "rollback", "--lab", "--auto-approve", b.site)
+			b.must(0, "rollback", "--lab", "--all", "--auto-approve", b.site)
 			same(t, "after the rollback", bare, machines(t, l))
 		})
 	}
@@ -139,7 +139,7 @@ func TestTierLabSecrets(t *testing.T) {
 		{"plan", "--lab", "-o", plan, "--debug-log", debug, b.site},
 		{"apply", "--lab", "--auto-approve", "--json", "--debug-log", debug, b.site},
 		{"history", "--lab", "--json", b.site}, {"status", "--lab", "--json", b.site}, {"lab", "show", b.site},
-		{"rollback", "--lab", "--auto-approve", "--debug-log", debug, b.site},
+		{"rollback", "--lab", "--all", "--auto-approve", "--debug-log", debug, b.site},
 	} {
 		r := b.run(nil, args...)
 		said = append(said, r.out, r.errOut)

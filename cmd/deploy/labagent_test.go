@@ -78,7 +78,7 @@ func TestTierLabAgent(t *testing.T) {
 		t.Errorf("%d agents were started, want 2: %q", starts, asked(l)[before:])
 	}
 	same(t, "the second run changed the machines", done, withoutAgent(machines(t, l)))
-	b.must(0, "rollback", "--lab", "--auto-approve", b.site)
+	b.must(0, "rollback", "--lab", "--all", "--auto-approve", b.site)
 	same(t, "the rollback left something", bare, withoutAgent(machines(t, l)))
 	b.must(0, "clean", "--lab", b.site)
 	data, err := l.Show()
@@ -178,7 +178,7 @@ func TestTierLabAgentFaults(t *testing.T) {
 		}
 		b.must(0, "plan", "--lab", b.site)
 		if back {
-			b.must(0, "rollback", "--lab", "--auto-approve", b.site)
+			b.must(0, "rollback", "--lab", "--all", "--auto-approve", b.site)
 			same(t, "after the rollback, the machines", bare, withoutAgent(machines(t, l)))
 		}
 		return struck

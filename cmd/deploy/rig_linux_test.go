@@ -90,7 +90,7 @@ func (f *rig) apply(t *testing.T, args ...string) ending {
 
 func (f *rig) rollback(t *testing.T) {
 	t.Helper()
-	f.must(t, 0, "rollback", "--auto-approve")
+	f.must(t, 0, "rollback", "--all", "--auto-approve")
 }
 
 // ending is the last event of a run.

@@ -15,7 +15,8 @@ func TestTierLabRollbackToBare(t *testing.T) {
 	l := b.startLab()
 	bare := withoutPreparation(t, machines(t, l))
 	b.must(0, "apply", "--lab", "--auto-approve", b.site)
-	b.must(0, "rollback", "--lab", "--auto-approve", "--leave", "preparation/schema,preparation/ad,preparation/domain",
+	b.must(0, "rollback", "--lab", "--all", "--auto-approve",
+		"--leave", "preparation/schema,preparation/ad,preparation/domain",
 		b.site)
 	same(t, "after the rollback", bare, withoutPreparation(t, machines(t, l)))
 	// and all of it can be done again

@@ -237,7 +237,7 @@ func TestTierWineFleet(t *testing.T) {
 		t.Errorf("%+v", end.Counts)
 	}
 	same(t, "a run without a change changed something", done, wineState(t, l.nodes...))
-	stage("rollback", 0, "rollback", "--auto-approve")
+	stage("rollback", 0, "rollback", "--all", "--auto-approve")
 	same(t, "the nodes are not as they were", start, wineState(t, l.nodes...))
 	own := winenodes.StateOptions{Dirs: []string{"users/nobody/AppData/Local/deploy", "ProgramData/deploy"}}
 	left := func(n *winenodes.Node) int {

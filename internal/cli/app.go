@@ -33,6 +33,7 @@ const (
 	ExitError   = 1
 	ExitChanges = 2   // plan: there are changes
 	ExitWaiting = 3   // a gate waits for a person
+	ExitLeft    = 4   // rollback: something was left that nobody had asked to leave
 	ExitForced  = 130 // left on the second Ctrl-C
 )
 
@@ -157,7 +158,7 @@ func (a *App) root() *cobra.Command {
 It shows the whole plan before the first change, writes every act down before it does it, goes on exactly where it was cut off,
 and takes back what it did.
 
-Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting for a person, 130 left on the second Ctrl-C.`,
+Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting for a person, 4 not all undone (rollback), 130 left on the second Ctrl-C.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       "unknown", // so that there is a flag; Run puts the right one here

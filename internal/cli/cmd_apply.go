@@ -135,7 +135,7 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 	if summary != nil && !f.json {
 		view.Summary(a.Stdout, summary, view.Options{Color: a.color()})
 	}
-	return declined(waits(err, f.again(command, path)))
+	return declined(waits(leftUnasked(err), f.again(command, path)))
 }
 
 // declined makes of a person's no what it is: an end that was wanted, and no failure.

@@ -18,10 +18,28 @@ func (a *App) rollbackCmd() *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "rollback SITE",
-		Short: "Take back what was done, newest first",
-		Long: `Walks back through the journal and restores what each step found before it acted. It stops at a point of no return and names it;
---leave TASK passes over that one and leaves it as it is.`,
-		Args: oneArg("a site file"),
+		Short: "Take back the last run that changed something, or what you name",
+		Long: `Restores what each step found before it acted, as the journal has it: newest first on each node, the nodes side by side.
+
+Without --run, --to, --node, --task and --all it takes back the last run that changed something. Given several of them, it takes
+back what all of them agree to. What it took back, the next apply does again.
+
+Before each undo the node is looked at. What somebody changed since is left as it is and told, and so is what cannot be undone,
+what holds something of others, and what cannot be reached; everything else goes on. What is left stays on record: status shows
+it, and a later rollback takes it up.
+
+Exit codes: 0 all is undone, or left as --leave asked; 4 something was left unasked; 1 something failed.`,
+		Example: `  deploy rollback --dry-run site.yaml                        # what the last run changed
+  deploy rollback site.yaml                                  # take it back
+  deploy rollback --run 20261122-034432-8efc site.yaml       # another run; deploy history lists them
+  deploy rollback --to network site.yaml                     # back to the end of a phase
+  deploy rollback --node web2 site.yaml                      # everything that was done on one node
+  deploy rollback --task web/config site.yaml                # everything that one step did
+  deploy rollback --all site.yaml                            # everything, to before the first apply
+  deploy rollback --all --leave db1 site.yaml                # but leave one node as it is
+  deploy rollback --overwrite web/config@web1 site.yaml      # also where the file was changed since`,
+		Args:              oneArg("a site file"),
+		ValidArgsFunction: siteFiles,
 		RunE: func(c *cobra.Command, args []string) error {
 			if dry {
 				return a.dryRollback(c.Context(), args[0], f, ro)
@@ -32,11 +50,18 @@ func (a *App) rollbackCmd() *cobra.Command {
 	f.addMachines(c.Flags())
 	f.addTimes(c.Flags())
 	f.addForget(c.Flags())
-	c.Flags().BoolVar(&f.approve, "auto-approve", false, "do not ask")
-	c.Flags().StringVar(&ro.ToPhase, "to", "", "go back to the end of this phase (default: to before the first)")
-	c.Flags().StringSliceVar(&ro.Leave, "leave", nil, "points of no return to pass over")
-	c.Flags().BoolVar(&dry, "dry-run", false, "only show what would be undone; asks no machine, finds no secret, takes "+
-		"no lock")
+	fs := c.Flags()
+	f.addParallel(fs)
+	fs.BoolVar(&f.approve, "auto-approve", false, "do not ask")
+	fs.BoolVar(&ro.All, "all", false, "take back everything, to before the first apply")
+	fs.StringSliceVar(&ro.Runs, "run", nil, "take back these runs, by their ids")
+	fs.StringVar(&ro.ToPhase, "to", "", "go back to the end of this phase")
+	fs.StringSliceVar(&ro.Nodes, "node", nil, "take back what was done on these nodes")
+	fs.StringSliceVar(&ro.Tasks, "task", nil, "take back these tasks, or steps as phase/step")
+	fs.StringSliceVar(&ro.Leave, "leave", nil, "tasks, steps or nodes to leave as they are")
+	fs.StringSliceVar(&ro.Overwrite, "overwrite", nil, "tasks or steps to undo even where somebody changed the node since")
+	fs.BoolVar(&dry, "dry-run", false, "only show what would be undone; asks no machine, finds no secret, takes no lock")
+	a.completeRollback(c, &f)
 	return c
 }
 
@@ -87,12 +112,24 @@ func (a *App) rollback(ctx context.Context, path string, f runFlags, ro engine.R
 	}
 	t := a.talk(fl, f)
 	defer t.close()
-	summary, err := engine.Rollback(ctx, t.with(a.options(l, fl, f, j), "rollback", run), ro)
+	summary, err := engine.Rollback(ctx, t.with(a.options(l, fl, f, j), "rollback", run), p.Scope)
 	t.close()
 	if summary != nil && !f.json {
 		view.Summary(a.Stdout, summary, view.Options{Color: a.color()})
 	}
-	return err
+	return leftUnasked(err)
+}
+
+// leftUnasked gives a rollback that left something its own exit code: it is no failure.
+func leftUnasked(err error) error {
+	if !errors.Is(err, engine.ErrLeft) {
+		return err
+	}
+	text := "not all is undone: " + err.Error()
+	if h := hint.Of(err); h != "" {
+		text += "\nhint: " + h
+	}
+	return &exitError{code: ExitLeft, text: text}
 }
 
 func (a *App) showRollback(p *engine.RollbackPlan, f runFlags) error {
@@ -115,5 +152,5 @@ func (a *App) agreeToRollback(ctx context.Context, p *engine.RollbackPlan, f run
 		return hint.Wrap(fmt.Errorf("there is something to undo and nobody to ask"),
 			"look at deploy rollback --dry-run, then give --auto-approve")
 	}
-	return a.yes(ctx, "\nUndo this? Only the word yes goes on:")
+	return a.yes(ctx, "\nUndo "+view.RollbackSteps(p)+"? Only the word yes goes on:")
 }

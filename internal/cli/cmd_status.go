@@ -84,9 +84,17 @@ func (a *App) historyCmd() *cobra.Command {
 				}
 				return nil
 			}
+			st, err := journal.Fold(nil)
+			if err != nil {
+				return err
+			}
 			w := tabwriter.NewWriter(redactingWriter{a.Stdout, &a.redact}, 0, 4, 2, ' ', 0)
 			for _, e := range j.entries {
-				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind, first(e.Task, e.Phase), brief(e))
+				if err := st.Add(e); err != nil {
+					return err
+				}
+				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind, first(e.Task, e.Phase),
+					first(brief(e), anew(st, e)))
 			}
 			return w.Flush()
 		},
@@ -95,6 +103,14 @@ func (a *App) historyCmd() *cobra.Command {
 	f.addState(c.Flags())
 	f.addJSON(c.Flags())
 	return c
+}
+
+// anew tells of a begin that says that the work of before it was gone.
+func anew(st *journal.State, e journal.Entry) string {
+	if t := st.Task(e.Task); e.Task == "" || t.Anew.Seq != e.Seq {
+		return ""
+	}
+	return "made anew: what was done here before is gone"
 }
 
 func first(list ...string) string {

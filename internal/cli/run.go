@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -37,6 +38,10 @@ func (f *runFlags) addSelection(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.Nodes, "node", nil, "work only on these nodes: names, 'w*', role.NAME")
 	fs.StringSliceVar(&f.Exclude, "exclude", nil, "leave these nodes out: names, 'w*', role.NAME")
 	fs.StringSliceVar(&f.Tasks, "task", nil, "run only these tasks: ids, phase/step, 'phase/*@w1'")
+	f.addParallel(fs)
+}
+
+func (f *runFlags) addParallel(fs *pflag.FlagSet) {
 	f.parallel = 16
 	fs.Var(&f.parallel, "parallel", "nodes that work at the same time")
 }
@@ -103,6 +108,7 @@ func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engin
 		Program: l.program, Journal: j, Dial: a.wrapped(fl.dial), Decode: a.decode, Now: a.Now,
 		Who: who(), Version: a.Version(), Parallel: int(f.parallel), StepTimeout: time.Duration(f.stepTimeout),
 		RebootTimeout: time.Duration(f.rebootTimeout), LinkTimeout: time.Duration(f.linkTimeout),
+		Inventory: nodeNames(l), SiteFile: filepath.Base(l.site.Path),
 		Selection: f.Selection, ForgetAgents: f.forget, Redact: a.redact.Redact,
 		RestartDue: a.restartDue(),
 	}
@@ -132,6 +138,14 @@ func (a *App) wrapped(dial dialFunc) dialFunc {
 		}
 		return a.WrapExecutor(ex), nil
 	}
+}
+
+func nodeNames(l *loaded) []string {
+	out := []string{}
+	for _, n := range l.site.Nodes {
+		out = append(out, n.Name)
+	}
+	return out
 }
 
 // with joins the options of a run to the person before it.

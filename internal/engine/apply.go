@@ -15,13 +15,13 @@ import (
 // Summary tells how a run went.
 type Summary struct {
 	Run     string         `json:"run"`
-	How     string         `json:"how"` // done, failed, stopped, waiting, declined
+	How     string         `json:"how"` // done, failed, stopped, waiting, declined, left
 	Started time.Time      `json:"started"`
 	Elapsed time.Duration  `json:"elapsed_ns"`
 	Counts  Counts         `json:"counts"`
 	Phases  []PhaseSummary `json:"phases"`
 	Reboots int            `json:"reboots,omitempty"`
-	Left    []PlanNote     `json:"left,omitempty"` // what a rollback passed over, and why
+	Left    []LeftNote     `json:"left,omitempty"` // what a rollback left as it is, and why
 	// Restarts are nodes of which nobody can tell whether they must restart.
 	Restarts []RestartNote `json:"restarts_unknown,omitempty"`
 }
@@ -42,6 +42,7 @@ const (
 	HowStopped  = "stopped"
 	HowWaiting  = "waiting"
 	HowDeclined = "declined" // a person did not agree to a point of no return
+	HowLeft     = "left"     // a rollback left something unasked
 )
 
 // runStart is the Data of a RunStart: what the journal asks for, and what Resume needs to go on
@@ -129,6 +130,9 @@ func Pending(entries []journal.Entry) (*RollbackOptions, error) {
 		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end",
 			last.ID),
 			"to do it all again: deploy apply")
+	}
+	if s.Rollback != nil && !s.Rollback.scoped() {
+		s.Rollback.All = true // of a program that knew no other
 	}
 	return s.Rollback, nil
 }
@@ -222,7 +226,7 @@ func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) e
 	}
 	r.mu.Unlock()
 	if !reached {
-		if _, err := r.write(ctx, journal.Entry{Kind: journal.Checkpoint, Phase: ph.ID}, nil); err != nil {
+		if _, err := r.write(ctx, journal.Entry{Kind: journal.Checkpoint, Phase: ph.ID}, r.phaseInfo(ph.ID)); err != nil {
 			return err
 		}
 	}
@@ -261,6 +265,8 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 		how = HowWaiting
 	case err != nil && len(r.errs) > 0 && only(ErrDeclined, r.errs):
 		how = HowDeclined
+	case errors.Is(err, ErrLeft):
+		how = HowLeft
 	case err != nil:
 		how = HowFailed
 	case r.stopped() && r.unfinished():

@@ -52,7 +52,7 @@ func crashApply(t *testing.T, mode func(*rig)) {
 				}
 				// all the way back from wherever it was cut
 				g.o.Run = ""
-				if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
+				if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); err != nil {
 					t.Fatalf("cannot roll back: %v\n%s", err, g.story())
 				}
 				if got := g.w.snapshot(); !maps.Equal(got, start) {
@@ -77,7 +77,7 @@ func TestCrashRollback(t *testing.T) {
 	}
 	whole, start := ready(t)
 	from := len(whole.m.entries)
-	if _, err := Rollback(context.Background(), whole.o, RollbackOptions{}); err != nil {
+	if _, err := Rollback(context.Background(), whole.o, RollbackOptions{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := whole.w.snapshot(); !maps.Equal(got, start) {
@@ -87,7 +87,7 @@ func TestCrashRollback(t *testing.T) {
 		for n := from + 1; n <= len(whole.m.entries); n++ {
 			g, start := ready(t)
 			g.m.killAt, g.m.late = n, late
-			if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); !errors.Is(err, errKilled) {
+			if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); !errors.Is(err, errKilled) {
 				t.Fatalf("late=%v/%d: the rollback was not killed: %v", late, n, err)
 			}
 			g.revive()
@@ -98,7 +98,7 @@ func TestCrashRollback(t *testing.T) {
 				}
 				var err error
 				if n == from+1 && !late {
-					_, err = Rollback(context.Background(), g.o, RollbackOptions{}) // it never stood in the journal
+					_, err = Rollback(context.Background(), g.o, RollbackOptions{All: true}) // it never stood in the journal
 				} else {
 					_, err = Resume(context.Background(), g.o)
 				}
@@ -132,7 +132,7 @@ func TestCrashAfterRollback(t *testing.T) {
 	want := g.w.snapshot()
 	g.o.Run = ""
 	g.m.killAt = len(g.m.entries) + 8
-	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); !errors.Is(err, errKilled) {
+	if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); !errors.Is(err, errKilled) {
 		t.Fatal(err)
 	}
 	g.revive()

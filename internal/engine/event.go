@@ -33,8 +33,8 @@ const (
 	EvUndoBegin  EventKind = "undo-begin"  // Task
 	EvUndone     EventKind = "undone"      // Task; Text: note
 	EvUndoFailed EventKind = "undo-failed" // Task; Error, Hint
-	EvLeft       EventKind = "left"        // Task: rollback leaves it as it is
-	EvRunEnd     EventKind = "run-end"     // Text: done, failed, stopped, waiting, declined; Error; Counts
+	EvLeft       EventKind = "left"        // Task: a rollback leaves it as it is; Text: why; Hint
+	EvRunEnd     EventKind = "run-end"     // Text: done, failed, stopped, waiting, declined, left; Error; Counts
 )
 
 // Event is one line of a run's story. Its JSON is stable: keys are added, never renamed or removed.
@@ -64,6 +64,7 @@ type Counts struct {
 	Unknown int `json:"unknown"` // planned: it depends on an earlier step
 	Failed  int `json:"failed,omitempty"`
 	Undone  int `json:"undone,omitempty"`
+	Left    int `json:"left,omitempty"`    // acts that a rollback left as they are
 	NotRun  int `json:"not_run,omitempty"` // the run ended before their turn
 }
 

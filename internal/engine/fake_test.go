@@ -310,6 +310,8 @@ func (e *fakeExec) Undo(_ context.Context, s steps.Step, before json.RawMessage)
 		return errors.New("no way")
 	case d.has("undonot"):
 		return nil
+	case d.has("undoleft"):
+		return fmt.Errorf("cannot remove it: %w", steps.Left("holds 1 entry"))
 	case d.has("undoreboot"):
 		e.w.values[at] = "leaving"
 		if e.w.first(e.node, d, "undolost") {

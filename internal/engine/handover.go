@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -172,31 +171,6 @@ func (r *run) timesLost(id string) int {
 	return r.lostActs[id]
 }
 
-// syncAll lets the agents tell what the journal lacks, on every node where one was at work.
-func (r *run) syncAll(ctx context.Context) error {
-	r.mu.Lock()
-	names := map[string]bool{}
-	for name := range r.state.Agents {
-		names[name] = true
-	}
-	for _, t := range r.o.Program.Tasks() {
-		if r.state.Handed[t.ID] {
-			names[t.Node] = true
-		}
-	}
-	r.mu.Unlock()
-	var mu sync.Mutex
-	var errs []error
-	r.eachNode(slices.Sorted(maps.Keys(names)), func(name string) {
-		if err := r.sync(ctx, name); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			errs = append(errs, fmt.Errorf("cannot ask the agent on %s what it did: %w", name, err))
-		}
-	})
-	return join(errs)
-}
-
 // wasHanded says that an agent may have begun the task, and nothing was heard of it.
 func (r *run) wasHanded(id string) bool {
 	r.mu.Lock()
@@ -217,6 +191,9 @@ func (r *run) notBegun(id string) {
 func (r *run) heardBegin(ctx context.Context, t steps.Task, step journal.StepData, rep Report) error {
 	in := journal.Intent{Kind: step.Kind, Step: step.Data, Diff: rep.Look, BootID: rep.BootID,
 		Restart: restartOf(rep.Diff.Effects), Agent: rep.Agent}
+	if rep.Run != r.o.Run && r.knowsRun(rep.Run) {
+		in.Run = rep.Run
+	}
 	if k := r.lookOf(t.ID); k.own && r.fresh(t, 0) && k.err == nil && k.diff.Action != steps.NoOp {
 		in.Diff = steps.MustJSON(k.diff)
 	}

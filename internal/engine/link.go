@@ -197,6 +197,20 @@ func (r *run) wasSeen(name string) bool {
 // check looks at tasks of one node in one round trip and keeps the answers. Its error says that
 // none could be had.
 func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error {
+	got, err := r.looks(ctx, name, tasks)
+	if err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i, t := range tasks {
+		r.known[t.ID] = got[i]
+	}
+	return nil
+}
+
+// looks is check without keeping the answers.
+func (r *run) looks(ctx context.Context, name string, tasks []steps.Task) ([]look, error) {
 	list := make([]steps.Step, len(tasks))
 	for i, t := range tasks {
 		list[i] = t.Step
@@ -213,16 +227,14 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 		}
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	out := make([]look, len(tasks))
 	for i, t := range tasks {
-		k := sound(t, got[i], stamp)
-		k.own = own
-		r.known[t.ID] = k
+		out[i] = sound(t, got[i], stamp)
+		out[i].own = own
 	}
-	return nil
+	return out, nil
 }
 
 // settling returns the first answer that says that things are on their way.

@@ -21,7 +21,7 @@ func twice(t *testing.T, setup string) (*rig, []journal.Entry) {
 		t.Fatal(err)
 	}
 	g.o.Run = ""
-	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
+	if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	g.o.Run = ""
@@ -40,7 +40,7 @@ func TestOlderCopyIsRefused(t *testing.T) {
 	older := all[:endOfRun(all)]
 	g.m.entries = slices.Clone(older)
 	for _, f := range []func() error{
-		func() error { _, err := Rollback(context.Background(), g.o, RollbackOptions{}); return err },
+		func() error { _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); return err },
 		func() error { _, err := Apply(context.Background(), g.o, nil); return err },
 	} {
 		g.o.Run = ""
@@ -62,7 +62,7 @@ func TestOlderCopyIsRefused(t *testing.T) {
 		t.Errorf("got %s", got)
 	}
 	g.o.Run, g.o.ForgetAgents = "", nil
-	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
+	if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.w.snapshot(); got["n1/a"] != "" || got["n1/b"] != "old" {
@@ -92,7 +92,7 @@ func TestOlderCopyOfAnyMoment(t *testing.T) {
 		if err := again(g); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
+		if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); err != nil {
 			t.Fatal(err)
 		}
 		g.o.Run = ""

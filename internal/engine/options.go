@@ -84,6 +84,11 @@ type Options struct {
 	LinkTimeout   time.Duration
 	SettleTimeout time.Duration // how long a check may say that things are on their way; 0 is 2 minutes
 
+	// Inventory are all nodes of the site; nil where that is not known, and Dial tells. SiteFile is
+	// how people know the site, for messages.
+	Inventory []string
+	SiteFile  string
+
 	Selection
 
 	// ForgetAgents are nodes that have lost the agent which was given work there, with its record:

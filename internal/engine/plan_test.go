@@ -24,7 +24,7 @@ func TestPlan(t *testing.T) {
 		t.Fatal(err)
 	}
 	if got, want := fmt.Sprintf("%+v", p.Counts),
-		"{Tasks:9 NoOp:1 Change:6 Unknown:2 Failed:0 Undone:0 NotRun:0}"; got != want {
+		"{Tasks:9 NoOp:1 Change:6 Unknown:2 Failed:0 Undone:0 Left:0 NotRun:0}"; got != want {
 		t.Errorf("counts are %s, want %s", got, want)
 	}
 	if !p.HasChanges() || p.Format != PlanFormat || p.Site != "s" || p.Version != "v1" || len(p.Nodes) != 2 ||

@@ -1,37 +1,63 @@
 package engine
 
 import (
+	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
+	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
-	"deploy/internal/task"
 	"deploy/steps"
 )
 
-// RollbackOptions say how far a rollback goes.
+// ErrLeft: a rollback undid what it could and left something that nobody had asked to leave. The
+// Summary lists it.
+var ErrLeft = errors.New("left as it is")
+
+// RollbackOptions say what a rollback takes back. Without All, Runs, ToPhase, Nodes and Tasks it is
+// the last run that changed something; with some of them it is what all of them agree to.
 type RollbackOptions struct {
-	// back to this phase's checkpoint: its own work stays; "" takes back everything
+	All  bool     `json:"all,omitempty"`
+	Runs []string `json:"runs,omitempty"` // ids of runs
+	// back to this phase's checkpoint: its own work and that of the phases before it stays
 	ToPhase string   `json:"to_phase,omitempty"`
-	Leave   []string `json:"leave,omitempty"` // points of no return to pass over, as task ids or phase/step
+	Nodes   []string `json:"nodes,omitempty"`
+	Tasks   []string `json:"tasks,omitempty"` // task ids or phase/step; both may hold * and ?, as in a Selection
+	// Leave names tasks, phase/step, or nodes that are passed over.
+	Leave []string `json:"leave,omitempty"`
+	// Overwrite names tasks or phase/step that are undone even where the machine was changed since.
+	Overwrite []string `json:"overwrite,omitempty"`
+}
+
+// scoped says that the options name what is taken back.
+func (ro RollbackOptions) scoped() bool {
+	return ro.All || len(ro.Runs) > 0 || ro.ToPhase != "" || len(ro.Nodes) > 0 || len(ro.Tasks) > 0
 }
 
 // RollbackPlan is what a rollback would do, as the journal alone tells it.
 type RollbackPlan struct {
-	Acts []RollbackAct `json:"acts"` // in the order in which they would be taken back
+	Scope RollbackOptions `json:"scope"` // as it was asked for, with the runs that this means
+	Runs  []RollbackRun   `json:"runs"`  // whose acts they are, newest first
+	Acts  []RollbackAct   `json:"acts"`  // newest first
 }
 
-// Undoes is how many acts a rollback would undo before it comes to its end, or to a point of no
-// return that stops it.
+// RollbackRun is a run of which something would be undone.
+type RollbackRun struct {
+	ID      string    `json:"id"`
+	Command string    `json:"command,omitempty"`
+	Who     string    `json:"who,omitempty"`
+	Started time.Time `json:"started,omitzero"`
+	Steps   int       `json:"steps"` // that would be undone
+}
+
+// Undoes is how many acts a rollback would undo, as far as the journal can tell.
 func (p *RollbackPlan) Undoes() int {
 	n := 0
 	for _, a := range p.Acts {
-		if a.Do == DoUndo && !a.Beyond {
+		if a.undone() {
 			n++
 		}
 	}
@@ -44,14 +70,18 @@ type RollbackAct struct {
 	Phase   string         `json:"phase"`
 	Node    string         `json:"node"`
 	Kind    string         `json:"kind"`
+	Run     string         `json:"run"`
 	Do      string         `json:"do"` // undo, pass (nothing to undo), leave, stop
 	Why     string         `json:"why,omitempty"`
-	Beyond  bool           `json:"beyond,omitempty"`  // a point of no return stops the rollback before it gets here
+	Beyond  bool           `json:"beyond,omitempty"`  // it is not touched, since a point of no return stands on it
 	Open    bool           `json:"open,omitempty"`    // whether it was done is not known; the node will be looked at
 	Changes []steps.Change `json:"changes,omitempty"` // what undoing changes: from the desired value back to the previous one
 }
 
-// What a rollback does with an act.
+func (a RollbackAct) undone() bool { return a.Do == DoUndo && !a.Beyond }
+
+// What a rollback does with an act. DoStop is a point of no return: it is left, and with it what is
+// older on its node or in a phase that it needed.
 const (
 	DoUndo  = "undo"
 	DoPass  = "pass"
@@ -59,44 +89,58 @@ const (
 	DoStop  = "stop"
 )
 
-// standingAct is an act that the journal says was not taken back.
-type standingAct struct {
-	act  journal.Act
-	task steps.Task
-	diff steps.Diff       // as it stood in the intent, with Before
-	at   journal.AgentRef // where the agent's record has its undo
-}
-
 // PlanRollback says what Rollback would do. It looks at no node.
 func PlanRollback(ctx context.Context, o Options, ro RollbackOptions) (*RollbackPlan, error) {
 	r, err := newRun(ctx, o)
 	if err != nil {
 		return nil, err
 	}
+	if ro, err = r.scope(ro); err != nil {
+		return nil, err
+	}
 	acts, err := r.standingActs(ro)
 	if err != nil {
 		return nil, err
 	}
-	p := &RollbackPlan{Acts: []RollbackAct{}}
-	stopped := false
+	b := r.newTakingBack(acts, ro)
+	p := &RollbackPlan{Scope: ro, Runs: []RollbackRun{}, Acts: []RollbackAct{}}
 	for _, sa := range acts {
-		do, why := sa.verdict(ro.Leave)
-		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind, Do: do,
-			Why: why, Beyond: stopped, Open: !sa.act.Done}
-		stopped = stopped || (do == DoStop && sa.act.Done) // one whose end is open may turn out not to have happened
+		do, why := b.verdict(sa)
+		_, beyond := b.stopped(sa)
+		a := RollbackAct{Task: sa.task.ID, Phase: sa.task.Phase, Node: sa.task.Node, Kind: sa.act.Intent.Kind,
+			Run: sa.act.Run, Do: do, Why: why, Beyond: beyond, Open: !sa.act.Done}
+		if do == DoStop && sa.act.Done { // one whose end is open may turn out not to have happened
+			b.stop(sa, "")
+		}
 		if do == DoUndo {
 			for _, c := range sa.diff.Changes {
 				a.Changes = append(a.Changes, steps.Change{Attr: c.Attr, From: c.To, To: c.From})
 			}
 		}
 		p.Acts = append(p.Acts, a)
+		p.count(a, r.state.Run(a.Run))
 	}
 	return p, nil
 }
 
-// Rollback takes back what the journal says was done or begun, newest first, giving each its own
-// Before. It stops before a point of no return that is not to be left, as ErrNoReturn. It can be
-// cut off and run again. What it took back, the next apply does again.
+func (p *RollbackPlan) count(a RollbackAct, run *journal.RunState) {
+	i := slices.IndexFunc(p.Runs, func(r RollbackRun) bool { return r.ID == a.Run })
+	if i < 0 {
+		i = len(p.Runs)
+		rr := RollbackRun{ID: a.Run}
+		if run != nil {
+			rr.Command, rr.Who, rr.Started = run.Info.Command, run.Info.Who, run.Started
+		}
+		p.Runs = append(p.Runs, rr)
+	}
+	p.Runs[i].Steps += btoi(a.undone())
+}
+
+// Rollback takes back what the journal says was done or begun, giving each act its own Before:
+// newest first on each node, the nodes side by side where no phase says otherwise. What was changed
+// since, what cannot be undone and what cannot be reached is left and told; the rest goes on. It is
+// ErrLeft when something was left that Leave does not name. It can be cut off and run again. What
+// it took back, the next apply does again.
 func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, error) {
 	if o.Command == "" {
 		o.Command = "rollback"
@@ -109,23 +153,27 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	r.undoing, r.acting = true, true
 	r.prog = r.o.Program
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
-	if _, err := r.standingActs(ro); err != nil {
+	ro, err = r.scope(ro)
+	if err != nil {
 		return nil, r.ended(HowFailed, err) // before anything is written
+	}
+	acts, err := r.standingActs(ro)
+	if err != nil {
+		return nil, r.ended(HowFailed, err)
 	}
 	if err := r.begin(&ro); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
-	if err := r.syncAll(ctx); err != nil {
-		r.fail(err)
-		return r.end(ctx)
-	}
-	acts, err := r.standingActs(ro)
-	if err != nil {
+	silent := r.syncThese(ctx, r.tellers(ro))
+	if acts, err = r.standingActs(ro); err != nil {
 		r.fail(err)
 		return r.end(ctx)
 	}
 	r.toUndo = len(acts)
-	r.fail(r.undoAll(ctx, acts, ro.Leave))
+	b := r.newTakingBack(acts, ro)
+	b.silent = silent
+	b.run(ctx)
+	r.fail(b.result(ctx))
 	return r.end(ctx)
 }
 
@@ -144,264 +192,87 @@ func (r *run) takeBack(ctx context.Context, ph steps.Phase) error {
 	}
 	r.failing.Store(false) // the failure is kept; taking back is new work
 	defer r.failing.Store(true)
-	return r.undoAll(ctx, acts, nil)
+	b := r.newTakingBack(acts, RollbackOptions{All: true})
+	b.run(ctx)
+	return b.failures()
 }
 
-// standingActs lists what a rollback has to take back, newest first.
-func (r *run) standingActs(ro RollbackOptions) ([]standingAct, error) {
-	var phases []string
-	keep := map[string]bool{}
-	for _, ph := range r.o.Program.Phases {
-		phases = append(phases, ph.ID)
+// syncThese lets the agents on these nodes tell what the journal lacks. It returns the nodes on
+// which that did not go, and why.
+func (r *run) syncThese(ctx context.Context, names []string) map[string]error {
+	silent := map[string]error{}
+	errs := make([]error, len(names))
+	at := map[string]int{}
+	for i, name := range names {
+		at[name] = i
 	}
-	if ro.ToPhase != "" {
-		if err := known("phase", []string{ro.ToPhase}, phases); err != nil {
-			return nil, err
-		}
-		// a phase that the playbook no longer has is not before anything, so its work goes
-		for _, id := range phases[:slices.Index(phases, ro.ToPhase)+1] {
-			keep[id] = true
+	r.eachNode(names, func(name string) { errs[at[name]] = r.sync(ctx, name) })
+	for i, err := range errs {
+		if err != nil {
+			silent[names[i]] = err
 		}
 	}
+	return silent
+}
+
+// tellers are the nodes whose agents a rollback asks first what they did: an agent that was at work
+// may have done more than the journal knows.
+func (r *run) tellers(ro RollbackOptions) []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.decodeActs(func(t *journal.TaskState, _ journal.Act) bool { return !keep[t.Phase] })
+	names := map[string]bool{}
+	for name := range r.state.Agents {
+		names[name] = true
+	}
+	for name := range r.state.Owing {
+		names[name] = true
+	}
+	var out []string
+	for name := range names {
+		chosen := len(ro.Nodes) == 0 || fits(ro.Nodes, name)
+		if chosen && r.inSite(name) && !fits(ro.Leave, name) {
+			out = append(out, name)
+		}
+	}
+	slices.Sort(out)
+	return out
 }
 
-// decodeActs makes steps of the journalled acts that want agrees to, so that a rollback works when
-// the site or the playbook has changed or lost the step. The caller holds mu.
-func (r *run) decodeActs(want func(*journal.TaskState, journal.Act) bool) ([]standingAct, error) {
-	if r.o.Decode == nil {
-		return nil, errors.New("cannot take anything back: no decoder of steps was given")
-	}
-	timeouts := map[string]steps.Task{}
-	for _, t := range r.o.Program.Tasks() {
-		timeouts[t.ID] = t
-	}
-	var out []standingAct
-	for _, t := range r.state.Tasks {
-		for _, a := range t.Acts {
-			if !want(t, a) {
-				continue
-			}
-			d, err := diffOf(a)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read act %d (%s): %w", a.Seq, t.ID, err)
-			}
-			s, err := r.o.Decode(a.Intent.Kind, a.Intent.Step)
-			if err != nil {
-				return nil, fmt.Errorf("cannot read act %d (%s): %w", a.Seq, t.ID, err)
-			}
-			out = append(out, standingAct{act: a, diff: d, task: steps.Task{
-				ID: t.ID, Phase: t.Phase, Node: t.Node, Step: s, Timeout: timeouts[t.ID].Timeout,
-			}})
-		}
-	}
-	slices.SortFunc(out, func(a, b standingAct) int { return int(b.act.Seq - a.act.Seq) })
-	return out, nil
+// inSite says that the site has the node, as far as this is known.
+func (r *run) inSite(name string) bool {
+	return r.o.Inventory == nil || slices.Contains(r.o.Inventory, name)
 }
 
-func diffOf(a journal.Act) (steps.Diff, error) {
-	var d steps.Diff
-	err := unmarshal(a.Intent.Diff, &d)
-	return d, err
-}
-
-func unmarshal(data json.RawMessage, v any) error {
-	if len(data) == 0 {
-		return nil
-	}
-	return json.Unmarshal(data, v)
-}
-
-// verdict says what a rollback does with the act, and why.
-func (sa standingAct) verdict(leave []string) (do, why string) {
-	if sa.diff.Effects.NothingToUndo {
-		return DoPass, "it changed nothing that needs undoing"
-	}
-	why = task.NoReturn(sa.task.Step, sa.diff)
-	if why == "" {
-		return DoUndo, ""
-	}
-	step, _, _ := strings.Cut(sa.task.ID, "@")
-	step, _, _ = strings.Cut(step, "[")
-	if slices.Contains(leave, sa.task.ID) || slices.Contains(leave, step) {
-		return DoLeave, why
-	}
-	return DoStop, why
-}
-
-// undoAll takes acts back in the given order and stops at the first that does not go.
-func (r *run) undoAll(ctx context.Context, acts []standingAct, leave []string) error {
-	for _, sa := range acts {
-		if r.halted(ctx) {
-			return nil
-		}
-		if err := r.undoOne(ctx, sa, leave); err != nil {
-			return err
+// leftBehind is the error of a rollback that left something unasked.
+func leftBehind(left []LeftNote) error {
+	n, last := 0, LeftNote{}
+	for _, l := range left {
+		if !l.Asked {
+			n += l.Acts
+			last = l
 		}
 	}
-	return nil
-}
-
-func (r *run) undoOne(ctx context.Context, sa standingAct, leave []string) error {
-	do, why := sa.verdict(leave)
-	if do == DoPass {
-		return r.passed(ctx, sa, why)
-	}
-	if err := r.settleReboot(ctx, sa.task); err != nil {
-		return err
-	}
-	if !sa.act.Done {
-		// begun, or already half taken back: perhaps there is nothing to do
-		same, err := r.restored(ctx, sa)
-		if err != nil {
-			return err
-		}
-		if same {
-			return r.undone(ctx, sa, "the node shows what was there before it")
-		}
-	}
-	switch do {
-	case DoLeave:
-		e := event(EvLeft, sa.task)
-		e.Text = why
-		r.emit(e)
-		r.mu.Lock()
-		r.sum.Left = append(r.sum.Left, PlanNote{sa.task.ID, why})
-		r.mu.Unlock()
-		return nil
-	case DoStop:
-		err := &TaskError{"undo", sa.task.ID, sa.task.Node, hint.Wrap(fmt.Errorf("%s: %w", why, ErrNoReturn),
-			"what was done after it is taken back; --leave "+sa.task.ID+" passes over it and goes on")}
-		r.emit(event(EvUndoFailed, sa.task).failed(err))
-		return err
-	}
-	return r.undo(ctx, sa)
-}
-
-// undo takes one act back and looks whether the node is as it was.
-func (r *run) undo(ctx context.Context, sa standingAct) error {
-	t := sa.task
-	for try := 1; ; try++ {
-		if _, err := r.note(ctx, journal.UndoBegin, t, journal.Note{Act: sa.act.Seq}); err != nil {
-			return err
-		}
-		r.emit(event(EvUndoBegin, t))
-		err := r.bounded(ctx, t, "the undo of", func(ctx context.Context, ex Executor) error {
-			w, ok := ex.(Worker)
-			if !ok {
-				return ex.Undo(ctx, t.Step, sa.diff.Before)
-			}
-			var err error
-			sa.at, err = w.TakeBack(ctx, Undoing{Run: r.o.Run, Task: t.ID, Phase: t.Phase, Step: t.Step, Before: sa.diff.Before,
-				Act: sa.act})
-			return err
-		})
-		r.acted(t.Node)
-		if errors.Is(err, steps.ErrRebootDue) {
-			if err = r.reboot(ctx, t, journal.AgentRef{}); err != nil {
-				return err
-			}
-		}
-		if err == nil {
-			break
-		}
-		if !sent(err) && ctx.Err() == nil {
-			return r.undoFailed(ctx, sa, err)
-		}
-		if nerr := r.lost(ctx, t, err); nerr != nil {
-			return nerr
-		}
-		if ctx.Err() != nil {
-			return &TaskError{"undo", t.ID, t.Node, err}
-		}
-		r.drop(t.Node)
-		same, lerr := r.restored(ctx, sa)
-		switch {
-		case lerr != nil:
-			return lerr
-		case same:
-			return r.undone(ctx, sa, "the link broke under way; the node shows what was there before")
-		case try == maxTries:
-			return r.undoFailed(ctx, sa, fmt.Errorf("the link broke %d times: %w", try, err))
-		}
-	}
-	if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {
-		return r.undoFailed(ctx, sa, err)
-	}
-	k := r.lookOf(t.ID)
-	var until *steps.UntilError
+	var err leftError
 	switch {
-	case errors.As(k.err, &until):
-		// what it stood on is gone as well, so there is nothing left to compare
-		return r.undone(ctx, sa, k.err.Error())
-	case k.err != nil:
-		return r.undoFailed(ctx, sa, k.err)
-	case len(k.diff.Before) > 0 && len(sa.diff.Before) > 0:
-		if now, was := canonical(k.diff.Before), canonical(sa.diff.Before); now != was {
-			return r.undoFailed(ctx, sa, fmt.Errorf("it %w: recorded was %s, found is %s", ErrDidNotHold, short(was),
-				short(now)))
-		}
-	case k.diff.Action == steps.NoOp && sa.diff.Action != steps.Run:
-		return r.undoFailed(ctx, sa, fmt.Errorf("it %w: the node is still as the step wished", ErrDidNotHold))
+	case n == 0:
+		return nil
+	case n == 1:
+		err = leftError(cmp.Or(last.Task, last.Node) + " is left as it is: " + last.Text)
+	case n == last.Acts:
+		err = leftError(fmt.Sprintf("%d acts on %s are left as they are: %s", n, last.Node, last.Text))
+	default:
+		err = leftError(fmt.Sprintf("%d acts are left as they are", n))
 	}
-	return r.undone(ctx, sa, "")
+	if h := last.Hint; n == last.Acts && h != "" {
+		return hint.Wrap(err, h)
+	}
+	return hint.Wrap(err, "run it again once the reasons are gone; --leave TASK or --leave NODE says that it may stay, "+
+		"--overwrite TASK undoes what was changed since")
 }
 
-// restored says that the node is as it was before the act, as far as its check can tell.
-func (r *run) restored(ctx context.Context, sa standingAct) (bool, error) {
-	if err := r.check(ctx, sa.task.Node, []steps.Task{sa.task}); err != nil {
-		te := &TaskError{"undo", sa.task.ID, sa.task.Node, err}
-		r.emit(event(EvUndoFailed, sa.task).failed(te))
-		return false, te
-	}
-	k := r.lookOf(sa.task.ID)
-	if k.err != nil || len(sa.diff.Before) == 0 || len(k.diff.Before) == 0 {
-		return false, nil // undo restores a recorded state, so it may be called on whatever is there
-	}
-	return canonical(k.diff.Before) == canonical(sa.diff.Before), nil
-}
+// leftError is an ErrLeft.
+type leftError string
 
-func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
-	if _, err := r.note(ctx, journal.Undone, sa.task,
-		journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at}); err != nil {
-		return err
-	}
-	e := event(EvUndone, sa.task)
-	e.Text = text
-	r.emit(e)
-	r.countEvent(EvUndone, sa.task)
-	return nil
-}
+func (e leftError) Error() string { return string(e) }
 
-// passed notes that the act leaves nothing to take back. It counts as looked at, not as undone.
-func (r *run) passed(ctx context.Context, sa standingAct, why string) error {
-	if _, err := r.note(ctx, journal.Undone, sa.task, journal.Note{Act: sa.act.Seq, Note: why}); err != nil {
-		return err
-	}
-	e := event(EvNoOp, sa.task)
-	e.Text = why
-	r.emit(e)
-	r.countEvent(EvNoOp, sa.task)
-	return nil
-}
-
-func (r *run) undoFailed(ctx context.Context, sa standingAct, err error) error {
-	te := &TaskError{"undo", sa.task.ID, sa.task.Node, err}
-	if _, jerr := r.note(ctx, journal.UndoFailed, sa.task,
-		journal.Failure{Error: r.o.Redact(te.Error()), Hint: hint.Of(err), Agent: sa.at}); jerr != nil {
-		return errors.Join(te, jerr)
-	}
-	r.emit(event(EvUndoFailed, sa.task).failed(te))
-	return te
-}
-
-// short keeps an error readable.
-func short(s string) string {
-	const limit = 300
-	if len(s) <= limit {
-		return s
-	}
-	return strings.ToValidUTF8(s[:limit], "") + "..."
-}
+func (e leftError) Is(target error) bool { return target == ErrLeft }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -27,14 +28,18 @@ func TestRollback(t *testing.T) {
 		{"a probe leaves nothing behind", "p: a b:probe", RollbackOptions{},
 			"undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"what was there before", "p: a:old", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"a point of no return", "p: a b:noreturn c", RollbackOptions{}, "undo-begin:c@n1 undo:c@n1 undone:c@n1",
-			"cannot undo p/b@n1 on n1: it is forever: it cannot be undone"},
-		{"no way back at all", "p: a b:final", RollbackOptions{}, "",
-			"cannot undo p/b@n1 on n1: a step of kind final has no way back: it cannot be undone"},
-		{"left by id", "p: a b:final", RollbackOptions{Leave: []string{"p/b@n1"}}, "undo-begin:a@n1 undo:a@n1 undone:a@n1",
+		{"a point of no return", "p: a b:noreturn c", RollbackOptions{},
+			"undo-begin:c@n1 undo:c@n1 undone:c@n1 left:b@n1 left:a@n1",
+			"2 acts are left as they are"},
+		{"no way back at all", "p: a b:final", RollbackOptions{},
+			"left:b@n1 left:a@n1", "2 acts are left as they are"},
+		{"a last one without a way back", "p: b:final", RollbackOptions{}, "left:b@n1",
+			"p/b@n1 is left as it is: a step of kind final has no way back: it cannot be undone"},
+		{"left by id", "p: a b:final", RollbackOptions{Leave: []string{"p/b@n1"}},
+			"left:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
 			""},
 		{"left by step", "p: a b@n1+n2:final", RollbackOptions{Leave: []string{"p/b"}},
-			"undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
+			"left:b@n2 left:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"half of a step", "p: a b:half", RollbackOptions{},
 			"undo-begin:b@n1 undo:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"a step that did nothing", "p: a b:fail", RollbackOptions{}, "undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
@@ -42,12 +47,12 @@ func TestRollback(t *testing.T) {
 		{"a point of no return that was not passed", "p: a b:final,fail", RollbackOptions{},
 			"undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
 		{"a person's work stays", "p: a g:gate", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undone:a@n1", ""},
-		{"undo fails", "p: a b:undofail", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undo-failed:b@n1",
+		{"undo fails", "p: a b:undofail", RollbackOptions{}, "undo-begin:b@n1 undo:b@n1 undo-failed:b@n1 left:a@n1",
 			"cannot undo p/b@n1 on n1: no way"},
 		{"undo does nothing", "p: a:undonot", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undo-failed:a@n1",
-			"cannot undo p/a@n1 on n1: it did not hold: the node is still as the step wished"},
+			"cannot undo p/a@n1 on n1: it did not hold: value was \"\", is new"},
 		{"undo makes something else", "p: a:old,undoodd", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 undo-failed:a@n1",
-			`cannot undo p/a@n1 on n1: it did not hold: recorded was {"value":"old"}, found is {"value":"odd"}`},
+			`cannot undo p/a@n1 on n1: it did not hold: value was old, is odd`},
 		{"undo restarts", "p: a b:undoreboot", RollbackOptions{},
 			"undo-begin:b@n1 undo:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
 			""},
@@ -66,7 +71,7 @@ func TestRollback(t *testing.T) {
 			g.story()
 			g.o.Run = ""
 			plan, perr := PlanRollback(context.Background(), g.o, c.ro)
-			_, err := Rollback(context.Background(), g.o, c.ro)
+			sum, err := Rollback(context.Background(), g.o, c.ro)
 			if got := g.story(); got != c.want {
 				t.Errorf("story:\n got %s\nwant %s", got, c.want)
 			}
@@ -79,11 +84,10 @@ func TestRollback(t *testing.T) {
 					t.Errorf("the end is %v, the beginning was %v", got, start)
 				}
 			}
-			if perr == nil {
-				for _, a := range plan.Acts {
-					if a.Do == DoStop != (errors.Is(err, ErrNoReturn) && strings.Contains(err.Error(), a.Task)) && !a.Open {
-						t.Errorf("the plan says %s of %s, the rollback said %v", a.Do, a.Task, err)
-					}
+			if perr == nil && sum != nil {
+				final := slices.ContainsFunc(plan.Acts, func(a RollbackAct) bool { return a.Do == DoStop && !a.Open })
+				if final != errors.Is(err, ErrLeft) || final != (sum.How == HowLeft) {
+					t.Errorf("the plan says %+v, the rollback ended with %s: %v", plan.Acts, sum.How, err)
 				}
 			}
 		})
@@ -127,7 +131,7 @@ func TestRollbackOfDrift(t *testing.T) {
 	g.w.values["n1/a"] = "new"
 	var befores []string
 	g.w.onAct = func(string, string) { befores = append(befores, g.w.snapshot()["n1/a"]) }
-	if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); err != nil {
+	if _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := fmt.Sprintf("%v %s", befores, g.w.snapshot()["n1/a"]); got != "[new drifted] old" {

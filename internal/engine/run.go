@@ -152,7 +152,7 @@ func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data an
 	r.mu.Lock()
 	if !r.undoing && !r.begun[t.Phase] {
 		r.begun[t.Phase] = true
-		if _, err := r.append(journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, nil); err != nil {
+		if _, err := r.append(journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, r.phaseInfo(t.Phase)); err != nil {
 			r.mu.Unlock()
 			return 0, err
 		}
@@ -167,6 +167,36 @@ func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data an
 		return seq, nil
 	}
 	return seq, r.commit(ctx, seq)
+}
+
+// phaseInfo is what a rollback may have to know of a phase of the program when the program has
+// lost it; nil for another one.
+func (r *run) phaseInfo(id string) any {
+	for _, ph := range r.o.Program.Phases {
+		if ph.ID != id {
+			continue
+		}
+		info := journal.PhaseInfo{Needs: append([]string{}, ph.Needs...)}
+		at := map[string]string{}
+		for _, g := range ph.Groups {
+			for _, t := range g.Tasks {
+				at[t.ID] = t.Node
+			}
+		}
+		for task, makers := range r.waits {
+			for _, m := range makers {
+				if at[task] == "" || at[m] == "" || at[m] == at[task] {
+					continue
+				}
+				if info.Waits == nil {
+					info.Waits = map[string][]string{}
+				}
+				info.Waits[task] = append(info.Waits[task], m)
+			}
+		}
+		return info
+	}
+	return nil
 }
 
 // later is what a context carries whose notes are written down together, by a commit of their own:

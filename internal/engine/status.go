@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -68,12 +69,27 @@ type TaskStatus struct {
 	Status    journal.Status     `json:"word"`
 	Open      bool               `json:"open,omitempty"`
 	Changed   bool               `json:"changed,omitempty"` // rollback has something to take back
+	Left      string             `json:"left,omitempty"`    // why the last rollback that came to it left it
+	Anew      *AnewStatus        `json:"made_anew,omitempty"`
 	Time      time.Time          `json:"time,omitzero"`
 	Run       string             `json:"run,omitempty"`
 	Note      string             `json:"note,omitempty"`
 	Error     string             `json:"error,omitempty"`
 	Hint      string             `json:"hint,omitempty"`
 	Signature *journal.Signature `json:"signature,omitempty"`
+}
+
+// AnewStatus tells that a task's work was gone from the node and was made again.
+type AnewStatus struct {
+	Run  string    `json:"run"`
+	Time time.Time `json:"time"`
+	Acts int       `json:"acts"` // how many acts of before it leave nothing to undo
+}
+
+// String is the status in one line.
+func (a AnewStatus) String() string {
+	return fmt.Sprintf("run %s found its work gone; %s before it cannot and need not be undone", a.Run,
+		count(a.Acts, "act"))
 }
 
 // Status folds the entries and lays them over the program.
@@ -191,6 +207,12 @@ func taskStatus(t journal.TaskState) TaskStatus {
 		Time:    t.Time, Run: t.Run, Note: t.Note, Error: t.Failure.Error, Hint: t.Failure.Hint}
 	if n := len(t.Acts); n > 0 {
 		s.Kind = t.Acts[n-1].Intent.Kind
+	}
+	for _, a := range t.Acts {
+		s.Left = cmp.Or(a.Left, s.Left)
+	}
+	if t.Anew.Seq > 0 {
+		s.Anew = &AnewStatus{Run: t.Anew.Run, Time: t.Anew.Time, Acts: t.Anew.Acts}
 	}
 	if t.Signature.By != "" {
 		sig := t.Signature

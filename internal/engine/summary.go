@@ -61,6 +61,7 @@ func (r *run) summarize() {
 		r.sum.Counts.Change += c.Change
 		r.sum.Counts.Failed += c.Failed
 		r.sum.Counts.Undone += c.Undone
+		r.sum.Counts.Left += c.Left
 		r.sum.Counts.NotRun += c.NotRun
 	}
 	r.sum.Phases = out
@@ -86,6 +87,9 @@ func (r *run) progress() (done, all int) {
 	defer r.mu.Unlock()
 	for _, ph := range r.sum.Phases {
 		done += ph.Counts.NoOp + ph.Counts.Change + ph.Counts.Undone
+		if r.undoing {
+			done += ph.Counts.Left + ph.Counts.Failed
+		}
 	}
 	if r.undoing {
 		return done, r.toUndo

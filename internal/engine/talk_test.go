@@ -20,7 +20,7 @@ func TestPlanOfRollbackEndsWhereItStops(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.o.Run = ""
-	p, err := PlanRollback(context.Background(), g.o, RollbackOptions{})
+	p, err := PlanRollback(context.Background(), g.o, RollbackOptions{All: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestPassedIsNotUndone(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.o.Run = ""
-	s, err := Rollback(context.Background(), g.o, RollbackOptions{})
+	s, err := Rollback(context.Background(), g.o, RollbackOptions{All: true})
 	if err != nil || s.Counts.Undone != 1 || s.Counts.NoOp != 1 {
 		t.Errorf("%v %+v", err, s.Counts)
 	}

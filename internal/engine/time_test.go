@@ -291,7 +291,7 @@ func TestStopRollback(t *testing.T) {
 	stop := make(chan struct{})
 	g.o.Stop, g.o.Run = stop, ""
 	g.w.onAct = func(string, string) { close(stop); g.w.onAct = nil }
-	_, err := Rollback(context.Background(), g.o, RollbackOptions{})
+	_, err := Rollback(context.Background(), g.o, RollbackOptions{All: true})
 	if !errors.Is(err, ErrStopped) || text(err) != "stopped as asked: 1 of 3 acts are taken back" {
 		t.Error(err)
 	}

@@ -1,7 +1,6 @@
 package journal
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -17,6 +16,17 @@ type Intent struct {
 	// Restart says whether one will be due; "" in entries of earlier versions.
 	Restart Restart  `json:"restart,omitempty"`
 	Agent   AgentRef `json:"agent,omitzero"` // where it stands in the agent's own record
+	// Run is the run that acted, where it is not the one that wrote the entry: an agent reported the
+	// act to a later run.
+	Run string `json:"run,omitempty"`
+}
+
+// PhaseInfo is the Data of PhaseStart and of Checkpoint: what a rollback has to know of a phase
+// that the playbook may have lost since. Journals of older programs have none.
+type PhaseInfo struct {
+	Needs []string `json:"needs"`
+	// Waits are tasks of the phase by a task of it on another node that had to wait for them.
+	Waits map[string][]string `json:"waits,omitempty"`
 }
 
 // AgentRef is a place in the record that an agent keeps on its node. Its entries have numbers that
@@ -33,8 +43,8 @@ type Failure struct {
 	Agent AgentRef `json:"agent,omitzero"`
 }
 
-// Note is the Data of Done, NoOp, Lost and Undone. Act is the number of the Begin that an Undone
-// takes back.
+// Note is the Data of Done, NoOp, Lost, UndoBegin, Undone and Left. Act is the number of the Begin
+// that an undo is about.
 type Note struct {
 	Note     string   `json:"note,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
@@ -64,7 +74,7 @@ type Signature struct {
 
 // RunResult is the Data of RunEnd.
 type RunResult struct {
-	How   string `json:"how"` // done, failed, stopped, waiting, declined
+	How   string `json:"how"` // done, failed, stopped, waiting, declined, left
 	Error string `json:"error,omitempty"`
 	// AtRest are nodes whose agents have told everything that they did.
 	AtRest []string `json:"at_rest,omitempty"`
@@ -88,46 +98,12 @@ const (
 	StatusUndoing    Status = "undoing" // an undo was begun, and no end was written
 	StatusUndone     Status = "undone"
 	StatusUndoFailed Status = "undo-failed"
+	StatusLeft       Status = "left" // an undo was begun, and something of the act rightly stays
 )
 
 // Open says that the word is no answer: the node has to be looked at.
 func (s Status) Open() bool {
 	return s == StatusBegun || s == StatusLost || s == StatusRestarting || s == StatusUndoing
-}
-
-// Act is one Begin that was not taken back: what rollback has to undo.
-type Act struct {
-	Seq    int64 // of its first Begin
-	Intent Intent
-	Done   bool // its end was written
-	Undo   bool // an undo of it was begun
-}
-
-// TaskState is what the journal knows of one task.
-type TaskState struct {
-	ID, Phase, Node string
-	Status          Status
-	Seq             int64 // of the entry that said it
-	Time            time.Time
-	Run             string
-	Note            string
-	Failure         Failure // for failed and undo-failed
-	BootID          string  // a restart is owed or under way: the boot that is to go; "" for none
-	// number of the last entry that announced a change of the node (Begin, UndoBegin), 0 for none
-	Changed   int64
-	Signature Signature // for signed, and kept after
-	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first
-	// one's end is the same act, and keeps the first one's Before; a Begin after an end (the machine
-	// had drifted) or for another wish is an act of its own.
-	Acts []Act
-}
-
-// PhaseState is what the journal knows of one phase.
-type PhaseState struct {
-	ID         string
-	Reached    bool  // its checkpoint stands: nothing was begun or undone in it since
-	Checkpoint int64 // number of the last checkpoint entry, 0 for none
-	Time       time.Time
 }
 
 // RunState is one run.
@@ -138,6 +114,7 @@ type RunState struct {
 	Started time.Time
 	Ended   time.Time // zero: it was cut off, or goes on
 	Result  RunResult
+	Handed  bool // it gave work to agents
 }
 
 // State is a folded journal.
@@ -209,7 +186,9 @@ func (s *State) Add(e Entry) error {
 		if e.Kind == Rebooted {
 			delete(s.Restarts, e.Node)
 		}
-		delete(s.Handed, e.Task)
+		if e.Kind != Left { // that one says nothing of what an agent did
+			delete(s.Handed, e.Task)
+		}
 		if err = s.heard(e); err == nil {
 			err = s.addTask(e)
 		}
@@ -218,25 +197,12 @@ func (s *State) Add(e Entry) error {
 	case e.Kind == Position:
 		err = s.addPosition(e)
 	case e.Phase != "":
-		p := s.phase(e.Phase)
-		if e.Kind == Checkpoint {
-			p.Reached, p.Checkpoint, p.Time = true, e.Seq, e.Time
-		}
+		err = s.addPhase(e)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read journal entry %d (%s): %w", e.Seq, e.Kind, err)
 	}
 	return nil
-}
-
-func (s *State) phase(id string) *PhaseState {
-	p := s.Phases[id]
-	if p == nil {
-		p = &PhaseState{ID: id}
-		s.Phases[id] = p
-		s.Order = append(s.Order, id)
-	}
-	return p
 }
 
 func (s *State) addRun(e Entry) error {
@@ -245,157 +211,16 @@ func (s *State) addRun(e Entry) error {
 		s.Runs = append(s.Runs, r)
 		return decode(e.Data, &r.Info)
 	}
-	for i := len(s.Runs) - 1; i >= 0; i-- {
-		if r := s.Runs[i]; r.ID == e.Run {
-			r.Ended = e.Time
-			err := decode(e.Data, &r.Result)
-			for _, name := range r.Result.AtRest {
-				delete(s.Owing, name)
-			}
-			return err
-		}
+	r := s.Run(e.Run)
+	if r == nil {
+		return fmt.Errorf("no run %q was started", e.Run)
 	}
-	return fmt.Errorf("no run %q was started", e.Run)
-}
-
-func (s *State) addTask(e Entry) error {
-	t := s.Tasks[e.Task]
-	if t == nil {
-		t = &TaskState{ID: e.Task}
-		s.Tasks[e.Task] = t
+	r.Ended = e.Time
+	err := decode(e.Data, &r.Result)
+	for _, name := range r.Result.AtRest {
+		delete(s.Owing, name)
 	}
-	was := t.Status
-	t.Phase, t.Node, t.Seq, t.Time, t.Run = e.Phase, e.Node, e.Seq, e.Time, e.Run
-	t.Note, t.Failure = "", Failure{}
-	if e.Kind == UndoBegin || e.Kind == Undone {
-		t.BootID = ""
-	}
-	p := s.phase(e.Phase)
-	switch e.Kind {
-	case Begin:
-		t.Status, t.Changed, p.Reached = StatusBegun, e.Seq, false
-		return t.begin(e)
-	case Done, NoOp:
-		t.Status = StatusDone
-		if e.Kind == NoOp {
-			t.Status = StatusUnchanged
-		}
-		t.settle()
-		return t.note(e)
-	case Failed:
-		t.Status, p.Reached = StatusFailed, false
-		return decode(e.Data, &t.Failure)
-	case Lost:
-		t.Status = StatusLost
-		if was == StatusUndoing {
-			t.Status = StatusUndoing
-		}
-		return t.note(e)
-	case Reboot:
-		t.Status = StatusRestarting
-		var b Boot
-		err := decode(e.Data, &b)
-		t.BootID = b.ID
-		return err
-	case Rebooted:
-		t.Status, t.BootID = StatusBegun, ""
-		if n := len(t.Acts); n > 0 && t.Acts[n-1].Undo {
-			t.Status = StatusUndoing
-		}
-	case Waiting:
-		t.Status, p.Reached = StatusWaiting, false
-	case Signed:
-		t.Status = StatusSigned
-		return decode(e.Data, &t.Signature)
-	case UndoBegin:
-		t.Status, t.Changed, p.Reached = StatusUndoing, e.Seq, false
-		act, err := t.undoBegin(e)
-		if err == nil {
-			s.undos[act] = AskedUndo{Task: t.ID, Phase: t.Phase, Node: t.Node}
-		}
-		return err
-	case Undone:
-		p.Reached = false
-		return t.undone(e)
-	case UndoFailed:
-		t.Status = StatusUndoFailed
-		return decode(e.Data, &t.Failure)
-	default:
-		return fmt.Errorf("unknown kind")
-	}
-	return nil
-}
-
-func (t *TaskState) begin(e Entry) error {
-	var in Intent
-	if err := decode(e.Data, &in); err != nil {
-		return err
-	}
-	if n := len(t.Acts); n > 0 {
-		top := &t.Acts[n-1]
-		if !top.Done && top.Intent.Kind == in.Kind && bytes.Equal(top.Intent.Step, in.Step) {
-			// the first Before is the machine before anybody touched it, so it is the one that counts
-			top.Undo = false
-			top.Intent.BootID, top.Intent.Restart = in.BootID, in.Restart
-			return nil
-		}
-	}
-	t.Acts = append(t.Acts, Act{Seq: e.Seq, Intent: in})
-	return nil
-}
-
-// settle closes every act: the machine is in its desired state, so what was half done or half
-// undone is done.
-func (t *TaskState) settle() {
-	for i := range t.Acts {
-		t.Acts[i].Done, t.Acts[i].Undo = true, false
-	}
-	t.BootID = ""
-}
-
-func (t *TaskState) note(e Entry) error {
-	var n Note
-	err := decode(e.Data, &n)
-	t.Note = n.Note
 	return err
-}
-
-func (t *TaskState) undoBegin(e Entry) (act int64, err error) {
-	var n Note
-	if err := decode(e.Data, &n); err != nil {
-		return 0, err
-	}
-	for i := range t.Acts {
-		if t.Acts[i].Seq == n.Act {
-			// from here on it is neither done nor undone
-			t.Acts[i].Undo, t.Acts[i].Done = true, false
-			return n.Act, nil
-		}
-	}
-	return 0, fmt.Errorf("no act %d to undo", n.Act)
-}
-
-func (t *TaskState) undone(e Entry) error {
-	var n Note
-	if err := decode(e.Data, &n); err != nil {
-		return err
-	}
-	t.Note = n.Note
-	for i := range t.Acts {
-		if t.Acts[i].Seq == n.Act {
-			t.Acts = append(t.Acts[:i:i], t.Acts[i+1:]...)
-			break
-		}
-	}
-	switch k := len(t.Acts); {
-	case k == 0:
-		t.Status = StatusUndone
-	case t.Acts[k-1].Done:
-		t.Status = StatusDone
-	default:
-		t.Status = StatusBegun
-	}
-	return nil
 }
 
 func decode(data json.RawMessage, v any) error {

@@ -118,6 +118,9 @@ func (s *State) addHanded(e Entry) error {
 		s.steps[digest] = step
 	}
 	s.Owing[e.Node] = true
+	if r := s.Run(e.Run); r != nil {
+		r.Handed = true
+	}
 	for i, id := range h.Tasks {
 		s.Handed[id] = true
 		k := handedKey{node: e.Node, task: id}

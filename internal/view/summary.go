@@ -19,34 +19,38 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 		fmt.Fprintln(w)
 		phaseTable(w, s)
 	}
-	for _, n := range s.Left {
-		fmt.Fprintf(w, "left as it is: %s  %s\n", n.Task, n.Text)
-	}
+	leftNotes(w, s.Left)
 	restarts(w, s.Restarts)
 	c := s.Counts
 	var words []string
 	switch {
-	case s.How == engine.HowDone && c.Undone > 0:
+	case s.How == engine.HowDone && c.Undone+c.Left > 0:
 		words = append(words, paint.good(Count(c.Undone, "step")+" undone"))
+		if c.Left > 0 {
+			words = append(words, fmt.Sprintf("%d left", c.Left))
+		}
 	case s.How == engine.HowDone && c.Change == 0:
 		words = append(words, paint.good("no changes"), Count(c.NoOp, "step")+" unchanged")
 	default:
 		mark := paint.good
 		switch s.How {
 		case engine.HowDone:
-		case engine.HowWaiting, engine.HowDeclined:
+		case engine.HowWaiting, engine.HowDeclined, engine.HowLeft:
 			mark = paint.warn
 		default:
 			mark = paint.bad
 		}
 		words = append(words, mark(s.How))
-		if c.Undone > 0 && c.Change == 0 { // a rollback
+		if c.Undone+c.Left > 0 && c.Change == 0 { // a rollback
 			words = append(words, Count(c.Undone, "step")+" undone")
 		} else {
 			words = append(words, Count(c.Change, "step")+" changed", fmt.Sprintf("%d unchanged", c.NoOp))
 			if c.Undone > 0 {
 				words = append(words, fmt.Sprintf("%d undone", c.Undone))
 			}
+		}
+		if c.Left > 0 {
+			words = append(words, fmt.Sprintf("%d left", c.Left))
 		}
 		if c.Failed > 0 {
 			words = append(words, fmt.Sprintf("%d failed", c.Failed))
@@ -66,7 +70,7 @@ func Summary(w io.Writer, s *engine.Summary, o Options) {
 func phaseTable(w io.Writer, s *engine.Summary) {
 	var rows []engine.PhaseSummary
 	for _, p := range s.Phases {
-		if p.Counts.Tasks+p.Counts.NoOp+p.Counts.Change+p.Counts.Undone+p.Counts.Failed > 0 {
+		if p.Counts.Tasks+p.Counts.NoOp+p.Counts.Change+p.Counts.Undone+p.Counts.Left+p.Counts.Failed > 0 {
 			rows = append(rows, p)
 		}
 	}
@@ -80,6 +84,7 @@ func phaseTable(w io.Writer, s *engine.Summary) {
 		{"changed", func(p engine.PhaseSummary) int { return p.Counts.Change }},
 		{"undone", func(p engine.PhaseSummary) int { return p.Counts.Undone }},
 		{"unchanged", func(p engine.PhaseSummary) int { return p.Counts.NoOp }},
+		{"left", func(p engine.PhaseSummary) int { return p.Counts.Left }},
 		{"failed", func(p engine.PhaseSummary) int { return p.Counts.Failed }},
 		{"not run", func(p engine.PhaseSummary) int { return p.Counts.NotRun }},
 	} {
@@ -150,6 +155,12 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		}
 		fmt.Fprintf(w, "  [%s] %-22s %3d of %3d done  %s\n", mark, p.ID, p.Counts.Done, p.Counts.Tasks, paint.dim(p.Title))
 		for _, t := range p.Tasks {
+			if t.Left != "" {
+				fmt.Fprintf(w, "        %-12s %s%s\n", "left", t.ID, dash(t.Left))
+			}
+			if t.Anew != nil {
+				fmt.Fprintf(w, "        %-12s %s%s\n", "made anew", t.ID, dash(t.Anew.String()))
+			}
 			if o.Verbose || t.Open || t.Error != "" || t.Status == "waiting" {
 				fmt.Fprintf(w, "        %-12s %s%s\n", t.Status, t.ID, dash(firstOf(t.Error, t.Note)))
 				if t.Hint != "" && t.Error != "" {
@@ -160,57 +171,12 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 	}
 	restarts(w, s.Restarts)
 	for _, t := range s.Gone {
-		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s\n", t.ID)
+		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s%s\n", t.ID, dash(t.Left))
 	}
 	if s.Open > 0 {
 		fmt.Fprintf(w, "\nopen, so that nobody knows whether it is done: %s; the next apply looks at the machines and "+
 			"settles it\n", Count(s.Open, "step"))
 	}
-}
-
-// RollbackPlan writes what a rollback would do, up to where it stops.
-func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
-	paint := painter{o.Color}
-	if len(p.Acts) == 0 {
-		fmt.Fprintln(w, "nothing to undo: the journal holds nothing that was done and not taken back")
-		return
-	}
-	var beyond []string
-	stop := ""
-	unreached := 0
-	for _, a := range p.Acts {
-		switch {
-		case a.Beyond:
-			unreached++
-			if a.Do == engine.DoStop {
-				beyond = append(beyond, a.Task)
-			}
-		case a.Do == engine.DoUndo:
-			fmt.Fprintf(w, "  %s %s\n", paint.bad("-"), a.Task)
-			for _, c := range a.Changes {
-				fmt.Fprintf(w, "      %s: %s\n", c.Attr, Change(c))
-			}
-		case a.Do == engine.DoPass:
-			if o.Verbose {
-				fmt.Fprintf(w, "    %s  nothing to undo\n", a.Task)
-			}
-		case a.Do == engine.DoLeave:
-			fmt.Fprintf(w, "    %s  left as it is%s\n", a.Task, dash(a.Why))
-		case a.Open:
-			fmt.Fprintf(w, "  %s %s  rollback stops here unless the node shows that it was not done%s\n", paint.bad("!"), a.Task,
-				dash(a.Why))
-		default:
-			stop = a.Task
-			fmt.Fprintf(w, "  %s %s  rollback stops here%s\n", paint.bad("!"), a.Task, dash(a.Why))
-		}
-	}
-	if unreached > 0 {
-		fmt.Fprintf(w, "    not reached: %s; --leave %s goes on to them\n", Count(unreached, "act"), stop)
-		for _, t := range beyond {
-			fmt.Fprintf(w, "      %s  cannot be undone either\n", t)
-		}
-	}
-	fmt.Fprintf(w, "%s would be undone\n", Count(p.Undoes(), "step"))
 }
 
 func firstOf(list ...string) string {

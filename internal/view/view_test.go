@@ -262,7 +262,8 @@ func TestSummaryAndStatus(t *testing.T) {
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Tasks: 1, Change: 1}, Reboots: 1}, Options{})
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Tasks: 1, NoOp: 1}}, Options{})
 	Summary(&out, &engine.Summary{How: engine.HowFailed, Counts: engine.Counts{Undone: 7},
-		Left: []engine.PlanNote{{Task: "p/x@n1", Text: "it stays"}}}, Options{})
+		Left: []engine.LeftNote{{Task: "p/x@n1", Acts: 1, Text: "it stays", Asked: true},
+			{Node: "n2", Acts: 3, Text: "unreachable"}}}, Options{})
 	Summary(&out, &engine.Summary{How: engine.HowDone, Counts: engine.Counts{Undone: 1, NoOp: 3}}, Options{})
 	Status(&out, &engine.StatusReport{Site: "s"}, Options{})
 	Status(&out, &engine.StatusReport{Site: "s", Open: 1, LastRun: &engine.RunStatus{ID: "r", Command: "apply", Who: "ann",

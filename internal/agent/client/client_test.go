@@ -266,7 +266,7 @@ func TestApplyTwiceAndBack(t *testing.T) {
 	if sum, err = g.apply(); err != nil || sum.Counts.NoOp != 3 || g.story() != done {
 		t.Errorf("again: %+v, %v, %s", sum, err, g.story())
 	}
-	if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil {
+	if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := g.notes(); got != "b=old" {
@@ -368,7 +368,7 @@ func TestLinkCutAtEveryMessage(t *testing.T) {
 			if sum.Counts.Change != 3 {
 				t.Errorf("cut at %s: %+v", cut, sum.Counts)
 			}
-			if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil {
+			if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil {
 				t.Fatal(err)
 			}
 			if got := g.notes(); got != "" {

@@ -25,7 +25,7 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 			t.Fatal(err)
 		}
 		older := g.copyJournal()
-		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil {
+		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil {
 			t.Fatal(err)
 		}
 		const done = "begin:a done:a begin:b done:b checkpoint:one"
@@ -33,7 +33,8 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 		if got := g.story(); got != done+back {
 			t.Errorf("the journal says %s", got)
 		}
-		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil || g.story() != done+back {
+		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil ||
+			g.story() != done+back {
 			t.Errorf("it was told of its own rollback: %s, %v", g.story(), err)
 		}
 
@@ -59,7 +60,8 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 		if got, want := g.story(), done+passed+" begin:a done:a begin:b done:b checkpoint:one"; got != want {
 			t.Errorf("the copy says %s\nwant %s", got, want)
 		}
-		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil || g.notes() != "b=old" {
+		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil ||
+			g.notes() != "b=old" {
 			t.Errorf("after the copy's rollback: %s, %v", g.notes(), err)
 		}
 	}
@@ -90,7 +92,7 @@ func TestRollbackCutAtEveryMessage(t *testing.T) {
 			}
 			return nil
 		}
-		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil {
+		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil {
 			t.Fatalf("cut at %s: %v", cut, err)
 		}
 		mu.Lock()
@@ -108,7 +110,8 @@ func TestRollbackCutAtEveryMessage(t *testing.T) {
 			if sum, err := g.apply(); err != nil || sum.Counts.Change != 2 || g.notes() != "a=text of a, b=text of b" {
 				t.Errorf("cut at %s, applied again, from a copy %v: %+v, %v: %s", cut, copied, sum, err, g.notes())
 			}
-			if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{}); err != nil || g.notes() != "b=old" {
+			if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil ||
+				g.notes() != "b=old" {
 				t.Errorf("cut at %s, rolled back again, from a copy %v: %s, %v", cut, copied, g.notes(), err)
 			}
 		}

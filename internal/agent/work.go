@@ -274,90 +274,90 @@ func (a *attachment) row(f wire.Frame) error {
 // task looks at one task and does what is missing. on says that the next one may follow. An error
 // says that the record cannot be written.
 func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
-	e := wire.Event{Task: t.ID, Phase: t.Phase}
-	live := func(what string) { e.What, e.Time = what, a.w.o.Now(); a.tell(wire.TEvent, e) }
+	live := func(what string, err error) {
+		a.tell(wire.TEvent, wire.Event{What: what, Task: t.ID, Phase: t.Phase, Time: a.w.o.Now(), Err: a.err(err)})
+	}
 	step, err := a.step(t.Step)
 	if err != nil {
-		e.Err = a.err(err)
-		live(wire.EvHold)
+		live(wire.EvHold, err)
 		return false, nil
 	}
-	d, err := a.look(t, step)
+	do := &doing{a: a, run: run, t: t, step: step}
+	d, err := do.Look(a.w.ctx)
 	switch {
 	case err != nil:
-		e.Err = a.err(err)
-		live(wire.EvHold)
+		live(wire.EvHold, err)
 		return false, nil
 	case d.Action == steps.NoOp:
-		live(wire.EvNoOp)
+		live(wire.EvNoOp, nil)
 		return true, nil
-	}
-	e.Diff = steps.MustJSON(d)
-	if _, gated := step.(steps.Gated); gated || d.Action == steps.Unknown || d.Action == "" || task.IsProof(d) ||
-		task.NoReturn(step, d) != "" {
-		live(wire.EvHold)
+	case task.LeftToEngine(step, d):
+		live(wire.EvHold, nil)
 		return false, nil
 	}
-	note := func(e wire.Event, sync bool) error {
-		e.Time, e.Run = a.w.o.Now(), run
-		e, err := a.journalRecord().add(e, sync)
-		if err == nil {
-			e.Epoch = a.journalRecord().head.Epoch
-			a.tell(wire.TEvent, e)
-		}
-		return err
-	}
-	e.What, e.Digest, e.BootID = wire.EvBegin, t.Digest, a.session.Facts().BootID
-	if err := note(e, true); err != nil {
+	end, err := task.Run(a.w.ctx, do, d)
+	if end.Verb == "begin" {
 		return false, err
 	}
-	e = wire.Event{Task: t.ID, Phase: t.Phase}
-	out, verb, err := a.act(t, step, d)
-	for _, w := range out.Warnings {
+	e := wire.Event{What: wire.EvDone, Note: a.redact.Redact(end.Outcome.Note)}
+	for _, w := range end.Outcome.Warnings {
 		e.Warnings = append(e.Warnings, a.redact.Redact(w))
 	}
-	e.Note = a.redact.Redact(out.Note)
 	switch {
 	case err != nil:
-		e.What, e.Verb, e.Err = wire.EvFailed, verb, a.err(err)
-	case out.Reboot:
+		e.What, e.Verb, e.Err = wire.EvFailed, end.Verb, a.err(err)
+	case end.Restart:
 		e.What = wire.EvReboot
-	default:
-		e.What = wire.EvDone
 	}
 	// how it ended can be seen on the machine as well, so this need not wait for the disk
-	return e.What == wire.EvDone, note(e, false)
+	return e.What == wire.EvDone, do.note(e, false)
 }
 
-func (a *attachment) look(t wire.Task, step steps.Step) (steps.Diff, error) {
-	ctx, cancel := a.limited(t.Limit)
+// doing is a task.Doer: a task that is done beside the machine, for a controller that hears of it.
+type doing struct {
+	a    *attachment
+	run  string
+	t    wire.Task
+	step steps.Step
+}
+
+// note writes an event to the record, and tells it.
+func (w *doing) note(e wire.Event, sync bool) error {
+	a := w.a
+	e.Task, e.Phase, e.Run, e.Time = w.t.ID, w.t.Phase, w.run, a.w.o.Now()
+	e, err := a.journalRecord().add(e, sync)
+	if err == nil {
+		e.Epoch = a.journalRecord().head.Epoch
+		a.tell(wire.TEvent, e)
+	}
+	return err
+}
+
+// Begin puts the intent on the disk of the machine.
+func (w *doing) Begin(_ context.Context, d steps.Diff) error {
+	return w.note(wire.Event{What: wire.EvBegin, Digest: w.t.Digest, Diff: steps.MustJSON(d),
+		BootID: w.a.session.Facts().BootID}, true)
+}
+
+// Act applies the step within its limit.
+func (w *doing) Act(_ context.Context, d steps.Diff) (steps.Outcome, error) {
+	ctx, cancel := w.a.limited(w.t.Limit)
 	defer cancel()
-	c := task.Check(ctx, a.session, []steps.Step{step})[0]
-	return c.Diff, c.Err
+	out, err := task.Apply(ctx, w.a.watched(w.t.ID), w.step, d)
+	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", w.t.Limit, err),
+			"the step's `timeout` in the playbook sets the limit")
+	}
+	return out, err
 }
 
-// act does what is missing and looks again. verb is what failed.
-func (a *attachment) act(t wire.Task, step steps.Step, d steps.Diff) (steps.Outcome, string, error) {
-	ctx, cancel := a.limited(t.Limit)
-	out, err := task.Apply(ctx, a.watched(t.ID), step, d)
-	late := ctx.Err()
-	cancel()
-	if err != nil {
-		if errors.Is(late, context.DeadlineExceeded) {
-			err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", t.Limit, err),
-				"the step's `timeout` in the playbook sets the limit")
-		}
-		return out, "apply", err
-	}
-	if out.Reboot {
-		return out, "", nil
-	}
-	again, err := a.look(t, step)
-	switch {
-	case err != nil:
-		return out, "check", err
-	case again.Action != steps.NoOp:
-		return out, "apply", fmt.Errorf("it %w: %s", task.ErrDidNotHold, task.Describe(again))
-	}
-	return out, "", nil
+// Restart leaves it to the controller, which waits for the machine.
+func (w *doing) Restart(context.Context) (done bool, err error) { return false, nil }
+
+// Look checks the step within its limit.
+func (w *doing) Look(context.Context) (steps.Diff, error) {
+	ctx, cancel := w.a.limited(w.t.Limit)
+	defer cancel()
+	c := task.Check(ctx, w.a.session, []steps.Step{w.step})[0]
+	return c.Diff, c.Err
 }

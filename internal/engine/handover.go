@@ -292,7 +292,11 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 		return h.ended, goOn, r.failed(ctx, "apply", row.Tasks[min(h.ended, len(row.Tasks)-1)], err)
 	case h.reboot != nil:
 		// the act worked and a restart is due: what follows is the same as after an act of our own
-		return h.ended + 1, goOn, r.prove(ctx, row.Tasks[h.ended], h.diff, *h.reboot, nil, h.begun, h.at)
+		t := row.Tasks[h.ended]
+		r.warnings(t, *h.reboot)
+		do := &doing{r: r, t: t, start: h.begun, at: h.at}
+		end, err := task.Prove(ctx, do, *h.reboot)
+		return h.ended + 1, goOn, do.ended(ctx, end, err)
 	}
 	return h.ended, leftToUs, nil
 }
@@ -349,7 +353,6 @@ type handover struct {
 	told    bool // the agent told something
 	ended   int  // tasks at their end
 	begun   time.Time
-	diff    steps.Diff
 	reboot  *steps.Outcome // the task after those at their end waits for a restart
 	at      journal.AgentRef
 	failure error // of a task
@@ -410,16 +413,12 @@ func (h *handover) heard(rep Report) error {
 		if rep.Digest != h.digests[h.ended] {
 			return r.reported(t.Node, rep, "it was handed over under another digest")
 		}
-		h.begun, h.diff = r.o.Now(), rep.Diff
+		h.begun = r.o.Now()
 		h.say("the end of " + t.ID)
 		return r.heardBegin(h.lazy(), t, step, rep)
 	case RepDone:
 		h.ended++
-		for _, text := range rep.Outcome.Warnings {
-			e := event(EvWarning, t)
-			e.Text = text
-			r.emit(e)
-		}
+		r.warnings(t, rep.Outcome)
 		return r.done(h.lazy(), t, r.noteOf(rep), h.begun)
 	case RepReboot:
 		rep.Outcome.Reboot = true

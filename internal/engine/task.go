@@ -159,7 +159,7 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 	return nil
 }
 
-// act does what is missing: intent, act, restart when one is due, proof, outcome.
+// act does what is missing, and settles by a look what it hears no end of.
 func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.Task) error {
 	if err := r.approve(ctx, t, d); err != nil {
 		if errors.Is(err, errHalted) {
@@ -167,25 +167,11 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 		}
 		return err
 	}
-	start := r.o.Now()
+	do := &doing{r: r, t: t, next: next, start: r.o.Now()}
 	for try := 1; ; try++ {
-		ex, err := r.open(ctx, t.Node)
-		if err != nil {
-			return r.failed(ctx, "apply", t, err)
-		}
-		intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d),
-			BootID: ex.Facts().BootID, Restart: restartOf(d.Effects)}
-		if _, err := r.note(ctx, journal.Begin, t, intent); err != nil {
-			return err
-		}
-		r.emit(event(EvBegin, t).with(d))
-		out, err := r.apply(ctx, t, d)
-		r.acted(t.Node)
-		if err == nil {
-			return r.prove(ctx, t, d, out, next, start, journal.AgentRef{})
-		}
-		if !sent(err) && ctx.Err() == nil {
-			return r.failed(ctx, "apply", t, err)
+		end, err := task.Run(ctx, do, d)
+		if end.Verb != "apply" || !do.unheard {
+			return do.ended(ctx, end, err)
 		}
 		// neither "it worked" nor "it failed": the node will tell
 		if nerr := r.lost(ctx, t, err); nerr != nil {
@@ -206,7 +192,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 			if err := r.rebootIfOwed(ctx, t, r.task(t.ID)); err != nil {
 				return err
 			}
-			return r.done(ctx, t, journal.Note{Note: "the link broke under way; the node shows that it is done"}, start)
+			return r.done(ctx, t, journal.Note{Note: "the link broke under way; the node shows that it is done"}, do.start)
 		case try == maxTries:
 			return r.failed(ctx, "apply", t, fmt.Errorf("the link broke %d times and the node shows that it is not done: %w",
 				try, err))
@@ -217,15 +203,84 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 	}
 }
 
-// apply calls Apply, again when the request never left.
-func (r *run) apply(ctx context.Context, t steps.Task, d steps.Diff) (steps.Outcome, error) {
+// doing is a task.Doer: a task that is done from here, over an executor.
+type doing struct {
+	r     *run
+	t     steps.Task
+	next  []steps.Task // looked at together with the proof
+	start time.Time
+	at    journal.AgentRef // where an agent's record says that a restart is due
+
+	unheard bool // the act was asked for, and its answer was not heard
+}
+
+// Begin writes the intent to the journal.
+func (a *doing) Begin(ctx context.Context, d steps.Diff) error {
+	r, t := a.r, a.t
+	ex, err := r.open(ctx, t.Node)
+	if err != nil {
+		return r.failed(ctx, "apply", t, err)
+	}
+	intent := journal.Intent{Kind: t.Step.Kind(), Step: steps.MustJSON(t.Step), Diff: steps.MustJSON(d),
+		BootID: ex.Facts().BootID, Restart: restartOf(d.Effects)}
+	if _, err := r.note(ctx, journal.Begin, t, intent); err != nil {
+		return err
+	}
+	r.emit(event(EvBegin, t).with(d))
+	return nil
+}
+
+// Act calls Apply, again when the request never left.
+func (a *doing) Act(ctx context.Context, d steps.Diff) (steps.Outcome, error) {
 	var out steps.Outcome
-	err := r.bounded(ctx, t, "the end of", func(ctx context.Context, ex Executor) error {
+	err := a.r.bounded(ctx, a.t, "the end of", func(ctx context.Context, ex Executor) error {
 		var err error
-		out, err = ex.Apply(ctx, t.Step, d)
+		out, err = ex.Apply(ctx, a.t.Step, d)
 		return err
 	})
+	a.r.acted(a.t.Node)
+	a.unheard = err != nil && (sent(err) || ctx.Err() != nil)
+	if err == nil {
+		a.r.warnings(a.t, out)
+	}
 	return out, err
+}
+
+// Restart restarts the node and waits for it.
+func (a *doing) Restart(ctx context.Context) (bool, error) { return true, a.r.reboot(ctx, a.t, a.at) }
+
+// Look checks the task, and the one that follows.
+func (a *doing) Look(ctx context.Context) (steps.Diff, error) {
+	if err := a.r.check(ctx, a.t.Node, append([]steps.Task{a.t}, a.next...)); err != nil {
+		return steps.Diff{}, err
+	}
+	k := a.r.lookOf(a.t.ID)
+	return k.diff, k.err
+}
+
+// ended writes down how the task ended. What failed before or beside the act is written already.
+func (a *doing) ended(ctx context.Context, end task.End, err error) error {
+	r := a.r
+	switch {
+	case err != nil && (end.Verb == "begin" || end.Verb == "restart"):
+		return err
+	case err != nil:
+		return r.failed(ctx, end.Verb, a.t, err)
+	}
+	n := journal.Note{Note: r.o.Redact(end.Outcome.Note)}
+	for _, w := range end.Outcome.Warnings {
+		n.Warnings = append(n.Warnings, r.o.Redact(w))
+	}
+	return r.done(ctx, a.t, n, a.start)
+}
+
+// warnings tells what an act warns of.
+func (r *run) warnings(t steps.Task, out steps.Outcome) {
+	for _, w := range out.Warnings {
+		e := event(EvWarning, t)
+		e.Text = w
+		r.emit(e)
+	}
 }
 
 // bounded calls f, which may change the node, with the task's time limit, and again when the
@@ -278,37 +333,6 @@ func (r *run) waitText(what string, ex Executor) func() string {
 		}
 		return what
 	}
-}
-
-// prove restarts the node when the act asked for it, looks again, and writes down the end. at is
-// where an agent's record says that a restart is due.
-func (r *run) prove(ctx context.Context, t steps.Task, d steps.Diff, out steps.Outcome, next []steps.Task,
-	start time.Time, at journal.AgentRef) error {
-	for _, w := range out.Warnings {
-		e := event(EvWarning, t)
-		e.Text = w
-		r.emit(e)
-	}
-	if out.Reboot {
-		if err := r.reboot(ctx, t, at); err != nil {
-			return err
-		}
-	}
-	if err := r.check(ctx, t.Node, append([]steps.Task{t}, next...)); err != nil {
-		return r.failed(ctx, "check", t, err)
-	}
-	k := r.lookOf(t.ID)
-	if k.err != nil {
-		return r.failed(ctx, "check", t, k.err)
-	}
-	if k.diff.Action != steps.NoOp && !task.IsProof(k.diff) {
-		return r.failed(ctx, "apply", t, fmt.Errorf("it %w: %s", ErrDidNotHold, task.Describe(k.diff)))
-	}
-	n := journal.Note{Note: r.o.Redact(out.Note)}
-	for _, w := range out.Warnings {
-		n.Warnings = append(n.Warnings, r.o.Redact(w))
-	}
-	return r.done(ctx, t, n, start)
 }
 
 // recalled says that the proof was given, and that nothing which runs before it was changed since.

@@ -1,4 +1,4 @@
-// Package perform runs steps over a session: the one place that knows how a check, an act and an
+// Package task runs steps over a session: the one place that knows how a check, an act and an
 // undo are called, for the controller that works from afar and for the agent beside the machine
 // alike.
 package task

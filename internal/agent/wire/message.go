@@ -196,7 +196,7 @@ const (
 	EvUndoBegin = "undo-begin" // Act: the act is about to be taken back
 	EvUndone    = "undone"     // Act
 	EvNoOp      = "no-op"      // not numbered: the check found nothing to do
-	EvHold      = "hold"       // not numbered: Diff or Err; the controller decides
+	EvHold      = "hold"       // not numbered: Err, where it cannot tell; the controller decides
 )
 
 // Event is what happened to a task. Seq is 0 where it is not numbered.

@@ -173,7 +173,8 @@ Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting fo
 		id   string
 		cmds []*cobra.Command
 	}{
-		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd(), a.resumeCmd(), a.rollbackCmd(), a.cleanCmd()}},
+		{"run", []*cobra.Command{a.validateCmd(), a.planCmd(), a.applyCmd(), a.resumeCmd(), a.rollbackCmd(), a.forgetCmd(),
+			a.cleanCmd()}},
 		{"inspect", []*cobra.Command{a.statusCmd(), a.historyCmd(), a.stepsCmd(), a.rulesCmd(), a.schemaCmd(),
 			a.playbookCmd()}},
 		{"lab", []*cobra.Command{a.labCmd(), a.agentCmd()}},

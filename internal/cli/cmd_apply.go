@@ -38,10 +38,14 @@ func (a *App) applyCmd() *cobra.Command {
 		Long: `Shows the plan, asks, then carries it out phase by phase. Every act is written to the journal before it is done.
 A run that was cut off goes on where it stood: what was under way is settled by looking at the node.
 Given a saved plan it does exactly that plan, or refuses when site, playbook, program or nodes have moved since.`,
+		Example: `  deploy apply site.yaml
+  deploy apply --auto-approve plan.json
+  deploy apply --exclude db2 --sign 'app/cabling@web1=checked by ann' site.yaml`,
 		Args: oneArg("a site file or a saved plan"),
 		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "apply", args[0], f) },
 	}
 	f.addRun(c)
+	a.completeSelection(c, &f)
 	return c
 }
 
@@ -56,6 +60,7 @@ What was under way is settled by looking at the node.`,
 		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "resume", args[0], f) },
 	}
 	f.addRun(c)
+	a.completeSelection(c, &f)
 	return c
 }
 

@@ -56,6 +56,10 @@ func (a *App) planCmd() *cobra.Command {
 		Short: "Show what an apply would do; nothing is changed",
 		Long: `Looks at every node and shows each step's difference, or which earlier step decides it, with points of no return, gates,
 restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pending.`,
+		Example: `  deploy plan site.yaml
+  deploy plan --phase network --node 'web*' site.yaml
+  deploy plan --exclude role.db --format markdown site.yaml
+  deploy plan --task app/unit -o plan.json site.yaml`,
 		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			if f.json {
@@ -114,6 +118,7 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 	}
 	f.addMachines(c.Flags())
 	f.addSelection(c.Flags())
+	a.completeSelection(c, &f)
 	f.addTimes(c.Flags())
 	c.Flags().StringVarP(&out, "out", "o", "", "save the plan to this file")
 	c.Flags().StringVar(&format, "format", "text", "text, json or markdown")

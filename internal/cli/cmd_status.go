@@ -93,8 +93,8 @@ func (a *App) historyCmd() *cobra.Command {
 				if err := st.Add(e); err != nil {
 					return err
 				}
-				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind, first(e.Task, e.Phase),
-					first(brief(e), anew(st, e)))
+				fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.Format(time.RFC3339), e.Kind,
+					first(e.Task, e.Phase, e.Node), first(brief(e), anew(st, e)))
 			}
 			return w.Flush()
 		},

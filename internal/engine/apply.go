@@ -87,6 +87,9 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if err := r.begin(nil); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
+	if err := r.identify(plan); err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
 	for _, ph := range r.prog.Phases {
 		if r.halted(ctx) {
 			break

@@ -33,6 +33,8 @@ type Plan struct {
 	PlaybookDigest string      `json:"playbook_digest"`
 	Selection      Selection   `json:"selection"`
 	Nodes          []PlanNode  `json:"nodes"`
+	Gone           []GoneNode  `json:"gone_nodes,omitempty"`    // no longer in the site, and their work stands
+	Replaced       []Replaced  `json:"replaced,omitempty"`      // other machines than those that the journal tells of
 	NotLooked      []NotLooked `json:"not_looked_at,omitempty"` // such a plan is not whole: it is not carried out
 	Phases         []PlanPhase `json:"phases"`
 	Counts         Counts      `json:"counts"`

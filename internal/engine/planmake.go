@@ -49,6 +49,12 @@ func (r *run) plan(ctx context.Context) (*Plan, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, join(hint.Split(errors.Join(p.LookError(), err)))
 	}
+	r.machines(p)
+	if len(p.Replaced) > 0 { // what was done there does not count, so a need may be open
+		if err := r.choose(); err != nil {
+			return nil, err
+		}
+	}
 	if err := r.fill(p); err != nil {
 		return nil, join(hint.Split(errors.Join(p.LookError(), err)))
 	}

@@ -158,10 +158,7 @@ func (s Selection) choose(p *steps.Program) (*steps.Program, error) {
 
 // nodesOf returns the nodes that the patterns mean.
 func nodesOf(p *steps.Program, patterns []string) (map[string]bool, error) {
-	all := p.Inventory
-	if all == nil {
-		all = p.Nodes
-	}
+	all := inventoryOf(p)
 	out := map[string]bool{}
 	for _, pattern := range patterns {
 		names := all

@@ -129,6 +129,7 @@ func differences(was, now node.Facts) []string {
 	var out []string
 	for _, f := range []struct{ name, was, now string }{
 		{"computer name", strings.ToLower(was.Computer), strings.ToLower(now.Computer)},
+		{"machine id", was.Machine, now.Machine},
 		{"domain", strings.ToLower(was.Domain), strings.ToLower(now.Domain)},
 		{"system", was.OS, now.OS},
 		{"distribution", was.Distro, now.Distro},

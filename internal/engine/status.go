@@ -20,6 +20,8 @@ type StatusReport struct {
 	// Gone are tasks on which acts stand though the program no longer has them: nothing removes their
 	// work but a rollback.
 	Gone []TaskStatus `json:"gone,omitempty"`
+	// GoneNodes are nodes that are no longer in the site; their tasks are in Gone.
+	GoneNodes []GoneNode `json:"gone_nodes,omitempty"`
 	// Restarts are nodes of which nobody can tell whether they must restart.
 	Restarts []RestartNote `json:"restarts_unknown,omitempty"`
 	Open     int           `json:"open"` // tasks whose state only a look at the node can settle
@@ -109,6 +111,7 @@ func Status(entries []journal.Entry, p *steps.Program) (*StatusReport, error) {
 		}
 		out.LastRun = &s
 	}
+	out.GoneNodes = goneNodes(st, p)
 	seen := map[string]bool{}
 	for _, ph := range p.Phases {
 		ps := PhaseStatus{ID: ph.ID, Title: ph.Title, Tasks: []TaskStatus{}}

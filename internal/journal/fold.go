@@ -119,16 +119,17 @@ type RunState struct {
 
 // State is a folded journal.
 type State struct {
-	Seq    int64 // number of the last entry
-	Epoch  int64 // of the journal: 1, raised by each take-over
-	Tasks  map[string]*TaskState
-	Phases map[string]*PhaseState
-	Order  []string // phases, as they were first seen
-	Runs   []*RunState
-	Agents map[string]AgentRef // by node: up to where its agent's record stands in this journal
-	Handed map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
-	Owing  map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
-	Began  map[string]string   // by node: the task whose begin the agent reported last, and no end of it yet
+	Seq      int64 // number of the last entry
+	Epoch    int64 // of the journal: 1, raised by each take-over
+	Tasks    map[string]*TaskState
+	Phases   map[string]*PhaseState
+	Order    []string // phases, as they were first seen
+	Runs     []*RunState
+	Agents   map[string]AgentRef // by node: up to where its agent's record stands in this journal
+	Handed   map[string]bool     // tasks that an agent may have begun, and of which nothing was heard
+	Owing    map[string]bool     // nodes whose agent was given tasks, and was not at rest when a run ended since
+	Began    map[string]string   // by node: the task whose begin the agent reported last, and no end of it yet
+	Machines map[string]Machine  // by node: the machine that answered last
 	// Restarts are, by node, those that may be due.
 	Restarts map[string]OpenRestart
 
@@ -141,8 +142,8 @@ type State struct {
 func Fold(entries []Entry) (*State, error) {
 	s := &State{Epoch: 1, Tasks: map[string]*TaskState{}, Phases: map[string]*PhaseState{}, Agents: map[string]AgentRef{},
 		Handed: map[string]bool{}, Owing: map[string]bool{}, Began: map[string]string{},
-		Restarts: map[string]OpenRestart{},
-		handed:   map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
+		Restarts: map[string]OpenRestart{}, Machines: map[string]Machine{},
+		handed: map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
 	for _, e := range entries {
 		if err := s.Add(e); err != nil {
 			return nil, err
@@ -180,6 +181,8 @@ func (s *State) Add(e Entry) error {
 			err = fmt.Errorf("epoch %d follows %d", d.Epoch, s.Epoch)
 		}
 		s.Epoch = max(s.Epoch, d.Epoch)
+	case e.Kind == Answered || e.Kind == Forgotten:
+		err = s.addMachine(e)
 	case e.Kind == RestartUnknown || e.Kind == RestartSeen:
 		err = s.addRestart(e)
 	case e.Task != "":

@@ -37,6 +37,8 @@ const (
 	UndoBegin      Kind = "undo-begin"
 	Undone         Kind = "undone"
 	UndoFailed     Kind = "undo-failed"
+	Answered       Kind = "machine"   // Data: MachineSeen. Another machine answers, or the first, under the node's name.
+	Forgotten      Kind = "forgotten" // Data: Forgot. The node's machine is gone, and all acts on it.
 	TookOver       Kind = "take-over" // Data: TakeOver. This controller took nodes from another one.
 	Left           Kind = "left"      // Data: Note with Act. A rollback left the act standing, and why.
 )

@@ -80,9 +80,12 @@ type Facts struct {
 	Arch        string  `json:"arch"`                   // "amd64", "386", "arm64"
 	// Linux: ID of os-release(5): "debian", "rhel", "rocky"; Version is then its VERSION_ID
 	Distro   string `json:"distro,omitempty"`
-	Init     string `json:"init,omitempty"`   // Linux: "systemd" when it is process 1, else ""
-	Computer string `json:"computer"`         // NetBIOS or host name
-	Domain   string `json:"domain,omitempty"` // DNS domain, "" in a workgroup
+	Init     string `json:"init,omitempty"` // Linux: "systemd" when it is process 1, else ""
+	Computer string `json:"computer"`       // NetBIOS or host name
+	// Machine tells this installation from every other and outlives restarts and new names: Linux,
+	// /etc/machine-id. "" where nobody can tell.
+	Machine string `json:"machine,omitempty"`
+	Domain  string `json:"domain,omitempty"` // DNS domain, "" in a workgroup
 	// Win32_ComputerSystem.DomainRole: 3 member server, 4 and 5 domain controllers
 	DomainRole int `json:"domain_role"`
 	// compare with SameBoot (LastBootUpTime in UTC; /proc/sys/kernel/random/boot_id)

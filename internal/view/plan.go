@@ -26,6 +26,12 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	for _, n := range p.NotLooked {
 		fmt.Fprintf(w, "  %-16s %s: %s\n", n.Node, paint.bad("not looked at"), indented(n.Error))
 	}
+	for _, r := range p.Replaced {
+		fmt.Fprintf(w, "  %s %s\n", paint.warn("~"), r.Text())
+	}
+	for _, g := range p.Gone {
+		fmt.Fprintf(w, "  %s %s\n", paint.warn("~"), g.Text())
+	}
 	final := finals(p)
 	for _, ph := range p.Phases {
 		if len(ph.Steps) == 0 {
@@ -217,6 +223,7 @@ func value(v any) string {
 func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	fmt.Fprintf(w, "## Plan for %s (%s)\n\n%s\n", p.Site, p.Playbook, PlanCounts(p))
 	mdNotes(w, "Not looked at", dark(p))
+	mdNotes(w, "Machines", machines(p))
 	mdNotes(w, "Points of no return", p.NoReturn)
 	mdNotes(w, "Gates", p.Gates)
 	mdNotes(w, "Restarts", p.Reboots)
@@ -259,6 +266,18 @@ func dark(p *engine.Plan) []engine.PlanNote {
 	var out []engine.PlanNote
 	for _, n := range p.NotLooked {
 		out = append(out, engine.PlanNote{Task: n.Node, Text: n.Error})
+	}
+	return out
+}
+
+// machines are the nodes that left the site or are other machines than before.
+func machines(p *engine.Plan) []engine.PlanNote {
+	var out []engine.PlanNote
+	for _, r := range p.Replaced {
+		out = append(out, engine.PlanNote{Task: r.Node, Text: r.Text()})
+	}
+	for _, g := range p.Gone {
+		out = append(out, engine.PlanNote{Task: g.Node, Text: g.Text()})
 	}
 	return out
 }

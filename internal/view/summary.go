@@ -170,7 +170,13 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		}
 	}
 	restarts(w, s.Restarts)
+	for _, g := range s.GoneNodes {
+		fmt.Fprintf(w, "  %s\n", g.Text())
+	}
 	for _, t := range s.Gone {
+		if slices.ContainsFunc(s.GoneNodes, func(g engine.GoneNode) bool { return g.Node == t.Node }) {
+			continue
+		}
 		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s%s\n", t.ID, dash(t.Left))
 	}
 	if s.Open > 0 {

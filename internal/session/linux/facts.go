@@ -22,6 +22,7 @@ type Raw struct {
 	Init     string // /proc/1/stat
 	Machine  string // uname -m
 	Computer string // uname -n
+	ID       string // /etc/machine-id; "" when there is none
 	Systemd  bool   // /run/systemd/system exists
 	UID      int
 }
@@ -45,6 +46,9 @@ func (r Raw) Facts() (node.Facts, error) {
 		OS: "linux", Release: node.Linux, Version: values["VERSION_ID"], Distro: values["ID"], Arch: Arch(r.Machine),
 		Computer: strings.TrimSpace(r.Computer), BootID: boot + "-" + strconv.FormatUint(start, 10), Privileged: r.UID == 0,
 	}
+	if id := strings.TrimSpace(r.ID); isMachineID(id) {
+		f.Machine = id
+	}
 	if f.Distro == "" {
 		f.Distro = "linux" // os-release(5): the default of ID
 	}
@@ -55,6 +59,15 @@ func (r Raw) Facts() (node.Facts, error) {
 		return node.Facts{}, errors.New("the host name is empty")
 	}
 	return f, nil
+}
+
+// isMachineID says that the text is an id of machine-id(5); what stands there before the first boot
+// ("uninitialized") is none.
+func isMachineID(s string) bool {
+	if len(s) != 32 {
+		return false
+	}
+	return strings.Trim(s, "0123456789abcdef") == "" && strings.Trim(s, "0") != ""
 }
 
 // ParseRelease reads os-release(5): assignments as a shell takes them, without expansion. Anything

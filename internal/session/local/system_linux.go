@@ -51,6 +51,9 @@ func (p *platform) raw() (linux.Raw, error) {
 		}
 		*to = string(b)
 	}
+	if b, err := os.ReadFile(p.root + "/etc/machine-id"); err == nil { // not every machine has one
+		raw.ID = string(b)
+	}
 	var name unix.Utsname
 	if err := unix.Uname(&name); err != nil {
 		return raw, err

@@ -86,8 +86,8 @@ func (s *Session) takeFacts(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	fields := strings.SplitN(string(out.stdout), "\n", 8)
-	if len(fields) != 8 {
+	fields := strings.SplitN(string(out.stdout), "\n", 9)
+	if len(fields) != 9 {
 		return fmt.Errorf("the answer has %d lines", len(fields))
 	}
 	uid, err := strconv.Atoi(fields[0])
@@ -95,11 +95,11 @@ func (s *Session) takeFacts(ctx context.Context) error {
 		return fmt.Errorf("the user's number is %q", fields[0])
 	}
 	raw := linux.Raw{UID: uid, Machine: fields[1], Computer: fields[2], BootID: fields[3], Init: fields[4],
-		Systemd: fields[5] == "yes", Release: fields[7]}
+		Systemd: fields[5] == "yes", ID: fields[6], Release: fields[8]}
 	if s.facts, err = raw.Facts(); err != nil {
 		return err
 	}
-	switch home := fields[6]; {
+	switch home := fields[7]; {
 	case s.opts.State != "":
 		s.state = s.opts.State
 	case uid == 0:

@@ -2,9 +2,11 @@ package local
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -93,27 +95,47 @@ func dress(f *os.File, path string, o node.WriteOptions) error {
 			return err
 		}
 	}
-	if err := syscall.Fchmod(int(f.Fd()), mode); err != nil {
+	// between the two: an owner takes capabilities away, an access list sets the mode
+	if err := keepAttributes(f, path); err != nil {
 		return err
 	}
-	return keepLabel(f, path)
+	return syscall.Fchmod(int(f.Fd()), mode)
 }
 
-// label is where SELinux keeps what a file is for. A file that takes another's place is for the
-// same.
-const label = "security.selinux"
+// kept says that a file that takes another's place is given this extended attribute of it: access
+// list, capabilities, the users' own, and what SELinux and Smack say that the file is for. Others
+// are digests of the content, or a file system's own.
+func kept(name string) bool {
+	return name == "system.posix_acl_access" || name == "security.selinux" || name == "security.capability" ||
+		strings.HasPrefix(name, "user.") || strings.HasPrefix(name, "security.SMACK64")
+}
 
-func keepLabel(f *os.File, path string) error {
-	buf := make([]byte, 4096)
-	n, err := unix.Getxattr(path, label, buf)
+func keepAttributes(f *os.File, path string) error {
+	list := make([]byte, 64<<10) // the most that the kernel gives: XATTR_LIST_MAX
+	n, err := unix.Listxattr(path, list)
+	if errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ENOTSUP) {
+		return nil // no file there yet, or a file system without attributes
+	}
 	if err != nil {
-		return nil // no file there yet, none with a label, or a file system without labels
+		return fmt.Errorf("cannot list its extended attributes: %w", err)
 	}
-	err = unix.Fsetxattr(int(f.Fd()), label, buf[:n], 0)
-	if errors.Is(err, syscall.ENOTSUP) {
-		return nil
+	value := make([]byte, 64<<10) // XATTR_SIZE_MAX
+	for name := range strings.SplitSeq(string(list[:n]), "\x00") {
+		if !kept(name) {
+			continue
+		}
+		size, err := unix.Getxattr(path, name, value)
+		if errors.Is(err, syscall.ENODATA) {
+			continue
+		}
+		if err == nil {
+			err = unix.Fsetxattr(int(f.Fd()), name, value[:size], 0)
+		}
+		if err != nil && !errors.Is(err, syscall.ENOTSUP) {
+			return fmt.Errorf("cannot keep its attribute %s: %w", name, err)
+		}
 	}
-	return err
+	return nil
 }
 
 // place gives the temporary file its name, and has the directory on the disk too.

@@ -319,19 +319,43 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestLabelStays: a file that takes another's place is for the same, in the eyes of SELinux.
-func TestLabelStays(t *testing.T) {
+// TestAttributesStay: a file that takes another's place is for the same, in the eyes of SELinux, and
+// of everybody who was given access to it. What is about the content alone is not taken over.
+func TestAttributesStay(t *testing.T) {
 	needsRoot(t)
 	s := open(t, Options{})
-	f := t.TempDir() + "/f"
-	must(t, s.Write(t.Context(), f, strings.NewReader("old"), node.WriteOptions{}))
-	want := "system_u:object_r:net_conf_t:s0\x00"
-	must(t, syscall.Setxattr(f, label, []byte(want), 0))
-	must(t, s.Write(t.Context(), f, strings.NewReader("new"), node.WriteOptions{}))
-	got := make([]byte, 100)
-	n, err := syscall.Getxattr(f, label, got)
-	if err != nil || string(got[:n]) != want {
-		t.Errorf("%q %v", got[:max(n, 0)], err)
+	acl := "\x02\x00\x00\x00" + "\x01\x00\x06\x00\xff\xff\xff\xff" + "\x02\x00\x04\x00\xe8\x03\x00\x00" +
+		"\x04\x00\x04\x00\xff\xff\xff\xff" + "\x10\x00\x04\x00\xff\xff\xff\xff" + "\x20\x00\x00\x00\xff\xff\xff\xff"
+	want := map[string]string{
+		"security.selinux":        "system_u:object_r:net_conf_t:s0\x00",
+		"system.posix_acl_access": acl,
+		"security.capability":     "\x01\x00\x00\x02\x00\x20\x00\x00" + strings.Repeat("\x00", 12), // cap_net_raw, effective
+		"user.deploy":             "kept",
+	}
+	for _, o := range []node.WriteOptions{{}, {Owner: "root", Group: "root"}, {Owner: "1"}} {
+		f := t.TempDir() + "/f"
+		must(t, s.Write(t.Context(), f, strings.NewReader("old"), node.WriteOptions{}))
+		for name, value := range want {
+			if err := syscall.Setxattr(f, name, []byte(value), 0); errors.Is(err, syscall.ENOTSUP) {
+				t.Skipf("this file system has no %s", name)
+			} else {
+				must(t, err)
+			}
+		}
+		must(t, s.Write(t.Context(), f, strings.NewReader("new"), o))
+		for name, value := range want {
+			got := make([]byte, 100)
+			n, err := syscall.Getxattr(f, name, got)
+			if err != nil || string(got[:n]) != value {
+				t.Errorf("%+v: %s: %q %v", o, name, got[:max(n, 0)], err)
+			}
+		}
+	}
+	for name, is := range map[string]bool{"security.ima": false, "security.evm": false, "trusted.overlay.opaque": false,
+		"user.x": true, "security.SMACK64EXEC": true} {
+		if kept(name) != is {
+			t.Errorf("%s: %t", name, !is)
+		}
 	}
 }
 

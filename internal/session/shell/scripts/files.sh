@@ -203,6 +203,12 @@ dress_up() {
 	path=$temp
 	look || exit 1
 	own "$temp" "$user" "$group" || exit 1
+	# access list, capabilities and attributes of the file that is replaced: after the owner, which takes capabilities away, and before
+	# the mode, which an access list sets. Where cp knows no attributes, the access list alone.
+	if [ -e "$old" ]; then
+		cp --attributes-only --preserve=mode,xattr -- "$old" "$temp" 2>/dev/null ||
+			cp --attributes-only --preserve=mode -- "$old" "$temp" 2>/dev/null || :
+	fi
 	chmod "${mode:-644}" "$temp" || exit 1
 	# what SELinux says that the old file is for, the new one is for
 	if [ -d /sys/fs/selinux ] && [ -e "$old" ] && find_program chcon; then chcon --reference="$old" "$temp" 2>/dev/null || :; fi

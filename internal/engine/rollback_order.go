@@ -261,7 +261,7 @@ func (b *takingBack) verdict(sa standingAct) (do, why string) {
 		return DoPass, "it changed nothing that needs undoing"
 	case !b.r.inSite(sa.task.Node):
 		return DoLeave, b.gone(sa.task.Node)
-	case final != "":
+	case final != "" && !sa.diff.Effects.UntilRestart:
 		return DoStop, final
 	}
 	return DoUndo, ""

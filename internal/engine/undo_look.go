@@ -30,11 +30,12 @@ func (sa standingAct) compare(now steps.Diff) found {
 	return foundChanged
 }
 
-// showsBefore says that what the act changed is as it was before it. An act that names no attribute
-// has only its Before.
+// showsBefore says that what the act changed is as it was before it. Where all that the kind records
+// is as it was, so is that: an act of an older release may word its attributes in another way, and
+// one that names no attribute has only its Before.
 func showsBefore(act, now steps.Diff) bool {
-	if len(act.Changes) == 0 {
-		return len(act.Before) > 0 && canonical(act.Before) == canonical(now.Before)
+	if sameBefore(act, now) || len(act.Changes) == 0 {
+		return sameBefore(act, now)
 	}
 	for _, c := range act.Changes {
 		v, ok := attribute(now, c.Attr)
@@ -43,6 +44,10 @@ func showsBefore(act, now steps.Diff) bool {
 		}
 	}
 	return true
+}
+
+func sameBefore(act, now steps.Diff) bool {
+	return len(act.Before) > 0 && len(now.Before) > 0 && canonical(act.Before) == canonical(now.Before)
 }
 
 // attribute is what the look found in an attribute that differs from the desired state.
@@ -64,6 +69,9 @@ func (sa standingAct) unheld(now steps.Diff) string {
 		if now.Action == steps.NoOp && sa.diff.Action != steps.Run {
 			return "the node is still as the step left it"
 		}
+		return ""
+	}
+	if now.Action != steps.NoOp && sameBefore(sa.diff, now) {
 		return ""
 	}
 	var out []string

@@ -231,6 +231,8 @@ func TestOnlyWhatTheActChangedCounts(t *testing.T) {
 	lines := steps.Change{Attr: "lines", From: []string{"a"}, To: []string{"a", "ours"}}
 	mode := steps.Change{Attr: "mode", From: int64(6), To: 4}
 	other := steps.Change{Attr: "owner", From: "bob", To: "root"}
+	older := change(steps.Change{Attr: "all lines", From: "1 line"}) // an older release worded it otherwise
+	older.Before = act.diff.Before
 	for _, c := range []struct {
 		name   string
 		now    steps.Diff
@@ -240,6 +242,7 @@ func TestOnlyWhatTheActChangedCounts(t *testing.T) {
 		{"as declared", steps.NoChange(), foundAsLeft, `lines was ["a"], is ["a","ours"]; mode was 6, is 4`},
 		{"as before", change(lines, mode), foundRestored, ""},
 		{"as before, and others changed the rest", change(lines, mode, other), foundRestored, ""},
+		{"as before, in other words", older, foundRestored, ""},
 		{"half", change(mode), foundChanged, `lines was ["a"], is ["a","ours"]`},
 		{"only the rest changed", change(other), foundChanged, `lines was ["a"], is ["a","ours"]; mode was 6, is 4`},
 		{"another value", change(mode, steps.Change{Attr: "lines", From: []string{"b"}}), foundChanged,
@@ -251,5 +254,20 @@ func TestOnlyWhatTheActChangedCounts(t *testing.T) {
 		if got := act.unheld(c.now); got != c.after {
 			t.Errorf("%s: after the undo: %q", c.name, got)
 		}
+	}
+}
+
+// TestUndoOfWhatLastsUntilARestart: a point of no return that is one only until the node starts again
+// is undone as far as that goes, is left, and stops nothing.
+func TestUndoOfWhatLastsUntilARestart(t *testing.T) {
+	var b takingBack
+	b.r = &run{o: Options{}}
+	sa := standingAct{diff: steps.Diff{Effects: steps.Effects{PointOfNoReturn: "until the next start", UntilRestart: true}}}
+	if do, why := b.verdict(sa); do != DoUndo || why != "" {
+		t.Errorf("%s, %s", do, why)
+	}
+	sa.diff.Effects.UntilRestart = false
+	if do, why := b.verdict(sa); do != DoStop || why != "until the next start" {
+		t.Errorf("%s, %s", do, why)
 	}
 }

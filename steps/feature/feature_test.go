@@ -19,6 +19,8 @@ import (
 func server(codes ...int) *nodetest.Machine {
 	m := nodetest.New(node.WS2008)
 	m.SetDir(`C:\Windows\Temp`)
+	m.SetClass(`root\cimv2:Win32_Service`,
+		node.Row{"Name": "ClusSvc", "StartMode": "Disabled", "State": "Stopped"})
 	state := map[string]bool{"Failover-Clustering": false, "PowerShell": true, "Web-Server": false}
 	m.Programs["servermanagercmd.exe"] = func(argv []string) node.Result {
 		switch argv[1] {

@@ -30,9 +30,9 @@ func (sa standingAct) compare(now steps.Diff) found {
 	return foundChanged
 }
 
-// showsBefore says that what the act changed is as it was before it. Where all that the kind records
-// is as it was, so is that: an act of an older release may word its attributes in another way, and
-// one that names no attribute has only its Before.
+// showsBefore says that what the act changed is as it was before it. Where all that the kind
+// records is as it was, so is that: an act of an older release may word its attributes in another
+// way, and one that names no attribute has only its Before.
 func showsBefore(act, now steps.Diff) bool {
 	if sameBefore(act, now) || len(act.Changes) == 0 {
 		return sameBefore(act, now)

@@ -257,12 +257,13 @@ func TestOnlyWhatTheActChangedCounts(t *testing.T) {
 	}
 }
 
-// TestUndoOfWhatLastsUntilARestart: a point of no return that is one only until the node starts again
-// is undone as far as that goes, is left, and stops nothing.
+// TestUndoOfWhatLastsUntilARestart: a point of no return that is one only until the node starts
+// again is undone as far as that goes, is left, and stops nothing.
 func TestUndoOfWhatLastsUntilARestart(t *testing.T) {
 	var b takingBack
 	b.r = &run{o: Options{}}
-	sa := standingAct{diff: steps.Diff{Effects: steps.Effects{PointOfNoReturn: "until the next start", UntilRestart: true}}}
+	sa := standingAct{diff: steps.Diff{Effects: steps.Effects{PointOfNoReturn: "until the next start",
+		UntilRestart: true}}}
 	if do, why := b.verdict(sa); do != DoUndo || why != "" {
 		t.Errorf("%s, %s", do, why)
 	}

@@ -319,8 +319,8 @@ func TestFullDisk(t *testing.T) {
 	}
 }
 
-// TestAttributesStay: a file that takes another's place is for the same, in the eyes of SELinux, and
-// of everybody who was given access to it. What is about the content alone is not taken over.
+// TestAttributesStay: a file that takes another's place is for the same, in the eyes of SELinux,
+// and of everybody who was given access to it. What is about the content alone is not taken over.
 func TestAttributesStay(t *testing.T) {
 	needsRoot(t)
 	s := open(t, Options{})

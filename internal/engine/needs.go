@@ -98,14 +98,14 @@ func (n *needs) refuse(ph steps.Phase, open []steps.Phase) error {
 	var missing, ids []string
 	var nodes []string
 	for _, need := range open {
-		all, left := n.nodes(need)
+		all, left, out := n.nodes(need)
 		text := fmt.Sprintf("%s, which is done on %d of %d nodes", need.ID, len(all)-len(left), len(all))
 		if len(left) == 0 {
 			text = need.ID + ", whose checkpoint does not stand: what it rests on was taken back or changed since"
-			left = all
+			out = all
 		}
 		missing, ids = append(missing, text), append(ids, need.ID)
-		for _, name := range left {
+		for _, name := range out {
 			if !slices.Contains(nodes, name) {
 				nodes = append(nodes, name)
 			}
@@ -113,22 +113,30 @@ func (n *needs) refuse(ph steps.Phase, open []steps.Phase) error {
 	}
 	err := fmt.Errorf("cannot run %s: it needs %s", what, strings.Join(missing, ", and "))
 	way := fmt.Sprintf("run %s too", strings.Join(ids, " and "))
-	if len(n.sel.Only) == 0 && len(nodes) > 0 {
+	if len(n.sel.Only)+len(n.sel.Tasks) == 0 && len(nodes) > 0 {
 		way = fmt.Sprintf("choose %s too", listed(nodes, 3))
 	}
 	return hint.Wrap(err, fmt.Sprintf("%s; where you know that the work is there, --skip %s says so", way,
 		strings.Join(ids, ",")))
 }
 
-// nodes are those of a phase, and those of them on which it is not done.
-func (n *needs) nodes(ph steps.Phase) (all, left []string) {
-	for _, t := range tasksOf(ph) {
-		if !slices.Contains(all, t.Node) {
-			all = append(all, t.Node)
-		}
-		if !n.done(t.ID) && !slices.Contains(left, t.Node) {
-			left = append(left, t.Node)
+// nodes are those of a phase, those of them on which it is not done, and of these the ones that are
+// not part of this run.
+func (n *needs) nodes(ph steps.Phase) (all, left, out []string) {
+	add := func(list *[]string, name string) {
+		if !slices.Contains(*list, name) {
+			*list = append(*list, name)
 		}
 	}
-	return all, left
+	for _, t := range tasksOf(ph) {
+		add(&all, t.Node)
+		if n.done(t.ID) {
+			continue
+		}
+		add(&left, t.Node)
+		if !n.chosen[t.ID] {
+			add(&out, t.Node)
+		}
+	}
+	return all, left, out
 }

@@ -85,6 +85,8 @@ func nodeType() *shape.Type {
 		field("address", shape.Of("address", "IP address or host name; default is the name")),
 		field("roles", &shape.Type{Kind: "list", Of: shape.Text(""), Unique: "true", Doc: "roles of the playbook"}),
 		field("parameters", shape.MapOf(shape.Of("any", ""), "the playbook's node parameters")),
+		field("shared", shape.Of("boolean", "other sites work on this node too, as they do on a domain controller; each of "+
+			"them must say so")),
 	}, common()...)...)
 }
 

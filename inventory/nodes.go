@@ -50,7 +50,7 @@ func makeNode(m, defaults map[string]any) Node {
 		Name: text(m, "name"), Address: text(m, "address"), Transport: either("transport"), Port: whole(m, "port"),
 		Credential: either("credential"),
 		Roles:      texts(m, "roles"), Parameters: object(m, "parameters"), Agent: either("agent"),
-		Timeout: span(either("timeout")),
+		Shared: truth(m, "shared"), Timeout: span(either("timeout")),
 	}
 	if n.Address == "" {
 		n.Address = n.Name

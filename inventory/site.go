@@ -67,6 +67,7 @@ type Node struct {
 	WinRM      WinRM
 	SSH        SSH
 	Agent      string // auto (default), never, always
+	Shared     bool   // other sites work on the node too
 	Timeout    time.Duration
 }
 

@@ -70,6 +70,7 @@ func (f *runFlags) addRun(c *cobra.Command) {
 	f.addTimes(c.Flags())
 	f.addAnswers(c.Flags())
 	f.addForget(c.Flags())
+	f.addOwner(c.Flags())
 }
 
 func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err error) {
@@ -189,6 +190,9 @@ func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *eng
 	p, err := engine.MakePlan(ctx, o)
 	if err == nil {
 		err = p.LookError()
+	}
+	if err == nil {
+		err = p.Refused()
 	}
 	if err != nil {
 		return err

@@ -50,6 +50,7 @@ Exit codes: 0 all is undone, or left as --leave asked; 4 something was left unas
 	f.addMachines(c.Flags())
 	f.addTimes(c.Flags())
 	f.addForget(c.Flags())
+	f.addOwner(c.Flags())
 	fs := c.Flags()
 	f.addParallel(fs)
 	fs.BoolVar(&f.approve, "auto-approve", false, "do not ask")

@@ -22,6 +22,7 @@ import (
 type runFlags struct {
 	siteFlags
 	engine.Selection
+	ownerFlags
 	parallel      atLeastOne
 	approve       bool
 	sign          []string
@@ -111,6 +112,7 @@ func (a *App) options(l *loaded, fl *fleet, f runFlags, j journal.Journal) engin
 		Inventory: nodeNames(l), SiteFile: filepath.Base(l.site.Path),
 		Selection: f.Selection, ForgetAgents: f.forget, Redact: a.redact.Redact,
 		RestartDue: a.restartDue(),
+		Shared:     l.shared(), TakeOver: f.takeOver, WentBack: f.wentBack,
 	}
 }
 

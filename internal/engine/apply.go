@@ -83,11 +83,17 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
+	if err := r.inCharge(r.prog.Nodes); err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
 	r.warn(plan)
 	if err := r.begin(nil); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
 	if err := r.identify(plan); err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
+	if err := r.noteOwners(r.prog.Nodes); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
 	for _, ph := range r.prog.Phases {
@@ -247,7 +253,7 @@ func (r *run) mayTakeBack(ctx context.Context) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, err := range r.errs {
-		if errors.Is(err, ErrJournal) {
+		if errors.Is(err, ErrJournal) || notOurs(err) {
 			return false
 		}
 	}
@@ -284,7 +290,10 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 		res.Error = r.o.Redact(err.Error())
 	}
 	var leaving sync.WaitGroup
-	leaving.Go(r.close) // nothing is asked of a node any more, and the disk takes its time as well
+	leaving.Go(func() { // nothing is asked of a node any more, and the disk takes its time as well
+		r.giveUp(ctx)
+		r.close()
+	})
 	_, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res)
 	leaving.Wait()
 	if jerr != nil && !errors.Is(err, ErrJournal) {

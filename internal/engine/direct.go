@@ -11,7 +11,13 @@ import (
 )
 
 // Direct runs steps from here over a session. why says why there is no agent; the plan shows it.
-func Direct(s node.Session, why string) Executor { return &direct{s: s, why: why} }
+func Direct(s node.Session, why string) Executor {
+	if _, ok := s.(node.Fenced); ok {
+		f := &fenced{Session: s}
+		return &ownedDirect{direct: &direct{s: f, why: why}, s: f}
+	}
+	return &direct{s: s, why: why}
+}
 
 type direct struct {
 	s     node.Session

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,11 +103,14 @@ type world struct {
 
 	records map[string]*record // of agents, by node
 	marks   string             // whether machines tell that a restart is due: "" they do, "none" no mark, "cannot"
+
+	owners map[string]map[string]string // owner records, by node and site
+	asked  map[string]int               // how often they were read
 }
 
 func newWorld() *world {
 	return &world{values: map[string]string{}, boots: map[string]int{}, once: map[string]bool{}, down: map[string]int{},
-		records: map[string]*record{}}
+		records: map[string]*record{}, owners: map[string]map[string]string{}, asked: map[string]int{}}
 }
 
 func (w *world) log(s string) { w.trace = append(w.trace, s) }
@@ -155,6 +159,10 @@ type fakeExec struct {
 	node   string
 	boot   int
 	broken bool
+	fence  node.Fence
+	wrote  bool
+	// which journal dialled
+	journal string
 }
 
 func (e *fakeExec) Facts() node.Facts {
@@ -255,6 +263,9 @@ func (e *fakeExec) Apply(ctx context.Context, s steps.Step, _ steps.Diff) (steps
 	if e.dead() || e.w.first(e.node, d, "unsent") {
 		return steps.Outcome{}, e.link(false)
 	}
+	if err := e.pass(); err != nil {
+		return steps.Outcome{}, err
+	}
 	at := e.act("apply", d)
 	switch {
 	case d.has("hang"):
@@ -300,6 +311,9 @@ func (e *fakeExec) Undo(_ context.Context, s steps.Step, before json.RawMessage)
 	if e.dead() {
 		return e.link(false)
 	}
+	if err := e.pass(); err != nil {
+		return err
+	}
 	at := e.act("undo", d)
 	var b struct{ Value string }
 	if err := json.Unmarshal(before, &b); err != nil {
@@ -338,6 +352,9 @@ func (e *fakeExec) Undo(_ context.Context, s steps.Step, before json.RawMessage)
 func (e *fakeExec) Restart(context.Context, string) error {
 	e.w.mu.Lock()
 	defer e.w.mu.Unlock()
+	if err := e.pass(); err != nil {
+		return err
+	}
 	e.w.log("restart:" + e.node)
 	e.w.restart(e.node)
 	return e.link(true)
@@ -347,6 +364,7 @@ func (e *fakeExec) Restart(context.Context, string) error {
 type memory struct {
 	mu      sync.Mutex
 	w       *world
+	id      string // "" is j1
 	entries []journal.Entry
 	killAt  int  // 0: never
 	late    bool // the entry at killAt is on disk, and the process dies right after it
@@ -399,7 +417,7 @@ func (m *memory) Entries(context.Context) ([]journal.Entry, error) {
 	return slices.Clone(m.entries), nil
 }
 
-func (m *memory) Identity() journal.Identity { return journal.Identity{ID: "j1"} }
+func (m *memory) Identity() journal.Identity { return journal.Identity{ID: cmp.Or(m.id, "j1")} }
 
 func (m *memory) Close() error { return nil }
 

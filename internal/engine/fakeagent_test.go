@@ -27,16 +27,25 @@ func (w *world) dialAgent(ctx context.Context, name string, b Position) (Executo
 	if err != nil {
 		return nil, err
 	}
+	ex.(*fakeExec).journal = b.Journal
 	return fakeAgent{ex.(*fakeExec)}, nil
+}
+
+// recordKey is the name of the record of a journal on the node.
+func (a fakeAgent) recordKey() string {
+	if a.journal == "" || a.journal == "j1" {
+		return a.node
+	}
+	return a.node + " " + a.journal
 }
 
 func (a fakeAgent) add(r Report) Report {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
-	rec := a.w.records[a.node]
+	rec := a.w.records[a.recordKey()]
 	if rec == nil {
 		rec = &record{}
-		a.w.records[a.node] = rec
+		a.w.records[a.recordKey()] = rec
 	}
 	r.Agent = journal.AgentRef{Epoch: "of " + a.node, Seq: int64(len(rec.reports) + 1)}
 	rec.reports = append(rec.reports, r)
@@ -45,7 +54,7 @@ func (a fakeAgent) add(r Report) Report {
 
 func (a fakeAgent) Sync(_ context.Context, b Position, report func(Report) error) error {
 	a.w.mu.Lock()
-	rec := a.w.records[a.node]
+	rec := a.w.records[a.recordKey()]
 	dead := a.dead()
 	a.w.mu.Unlock()
 	if dead {
@@ -71,7 +80,7 @@ func (a fakeAgent) Sync(_ context.Context, b Position, report func(Report) error
 func (a fakeAgent) TakeBack(ctx context.Context, u Undoing) (journal.AgentRef, error) {
 	rep := Report{What: RepUndoBegin, Task: u.Task, Run: u.Run, Act: u.Act.Seq}
 	a.w.mu.Lock()
-	recorded := a.w.records[a.node] != nil
+	recorded := a.w.records[a.recordKey()] != nil
 	a.w.mu.Unlock()
 	if !recorded {
 		return journal.AgentRef{}, a.Undo(ctx, u.Step, u.Before)
@@ -124,6 +133,12 @@ func (a fakeAgent) task(ctx context.Context, run string, t steps.Task, digest st
 	begin := rep
 	begin.What, begin.Diff, begin.Look = RepBegin, c.Diff, steps.MustJSON(c.Diff)
 	begin.Digest, begin.BootID = digest, a.Facts().BootID
+	a.w.mu.Lock()
+	perr := a.pass()
+	a.w.mu.Unlock()
+	if perr != nil {
+		return false, perr
+	}
 	told := report(a.add(begin)) // whether or not somebody heard it, the act follows
 	out, err := a.Apply(ctx, t.Step, c.Diff)
 	rep.Outcome = out

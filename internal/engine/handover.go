@@ -249,6 +249,15 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	if err := r.noteHanded(ctx, row); err != nil {
 		return 0, notTaken, err
 	}
+	if err := r.reads(ctx, name, func(ex Executor) error {
+		w, _ = ex.(Worker)
+		return r.takeCharge(ctx, name, ex, row.limit(), row.Tasks[0].ID)
+	}); err != nil || w == nil {
+		if errors.Is(err, errHalted) || err == nil {
+			return 0, goOn, nil
+		}
+		return 0, goOn, r.failed(ctx, "apply", tasks[0], err)
+	}
 	halt, release := r.haltSignal(ctx)
 	defer release()
 	most := r.longest(row.Tasks)
@@ -269,6 +278,7 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	switch {
 	case err == nil:
 		r.atRest(name)
+		err = r.batchEnded(ctx, name, w)
 	case errors.Is(err, ErrReport), errors.Is(err, errMute):
 		r.drop(name)
 	}
@@ -415,6 +425,7 @@ func (h *handover) heard(rep Report) error {
 		}
 		h.begun = r.o.Now()
 		h.say("the end of " + t.ID)
+		r.agentRecorded(t.Node)
 		return r.heardBegin(h.lazy(), t, step, rep)
 	case RepDone:
 		h.ended++

@@ -39,6 +39,10 @@ func TestOlderCopyIsRefused(t *testing.T) {
 	g, all := twice(t, "p: a b:old")
 	older := all[:endOfRun(all)]
 	g.m.entries = slices.Clone(older)
+	if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, ErrNotInCharge) || g.story() != "" {
+		t.Fatalf("the node's owner record lets an older copy work: %v", err)
+	}
+	g.o.TakeOver = true // and then there is the agent
 	for _, f := range []func() error{
 		func() error { _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); return err },
 		func() error { _, err := Apply(context.Background(), g.o, nil); return err },
@@ -49,7 +53,7 @@ func TestOlderCopyIsRefused(t *testing.T) {
 			!strings.Contains(hint.Of(err), "--forget-agent n1") {
 			t.Errorf("got %v, hint %q", err, hint.Of(err))
 		}
-		if got := g.story(); got != "" {
+		if got := g.story(); got != "take-over" {
 			t.Errorf("it did or wrote %s", got)
 		}
 	}
@@ -105,7 +109,7 @@ func TestOlderCopyOfAnyMoment(t *testing.T) {
 	refused := 0
 	for n := 1; n < len(all); n++ { // without a first run the journal has no name, and is another one
 		g, all := play(t)
-		g.m.entries = slices.Clone(all[:n])
+		g.m.entries, g.o.TakeOver = slices.Clone(all[:n]), true
 		was := g.w.snapshot()
 		if err := again(g); err != nil {
 			refused++

@@ -94,6 +94,14 @@ type Options struct {
 	// ForgetAgents are nodes that have lost the agent which was given work there, with its record:
 	// what it did is found by a look.
 	ForgetAgents []string
+
+	// Shared are the nodes on which other sites work too.
+	Shared map[string]bool
+	// TakeOver puts this journal in charge of nodes that another controller has.
+	TakeOver bool
+	// WentBack are nodes that a person knows to have been put back to an older state: acts that their
+	// owner records lack are gone.
+	WentBack []string
 }
 
 // Approval asks for a point of no return.

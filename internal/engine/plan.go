@@ -12,6 +12,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/node"
+	"deploy/internal/owner"
 	"deploy/internal/task"
 	"deploy/steps"
 )
@@ -55,6 +56,16 @@ type PlanNode struct {
 	Mode  string     `json:"mode"` // direct or agent
 	Why   string     `json:"why,omitempty"`
 	Notes []string   `json:"notes,omitempty"` // what a person should know of how it was reached
+	// Owner says what does not fit in who is in charge of the node; nil where all does
+	Owner *PlanOwner `json:"owner,omitempty"`
+}
+
+// PlanOwner is what the owner record of a node says against an apply.
+type PlanOwner struct {
+	Verdict owner.Verdict `json:"verdict"`
+	Text    string        `json:"text"`
+	Hint    string        `json:"hint,omitempty"`
+	Refused bool          `json:"refused,omitempty"` // apply refuses, before its first act
 }
 
 // NotLooked is a node that could not be looked at, so that the plan says nothing of it.

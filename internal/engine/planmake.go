@@ -49,6 +49,9 @@ func (r *run) plan(ctx context.Context) (*Plan, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, join(hint.Split(errors.Join(p.LookError(), err)))
 	}
+	if err := r.putBack(ctx, prog.Nodes); err != nil {
+		return nil, err
+	}
 	r.machines(p)
 	if len(p.Replaced) > 0 { // what was done there does not count, so a need may be open
 		if err := r.choose(); err != nil {
@@ -79,6 +82,9 @@ func (r *run) lookEverywhere(ctx context.Context, p *Plan, tasks map[string][]st
 			mode, why := ex.Mode()
 			n = PlanNode{Name: name, Facts: ex.Facts(), Mode: mode, Why: why, Notes: r.notes(ex)}
 			if err = looking.Err(); err == nil {
+				n.Owner, err = r.planOwner(looking, name)
+			}
+			if err == nil {
 				err = r.check(looking, name, tasks[name])
 			}
 		} else if r.acting {

@@ -58,6 +58,7 @@ func (r *run) rebooted(ctx context.Context, t steps.Task, boot string, start tim
 	}
 	r.acted(t.Node)
 	r.emit(event(EvRebooted, t).since(r, start))
+	r.freeShared(ctx, t.Node)
 	r.mu.Lock()
 	r.sum.Reboots++
 	r.mu.Unlock()

@@ -161,7 +161,14 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	if err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
+	owned, err := r.chargeOf(ctx, acts, ro)
+	if err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
 	if err := r.begin(&ro); err != nil {
+		return nil, r.ended(HowFailed, err)
+	}
+	if err := r.noteOwners(owned); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
 	silent := r.syncThese(ctx, r.tellers(ro))

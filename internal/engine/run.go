@@ -47,6 +47,8 @@ type run struct {
 	lostActs  map[string]int  // by task: see timesLost
 	rested    map[string]bool // by node: see atRest
 
+	own ownership // who is in charge of the nodes
+
 	acts    atomic.Int64 // acts of this run, on all nodes: what was looked at before an act may not hold after it
 	waiting atomic.Bool  // a gate waits
 	failing atomic.Bool  // something failed, so nothing new is started

@@ -170,6 +170,9 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 	do := &doing{r: r, t: t, next: next, start: r.o.Now()}
 	for try := 1; ; try++ {
 		end, err := task.Run(ctx, do, d)
+		if errors.Is(err, errHalted) {
+			return nil
+		}
 		if end.Verb != "apply" || !do.unheard {
 			return do.ended(ctx, end, err)
 		}
@@ -298,9 +301,16 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string,
 			final = err
 			return nil // open has its own row of tries
 		}
+		if err := r.takeCharge(ctx, t.Node, ex, limit, t.ID); err != nil {
+			return r.unsent(t.Node, err)
+		}
 		tctx, cancel := context.WithTimeout(ctx, limit)
 		defer cancel()
-		r.beat(event(EvHeartbeat, t), r.waitText(what+" "+t.ID, ex), func() { err = f(tctx, ex) })
+		r.beat(event(EvHeartbeat, t), r.waitText(what+" "+t.ID, ex), func() {
+			if err = f(tctx, ex); err == nil {
+				err = r.actEnded(tctx, t.Node, ex)
+			}
+		})
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err),
@@ -316,6 +326,9 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string,
 		}
 		return err
 	})
+	if notOurs(err) || notOurs(final) {
+		r.failing.Store(true) // nothing more is begun anywhere
+	}
 	if final != nil {
 		return final
 	}
@@ -363,6 +376,7 @@ func sameStep(a journal.Act, s steps.Step) bool {
 
 // done writes down that a task is done.
 func (r *run) done(ctx context.Context, t steps.Task, n journal.Note, start time.Time) error {
+	n.Recorded = r.recordedOn(t.Node)
 	if _, err := r.note(ctx, journal.Done, t, n); err != nil {
 		return err
 	}

@@ -275,6 +275,9 @@ func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 		if err == nil {
 			break
 		}
+		if errors.Is(err, errHalted) {
+			return nil
+		}
 		if !sent(err) && ctx.Err() == nil {
 			return r.undoFailed(ctx, sa, err)
 		}
@@ -341,7 +344,7 @@ func (r *run) callUndo(ctx context.Context, sa *standingAct) error {
 
 func (r *run) undone(ctx context.Context, sa standingAct, text string) error {
 	if _, err := r.note(ctx, journal.Undone, sa.task,
-		journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at}); err != nil {
+		journal.Note{Act: sa.act.Seq, Note: text, Agent: sa.at, Recorded: r.recordedOn(sa.task.Node)}); err != nil {
 		return err
 	}
 	e := event(EvUndone, sa.task)

@@ -3,6 +3,7 @@ package journal
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -50,6 +51,8 @@ type Note struct {
 	Warnings []string `json:"warnings,omitempty"`
 	Act      int64    `json:"act,omitempty"`
 	Agent    AgentRef `json:"agent,omitzero"`
+	// Recorded is the number that the owner record of the node is known to hold, 0 for unknown.
+	Recorded int64 `json:"recorded,omitempty"`
 }
 
 // Boot is the Data of Reboot (the boot before) and Rebooted (the boot after).
@@ -136,6 +139,8 @@ type State struct {
 	handed map[handedKey]string // to the phase
 	steps  map[string]StepData  // by digest
 	undos  map[int64]AskedUndo  // by act
+
+	owners
 }
 
 // Fold reads entries in order and returns what they say in the end.
@@ -144,7 +149,15 @@ func Fold(entries []Entry) (*State, error) {
 		Handed: map[string]bool{}, Owing: map[string]bool{}, Began: map[string]string{},
 		Restarts: map[string]OpenRestart{}, Machines: map[string]Machine{},
 		handed: map[handedKey]string{}, steps: map[string]StepData{}, undos: map[int64]AskedUndo{}}
+	back, err := goneOf(entries)
+	if err != nil {
+		return nil, err
+	}
 	for _, e := range entries {
+		if slices.ContainsFunc(back, func(g gone) bool { return g.covers(e) }) {
+			s.skip(e)
+			continue
+		}
 		if err := s.Add(e); err != nil {
 			return nil, err
 		}
@@ -201,6 +214,9 @@ func (s *State) Add(e Entry) error {
 		err = s.addPosition(e)
 	case e.Phase != "":
 		err = s.addPhase(e)
+	}
+	if err == nil {
+		err = s.addOwner(e)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot read journal entry %d (%s): %w", e.Seq, e.Kind, err)

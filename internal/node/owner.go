@@ -26,6 +26,8 @@ type Owner struct {
 	Seq     int64  `json:"seq"`     // number of the journal's entry that began the last act here; 0 before the first
 	Run     string `json:"run"`     // the run that wrote this
 	Holder  Holder `json:"holder"`
+	Shared  bool   `json:"shared,omitempty"` // the site says that other sites work here too
+	Busy    *Busy  `json:"busy,omitempty"`   // on a shared node: an act is under way, and other sites wait
 }
 
 // Holder says who works, for people.
@@ -33,6 +35,16 @@ type Holder struct {
 	Who   string    `json:"who"`
 	Host  string    `json:"host"`
 	Since time.Time `json:"since"`
+	// Until is when the holder counts as gone if nothing more is heard of it; zero once its run has
+	// ended.
+	Until time.Time `json:"until,omitzero"`
+}
+
+// Busy says what is under way on a shared node.
+type Busy struct {
+	What    string    `json:"what"` // the task, without values
+	Since   time.Time `json:"since"`
+	Expires time.Time `json:"expires"` // a controller that was killed does not stop the others for ever
 }
 
 // maxOwner bounds a record's text, in bytes: it travels with every writing request.
@@ -57,8 +69,8 @@ func (o Owner) Text() (string, error) {
 		return "", fmt.Errorf("cannot write an owner record of a site %q", o.Site)
 	case !ownerWord.MatchString(o.Journal), !ownerWord.MatchString(o.Run):
 		return "", fmt.Errorf("cannot write an owner record of journal %q and run %q", o.Journal, o.Run)
-	case strings.ContainsFunc(o.Holder.Who+o.Holder.Host, func(r rune) bool { return !unicode.IsPrint(r) }):
-		return "", fmt.Errorf("cannot write an owner record of %q on %q", o.Holder.Who, o.Holder.Host)
+	case strings.ContainsFunc(o.words(), func(r rune) bool { return !unicode.IsPrint(r) }):
+		return "", fmt.Errorf("cannot write an owner record of %q", o.words())
 	case o.Epoch < 1 || o.Seq < 0:
 		return "", fmt.Errorf("cannot write an owner record of epoch %d and entry %d", o.Epoch, o.Seq)
 	}
@@ -70,6 +82,15 @@ func (o Owner) Text() (string, error) {
 		return "", fmt.Errorf("cannot write an owner record of %d bytes", len(text))
 	}
 	return string(text), nil
+}
+
+// words are the parts that people read.
+func (o Owner) words() string {
+	s := o.Holder.Who + o.Holder.Host
+	if o.Busy != nil {
+		s += o.Busy.What
+	}
+	return s
 }
 
 // ParseOwner reads what a node keeps. Unknown members, a later format and a record without a

@@ -32,6 +32,11 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	for _, g := range p.Gone {
 		fmt.Fprintf(w, "  %s %s\n", paint.warn("~"), g.Text())
 	}
+	for _, n := range p.Nodes {
+		if n.Owner != nil {
+			fmt.Fprintf(w, "  %s\n", paint.bad("! "+n.Owner.Text))
+		}
+	}
 	final := finals(p)
 	for _, ph := range p.Phases {
 		if len(ph.Steps) == 0 {
@@ -224,6 +229,7 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	fmt.Fprintf(w, "## Plan for %s (%s)\n\n%s\n", p.Site, p.Playbook, PlanCounts(p))
 	mdNotes(w, "Not looked at", dark(p))
 	mdNotes(w, "Machines", machines(p))
+	mdNotes(w, "Who is in charge", owners(p))
 	mdNotes(w, "Points of no return", p.NoReturn)
 	mdNotes(w, "Gates", p.Gates)
 	mdNotes(w, "Restarts", p.Reboots)
@@ -288,6 +294,17 @@ func reached(p *engine.Plan) []engine.PlanNote {
 	for _, n := range p.Nodes {
 		for _, text := range n.Notes {
 			out = append(out, engine.PlanNote{Task: n.Name, Text: text})
+		}
+	}
+	return out
+}
+
+// owners are the nodes whose owner records speak against an apply, or will be made by it.
+func owners(p *engine.Plan) []engine.PlanNote {
+	var out []engine.PlanNote
+	for _, n := range p.Nodes {
+		if n.Owner != nil {
+			out = append(out, engine.PlanNote{Task: n.Name, Text: n.Owner.Text})
 		}
 	}
 	return out

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"deploy/internal/hint"
+	"deploy/internal/node"
+	"deploy/internal/owner"
+)
+
+// planOwner is what the plan says of who is in charge of a node.
+func (r *run) planOwner(ctx context.Context, name string) (*PlanOwner, error) {
+	f, err := r.compareOwner(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	text, toDo := f.Say(name)
+	if text == "" {
+		return nil, nil
+	}
+	return &PlanOwner{Verdict: f.Verdict, Text: text, Hint: toDo, Refused: !f.Verdict.Allowed() &&
+		!(f.Verdict.Yields() && r.o.TakeOver) && !(f.Verdict == owner.WentBack && r.o.wentBack(name))}, nil
+}
+
+// Refused is the refusal of an apply of the plan, nil where nothing speaks against one.
+func (p *Plan) Refused() error {
+	var errs []error
+	for _, n := range p.Nodes {
+		if o := n.Owner; o != nil && o.Refused {
+			errs = append(errs, hint.Wrap(&OwnerError{Node: n.Name, Verdict: o.Verdict, Text: o.Text}, o.Hint))
+		}
+	}
+	return join(errs)
+}
+
+// chargeOf compares the nodes of acts that are to be taken back, and those whose agents will be
+// asked, and refuses where one does not fit. It returns their names. A node that cannot be reached
+// is left to the rollback.
+func (r *run) chargeOf(ctx context.Context, acts []standingAct, ro RollbackOptions) ([]string, error) {
+	names := r.tellers(ro)
+	for _, sa := range acts {
+		name := sa.task.Node
+		if r.inSite(name) && !fits(ro.Leave, name) && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if err := r.compareOwners(ctx, names); err != nil {
+		return nil, err
+	}
+	return names, r.inCharge(names)
+}
+
+// unsent makes of a link that broke while the record was read or written one that says nothing of
+// the act: that has not been begun.
+func (r *run) unsent(name string, err error) error {
+	if !linkBroke(err) {
+		return err
+	}
+	r.drop(name)
+	return &node.LinkError{Node: name, Err: err}
+}
+
+// limit is how long a batch may take at most before the next sign of the holder.
+func (b Batch) limit() time.Duration {
+	var d time.Duration
+	for _, t := range b.Tasks {
+		d = max(d, t.Timeout)
+	}
+	return d
+}
+
+// batchEnded frees a shared node after the agent's batch.
+func (r *run) batchEnded(ctx context.Context, name string, w Worker) error {
+	if !r.o.Shared[name] {
+		return nil
+	}
+	return r.actEnded(ctx, name, w)
+}
+
+// freeShared lets the other sites go on after a restart.
+func (r *run) freeShared(ctx context.Context, name string) {
+	if !r.o.Shared[name] {
+		return
+	}
+	_ = r.reads(ctx, name, func(ex Executor) error { return r.actEnded(ctx, name, ex) }) // else it expires
+}

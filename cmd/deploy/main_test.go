@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"os"
+	"os/exec"
 	"strconv"
 	"sync"
 	"testing"
@@ -79,6 +81,19 @@ func TestScripts(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			// exits CODE ARGUMENTS: deploy ends with that exit code
+			"exits": func(ts *testscript.TestScript, _ bool, args []string) {
+				var exit *exec.ExitError
+				got := 0
+				if err := ts.Exec("deploy", args[1:]...); errors.As(err, &exit) {
+					got = exit.ExitCode()
+				} else if err != nil {
+					ts.Fatalf("%v", err)
+				}
+				if strconv.Itoa(got) != args[0] {
+					ts.Fatalf("deploy ended with %d, want %s", got, args[0])
+				}
+			},
 			// json FILE: the file holds one JSON value
 			"json": func(ts *testscript.TestScript, _ bool, args []string) {
 				for _, f := range args {

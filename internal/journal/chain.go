@@ -70,8 +70,8 @@ func damaged(format string, args ...any) error {
 // content is everything that a journal's file holds, as one transaction sees it.
 type content struct {
 	meta    meta
-	rows    []row // without their hashes from version 1
 	entries []Entry
+	hashes  [][]byte // of the entries; nil from version 1
 }
 
 // load reads the whole file of a version and holds it against its chain. Version 1 has none: only
@@ -84,32 +84,35 @@ func load(ctx context.Context, tx *sql.Tx, version int) (*content, error) {
 			return nil, err
 		}
 	}
-	if c.rows, err = readRows(ctx, tx, version); err != nil {
-		return nil, err
-	}
-	if version > 1 {
-		if err := c.meta.verify(c.rows); err != nil {
-			return nil, err
+	before := c.meta.root()
+	err = eachRow(ctx, tx, version, func(r row) error {
+		if err := inOrder(int64(len(c.entries))+1, r.seq); err != nil {
+			return err
 		}
-	}
-	for i, r := range c.rows {
-		if err := inOrder(int64(i)+1, r.seq); err != nil {
-			return nil, err
+		if version > 1 {
+			if before, err = c.meta.next(before, r); err != nil {
+				return err
+			}
+			c.hashes = append(c.hashes, before)
 		}
 		e, err := r.entry()
-		if err != nil {
-			return nil, err
-		}
 		if version == 1 && e.Kind == RunStart && c.meta.ID == "" {
 			// agents know this journal by its first run: their records are filed under it
 			c.meta.ID = e.Run
 		}
 		c.entries = append(c.entries, e)
+		return err
+	})
+	if err == nil && version > 1 {
+		err = c.meta.ends(int64(len(c.entries)), before)
+	}
+	if err != nil {
+		return nil, err
 	}
 	return c, nil
 }
 
-func readRows(ctx context.Context, tx *sql.Tx, version int) ([]row, error) {
+func eachRow(ctx context.Context, tx *sql.Tx, version int, do func(row) error) error {
 	hash := "hash"
 	if version < 2 {
 		hash = "NULL"
@@ -117,18 +120,19 @@ func readRows(ctx context.Context, tx *sql.Tx, version int) ([]row, error) {
 	rows, err := tx.QueryContext(ctx,
 		`SELECT seq, time, run, kind, phase, task, node, data, `+hash+` FROM entries ORDER BY seq`)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rows.Close() }()
-	var out []row
-	for rows.Next() {
+	for n := 1; rows.Next(); n++ {
 		var r row
 		if err := rows.Scan(&r.seq, &r.time, &r.run, &r.kind, &r.phase, &r.task, &r.place, &r.data, &r.hash); err != nil {
-			return nil, damaged("entry %d is damaged: %v", len(out)+1, err)
+			return damaged("entry %d is damaged: %v", n, err)
 		}
-		out = append(out, r)
+		if err := do(r); err != nil {
+			return err
+		}
 	}
-	return out, rows.Err()
+	return rows.Err()
 }
 
 // inOrder compares the number of an entry with the one that is due.
@@ -144,25 +148,24 @@ func inOrder(due, seq int64) error {
 	return damaged("entry %d stands where %d is due", seq, due)
 }
 
-// verify recomputes the chain from its root to its end.
-func (m meta) verify(rows []row) error {
-	before := m.root()
-	for i, r := range rows {
-		if err := inOrder(int64(i)+1, r.seq); err != nil {
-			return err
-		}
-		if r.seq > m.Seq {
-			return damaged("entry %d was not written by deploy: the last one that it wrote is %d", r.seq, m.Seq)
-		}
-		before = chained(before, r)
-		if !bytes.Equal(before, r.hash) {
-			return damaged("entry %d is damaged: it is not what was written", r.seq)
-		}
+// next verifies the row that follows in the chain and returns its hash.
+func (m meta) next(before []byte, r row) ([]byte, error) {
+	if r.seq > m.Seq {
+		return nil, damaged("entry %d was not written by deploy: the last one that it wrote is %d", r.seq, m.Seq)
 	}
-	if err := inOrder(int64(len(rows))+1, m.Seq+1); err != nil {
+	hash := chained(before, r)
+	if !bytes.Equal(hash, r.hash) {
+		return nil, damaged("entry %d is damaged: it is not what was written", r.seq)
+	}
+	return hash, nil
+}
+
+// ends verifies that the last row is the one that was written last.
+func (m meta) ends(seq int64, hash []byte) error {
+	if err := inOrder(seq+1, m.Seq+1); err != nil {
 		return err
 	}
-	if !bytes.Equal(before, m.Hash) {
+	if !bytes.Equal(hash, m.Hash) {
 		return damaged("entry %d is not the one that was written last", m.Seq)
 	}
 	return nil
@@ -175,12 +178,16 @@ func seal(ctx context.Context, tx *sql.Tx, site string) error {
 	if err != nil {
 		return err
 	}
-	m := meta{Identity: Identity{ID: c.meta.ID, Site: site}, Sealed: int64(len(c.rows)), Seq: int64(len(c.rows))}
+	var rows []row // all of them first: they are changed below
+	if err := eachRow(ctx, tx, 1, func(r row) error { rows = append(rows, r); return nil }); err != nil {
+		return err
+	}
+	m := meta{Identity: Identity{ID: c.meta.ID, Site: site}, Sealed: int64(len(rows)), Seq: int64(len(rows))}
 	if m.ID == "" {
 		m.ID = newID()
 	}
 	m.Hash = m.root()
-	for _, r := range c.rows {
+	for _, r := range rows {
 		m.Hash = chained(m.Hash, r)
 		if _, err := tx.ExecContext(ctx, `UPDATE entries SET hash = ? WHERE seq = ?`, m.Hash, r.seq); err != nil {
 			return err

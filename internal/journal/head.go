@@ -97,7 +97,7 @@ func (h head) agree(dir string, c *content) error {
 		return hint.Wrap(&damagedError{fmt.Sprintf("%s is an older copy: it ends with entry %d, and entry %d was written "+
 			"here", dbFile, c.meta.Seq, h.Seq)}, "restore the newest one"+accept)
 	}
-	if hex.EncodeToString(c.rows[h.Seq-1].hash) != h.Hash {
+	if hex.EncodeToString(c.hashes[h.Seq-1]) != h.Hash {
 		return hint.Wrap(&damagedError{fmt.Sprintf("%s is a copy that went its own way: its entry %d is not the one that "+
 			"was written here", dbFile, h.Seq)}, "restore the newest one that was written here"+accept)
 	}

@@ -132,12 +132,17 @@ func brief(e journal.Entry) string {
 		Command string `json:"command"`
 		Who     string `json:"who"`
 		BootID  string `json:"boot_id"`
+		From    string `json:"from"`
+		Epoch   int64  `json:"epoch"`
 	}
 	if len(e.Data) == 0 || json.Unmarshal(e.Data, &d) != nil {
 		return ""
 	}
-	if e.Kind == journal.RunStart {
+	switch e.Kind {
+	case journal.RunStart:
 		return d.Command + " by " + d.Who
+	case journal.TookOver:
+		return fmt.Sprintf("from %s, epoch %d", d.From, d.Epoch)
 	}
 	return first(d.Error, d.Note, d.By, d.How)
 }

@@ -222,7 +222,13 @@ func (a *audited) audit(settled bool) []auditor.Finding {
 	if cerr := st.Close(); err != nil || cerr != nil {
 		a.t.Fatal(err, cerr)
 	}
-	return auditor.Audit(a.calm, a.objects, entries, a.view(), settled)
+	found := auditor.Audit(a.calm, a.objects, entries, a.view(), settled)
+	if len(found) > 0 {
+		for _, e := range entries {
+			a.t.Logf("%d %s %s %s %s %.300s", e.Seq, e.Run, e.Kind, e.Node, e.Task, e.Data)
+		}
+	}
+	return found
 }
 
 // disturbed runs the program and kills it after a while; freeze stops it for some time before that.

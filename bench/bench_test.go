@@ -20,6 +20,7 @@ import (
 	"deploy/internal/journal"
 	"deploy/internal/lab"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/playbooks"
@@ -121,7 +122,7 @@ func (f *fleet) dial(ctx context.Context, name string, _ engine.Position) (engin
 	if err != nil {
 		return nil, err
 	}
-	s, err := powershell.Open(ctx, conn, powershell.Options{Node: name})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Options: session.Options{Node: name}})
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell"
 	"deploy/transport"
 	"deploy/transport/winrm"
@@ -58,7 +59,7 @@ func BenchmarkUpload(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			s, err := powershell.Open(b.Context(), conn, powershell.Options{Node: "n0"})
+			s, err := powershell.Open(b.Context(), conn, powershell.Options{Options: session.Options{Node: "n0"}})
 			if err != nil {
 				b.Fatal(err)
 			}

@@ -17,7 +17,10 @@ type Kind struct {
 	Proof   string // what proves it: "lab-proven", "lab-proven; names checked against recorded tables", ...
 	Sources []string
 	Calls   []node.Call // everything it may ask of a machine by name
-	New     func() Step // returns a pointer to an empty step with defaults filled in
+	// ReadForms are the programs that its Check may start, in the forms in which they only look. A
+	// session refuses a Reader every other program.
+	ReadForms []node.ToolForm
+	New       func() Step // returns a pointer to an empty step with defaults filled in
 	// Example is the `with` of a working example, for the reference.
 	Example string
 }
@@ -53,4 +56,14 @@ func (r *Registry) Names() []string {
 	}
 	sort.Strings(out)
 	return out
+}
+
+// ReadOnly says that a program with these arguments only looks: some kind declares the form. It is
+// what sessions are opened with.
+func (r *Registry) ReadOnly() func(argv []string) bool {
+	var forms []node.ToolForm
+	for _, name := range r.Names() {
+		forms = append(forms, r.kinds[name].ReadForms...)
+	}
+	return node.ReadOnly(forms)
 }

@@ -13,6 +13,7 @@ import (
 	"deploy/internal/engine"
 	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/internal/session/powershell"
 	"deploy/internal/session/shell"
@@ -86,7 +87,7 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 			return nil, errors.Join(err, conn.Close())
 		}
 	}
-	s, err := powershell.Open(ctx, conn, powershell.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Options: fl.options(n.Name, true)})
 	if err != nil {
 		return nil, errors.Join(undecided, err, conn.Close())
 	}
@@ -118,7 +119,7 @@ func (fl *fleet) session(ctx context.Context, name string) (node.Session, error)
 		return nil, fmt.Errorf("cannot connect to %s: it is not in the inventory", name)
 	}
 	if n.Transport == "local" {
-		return local.Open(ctx, local.Options{Node: name, Credentials: fl.jobs(runtime.GOOS == "windows"), Log: fl.log})
+		return local.Open(ctx, local.Options{Options: fl.options(name, runtime.GOOS == "windows")})
 	}
 	conn, err := fl.conn(ctx, n)
 	if err != nil {
@@ -138,6 +139,11 @@ func (fl *fleet) conn(ctx context.Context, n inventory.Node) (transport.Conn, er
 			"use winrm, ssh or local")
 	}
 	return d.Dial(ctx, t)
+}
+
+// options are those of every session on a node.
+func (fl *fleet) options(name string, windows bool) session.Options {
+	return session.Options{Node: name, Credentials: fl.jobs(windows), ReadOnly: fl.app.Registry.ReadOnly(), Log: fl.log}
 }
 
 // jobs are the credentials that jobs may run with. On Linux root needs no password to be somebody
@@ -162,14 +168,14 @@ func (fl *fleet) isWindows(n inventory.Node, conn transport.Conn) bool {
 // over opens a session from here. It owns conn.
 func (fl *fleet) over(ctx context.Context, n inventory.Node, conn transport.Conn) (node.Session, error) {
 	if !fl.isWindows(n, conn) {
-		s, err := shell.Open(ctx, conn, shell.Options{Node: n.Name, Credentials: fl.jobs(false), Sudo: n.SSH.Sudo,
-			SudoPassword: fl.creds[n.Credential].password, Log: fl.log})
+		s, err := shell.Open(ctx, conn, shell.Options{Options: fl.options(n.Name, false), Sudo: n.SSH.Sudo,
+			SudoPassword: fl.creds[n.Credential].password})
 		if err != nil {
 			return nil, errors.Join(err, conn.Close())
 		}
 		return s, nil
 	}
-	s, err := powershell.Open(ctx, conn, powershell.Options{Node: n.Name, Credentials: fl.jobs(true), Log: fl.log})
+	s, err := powershell.Open(ctx, conn, powershell.Options{Options: fl.options(n.Name, true)})
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -43,7 +43,7 @@ func (a *App) LabAgent(dir string) (*lab.Agent, error) {
 	}
 	sum := sha256.Sum256(program)
 	digest := hex.EncodeToString(sum[:])
-	return &lab.Agent{Digest: digest,
+	return &lab.Agent{Digest: digest, ReadOnly: a.Registry.ReadOnly(),
 		Start: func(root string, open func(context.Context, map[string]node.Credential) (node.Session, error)) lab.Worker {
 			return agent.NewWorker(context.Background(),
 				agent.Options{Kinds: a.Registry, Session: open, Root: root, Version: version,

@@ -15,6 +15,7 @@ import (
 	"deploy/internal/lab/machine"
 	"deploy/internal/lab/session"
 	"deploy/internal/node"
+	core "deploy/internal/session"
 )
 
 // agentDir is where the records of the machines' agents are kept, each in a directory of its
@@ -24,7 +25,9 @@ const agentDir = "agents"
 // Agent is the program that a controller places on machines to work there. The lab cannot run it as
 // a program; it runs what Start gives, which is the same code, over the machine's model.
 type Agent struct {
-	Digest string // SHA-256 of the program's file, lower-case hex: a file with another content is no agent
+	// ReadOnly is the session's, see package session: what a check may start
+	ReadOnly func(argv []string) bool
+	Digest   string // SHA-256 of the program's file, lower-case hex: a file with another content is no agent
 	// Start begins a worker, the part of an agent that outlives its links. root is a directory for its
 	// record; open opens a session to the machine, with the credentials that jobs may have.
 	Start func(root string, open func(ctx context.Context, credentials map[string]node.Credential) (node.Session,
@@ -121,13 +124,10 @@ func (h *host) agent(logon front.Process) (Worker, error) {
 func (h *host) session(ctx context.Context, logon front.Process, creds map[string]node.Credential) (node.Session,
 	error) {
 	o := session.Options{World: h.lab.world, Machine: h.m, Module: h.lab.b, User: logon.User, Network: logon.Network,
-		Credentials: map[string]session.Credential{},
+		Options: core.Options{Credentials: creds, ReadOnly: h.lab.cfg.Agent.ReadOnly},
 		Serve: func(ctx context.Context, verb string, args map[string]any) ([]machine.Object, error) {
 			return h.serve(ctx, logon, verb, args)
 		}}
-	for name, c := range creds {
-		o.Credentials[name] = session.Credential{User: c.User, Password: c.Password.Reveal()}
-	}
 	return session.New(ctx, o)
 }
 

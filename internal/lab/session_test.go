@@ -15,6 +15,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/transport"
@@ -61,8 +62,7 @@ func open(t testing.TB, ctx context.Context, e Endpoint, way string) (*powershel
 		return nil, nil, err
 	}
 	s, err := powershell.Open(ctx, c,
-		powershell.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`,
-			Password: secret.New(testPassword)}}})
+		powershell.Options{Options: session.Options{Node: "n1", Credentials: map[string]node.Credential{"admin": {User: `CONTOSO\deploy`, Password: secret.New(testPassword)}}}})
 	return s, c, err
 }
 

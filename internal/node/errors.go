@@ -58,6 +58,12 @@ func (e *CodeError) Error() string {
 	return s
 }
 
+// Ids of a CodeError that are the same on every machine.
+const (
+	NotFoundID    = "deploy.NotFound"    // the thing asked for is not there
+	UnsupportedID = "deploy.Unsupported" // the machine has no such command, class, parameter or verb
+)
+
 // Code returns the code of the CodeError in err's chain, and whether there is one.
 func Code(err error) (int64, bool) {
 	var c *CodeError

@@ -1,135 +1,99 @@
 package node
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// ReadOnlyTool says that a program with these arguments only looks. It knows the few programs that
-// steps read with, in the forms that change nothing; everything else is taken for one that changes
-// something. Programs are named without a path, or by one below the Windows directory of drive C,
-// or on Linux by one directly in /usr/bin, /usr/sbin, /bin or /sbin.
-func ReadOnlyTool(argv []string) bool {
-	if len(argv) == 0 {
-		return false
+// ToolForm is one program in the forms in which it only looks. Kinds of steps declare them, and no
+// session lets a Reader start anything else.
+type ToolForm struct {
+	Program string // its name without a path; on Windows in lower case and without .exe
+	Linux   bool   // a program of Linux, else of Windows
+	// Reads says that with these arguments the program changes nothing. It lists what may stand there,
+	// not what may not: an option that nobody has looked at is one that may write. On Windows all
+	// arguments arrive in lower case.
+	Reads func(args []string) bool
+}
+
+// ReadOnly makes the test of whether a program with its arguments only looks, from all forms that
+// there are. Programs are named without a path, or by one below the Windows directory of drive C,
+// or on Linux by one directly in /usr/bin, /usr/sbin, /bin or /sbin. The names of Linux are
+// compared with case; one that Linux forms know is never looked for among those of Windows.
+func ReadOnly(forms []ToolForm) func(argv []string) bool {
+	linux, windows := map[string][]ToolForm{}, map[string][]ToolForm{}
+	for _, f := range forms {
+		if f.Linux {
+			linux[f.Program] = append(linux[f.Program], f)
+		} else {
+			windows[f.Program] = append(windows[f.Program], f)
+		}
 	}
-	if reads, known := posixReads(argv); known {
-		return reads
+	reads := func(forms []ToolForm, args []string) bool {
+		return slices.ContainsFunc(forms, func(f ToolForm) bool { return f.Reads(args) })
 	}
-	name := strings.ToLower(argv[0])
+	return func(argv []string) bool {
+		if len(argv) == 0 {
+			return false
+		}
+		if strings.HasPrefix(argv[0], "/") {
+			return reads(linux[linuxName(argv[0])], argv[1:])
+		}
+		if known := linux[argv[0]]; known != nil {
+			return reads(known, argv[1:])
+		}
+		args := make([]string, 0, len(argv)-1)
+		for _, a := range argv[1:] {
+			args = append(args, strings.ToLower(a))
+		}
+		return reads(windows[windowsName(argv[0])], args)
+	}
+}
+
+// linuxName is the name of a program that is named by its path; "" for one in another place.
+func linuxName(path string) string {
+	i := strings.LastIndexByte(path, '/')
+	if !slices.Contains([]string{"/usr/bin/", "/usr/sbin/", "/bin/", "/sbin/"}, path[:i+1]) {
+		return ""
+	}
+	return path[i+1:]
+}
+
+// windowsName is a program's name as ToolForm has it; "" for one in another place.
+func windowsName(program string) string {
+	name := strings.ToLower(program)
 	if i := strings.LastIndexAny(name, `\/:`); i >= 0 {
 		if !strings.HasPrefix(name, `c:\windows\`) || strings.Contains(name, `..`) || strings.ContainsAny(name[2:], `/:`) {
-			return false
+			return ""
 		}
 		name = name[i+1:]
 	}
-	args := make([]string, 0, len(argv)-1)
-	for _, a := range argv[1:] {
-		args = append(args, strings.ToLower(a))
-	}
-	switch strings.TrimSuffix(name, ".exe") {
-	case "hostname", "whoami":
-		return len(args) == 0 || name[0] == 'w'
-	case "cluster":
-		return clusterReads(args)
-	case "sc":
-		return scReads(args)
-	case "reg":
-		return len(args) > 1 && args[0] == "query"
-	case "dnscmd":
-		return dnscmdReads(args)
-	case "netsh":
-		return netshReads(args)
-	case "servermanagercmd":
-		return len(args) > 0 && (args[0] == "-query" || args[0] == "-q" || args[0] == "-version")
-	case "icacls":
-		return icaclsReads(args)
-	}
-	return false
+	return strings.TrimSuffix(name, ".exe")
 }
 
-// clusterReads: every option must be one that shows, and no argument may set a value (name=value).
-// Source: cluster.exe syntax of Windows Server 2003 and 2008.
-func clusterReads(args []string) bool {
-	for _, a := range args {
-		if strings.Contains(a, "=") {
-			return false
-		}
-		if !strings.HasPrefix(a, "/") {
-			continue
-		}
-		option, value, valued := strings.Cut(a[1:], ":")
-		switch option {
-		case "cluster":
-			if value == "" {
-				return false
-			}
-		case "prop", "properties", "priv", "privproperties":
-		case "stat", "status", "listowners", "listdep", "listdependencies", "listnetpri", "list", "ver", "version", "quorum",
-			"quorumresource", "?", "help":
-			if valued {
-				return false
-			}
-		default:
-			return false
-		}
-	}
-	return true
+// IsWord says that an argument is no option of a program of Linux.
+func IsWord(arg string) bool { return !strings.HasPrefix(arg, "-") }
+
+// NoOptions says that no argument is an option of a program of Linux.
+func NoOptions(args []string) bool {
+	return !slices.ContainsFunc(args, func(a string) bool { return !IsWord(a) })
 }
 
-func scReads(args []string) bool {
-	if len(args) > 0 && strings.HasPrefix(args[0], `\\`) {
-		args = args[1:]
-	}
-	if len(args) == 0 {
-		return false
-	}
-	switch args[0] {
-	case "query", "queryex", "qc", "qdescription", "qfailure", "qtriggerinfo", "sdshow", "enumdepend", "getdisplayname",
-		"getkeyname":
-		return true
-	}
-	return false
-}
-
-func dnscmdReads(args []string) bool {
-	if len(args) > 0 && !strings.HasPrefix(args[0], "/") {
-		args = args[1:] // the server's name
-	}
-	if len(args) == 0 {
-		return false
-	}
-	switch args[0] {
-	case "/enumzones", "/enumrecords", "/enumdirectorypartitions", "/zoneinfo", "/zoneprint", "/info",
-		"/directorypartitioninfo", "/statistics":
-		return true
-	}
-	return false
-}
-
-// netshReads: the verb is "show" or "dump", and comes before any name. A script file (-f) or
-// another machine (-r) is not looked into.
-func netshReads(args []string) bool {
-	for _, a := range args {
-		if strings.HasPrefix(a, "-") || strings.HasPrefix(a, "/") {
-			return false
-		}
-		switch a {
-		case "show", "dump":
+// OnlyOptions says that every option is one of flags, or one of valued with its value behind it or
+// behind "="; words may stand anywhere, and everything behind "--" is a word.
+func OnlyOptions(args, flags, valued []string) bool {
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		name, _, joined := strings.Cut(a, "=")
+		switch {
+		case a == "--":
 			return true
-		case "interface", "ip", "ipv4", "ipv6", "advfirewall", "firewall", "winhttp", "http", "tcp", "dnsclient", "lan":
-		default:
-			return false
-		}
-	}
-	return false
-}
-
-// icaclsReads: a path and at most /t, /c, /l, /q, which only say how much is shown.
-func icaclsReads(args []string) bool {
-	if len(args) == 0 || strings.HasPrefix(args[0], "/") {
-		return false
-	}
-	for _, a := range args[1:] {
-		switch a {
-		case "/t", "/c", "/l", "/q":
+		case IsWord(a), slices.Contains(flags, a):
+		case slices.Contains(valued, a):
+			if i++; i == len(args) {
+				return false
+			}
+		case joined && strings.HasPrefix(name, "--") && slices.Contains(valued, name):
 		default:
 			return false
 		}

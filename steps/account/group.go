@@ -43,8 +43,9 @@ func groupKind() steps.Kind {
 		Sources: []string{"getent(1)", "groupadd(8)", "groupmod(8)", "groupdel(8)", "gpasswd(1)"},
 		Calls: append(linux.Calls("getent(1)", "getent"),
 			linux.Calls("groupadd(8), groupmod(8), groupdel(8), gpasswd(1)", "groupadd", "groupmod", "groupdel", "gpasswd")...),
-		New:     func() steps.Step { return &Group{} },
-		Example: "name: web\ngid: 1500\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Group{} },
+		Example:   "name: web\ngid: 1500\n",
 	}
 }
 

@@ -63,8 +63,9 @@ func userKind() steps.Kind {
 		Calls: append(linux.Calls("getent(1), id(1), ps(1)", "getent", "id", "ps"),
 			linux.Calls("useradd(8), usermod(8), userdel(8), groupadd(8), groupdel(8), gpasswd(1)", "useradd", "usermod",
 				"userdel", "groupadd", "groupdel", "gpasswd")...),
-		New:     func() steps.Step { return &User{} },
-		Example: "name: ops\nuid: 1500\ngroups: [adm]\nshell: /bin/bash\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &User{} },
+		Example:   "name: ops\nuid: 1500\ngroups: [adm]\nshell: /bin/bash\n",
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/internal/session/shell"
 	"deploy/internal/testkit/conformance"
@@ -139,7 +140,8 @@ func TestTierNodesKinds(t *testing.T) {
 	if name := os.Getenv(inner); name != "" {
 		for _, c := range cases() {
 			if c.name == name {
-				s, err := local.Open(t.Context(), local.Options{Node: "node", Agent: true})
+				s, err := local.Open(t.Context(), local.Options{Options: session.Options{Node: "node",
+					ReadOnly: Kinds().ReadOnly()}, Agent: true})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -230,7 +232,8 @@ func logon(t *testing.T, l *linuxnodes.Lab, n *linuxnodes.Node) node.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := shell.Open(t.Context(), c, shell.Options{Node: n.Name})
+	s, err := shell.Open(t.Context(), c, shell.Options{Options: session.Options{Node: n.Name,
+		ReadOnly: Kinds().ReadOnly()}})
 	if err != nil {
 		t.Fatal(err)
 	}

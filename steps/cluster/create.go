@@ -50,8 +50,9 @@ func createKind() steps.Kind {
 			{Tool: "cluster.exe", On: []node.Release{node.WS2008},
 				Source: "Cluster command, /create and /destroy, Windows Server 2008"},
 		}),
-		New:     func() steps.Step { return &Create{} },
-		Example: "name: mbx01-clu\nnode: mbx01-node1\naddresses: [192.0.2.20]\nas: admin\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Create{} },
+		Example:   "name: mbx01-clu\nnode: mbx01-node1\naddresses: [192.0.2.20]\nas: admin\n",
 	}
 }
 

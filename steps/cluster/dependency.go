@@ -41,8 +41,9 @@ func dependencyKind() steps.Kind {
 		Sources: []string{"Cluster resource command, /adddep", "Add-ClusterResourceDependency"},
 		Calls: calls(clus.ReadCalls(), clus.DependencyCalls(),
 			clus.HandCalls(clus.AddDependency, clus.DropDependency, clus.ResourceUp, clus.ResourceDown)),
-		New:     func() steps.Step { return &Dependency{} },
-		Example: "group: mbx01\ntype: Exchange Database\non: [mbx01-data]\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Dependency{} },
+		Example:   "group: mbx01\ntype: Exchange Database\non: [mbx01-data]\n",
 	}
 }
 

@@ -49,8 +49,9 @@ func diskKind() steps.Kind {
 				{Property: "DiskIdGuid", Of: "Physical Disk Private Properties", On: from2008()},
 				{Property: "Signature", Of: "Physical Disk Private Properties", On: []node.Release{node.WS2003}},
 			}),
-		New:     func() steps.Step { return &Disk{} },
-		Example: "serial: LUN-DATA-01\nname: mbx01-data\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Disk{} },
+		Example:   "serial: LUN-DATA-01\nname: mbx01-data\n",
 	}
 }
 

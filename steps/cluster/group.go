@@ -47,8 +47,9 @@ func groupKind() steps.Kind {
 				Props: []string{"AutoFailbackType", "FailoverPeriod", "FailoverThreshold", "FailbackWindowStart",
 					"FailbackWindowEnd"}},
 		}),
-		New:     func() steps.Step { return &Group{} },
-		Example: "name: files\nproperties:\n  FailoverThreshold: 2\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Group{} },
+		Example:   "name: files\nproperties:\n  FailoverThreshold: 2\n",
 	}
 }
 

@@ -31,12 +31,13 @@ func moveKind() steps.Kind {
 		Summary: "Moves a group to a node.",
 		Doc: "Compares the owner of a group and moves it, then waits until it is online there. Every service in the " +
 			"group stops and starts again.",
-		Undo:    "Moves the group back to the recorded owner.",
-		Proof:   proof,
-		Sources: []string{"Cluster group command, /moveto", "Move-ClusterGroup"},
-		Calls:   calls(clus.ReadCalls(), clus.DiskCalls(), clus.HandCalls(clus.MoveGroup)),
-		New:     func() steps.Step { return &Move{} },
-		Example: "group: files\nnode: mbx01-node1\n",
+		Undo:      "Moves the group back to the recorded owner.",
+		Proof:     proof,
+		Sources:   []string{"Cluster group command, /moveto", "Move-ClusterGroup"},
+		Calls:     calls(clus.ReadCalls(), clus.DiskCalls(), clus.HandCalls(clus.MoveGroup)),
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Move{} },
+		Example:   "group: files\nnode: mbx01-node1\n",
 	}
 }
 

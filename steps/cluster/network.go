@@ -34,12 +34,13 @@ func networkKind() steps.Kind {
 		Doc: "Finds the network by address and mask: its own name is in the language of the node that formed the cluster. " +
 			"The last internal network cannot lose that role (error 5066), nor can one that an IP address resource uses lose " +
 			"its clients (5067).",
-		Undo:    "Gives back the recorded name and role.",
-		Proof:   proof,
-		Sources: []string{"CLUSTER_NETWORK_ROLE", "MSCluster_Network", "Cluster network command"},
-		Calls:   calls(clus.ReadCalls(), clus.NetworkCalls(), clus.HandCalls(clus.RenameNetwork, clus.SetNetworkRole)),
-		New:     func() steps.Step { return &Network{} },
-		Example: "subnet: 10.10.10.0/24\nname: Private\nrole: private\n",
+		Undo:      "Gives back the recorded name and role.",
+		Proof:     proof,
+		Sources:   []string{"CLUSTER_NETWORK_ROLE", "MSCluster_Network", "Cluster network command"},
+		Calls:     calls(clus.ReadCalls(), clus.NetworkCalls(), clus.HandCalls(clus.RenameNetwork, clus.SetNetworkRole)),
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Network{} },
+		Example:   "subnet: 10.10.10.0/24\nname: Private\nrole: private\n",
 	}
 }
 

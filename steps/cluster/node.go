@@ -45,8 +45,9 @@ func nodeKind() steps.Kind {
 			clus.Cmdlet("Remove-ClusterNode", "Name", "Force"),
 			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name"}, On: from2008()},
 		}),
-		New:     func() steps.Step { return &Node{} },
-		Example: "cluster: mbx01-clu\nname: mbx01-node2\nas: admin\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Node{} },
+		Example:   "cluster: mbx01-clu\nname: mbx01-node2\nas: admin\n",
 	}
 }
 

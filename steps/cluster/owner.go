@@ -31,12 +31,14 @@ func ownerKind() steps.Kind {
 		Summary: "Sets the possible owners of a resource or the preferred owners of a group.",
 		Doc: "Possible owners are compared as a set, preferred owners in their order. A resource that no node may own " +
 			"cannot be asked for.",
-		Undo:    "Gives back the recorded owners.",
-		Proof:   proof,
-		Sources: []string{"Cluster resource command, /addowner", "Cluster group command, /setowners", "Set-ClusterOwnerNode"},
-		Calls:   calls(clus.ReadCalls(), clus.OwnerCalls(), clus.HandCalls(clus.AddOwner, clus.PreferOwners)),
-		New:     func() steps.Step { return &Owner{} },
-		Example: "group: mbx01\nnodes: [mbx01-node1, mbx01-node2]\n",
+		Undo:  "Gives back the recorded owners.",
+		Proof: proof,
+		Sources: []string{"Cluster resource command, /addowner", "Cluster group command, /setowners",
+			"Set-ClusterOwnerNode"},
+		Calls:     calls(clus.ReadCalls(), clus.OwnerCalls(), clus.HandCalls(clus.AddOwner, clus.PreferOwners)),
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Owner{} },
+		Example:   "group: mbx01\nnodes: [mbx01-node1, mbx01-node2]\n",
 	}
 }
 

@@ -62,12 +62,13 @@ func propertyKind() steps.Kind {
 			"node's release. " +
 			"Known properties: " + strings.Join(propertyNames(),
 			", ") + ". They take effect at once. Windows Server 2003 has other ones and is refused.",
-		Undo:    "Gives back the recorded numbers.",
-		Proof:   proof,
-		Sources: []string{"Cluster common properties", "MSCluster_Cluster"},
-		Calls:   calls(clus.ReadCalls(), clus.HandCalls(clus.SetProperties), reads),
-		New:     func() steps.Step { return &Property{} },
-		Example: "properties:\n  SameSubnetThreshold: 10\n  CrossSubnetThreshold: 10\n",
+		Undo:      "Gives back the recorded numbers.",
+		Proof:     proof,
+		Sources:   []string{"Cluster common properties", "MSCluster_Cluster"},
+		Calls:     calls(clus.ReadCalls(), clus.HandCalls(clus.SetProperties), reads),
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Property{} },
+		Example:   "properties:\n  SameSubnetThreshold: 10\n  CrossSubnetThreshold: 10\n",
 	}
 }
 

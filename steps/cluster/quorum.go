@@ -77,8 +77,9 @@ func quorumKind() steps.Kind {
 					On: []node.Release{node.WS2008}},
 				{Property: "SharePath", Of: "File Share Quorum Witness Resource Private Properties", On: from2008()},
 			}),
-		New:     func() steps.Step { return &Quorum{} },
-		Example: "model: node-and-disk-majority\ndisk: LUN-QUORUM\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Quorum{} },
+		Example:   "model: node-and-disk-majority\ndisk: LUN-QUORUM\n",
 	}
 }
 

@@ -46,8 +46,9 @@ func resourceKind() steps.Kind {
 		Calls: calls(clus.ReadCalls(), clus.HandCalls(clus.CreateResource, clus.DeleteResource, clus.MoveResource,
 			clus.MoveGroup, clus.SetProperties,
 			clus.ResourceUp, clus.ResourceDown, clus.GroupUp), propertyCalls()),
-		New:     func() steps.Step { return &Resource{} },
-		Example: "type: Network Name\ngroup: mbx01\nprivate:\n  HostRecordTTL: 600\n",
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Resource{} },
+		Example:   "type: Network Name\ngroup: mbx01\nprivate:\n  HostRecordTTL: 600\n",
 	}
 }
 

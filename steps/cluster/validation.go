@@ -40,12 +40,13 @@ func validationKind() steps.Kind {
 			"messages, which are not translated. " +
 			"A report of that name that holds no failure means nothing to do; choose a new name to test again. Windows " +
 			"Server 2008 has no command for it: use a gate there.",
-		Undo:    "Deletes the report that it made.",
-		Proof:   "lab-proven; the report's XML form is UNCONFIRMED on real systems",
-		Sources: []string{"Test-Cluster"},
-		Calls:   calls(clus.ReadCalls(), []node.Call{clus.Cmdlet("Test-Cluster", "Node", "Ignore", "ReportName")}),
-		New:     func() steps.Step { return &Validation{} },
-		Example: "report: C:\\ClusterReports\nname: before-exchange\nas: admin\n",
+		Undo:      "Deletes the report that it made.",
+		Proof:     "lab-proven; the report's XML form is UNCONFIRMED on real systems",
+		Sources:   []string{"Test-Cluster"},
+		Calls:     calls(clus.ReadCalls(), []node.Call{clus.Cmdlet("Test-Cluster", "Node", "Ignore", "ReportName")}),
+		ReadForms: clus.Forms(),
+		New:       func() steps.Step { return &Validation{} },
+		Example:   "report: C:\\ClusterReports\nname: before-exchange\nas: admin\n",
 	}
 }
 

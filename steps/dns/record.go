@@ -82,8 +82,9 @@ func recordKind() steps.Kind {
 			{Cmdlet: "Remove-DnsServerResourceRecord", Params: []string{"ZoneName", "Name", "RRType", "RecordData", "Force",
 				"Confirm"}, On: newer},
 		},
-		New:     func() steps.Step { return &Record{Type: "A"} },
-		Example: "zone: contoso.com\nname: mbx01\ndata: [192.0.2.21]\nttl: 600\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Record{Type: "A"} },
+		Example:   "zone: contoso.com\nname: mbx01\ndata: [192.0.2.21]\nttl: 600\n",
 	}
 }
 

@@ -51,8 +51,9 @@ func kind() steps.Kind {
 			node.Call{Cmdlet: "Install-WindowsFeature", Params: []string{"Name", "Source", "Confirm"}, Props: results,
 				On: newer},
 			node.Call{Cmdlet: "Uninstall-WindowsFeature", Params: []string{"Name", "Confirm"}, Props: results, On: newer}),
-		New:     func() steps.Step { return &Feature{} },
-		Example: "names: [Failover-Clustering, PowerShell]\n",
+		ReadForms: inspect.Forms(),
+		New:       func() steps.Step { return &Feature{} },
+		Example:   "names: [Failover-Clustering, PowerShell]\n",
 	}
 }
 

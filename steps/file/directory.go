@@ -46,10 +46,11 @@ func directoryKind() steps.Kind {
 			"the step declares. A directory that the step made is removed " +
 			"if it is empty, and so are the parents that it made; " +
 			"one that holds anything is left, and reported with what it holds.",
-		Proof:   proof + "; " + linux.Proof,
-		Calls:   linux.Calls("getent(1)", "getent"),
-		Sources: []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
-		New:     func() steps.Step { return &Directory{} },
+		Proof:     proof + "; " + linux.Proof,
+		Calls:     linux.Calls("getent(1)", "getent"),
+		Sources:   []string{"chmod(2)", "getent(1)", "Security Descriptor String Format (SDDL)", "well-known SIDs"},
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Directory{} },
 		Example: "path: D:\\TransportRoles\nacl:\n  - {sid: BA, rights: full}\n  - {sid: S-1-5-20, rights: full}\n  - " +
 			"{sid: SY, rights: full}\n",
 	}

@@ -48,11 +48,12 @@ func fileKind() steps.Kind {
 			"those that are not declared. It provides the tag file:PATH.",
 		Undo: "Writes the previous content back, or removes the file. Of mode, owner and group it puts those back that " +
 			"the step declares, and all of them when the file is not there any more.",
-		Proof:   proof + "; " + linux.Proof,
-		Sources: []string{"chmod(2)", "getent(1)"},
-		Calls:   linux.Calls("getent(1)", "getent"),
-		New:     func() steps.Step { return &File{} },
-		Example: "path: C:\\deploy\\answer.txt\ncontent: |\n  [General]\n  Quiet=1\ncrlf: true\n",
+		Proof:     proof + "; " + linux.Proof,
+		Sources:   []string{"chmod(2)", "getent(1)"},
+		Calls:     linux.Calls("getent(1)", "getent"),
+		ReadForms: forms(),
+		New:       func() steps.Step { return &File{} },
+		Example:   "path: C:\\deploy\\answer.txt\ncontent: |\n  [General]\n  Quiet=1\ncrlf: true\n",
 	}
 }
 

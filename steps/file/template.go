@@ -40,11 +40,12 @@ func templateKind() steps.Kind {
 			"name that is not there is an error: " +
 			"in the parts that are always filled in when the playbook is read, in the others on the node. The file is then " +
 			"handled as by the file kind, and provides the tag file:PATH.",
-		Undo:    "As the file kind's.",
-		Proof:   proof + "; " + linux.Proof,
-		Sources: []string{"text/template, Go documentation", "os-release(5)"},
-		Calls:   linux.Calls("getent(1)", "getent"),
-		New:     func() steps.Step { return &Template{} },
+		Undo:      "As the file kind's.",
+		Proof:     proof + "; " + linux.Proof,
+		Sources:   []string{"text/template, Go documentation", "os-release(5)"},
+		Calls:     linux.Calls("getent(1)", "getent"),
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Template{} },
 		Example: "path: /etc/motd\ntext: |\n  {{ .node.hostname }} runs {{ .node.distro }} {{ .node.version }}.\n  {{- " +
 			"range .values.notes }}\n  {{ . }}\n  {{- end }}\nvalues:\n  notes: [Changes are made by deploy.]\nmode: '0644'\n",
 	}

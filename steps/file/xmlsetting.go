@@ -37,9 +37,10 @@ func xmlKind() steps.Kind {
 			"An element that occurs twice is an error. A service that reads the file must be restarted by a step of its own.",
 		Undo: "Writes the original file back when nothing else has changed in it since; otherwise it sets the " +
 			"attribute alone back.",
-		Proof:   proof,
-		Sources: []string{"EdgeTransport.exe.config, appSettings: QueueDatabasePath, QueueDatabaseLoggingPath"},
-		New:     func() steps.Step { return &XMLSetting{Attribute: "value"} },
+		Proof:     proof,
+		Sources:   []string{"EdgeTransport.exe.config, appSettings: QueueDatabasePath, QueueDatabaseLoggingPath"},
+		ReadForms: forms(),
+		New:       func() steps.Step { return &XMLSetting{Attribute: "value"} },
 		Example: "file: C:\\Program Files\\Microsoft\\Exchange Server\\bin\\EdgeTransport.exe.config\n" +
 			"element: configuration/appSettings/add[@key='QueueDatabasePath']\nvalue: E:\\Queue\n",
 	}

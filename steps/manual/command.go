@@ -38,8 +38,9 @@ func commandKind() steps.Kind {
 			"stand in the journal.",
 		Undo: "Runs the undo program, unless check says that nothing is in place; without an undo program, the step is " +
 			"a point of no return.",
-		Proof: "unit-tested on a scripted machine; played in the lab",
-		New:   func() steps.Step { return &Command{} },
+		Proof:     "unit-tested on a scripted machine; played in the lab",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Command{} },
 		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, " +
 			"D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
 	}

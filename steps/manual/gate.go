@@ -31,9 +31,10 @@ func gateKind() steps.Kind {
 		Doc: "A sign-off alone is not believed: a report file, with a least size and written after another file, or a " +
 			"registry value must show " +
 			"that the act was done. While they show it already, nobody is asked.",
-		Undo:  "Nothing to undo: what a person did stays.",
-		Proof: "unit-tested on a scripted machine; played in the lab",
-		New:   func() steps.Step { return &Gate{} },
+		Undo:      "Nothing to undo: what a person did stays.",
+		Proof:     "unit-tested on a scripted machine; played in the lab",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Gate{} },
 		Example: "title: Validate the cluster\ntext: |\n  Run the Validate a Configuration wizard with all tests and save " +
 			"its report under the path below.\nreport: C:\\Windows\\Cluster\\Reports\\deploy-validation.mht\noperator: " +
 			"validate-cluster\n",

@@ -12,7 +12,7 @@ import (
 
 func TestTierConformanceProbeInLab(t *testing.T) {
 	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
-		s := b.Session(t, conformance.Node1)
+		s := b.Session(t, conformance.Node1, probeKind())
 		with := map[string]any{
 			"message": "m", "releases": []any{string(s.Facts().Release)}, "min_adapters": 2, "free_letter": "E",
 			"pending_reboot": "none",
@@ -28,7 +28,7 @@ func TestTierConformanceProbeInLab(t *testing.T) {
 
 func TestFeatureProbeInLab(t *testing.T) {
 	conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
-		s := b.Session(t, conformance.Node1)
+		s := b.Session(t, conformance.Node1, probeKind())
 		p := &Probe{Message: "m", Features: []string{"Failover-Clustering"}}
 		if d := check(t, p, s); len(d.Changes) != 1 {
 			t.Errorf("a machine as delivered has no clustering: %+v", d)
@@ -39,7 +39,7 @@ func TestFeatureProbeInLab(t *testing.T) {
 // In the lab a card is made a team; the rule SCC-27 warns of it and stops nothing.
 func TestTeamProbeInLab(t *testing.T) {
 	conformance.InLab(t, inspect.From(node.WS2008), func(t *testing.T, b *conformance.Bench) {
-		s := b.Session(t, conformance.Node1)
+		s := b.Session(t, conformance.Node1, probeKind())
 		b.World.Lock()
 		card := b.World.Machine(conformance.Node1).Adapters[1]
 		b.World.Unlock()

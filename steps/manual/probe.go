@@ -62,7 +62,8 @@ func probeKind() steps.Kind {
 		Calls: slices.Concat(inspect.FeatureCalls(), inspect.RebootCalls(), inspect.AdapterCalls(), inspect.PhysicalCalls(),
 			storage.Calls(),
 			[]node.Call{inspect.ServiceCall(node.WindowsReleases()), inspect.UnitCall()}),
-		New: func() steps.Step { return &Probe{Severity: "must"} },
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Probe{Severity: "must"} },
 		Example: "rule: SCC-01\nmessage: Exchange Server 2007 is not supported on Windows Server 2008 R2\nreleases: " +
 			"['2008']\n",
 	}

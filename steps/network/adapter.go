@@ -35,8 +35,9 @@ func adapterKind() steps.Kind {
 		Calls: append(inspect.AdapterCalls(),
 			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(),
 				Source: "netsh interface set interface name= newname=, Windows Server command reference"}),
-		New:     func() steps.Step { return &Adapter{} },
-		Example: "mac: 00:15:5D:00:01:01\nname: Public\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Adapter{} },
+		Example:   "mac: 00:15:5D:00:01:01\nname: Public\n",
 	}
 }
 

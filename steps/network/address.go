@@ -51,8 +51,9 @@ func addressKind() steps.Kind {
 			node.Call{WMI: config, Method: "EnableDHCP", Props: []string{"SettingID"}, On: node.WindowsReleases()},
 			node.Call{Tool: "netsh.exe", On: node.WindowsReleases(),
 				Source: "netsh interface ip set address gateway=none, Windows Server command reference"}),
-		New:     func() steps.Step { return &Address{} },
-		Example: "mac: 00:15:5D:00:01:01\naddresses: [192.0.2.11/24]\ngateway: 192.0.2.1\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Address{} },
+		Example:   "mac: 00:15:5D:00:01:01\naddresses: [192.0.2.11/24]\ngateway: 192.0.2.1\n",
 	}
 }
 

@@ -56,8 +56,9 @@ func bindingKind() steps.Kind {
 				Props: []string{"InterfaceIndex", "InterfaceMetric", "AutomaticMetric"}, On: newer},
 			node.Call{Cmdlet: "Set-NetIPInterface", Params: []string{"InterfaceIndex", "AddressFamily", "InterfaceMetric",
 				"AutomaticMetric", "Confirm"}, On: newer}),
-		New:     func() steps.Step { return &Binding{} },
-		Example: "order: [00:15:5D:00:01:01, 00:15:5D:00:01:02]\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Binding{} },
+		Example:   "order: [00:15:5D:00:01:01, 00:15:5D:00:01:02]\n",
 	}
 }
 

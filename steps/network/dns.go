@@ -45,8 +45,9 @@ func dnsKind() steps.Kind {
 				On: inspect.Between(node.WS2003, node.WS2008R2)},
 			node.Call{Cmdlet: "Set-DnsClient", Params: []string{"InterfaceAlias", "RegisterThisConnectionsAddress",
 				"UseSuffixWhenRegistering", "Confirm"}, On: inspect.From(node.WS2012)}),
-		New:     func() steps.Step { return &DNS{} },
-		Example: "mac: 00:15:5D:00:01:02\nservers: []\nregister: false\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &DNS{} },
+		Example:   "mac: 00:15:5D:00:01:02\nservers: []\nregister: false\n",
 	}
 }
 

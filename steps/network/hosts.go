@@ -43,9 +43,10 @@ func hostsKind() steps.Kind {
 			"Other names, comments and the order of lines stay.",
 		Undo: "Writes the recorded file back when nobody has changed it since; otherwise it takes back its own change " +
 			"alone.",
-		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
-		Sources: []string{"hosts(5)"},
-		New:     func() steps.Step { return &Hosts{} },
+		Proof:     "unit-tested on a scripted machine; " + linux.Proof,
+		Sources:   []string{"hosts(5)"},
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Hosts{} },
 		Example: "entries:\n  - {address: 192.0.2.11, names: [web1.example.com, web1]}\n  - {address: 192.0.2.12, names: " +
 			"[web2.example.com, web2]}\n",
 	}

@@ -40,8 +40,9 @@ func netbiosKind() steps.Kind {
 		Calls: append(inspect.AdapterCalls(),
 			node.Call{WMI: config, Method: "SetTcpipNetbios", Args: []string{"TcpipNetbiosOptions"},
 				Props: []string{"SettingID"}, On: node.WindowsReleases()}),
-		New:     func() steps.Step { return &Netbios{} },
-		Example: "mac: 00:15:5D:00:01:02\nmode: disabled\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Netbios{} },
+		Example:   "mac: 00:15:5D:00:01:02\nmode: disabled\n",
 	}
 }
 

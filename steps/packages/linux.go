@@ -115,8 +115,9 @@ func linuxKind() steps.Kind {
 			"needrestart: NEEDRESTART_MODE", "update-notifier: /run/reboot-required and its .pkgs", "needs-restarting(1)"},
 		Calls: append(linux.Calls("dpkg-query(1), apt-get(8), rpm(8), dnf(8)", "dpkg-query", "apt-get", "rpm", "dnf"),
 			append(linux.Calls("env(1): starts apt-get and dpkg(1) with DEBIAN_FRONTEND", "env"), inspect.RebootCalls()...)...),
-		New:     func() steps.Step { return &Packages{} },
-		Example: "names: [chrony, rsyslog]\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Packages{} },
+		Example:   "names: [chrony, rsyslog]\n",
 	}
 }
 

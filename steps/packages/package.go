@@ -75,7 +75,8 @@ func kind() steps.Kind {
 		Sources: []string{"Windows Installer exit codes 0, 1605, 1618, 1641, 3010", "Uninstall registry key"},
 		Calls: []node.Call{{Tool: "msiexec.exe", On: node.WindowsReleases(),
 			Source: "msiexec, Windows Installer command-line options"}},
-		New: func() steps.Step { return &Package{} },
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Package{} },
 		Example: "path: D:\\media\\tool.msi\narguments: [ALLUSERS=1]\nproduct_code: " +
 			"'{8E5233E1-7495-44FB-8DEB-4BE906D59619}'\n",
 	}

@@ -42,9 +42,10 @@ func kind() steps.Kind {
 			"cannot write, or with text that is no UTF-16.",
 		Undo: "Puts the recorded value back with its type, whatever it holds, or removes it, and removes the keys that " +
 			"writing it had made as far as they are empty.",
-		Proof:   "unit-tested on a scripted machine; played in the lab for every release",
-		Sources: []string{"registry value types, Windows documentation"},
-		New:     func() steps.Step { return &Registry{} },
+		Proof:     "unit-tested on a scripted machine; played in the lab for every release",
+		Sources:   []string{"registry value types, Windows documentation"},
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Registry{} },
 		Example: "key: HKLM\\SYSTEM\\CurrentControlSet\\Services\\Tcpip\\Parameters\nname: KeepAliveTime\ntype: " +
 			"dword\ndata: 300000\n",
 	}

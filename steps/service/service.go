@@ -63,8 +63,9 @@ func kind() steps.Kind {
 			{Tool: "sc.exe", On: inspect.From(node.WS2008), Source: "sc config start= delayed-auto, Windows Server command " +
 				"reference"},
 		},
-		New:     func() steps.Step { return &Service{} },
-		Example: "name: MSExchangeIS\nstart: manual\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Service{} },
+		Example:   "name: MSExchangeIS\nstart: manual\n",
 	}
 }
 

@@ -59,8 +59,9 @@ func mountKind() steps.Kind {
 		Sources: []string{"fstab(5)", "mount(8)", "umount(8)", "findmnt(8)"},
 		Calls: append(linux.Calls("findmnt(8)", "findmnt"),
 			linux.Calls("mount(8), umount(8), systemctl(1)", "mount", "umount", "systemctl")...),
-		New:     func() steps.Step { return &Mount{State: "mounted"} },
-		Example: "path: /srv/scratch\nsource: tmpfs\ntype: tmpfs\noptions: [size=64m, nosuid, nodev]\n",
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Mount{State: "mounted"} },
+		Example:   "path: /srv/scratch\nsource: tmpfs\ntype: tmpfs\noptions: [size=64m, nosuid, nodev]\n",
 	}
 }
 

@@ -44,11 +44,12 @@ func sysctlKind() steps.Kind {
 			"In a container the kernel is shared: there only the settings of its own network can be set.",
 		Undo: "Puts the file's previous content back, or removes it, and writes the recorded value back. A value that the " +
 			"kernel does not take back is left until the node restarts.",
-		Proof:   "unit-tested on a scripted machine; " + linux.Proof,
-		Sources: []string{"sysctl(8)", "sysctl.d(5)", "Linux: Documentation/admin-guide/sysctl/kernel.rst, LSM/Yama.rst"},
-		Calls:   linux.Calls("sysctl(8)", "sysctl"),
-		New:     func() steps.Step { return &Sysctl{} },
-		Example: "key: net.ipv4.ip_forward\nvalue: '1'\n",
+		Proof:     "unit-tested on a scripted machine; " + linux.Proof,
+		Sources:   []string{"sysctl(8)", "sysctl.d(5)", "Linux: Documentation/admin-guide/sysctl/kernel.rst, LSM/Yama.rst"},
+		Calls:     linux.Calls("sysctl(8)", "sysctl"),
+		ReadForms: forms(),
+		New:       func() steps.Step { return &Sysctl{} },
+		Example:   "key: net.ipv4.ip_forward\nvalue: '1'\n",
 	}
 }
 

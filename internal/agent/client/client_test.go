@@ -21,6 +21,7 @@ import (
 	"deploy/internal/engine"
 	"deploy/internal/journal"
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/steps"
 )
@@ -158,7 +159,7 @@ func (g *rig) copyJournal() string {
 func (g *rig) worker(root string) *agent.Worker {
 	return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test",
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-			return local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds,
+			return local.Open(ctx, local.Options{Options: session.Options{Node: "n1", Credentials: creds}, Agent: true,
 				State: filepath.Join(root, "jobs")})
 		}})
 }

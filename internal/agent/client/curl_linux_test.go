@@ -26,6 +26,7 @@ import (
 	"deploy/internal/lab/machine"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/transport"
@@ -179,7 +180,7 @@ func (w *windowsLab) start() []string {
 	} else {
 		conn = w.dial(winrm.New(winrm.Options{}), e.HTTPS,
 			transport.Target{WinRM: transport.WinRM{HTTPS: true, Auth: "ntlm", CACert: e.CA}})
-		s, err := powershell.Open(t.Context(), conn, powershell.Options{Node: "n1"})
+		s, err := powershell.Open(t.Context(), conn, powershell.Options{Options: session.Options{Node: "n1"}})
 		if err != nil {
 			t.Fatal(err)
 		}

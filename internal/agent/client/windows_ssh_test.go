@@ -25,6 +25,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/transport"
 	"deploy/transport/ssh"
@@ -85,7 +86,7 @@ func newWindowsBox(t *testing.T, tr traits) *windowsBox {
 	b.worker = agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test",
 		Sign: 5 * time.Second, Digest: func() (string, error) { return b.digest, nil },
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-			s, err := local.Open(ctx, local.Options{Node: "n1", Agent: true, Credentials: creds,
+			s, err := local.Open(ctx, local.Options{Options: session.Options{Node: "n1", Credentials: creds}, Agent: true,
 				State: filepath.Join(root, "jobs")})
 			return onWindows{s, node.Facts{OS: "windows", Arch: b.arch, Release: node.WS2019, Privileged: !b.plain}}, err
 		}})

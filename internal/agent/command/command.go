@@ -17,6 +17,7 @@ import (
 	"deploy/internal/agent"
 	"deploy/internal/agent/wire"
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/steps"
 )
@@ -95,7 +96,8 @@ func (p Program) run(ctx context.Context, worker bool, root string, idle time.Du
 	return h.Work(ctx, agent.Options{
 		Kinds: p.Kinds(), Version: p.Version(), Digest: digest, Idle: idle, Log: log,
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-			return local.Open(ctx, local.Options{Agent: true, Credentials: creds, Log: log})
+			return local.Open(ctx, local.Options{Agent: true, Options: session.Options{Credentials: creds,
+				ReadOnly: p.Kinds().ReadOnly(), Log: log}})
 		},
 	})
 }

@@ -133,8 +133,10 @@ func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.Wr
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := s.pass(ctx); err != nil {
-		return err
+	if f, ok := s.Fence(); ok {
+		if err := s.pass(f); err != nil {
+			return s.fail("file.write "+path, err)
+		}
 	}
 	target, err := resolve(path)
 	if err == nil {

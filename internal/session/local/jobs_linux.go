@@ -29,7 +29,7 @@ func (s *Session) startJob(ctx context.Context, j job) error {
 		user = j.as.User
 	}
 	script, err := linux.Job{State: s.opts.State, ID: j.id, Argv: j.argv, Dir: j.dir, User: user, Limit: j.limit,
-		Init: s.facts.Init}.Start()
+		Init: s.Facts().Init}.Start()
 	if err != nil {
 		return s.errno("job.start "+j.id, errInvalid, err.Error())
 	}

@@ -15,6 +15,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/internal/session"
 )
 
 func must(t *testing.T, err error) {
@@ -68,22 +69,21 @@ func TestFacts(t *testing.T) {
 	put("/proc/sys/kernel/random/boot_id", "1-2-3\n")
 	put("/proc/1/stat", "1 (systemd) S 0 1 1 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 99 9 9\n")
 	s := &Session{platform: platform{root: root}}
-	must(t, s.open(t.Context()))
+	f, err := s.open(t.Context())
+	must(t, err)
 	host, err := os.Hostname()
 	must(t, err)
-	f := s.Facts()
 	if f.OS != "linux" || f.Release != node.Linux || f.Distro != "debian" || f.Version != "12" || f.BootID != "1-2-3-99" ||
 		f.Init != "" || f.Computer != host || f.Privileged != (os.Geteuid() == 0) {
 		t.Errorf("%+v", f)
 	}
 	must(t, os.MkdirAll(root+"/run/systemd/system", 0o755))
 	put("/etc/os-release", "ID=rocky\nVERSION_ID=9.4\n") // stands before the other
-	must(t, s.open(t.Context()))
-	if f := s.Facts(); f.Init != "systemd" || f.Distro != "rocky" {
+	if f, err := s.open(t.Context()); err != nil || f.Init != "systemd" || f.Distro != "rocky" {
 		t.Errorf("%+v", f)
 	}
 	put("/etc/os-release", "ID=$(reboot)\n")
-	if err := s.open(t.Context()); err == nil {
+	if _, err := s.open(t.Context()); err == nil {
 		t.Error("nonsense was understood")
 	}
 }
@@ -128,7 +128,7 @@ func TestLimitEndsTheFamily(t *testing.T) {
 // TestJobOutlivesItsSession: another session finds it, and a second start does nothing.
 func TestJobOutlivesItsSession(t *testing.T) {
 	state, dir := filepath.Join(t.TempDir(), "jobs"), t.TempDir()
-	first, err := Open(t.Context(), Options{Node: "n1", State: state})
+	first, err := Open(t.Context(), Options{Options: session.Options{Node: "n1"}, State: state})
 	must(t, err)
 	cmd := node.Cmd{Argv: []string{"sh", "-c",
 		"echo once >>ran; while [ ! -e go ]; do sleep 0.05; done; echo done; exit 9"}, Dir: dir}
@@ -225,7 +225,9 @@ func TestJobBelowSystemd(t *testing.T) {
 	state := filepath.Join("/tmp", "deploy-test-"+strconv.Itoa(os.Getpid()))
 	t.Cleanup(func() { _ = os.RemoveAll(state) })
 	s := open(t, Options{State: state})
-	s.facts.Init = "systemd"
+	f := s.Facts()
+	f.Init = "systemd"
+	s.SetFacts(f)
 	must(t, s.StartJob(t.Context(), "u", node.Cmd{Argv: []string{"echo", "$HOME %n"}}))
 	until(t, "its end", func() bool {
 		st, err := s.Job(t.Context(), "u")

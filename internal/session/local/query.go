@@ -2,46 +2,14 @@ package local
 
 import (
 	"context"
-	"fmt"
-	"strings"
 	"time"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 )
 
-// Query asks the machine.
-func (s *Session) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
-	r := q.Request()
-	switch r.Verb {
-	case "run":
-		argv := stringsOf(r.Args["argv"])
-		tool, _ := q.(node.Tool)
-		if !tool.TrustedReadOnly && !node.ReadOnlyTool(argv) {
-			return nil, fmt.Errorf("cannot query %s with %s: it is not known to only read", s.opts.Node, strings.Join(argv, " "))
-		}
-	case "cmdlet":
-		name, _ := r.Args["name"].(string)
-		verb, _, _ := strings.Cut(strings.ToLower(name), "-")
-		if verb != "get" && verb != "test" {
-			return nil, fmt.Errorf("cannot query %s with %s: only Get and Test cmdlets read", s.opts.Node, name)
-		}
-	}
-	return s.serve(ctx, r)
-}
-
-// Do carries out one action.
-func (s *Session) Do(ctx context.Context, a node.Action) ([]node.Row, error) {
-	r := a.Request()
-	if r.Verb != "owner.set" { // it compares by itself
-		if err := s.pass(ctx); err != nil {
-			return nil, err
-		}
-	}
-	return s.serve(ctx, r)
-}
-
-// serve carries a request out by its verb.
-func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, err error) {
+// Serve carries a request out by its verb.
+func (s *Session) Serve(ctx context.Context, r node.Request) (rows []node.Row, err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -51,11 +19,18 @@ func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, e
 		s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", op, "took", time.Since(begun), "rows", len(rows),
 			"err", err)
 	}()
+	if f, ok := node.FenceOf(r.Args); ok {
+		if err := s.pass(f); err != nil {
+			return nil, s.fail(op, err)
+		}
+	}
 	args := node.Row(r.Args)
 	switch r.Verb {
 	case "run":
 		var res node.Result
-		if res, err = s.run(ctx, node.Cmd{Argv: args.Strings("argv")}); err != nil {
+		res, err = s.run(ctx, node.Cmd{Argv: args.Strings("argv"), Dir: args.String("dir"), Stdin: args.Bytes("stdin"),
+			Timeout: time.Duration(args.Int("timeout")) * time.Millisecond})
+		if err != nil {
 			return nil, err
 		}
 		return []node.Row{{"code": int64(res.Code), "stdout": res.Stdout, "stderr": res.Stderr}}, nil
@@ -67,21 +42,21 @@ func (s *Session) serve(ctx context.Context, r node.Request) (rows []node.Row, e
 		err = s.makeDir(args.String("path"))
 	case "dir.list":
 		rows, err = s.listDir(args.String("path"))
+	case "job.start":
+		err = s.startJob(ctx, jobOf(args))
+	case "job.state":
+		var st node.JobState
+		if st, err = s.jobState(ctx, args.String("id")); err == nil {
+			rows = session.JobRow(st)
+		}
 	case "job.remove":
-		err = s.forgetJob(ctx, args.String("id"))
+		err = s.removeJob(ctx, args.String("id"))
+	case "owner.get":
+		rows, err = s.owners()
 	case "owner.set":
-		err = s.setOwner(ctx, args.String("site"), args.String("was"), args.String("record"))
+		err = s.setOwner(args.String("site"), args.String("was"), args.String("record"))
 	default:
 		rows, err = s.system(ctx, r)
 	}
 	return rows, s.fail(op, err)
-}
-
-func stringsOf(v any) []string { return node.Row{"v": v}.Strings("v") }
-
-func first(argv []string) string {
-	if len(argv) == 0 {
-		return ""
-	}
-	return argv[0]
 }

@@ -15,33 +15,15 @@ import (
 // hold them for ever.
 const grace = 2 * time.Second
 
-// Run starts a program and waits for its end.
-func (s *Session) Run(ctx context.Context, c node.Cmd) (node.Result, error) {
-	if c.As != "" {
-		return node.Result{}, fmt.Errorf("cannot run %s on %s as %q: only a job has credentials of its own", first(c.Argv),
-			s.opts.Node, c.As)
-	}
-	if err := ctx.Err(); err != nil {
-		return node.Result{}, err
-	}
-	if err := s.pass(ctx); err != nil {
-		return node.Result{}, err
-	}
-	begun := time.Now()
-	res, err := s.run(ctx, c)
-	s.opts.Log.DebugContext(ctx, "request", "node", s.opts.Node, "op", "run "+first(c.Argv), "took", time.Since(begun),
-		"err", err)
-	return res, err
-}
-
+// run starts a program and waits for its end.
 func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
-	op := "run " + first(c.Argv)
+	if len(c.Argv) == 0 || c.Argv[0] == "" {
+		return node.Result{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", s.opts.Node)
+	}
+	op := "run " + c.Argv[0]
 	limit := c.Timeout
 	if limit == 0 {
 		limit = s.opts.Run
-	}
-	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return node.Result{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", s.opts.Node)
 	}
 	file, err := lookProgram(c.Argv[0])
 	if err != nil {

@@ -3,18 +3,16 @@ package local
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 
-	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/internal/session"
 )
 
 // Session is the machine that the program runs on. It is safe for concurrent use.
 type Session struct {
+	session.Core
 	opts     Options
-	facts    node.Facts
 	platform platform
-	fence    atomic.Pointer[node.Fence]
 }
 
 var (
@@ -28,14 +26,14 @@ func Open(ctx context.Context, opts Options) (*Session, error) {
 	ctx, cancel := context.WithTimeout(ctx, opts.Start)
 	defer cancel()
 	s := &Session{opts: opts}
-	if err := s.open(ctx); err != nil {
+	s.Init(opts.Options, s, false)
+	facts, err := s.open(ctx)
+	if err != nil {
 		return nil, fmt.Errorf("cannot take the facts of %s: %w", opts.Node, err)
 	}
+	s.SetFacts(facts)
 	return s, nil
 }
-
-// Facts are those of the session's start.
-func (s *Session) Facts() node.Facts { return s.facts }
 
 // Mode is "agent" when the session serves an agent, else "local".
 func (s *Session) Mode() string {
@@ -50,11 +48,3 @@ func (s *Session) Close() error { return s.close() }
 
 // Prefetch does nothing: an answer is as near as it can be.
 func (s *Session) Prefetch(ctx context.Context, _ []node.Query) error { return ctx.Err() }
-
-func (s *Session) credential(name string) (node.Credential, error) {
-	cred, ok := s.opts.Credentials[name]
-	if !ok {
-		return cred, hint.Wrap(fmt.Errorf("there is no credential %q", name), "name it under credentials: in the site file")
-	}
-	return cred, nil
-}

@@ -19,13 +19,12 @@ type platform struct {
 	names names
 }
 
-func (s *Session) open(context.Context) error {
+func (s *Session) open(context.Context) (node.Facts, error) {
 	raw, err := s.platform.raw()
 	if err != nil {
-		return err
+		return node.Facts{}, err
 	}
-	s.facts, err = raw.Facts()
-	return err
+	return raw.Facts()
 }
 
 func (s *Session) close() error { return nil }
@@ -70,8 +69,6 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	switch r.Verb {
 	case "file.mode":
 		return nil, s.setMode(args)
-	case "owner.get":
-		return s.owners()
 	case "restart":
 		_, err := s.script(ctx, "restart", linux.RestartScript(s.platform.root))
 		return nil, err

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local/winapi"
 	"deploy/internal/session/powershell"
 	transport "deploy/transport/local"
@@ -19,12 +20,12 @@ type platform struct {
 	shell *powershell.Session // nil until the first request that needs it, and after it broke
 }
 
-func (s *Session) open(ctx context.Context) error {
-	var err error
-	if s.facts, err = winapi.Facts(ctx, &s.platform.host); err != nil {
+func (s *Session) open(ctx context.Context) (node.Facts, error) {
+	facts, err := winapi.Facts(ctx, &s.platform.host)
+	if err != nil {
 		s.platform.host.Close()
 	}
-	return err
+	return facts, err
 }
 
 func (s *Session) close() error {
@@ -78,8 +79,6 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 		return winapi.ACL(a.String("path"))
 	case "acl.set":
 		return nil, winapi.SetACL(a.String("path"), a.String("sddl"))
-	case "owner.get":
-		return winapi.Owners()
 	case "restart":
 		return nil, winapi.Restart(a.String("reason"))
 	case "cmdlet", "ad.find", "ad.add", "ad.mod", "ad.del":
@@ -87,6 +86,8 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	}
 	return nil, s.unsupported(r.Op(), "no verb "+r.Verb)
 }
+
+func (s *Session) owners() ([]node.Row, error) { return winapi.Owners() }
 
 // putOwner puts a site's owner record in place; "" removes it.
 func (s *Session) putOwner(site, record string) error { return winapi.SetOwner(site, record) }
@@ -99,7 +100,7 @@ func (s *Session) throughShell(ctx context.Context, r node.Request) ([]node.Row,
 	if err != nil {
 		return nil, err
 	}
-	rows, err := shell.Serve(ctx, r)
+	rows, err := shell.Change(ctx, r)
 	var link *node.LinkError
 	if errors.As(err, &link) {
 		s.platform.mu.Lock()
@@ -119,7 +120,7 @@ func (s *Session) resident(ctx context.Context) (*powershell.Session, error) {
 		return s.platform.shell, nil
 	}
 	shell, err := powershell.Open(ctx, transport.New(s.opts.Node),
-		powershell.Options{Node: s.opts.Node, Log: s.opts.Log, Credentials: s.opts.Credentials})
+		powershell.Options{Options: session.Options{Node: s.opts.Node, Log: s.opts.Log}})
 	if err != nil {
 		return nil, err
 	}

@@ -18,7 +18,9 @@ import (
 
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell/protocol"
+	"deploy/internal/testkit/nodetest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -217,7 +219,7 @@ func TestStreamEndIsUnknownOutcome(t *testing.T) {
 func TestNoPowerShell(t *testing.T) {
 	m := newMachine(nil)
 	m.hello = "'powershell.exe' is not recognized"
-	_, err := Open(t.Context(), m, Options{Node: "n1"})
+	_, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}})
 	if !errors.Is(err, node.ErrUnsupported) || !strings.Contains(err.Error(), "not recognized") {
 		t.Errorf("%v", err)
 	}
@@ -228,7 +230,9 @@ func TestNoPowerShell(t *testing.T) {
 
 func TestReadOnly(t *testing.T) {
 	m := newMachine(func(string, map[string]any) ([]any, map[string]any) { return []any{row("code", int64(0))}, nil })
-	s := open(t, m, Options{})
+	s := open(t, m, Options{Options: session.Options{ReadOnly: func(argv []string) bool {
+		return strings.Join(argv, " ") == "cluster group"
+	}}})
 	for _, q := range []node.Query{
 		node.Tool{Argv: []string{"cluster", "group", "G", "/offline"}}, node.Cmdlet{Name: "Remove-Cluster"}, node.Tool{},
 		node.Tool{Argv: []string{"cluster", "group", "G", "/offline"}, TrustedReadOnly: false},
@@ -258,10 +262,7 @@ func TestSecretsTravelButDoNotShow(t *testing.T) {
 		return nil, row("code", int64(1326), "text", "logon failure")
 	})
 	var log bytes.Buffer
-	s := open(t, m, Options{
-		Credentials: map[string]node.Credential{"svc": {User: `DOM\svc`, Password: secret.New(password)}},
-		Log:         slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-	})
+	s := open(t, m, Options{Options: session.Options{Credentials: map[string]node.Credential{"svc": {User: `DOM\svc`, Password: secret.New(password)}}, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))}})
 	err := s.StartJob(t.Context(), "setup", node.Cmd{Argv: []string{"setup.com", "/mode:Install"}, As: "svc"})
 	if got["password"] != password || got["user"] != `DOM\svc` || got["line"] != "/mode:Install" {
 		t.Errorf("the machine got %v", got)
@@ -380,7 +381,7 @@ func TestManyAtOnce(t *testing.T) {
 func TestCloseEndsAMachineThatHangs(t *testing.T) {
 	hold := make(chan struct{})
 	m := newMachine(func(string, map[string]any) ([]any, map[string]any) { return nil, nil })
-	s, err := Open(t.Context(), m, Options{Node: "n1"})
+	s, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -400,4 +401,15 @@ func TestCloseEndsAMachineThatHangs(t *testing.T) {
 	}
 	<-done
 	close(hold)
+}
+
+// TestNoReaderChangesAnything tries every verb that writes against the Reader.
+func TestNoReaderChangesAnything(t *testing.T) {
+	m := newMachine(func(string, map[string]any) ([]any, map[string]any) { return nil, nil })
+	s := open(t, m, Options{})
+	nodetest.ReaderContract(t, s, func() int64 {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return int64(len(m.verbs))
+	})
 }

@@ -12,6 +12,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell/protocol"
 )
 
@@ -100,8 +101,7 @@ func TestHostileRequests(t *testing.T) {
 				got = append(got, args)
 				return []any{row("code", int64(0), "phase", "done")}, nil
 			})
-			s := open(t, m, Options{Credentials: map[string]node.Credential{"admin": {User: value, Password: secret.New(value)},
-				value: {User: value, Password: secret.New(value)}}})
+			s := open(t, m, Options{Options: session.Options{Credentials: map[string]node.Credential{"admin": {User: value, Password: secret.New(value)}, value: {User: value, Password: secret.New(value)}}}})
 			m.mu.Lock()
 			m.raw = nil
 			m.mu.Unlock()

@@ -10,33 +10,31 @@ import (
 	"io"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell/protocol"
 	"deploy/transport"
 )
 
 // Session is a machine's resident process. It is safe for concurrent use.
 type Session struct {
+	session.Core
 	conn  transport.Conn
 	proc  transport.Process
 	opts  Options
 	nonce string
-	facts node.Facts
-	fence atomic.Pointer[node.Fence]
 
 	mu     sync.Mutex
 	nextID int64
-	open   map[int64]*call      // requests without an answer yet
-	cache  map[string]*prefetch // answers that wait to be asked for
-	out    []byte               // what the next write takes along
-	broken error                // why no request can be sent any more
-	code   int                  // how the process ended, once ended is closed
-	exit   error                // what was wrong with its end; nil for code 0
-	kick   chan struct{}        // one token: there is something to write
+	open   map[int64]*call // requests without an answer yet
+	out    []byte          // what the next write takes along
+	broken error           // why no request can be sent any more
+	code   int             // how the process ended, once ended is closed
+	exit   error           // what was wrong with its end; nil for code 0
+	kick   chan struct{}   // one token: there is something to write
 
 	hello   chan struct{} // closed when the process has said hello
 	helloOK sync.Once
@@ -60,12 +58,6 @@ type call struct {
 	done chan struct{}
 }
 
-// prefetch is an answer that waits for as many askers as wanted it.
-type prefetch struct {
-	call *call
-	uses int
-}
-
 // Open starts the resident process and takes the machine's facts. It owns conn from then on, also
 // when it fails. A machine without PowerShell is node.ErrUnsupported.
 func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, error) {
@@ -79,9 +71,10 @@ func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, err
 	}
 	s := &Session{
 		conn: conn, proc: proc, opts: opts, nonce: nonce(),
-		open: map[int64]*call{}, cache: map[string]*prefetch{},
+		open: map[int64]*call{},
 		kick: make(chan struct{}, 1), hello: make(chan struct{}), ended: make(chan struct{}), stop: make(chan struct{}),
 	}
+	s.Init(opts.Options, s, true)
 	s.group.Add(3)
 	go s.write()
 	go s.read()
@@ -109,8 +102,8 @@ func (s *Session) begin(ctx context.Context) error {
 	if len(rows) != 1 {
 		return fmt.Errorf("cannot take the facts of %s: %d answers", s.opts.Node, len(rows))
 	}
-	s.facts = factsOf(rows[0])
-	if w, ok := s.proc.(transport.Widener); ok && s.facts.Release.AtLeast(node.WS2012) {
+	s.SetFacts(session.WindowsFacts(rows[0]))
+	if w, ok := s.proc.(transport.Widener); ok && s.Facts().Release.AtLeast(node.WS2012) {
 		w.Widen(wideEnvelope)
 	}
 	return nil
@@ -154,27 +147,11 @@ func nonce() string {
 	return hex.EncodeToString(b[:])
 }
 
-// Facts are those of the session's start.
-func (s *Session) Facts() node.Facts { return s.facts }
-
 // Mode is "direct".
 func (s *Session) Mode() string { return "direct" }
 
 // Stats counts what the session's connection sent and received.
 func (s *Session) Stats() transport.Stats { return s.conn.Stats() }
-
-func factsOf(r node.Row) node.Facts {
-	f := node.Facts{
-		OS: "windows", Version: r.String("version"), Build: int(r.Int("build")), ServicePack: int(r.Int("sp")),
-		Arch: r.String("arch"), Computer: r.String("computer"), Domain: r.String("domain"),
-		DomainRole: int(r.Int("domain_role")),
-		BootID:     node.BootID(r.String("boot_id")), PowerShell: r.String("powershell"),
-		UILanguage: int(r.Int("ui_language")),
-		Privileged: r.Bool("privileged"),
-	}
-	f.Release = node.ReleaseOf(f.Version, f.Build)
-	return f
-}
 
 // send queues requests as one batch and returns their calls. Nothing has left when it fails.
 func (s *Session) send(reqs []node.Request) ([]*call, []int64, error) {

@@ -17,6 +17,7 @@ import (
 	"deploy/internal/lab"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/session/powershell"
 	"deploy/inventory"
 	"deploy/transport"
@@ -57,7 +58,7 @@ func overWinRMTo(t testing.TB, release string, latency time.Duration,
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := powershell.Open(context.Background(), through(c), powershell.Options{Node: "n1"})
+	s, err := powershell.Open(context.Background(), through(c), powershell.Options{Options: session.Options{Node: "n1"}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/internal/testkit/sshdtest"
 	"deploy/transport"
@@ -383,6 +384,12 @@ func credentials() map[string]node.Credential {
 	return map[string]node.Credential{"daemon": {User: "daemon"}, "gone": {User: "no-such-user"}}
 }
 
+// common are the options of both sessions.
+func common() session.Options {
+	return session.Options{Node: "n1", Credentials: credentials(),
+		ReadOnly: func(argv []string) bool { return len(argv) == 1 && argv[0] == "hostname" }}
+}
+
 // compare plays every scenario on the machine itself and over a connection: a step cannot tell
 // where it runs.
 func compare(t *testing.T, dial func(t *testing.T) transport.Conn) {
@@ -390,12 +397,10 @@ func compare(t *testing.T, dial func(t *testing.T) transport.Conn) {
 	defer syscall.Umask(old)
 	for _, sc := range scenarios() {
 		t.Run(sc.name, func(t *testing.T) {
-			own, err := local.Open(t.Context(), local.Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"),
-				Credentials: credentials()})
+			own, err := local.Open(t.Context(), local.Options{Options: common(), State: filepath.Join(t.TempDir(), "jobs")})
 			must(t, err)
 			defer own.Close()
-			far, err := Open(t.Context(), dial(t), Options{Node: "n1", State: filepath.Join(t.TempDir(), "jobs"),
-				Credentials: credentials()})
+			far, err := Open(t.Context(), dial(t), Options{Options: common(), State: filepath.Join(t.TempDir(), "jobs")})
 			must(t, err)
 			defer far.Close()
 			var seen [2][]string
@@ -475,7 +480,7 @@ func TestTierOpensshManyAtOnce(t *testing.T) {
 	defer d.Close()
 	c, err := d.Dial(t.Context(), server.Target(t, server.Known("ed25519")))
 	must(t, err)
-	s, err := Open(t.Context(), c, Options{Node: "n1", State: t.TempDir() + "/jobs"})
+	s, err := Open(t.Context(), c, Options{Options: session.Options{Node: "n1"}, State: t.TempDir() + "/jobs"})
 	must(t, err)
 	defer s.Close()
 	dir := t.TempDir()

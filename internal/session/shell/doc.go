@@ -1,4 +1,4 @@
-// Package posix serves package node's verbs for a Linux machine that carries no agent: every
+// Package shell serves package node's verbs for a Linux machine that carries no agent: every
 // request is one channel of the connection, on which sh(1) runs, and Prefetch puts many questions
 // into one.
 //
@@ -20,39 +20,15 @@
 package shell
 
 import (
-	"log/slog"
-	"time"
-
-	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 )
 
 // Options say how a session works.
 type Options struct {
-	Node        string                     // the name in the inventory, for errors and the log
-	Credentials map[string]node.Credential // by the name that node.Cmd.As holds
+	session.Options
 	// directory for jobs on the machine; "" is the system's own place, which package local uses too
 	State        string
 	Sudo         bool         // everything runs as root by sudo(8)
 	SudoPassword secret.Value // for Sudo; zero means that sudo asks for none
-	// debug lines; nil is silent. Values never reach it: only verbs and what they are about
-	Log   *slog.Logger
-	Start time.Duration // until the machine has told its facts; 0 is 60 s
-	Run   time.Duration // limit of a program whose Cmd has none; 0 is 2 minutes
-	Job   time.Duration // limit of a job whose Cmd has none; 0 is 4 hours
-}
-
-func (o *Options) defaults() {
-	if o.Start == 0 {
-		o.Start = 60 * time.Second
-	}
-	if o.Run == 0 {
-		o.Run = 2 * time.Minute
-	}
-	if o.Job == 0 {
-		o.Job = 4 * time.Hour
-	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.DiscardHandler)
-	}
 }

@@ -25,10 +25,3 @@ func (s *Session) refusalOf(c *node.CodeError) error {
 	}
 	return r
 }
-
-func first(argv []string) string {
-	if len(argv) == 0 {
-		return ""
-	}
-	return argv[0]
-}

@@ -23,39 +23,30 @@ import (
 // channel does it all. In bytes.
 const small = 4 << 20
 
-// Stat tells about a path.
-func (s *Session) Stat(ctx context.Context, path string) (node.FileInfo, error) {
-	out, err := s.call(ctx, "file.stat "+path, "file_stat", path)
-	if err != nil {
-		return node.FileInfo{}, err
-	}
-	return infoOf(string(out.stdout))
-}
-
 // Bits of stat(2)'s mode.
 const (
 	typeMask = 0o170000
 	typeDir  = 0o040000
 )
 
-func infoOf(text string) (node.FileInfo, error) {
-	lines := strings.Split(text, "\n")
+func rowOfStat(out outcome) ([]node.Row, error) {
+	lines := strings.Split(string(out.stdout), "\n")
 	f := strings.Fields(lines[0])
 	if len(lines) < 3 || len(f) != 3 {
-		return node.FileInfo{}, errors.New("cannot read what stat says: it is not three lines")
+		return nil, errors.New("cannot read what stat says: it is not three lines")
 	}
 	raw, err1 := strconv.ParseUint(f[0], 16, 32)
 	size, err2 := strconv.ParseInt(f[1], 10, 64)
 	when, err3 := strconv.ParseInt(f[2], 10, 64)
 	if err := errors.Join(err1, err2, err3); err != nil {
-		return node.FileInfo{}, fmt.Errorf("cannot read what stat says: %w", err)
+		return nil, fmt.Errorf("cannot read what stat says: %w", err)
 	}
-	info := node.FileInfo{Size: size, Dir: raw&typeMask == typeDir, Modified: time.Unix(when, 0).UTC(),
-		Mode: uint32(raw & 0o7777), Owner: lines[1], Group: lines[2]}
-	if info.Dir {
-		info.Size = 0
+	dir := raw&typeMask == typeDir
+	if dir {
+		size = 0
 	}
-	return info, nil
+	return []node.Row{{"size": size, "dir": dir, "modified": when, "mode": int64(raw & 0o7777), "owner": lines[1],
+		"group": lines[2]}}, nil
 }
 
 // Open reads a file as it comes. It takes no limit of time: the caller's context ends it.
@@ -160,7 +151,7 @@ func (f *stream) Close() error {
 // and with its mode and owner before it takes the name. A path that is a symbolic link keeps the
 // link: what it points to is written, as Stat and Open see it.
 func (s *Session) Write(ctx context.Context, path string, r io.Reader, o node.WriteOptions) error {
-	return s.change(ctx, func() error { return s.write(ctx, path, bufio.NewReader(r), o) })
+	return s.Changing(ctx, func() error { return s.write(ctx, path, bufio.NewReader(r), o) })
 }
 
 func (s *Session) write(ctx context.Context, path string, r io.Reader, o node.WriteOptions) error {
@@ -189,7 +180,7 @@ func (s *Session) commit(ctx context.Context, path string, o node.WriteOptions, 
 	if o.Mode != 0 {
 		bits = mode(o.Mode)
 	}
-	_, err := s.script(ctx, order{op: "file.write " + path, acts: true, stdin: bytes.NewReader(data)},
+	_, err := s.script(ctx, order{op: "file.write " + path, fence: s.fenced(), stdin: bytes.NewReader(data)},
 		functions([]string{"file_write", path, bits, o.Owner, o.Group, sum, from}))
 	return err
 }
@@ -201,7 +192,7 @@ func (s *Session) upload(ctx context.Context, path string, r io.Reader) (string,
 	op := "file.write " + path
 	src := &source{r: r, sum: sha256.New(), pace: make(chan struct{}, 1)}
 	defer func() { _, _ = src.stop() }()
-	out, err := s.script(ctx, order{op: op, acts: true, stdin: src, pace: src.pace},
+	out, err := s.script(ctx, order{op: op, fence: s.fenced(), stdin: src, pace: src.pace},
 		functions([]string{"file_upload", path}))
 	if err != nil {
 		return "", err

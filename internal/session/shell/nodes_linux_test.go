@@ -12,6 +12,7 @@ import (
 
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 	"deploy/internal/testkit/linuxnodes"
 	"deploy/transport"
 	"deploy/transport/ssh"
@@ -190,7 +191,7 @@ func TestTierNodesSudo(t *testing.T) {
 				User: "operator", Timeout: time.Minute,
 				SSH: transport.SSH{KeyFiles: []string{l.Key()}, Fingerprints: []string{n.Fingerprint()}}})
 			must(t, err)
-			opts := Options{Node: n.Name, Sudo: true}
+			opts := Options{Options: session.Options{Node: n.Name}, Sudo: true}
 			if tc.password != "" {
 				opts.SudoPassword = secret.New(tc.password)
 			}

@@ -9,9 +9,6 @@ import (
 	"deploy/internal/session/linux"
 )
 
-// SetFence has all that may change the machine compare its owner record first, in the same request.
-func (s *Session) SetFence(f node.Fence) { s.fence.Store(&f) }
-
 // ownerDir stands beside the directory of jobs: an agent on the machine uses the same one.
 func (s *Session) ownerDir() string { return path.Join(path.Dir(s.state), linux.OwnerDir) }
 
@@ -28,4 +25,12 @@ func rowsOfOwners(out outcome) ([]node.Row, error) {
 		rest = next
 	}
 	return rows, nil
+}
+
+// fenced is the fence that what is no request of the core's carries.
+func (s *Session) fenced() *node.Fence {
+	if f, ok := s.Fence(); ok {
+		return &f
+	}
+	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/internal/testkit/nodetest"
 )
@@ -17,7 +18,8 @@ import (
 func TestOwnerAndFence(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
 	m := newMachine()
-	s, err := Open(t.Context(), m, Options{Node: "n1", State: filepath.Join(root, "deploy", "jobs")})
+	s, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}, State: filepath.Join(root, "deploy",
+		"jobs")})
 	must(t, err)
 	defer s.Close()
 	nodetest.OwnerContract(t, s, func(name string) string { return filepath.Join(dir, name) }, []string{"true"})
@@ -31,7 +33,7 @@ func TestOwnerAndFence(t *testing.T) {
 func TestOwnerCosts(t *testing.T) {
 	root, dir := t.TempDir(), t.TempDir()
 	m := newMachine()
-	s, err := Open(t.Context(), m, Options{Node: "n1", State: filepath.Join(root, "jobs")})
+	s, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}, State: filepath.Join(root, "jobs")})
 	must(t, err)
 	defer s.Close()
 	text, err := node.Owner{Format: 1, Site: "blue", Journal: "j", Epoch: 1, Run: "r"}.Text()
@@ -68,10 +70,10 @@ func TestOwnerCosts(t *testing.T) {
 // directory is its owner's alone.
 func TestOwnerIsShared(t *testing.T) {
 	state := filepath.Join(t.TempDir(), "deploy", "jobs")
-	far, err := Open(t.Context(), newMachine(), Options{Node: "n1", State: state})
+	far, err := Open(t.Context(), newMachine(), Options{Options: session.Options{Node: "n1"}, State: state})
 	must(t, err)
 	defer far.Close()
-	own, err := local.Open(t.Context(), local.Options{Node: "n1", State: state})
+	own, err := local.Open(t.Context(), local.Options{Options: session.Options{Node: "n1"}, State: state})
 	must(t, err)
 	defer own.Close()
 	was := ""

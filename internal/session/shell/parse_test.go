@@ -5,6 +5,8 @@ import (
 	"iter"
 	"slices"
 	"testing"
+
+	"deploy/internal/session"
 )
 
 // FuzzFrames: whatever a machine answers to a batch, in whatever pieces, is an answer or an error,
@@ -19,7 +21,7 @@ func FuzzFrames(f *testing.F) {
 		if size <= 0 {
 			size = 1
 		}
-		fr := &framer{s: &Session{opts: Options{Node: "n1"}}, pace: make(chan struct{}, 1)}
+		fr := &framer{s: &Session{opts: Options{Options: session.Options{Node: "n1"}}}, pace: make(chan struct{}, 1)}
 		for range 3 {
 			fr.batch = append(fr.batch, &prefetch{op: "x", done: make(chan struct{}), plan: plan{read: rowOfProgram}})
 		}
@@ -78,8 +80,8 @@ func FuzzMarkers(f *testing.F) {
 func TestAnswersThatAreNone(t *testing.T) {
 	for _, text := range []string{"", "x", "81a4 1 2", "81a4 1 2\nroot", "zz 1 2\na\nb\n", "81a4 x 2\na\nb\n",
 		"81a4 1 x\na\nb\n", "81a4 1\na\nb\n", "ffffffffff 1 2\na\nb\n"} {
-		if fi, err := infoOf(text); err == nil {
-			t.Errorf("%q is %+v", text, fi)
+		if rows, err := rowOfStat(outcome{stdout: []byte(text)}); err == nil {
+			t.Errorf("%q is %v", text, rows)
 		}
 	}
 	for _, text := range []string{"", "abc 1", "0123 x"} {

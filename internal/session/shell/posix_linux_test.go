@@ -14,6 +14,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/secret"
+	"deploy/internal/session"
 )
 
 // TestRoundTrips: facts are one channel, and so are a batch of questions, a file and a program.
@@ -228,7 +229,7 @@ func TestNoShell(t *testing.T) {
 	if _, err := os.Stat(m.shell); err != nil {
 		m.shell = "/bin/false"
 	}
-	_, err := Open(t.Context(), m, Options{Node: "n1"})
+	_, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}})
 	if !errors.Is(err, node.ErrUnsupported) || hint.Of(err) == "" {
 		t.Error(err)
 	}
@@ -284,7 +285,7 @@ func TestSudo(t *testing.T) {
 			}
 			m := newMachine()
 			m.env = []string{"PATH=" + dir + ":" + os.Getenv("PATH"), "SUDO_TEST=" + dir}
-			opts := Options{Node: "n1", Sudo: true, State: dir + "/jobs"}
+			opts := Options{Options: session.Options{Node: "n1"}, Sudo: true, State: dir + "/jobs"}
 			if tc.have != "" {
 				opts.SudoPassword = secret.New(tc.have)
 			}
@@ -320,7 +321,7 @@ func TestSudo(t *testing.T) {
 	t.Run("no sudo", func(t *testing.T) {
 		m := newMachine()
 		m.env = []string{"PATH=" + t.TempDir()}
-		_, err := Open(t.Context(), m, Options{Node: "n1", Sudo: true})
+		_, err := Open(t.Context(), m, Options{Options: session.Options{Node: "n1"}, Sudo: true})
 		if !errors.Is(err, node.ErrUnsupported) || hint.Of(err) == "" {
 			t.Error(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/linux"
 )
 
@@ -19,11 +20,10 @@ const maxBatch = 32 << 10
 // maxAnswer is how long an answer of a batch may say that it is, in bytes.
 const maxAnswer = 1 << 30
 
-// prefetch is an answer that waits for as many askers as wanted it.
+// prefetch is an answer on its way.
 type prefetch struct {
 	plan plan
 	op   string
-	uses int
 	done chan struct{}
 	rows []node.Row
 	err  error
@@ -42,53 +42,38 @@ func (p *prefetch) await(ctx context.Context) (rows []node.Row, err error, ok bo
 // Prefetch sends all queries in one channel (more when they are very long) and returns without
 // waiting for the answers.
 func (s *Session) Prefetch(ctx context.Context, qs []node.Query) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	var batch []*prefetch
-	wanted := map[string]*prefetch{}
-	var code strings.Builder
-	for _, q := range qs {
-		r, err := s.readable(q)
-		if err != nil {
-			continue // said when it is asked for
+	return s.Fetch(ctx, qs, func(reqs []node.Request) ([]session.Answer, error) {
+		out := make([]session.Answer, len(reqs))
+		var batch []*prefetch
+		var code strings.Builder
+		for i, r := range reqs {
+			p := &prefetch{op: r.Op(), done: make(chan struct{})}
+			var err error
+			if p.plan, err = s.planOf(r); err != nil {
+				continue // said when it is asked for
+			}
+			words, err := linux.Line(p.plan.call)
+			if err != nil {
+				continue
+			}
+			if code.Len()+len(words) > maxBatch && len(batch) > 0 {
+				s.sendBatch(batch, code.String())
+				batch = nil
+				code.Reset()
+			}
+			how := "verb"
+			if p.plan.tool {
+				how = "tool"
+			}
+			fmt.Fprintf(&code, "; %s %d %s", how, len(batch), words)
+			batch = append(batch, p)
+			out[i] = p.await
 		}
-		key := keyOf(r)
-		if p := wanted[key]; p != nil {
-			p.uses++
-			continue
-		}
-		p := &prefetch{op: r.Op(), uses: 1, done: make(chan struct{})}
-		if p.plan, err = s.planOf(r); err != nil {
-			continue
-		}
-		words, err := linux.Line(p.plan.call)
-		if err != nil {
-			continue
-		}
-		if code.Len()+len(words) > maxBatch && len(batch) > 0 {
+		if len(batch) > 0 {
 			s.sendBatch(batch, code.String())
-			batch = nil
-			code.Reset()
 		}
-		how := "verb"
-		if p.plan.tool {
-			how = "tool"
-		}
-		fmt.Fprintf(&code, "; %s %d %s", how, len(batch), words)
-		batch = append(batch, p)
-		wanted[key] = p
-	}
-	if len(batch) > 0 {
-		s.sendBatch(batch, code.String())
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for key, p := range wanted {
-		s.cache[key] = p
-	}
-	s.opts.Log.DebugContext(ctx, "prefetch", "node", s.opts.Node, "queries", len(wanted))
-	return nil
+		return out, nil
+	})
 }
 
 // sendBatch asks for a batch in the background. Each program has the session's limit: the clock
@@ -178,26 +163,3 @@ func (f *framer) finish() {
 		close(f.batch[f.next].done)
 	}
 }
-
-// taken takes one use of a waiting answer. Each answer serves as often as it was wanted, so that a
-// step that polls sees news.
-func (s *Session) taken(key string) *prefetch {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	p := s.cache[key]
-	if p == nil {
-		return nil
-	}
-	if p.uses--; p.uses == 0 {
-		delete(s.cache, key)
-	}
-	return p
-}
-
-func (s *Session) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.cache)
-}
-
-func keyOf(r node.Request) string { return fmt.Sprintf("%s %#v", r.Verb, r.Args) }

@@ -72,7 +72,7 @@ func codeOf(s linux.Script) (string, error) {
 // fenceCode makes one line that ends the shell when the machine's owner record does not fit, and
 // goes on else. dir is where the records are.
 func fenceCode(f *node.Fence, dir string) (string, error) {
-	if f == nil || f.Journal == "" {
+	if f == nil {
 		return "", nil
 	}
 	code, err := codeOf(linux.Script{Text: ownerScript + "fence \"$@\"\n", Args: []string{dir, f.Site, f.Journal,

@@ -10,11 +10,11 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/linux"
 	"deploy/transport"
 )
@@ -38,18 +38,16 @@ const grace = 2 * time.Second
 
 // Session is a machine behind a connection. It is safe for concurrent use.
 type Session struct {
+	session.Core
 	conn  transport.Conn
 	opts  Options
-	facts node.Facts
 	state string // directory of jobs
 
 	alive context.Context
 	stop  context.CancelFunc // ends what Prefetch has under way
 	once  sync.Once
-	fence atomic.Pointer[node.Fence]
 
 	mu     sync.Mutex
-	cache  map[string]*prefetch // answers that wait to be asked for
 	closed bool
 	group  sync.WaitGroup // grows only while closed is false
 }
@@ -63,8 +61,9 @@ var (
 // A machine that is not Linux is node.ErrUnsupported; a user for whom sudo does not work is
 // node.ErrAuth.
 func Open(ctx context.Context, conn transport.Conn, opts Options) (*Session, error) {
-	opts.defaults()
-	s := &Session{conn: conn, opts: opts, cache: map[string]*prefetch{}}
+	opts.Defaults()
+	s := &Session{conn: conn, opts: opts}
+	s.Init(opts.Options, s, true)
 	s.alive, s.stop = context.WithCancel(context.Background())
 	if err := s.takeFacts(ctx); err != nil {
 		_ = s.Close()
@@ -96,9 +95,11 @@ func (s *Session) takeFacts(ctx context.Context) error {
 	}
 	raw := linux.Raw{UID: uid, Machine: fields[1], Computer: fields[2], BootID: fields[3], Init: fields[4],
 		Systemd: fields[5] == "yes", ID: fields[6], Release: fields[8]}
-	if s.facts, err = raw.Facts(); err != nil {
+	facts, err := raw.Facts()
+	if err != nil {
 		return err
 	}
+	s.SetFacts(facts)
 	switch home := fields[7]; {
 	case s.opts.State != "":
 		s.state = s.opts.State
@@ -130,9 +131,6 @@ func (s *Session) password() string {
 	}
 	return s.opts.SudoPassword.Reveal() + "\n"
 }
-
-// Facts are those of the session's start.
-func (s *Session) Facts() node.Facts { return s.facts }
 
 // Mode is "direct".
 func (s *Session) Mode() string { return "direct" }
@@ -168,10 +166,10 @@ func (s *Session) spawn(f func()) bool {
 // order is one thing to be done on the machine.
 type order struct {
 	op    string
-	acts  bool   // it may change the machine: the fence stands before it
 	line  string // command line for the login shell; "" is the bootstrap, which then evaluates code
 	code  string
-	nonce string // of line; made here for code
+	fence *node.Fence // stands before code; nil is none
+	nonce string      // of line; made here for code
 	stdin io.Reader
 	limit time.Duration // 0 is the session's limit of a program
 	pace  chan struct{} // each token begins the limit anew; may be nil

@@ -9,7 +9,10 @@ import (
 	"deploy/internal/lab/model"
 	"deploy/internal/lab/session"
 	"deploy/internal/node"
+	secrets "deploy/internal/secret"
+	core "deploy/internal/session"
 	"deploy/inventory"
+	"deploy/steps"
 )
 
 // Bench is a small lab in the test's own process: two machines with a public and a private card
@@ -63,12 +66,14 @@ func NewBench(t *testing.T, release node.Release, locale string) *Bench {
 	return &Bench{World: w, Module: machine.Base().Add(directory.Module())}
 }
 
-// Session opens a session to one of the machines.
-func (b *Bench) Session(t *testing.T, name string) *session.Session {
+// Session opens a session to one of the machines, for a Reader with what these kinds may start. Run
+// gives it that of its case's kind.
+func (b *Bench) Session(t *testing.T, name string, kinds ...steps.Kind) *session.Session {
 	t.Helper()
 	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Module: b.Module,
-		Network:     true,
-		Credentials: map[string]session.Credential{Credential: {User: credentialUser, Password: secret}}})
+		Network: true, Options: core.Options{ReadOnly: steps.NewRegistry(kinds).ReadOnly(),
+			Credentials: map[string]node.Credential{
+				Credential: {User: credentialUser, Password: secrets.New(secret)}}}})
 	if err != nil {
 		t.Fatalf("cannot open a session to %s: %v", name, err)
 	}

@@ -44,6 +44,9 @@ func Run(t *testing.T, c Case) {
 	s := c.Open(t)
 	both := false
 	double, inLab := s.(*session.Session)
+	if inLab {
+		double.Reading(node.ReadOnly(c.Kind.ReadForms))
+	}
 	switch {
 	case inLab && !twice(double): // what the other languages add was seen when the kind was played alone
 	case inLab:
@@ -244,6 +247,7 @@ type recorder struct {
 	requests []node.Request
 	commands [][]string
 	vouched  [][]string
+	looked   [][]string // what queries started, unless vouched for
 }
 
 func (r *recorder) Query(ctx context.Context, q node.Query) ([]node.Row, error) {
@@ -253,6 +257,7 @@ func (r *recorder) Query(ctx context.Context, q node.Query) ([]node.Row, error) 
 			r.vouched = append(r.vouched, tool.Argv)
 		} else {
 			r.commands = append(r.commands, tool.Argv)
+			r.looked = append(r.looked, tool.Argv)
 		}
 		return r.Session.Query(ctx, q)
 	}

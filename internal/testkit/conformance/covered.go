@@ -65,6 +65,12 @@ func covered(t reporter, c Case, rec *recorder) {
 			undeclared(t, c.Kind.Name, text("name"), "property", stringsOf(r.Args["select"]), props)
 		}
 	}
+	reads := node.ReadOnly(c.Kind.ReadForms)
+	for _, argv := range rec.looked {
+		if !reads(argv) {
+			t.Errorf("%s looks with %q and declares no form that only reads", c.Kind.Name, argv)
+		}
+	}
 	for _, argv := range rec.commands {
 		own := slices.ContainsFunc(c.Programs, func(p string) bool { return strings.EqualFold(p, argv[0]) })
 		declared := slices.ContainsFunc(calls,

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/windows/svc/mgr"
 
 	"deploy/internal/node"
+	"deploy/internal/session"
 	"deploy/internal/session/local"
 	"deploy/internal/testkit/conformance"
 	"deploy/steps"
@@ -76,9 +77,10 @@ func service(t *testing.T, start uint32) string {
 	return name
 }
 
-func session(t *testing.T) node.Session {
+func openHere(t *testing.T) node.Session {
 	t.Helper()
-	s, err := local.Open(t.Context(), local.Options{Node: "here", Agent: true})
+	s, err := local.Open(t.Context(), local.Options{Options: session.Options{Node: "here",
+		ReadOnly: all.Kinds().ReadOnly()}, Agent: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +171,7 @@ func TestTierWineKinds(t *testing.T) {
 			if !ok {
 				t.Fatal("there is no such kind")
 			}
-			conformance.Run(t, conformance.Case{Kind: kind, With: c.with, Programs: c.programs, Open: session})
+			conformance.Run(t, conformance.Case{Kind: kind, With: c.with, Programs: c.programs, Open: openHere})
 		})
 	}
 }
@@ -180,7 +182,7 @@ func TestTierWinePackage(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "wine" {
 		t.Skip("belongs to the tier wine: make test-wine")
 	}
-	s := session(t)
+	s := openHere(t)
 	apply := func(with map[string]any) (steps.Step, steps.Diff, error) {
 		t.Helper()
 		kind, _ := all.Kinds().Get("package")
@@ -230,7 +232,7 @@ func TestTierWineFalseSuccess(t *testing.T) {
 	if os.Getenv("DEPLOY_TIER") != "wine" {
 		t.Skip("belongs to the tier wine: make test-wine")
 	}
-	s := session(t)
+	s := openHere(t)
 	for _, argv := range [][]string{{"netsh.exe", "interface", "show", "interface"}, {"icacls.exe", `C:\x`},
 		{"powershell.exe", "-Command", "exit 0"}, {"schtasks.exe", "/query"}, {"net.exe", "user"}} {
 		res, err := s.Run(t.Context(), node.Cmd{Argv: argv})

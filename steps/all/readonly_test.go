@@ -1,11 +1,54 @@
-package node
+package all
 
 import (
 	"strings"
 	"testing"
+
+	"deploy/steps"
 )
 
-func TestReadOnlyToolOnLinux(t *testing.T) {
+// TestReadOnly holds what the kinds declare against what only looks and what does not.
+func TestReadOnly(t *testing.T) {
+	reads := Kinds().ReadOnly()
+	for _, tt := range []struct {
+		line string // arguments parted by |
+		want bool
+	}{
+		{"", false},
+		{"hostname", true}, {"hostname|newname", false}, {"whoami|/user", true},
+		{"cluster.exe|group", true}, {"CLUSTER|/cluster:C1|res|Disk F:|/priv", true}, {"cluster|node|N2|/status", true},
+		{"cluster|/cluster:C1|/prop", true}, {"cluster|/cluster:C1|/prop:SameSubnetThreshold", true},
+		{"cluster|/quorum", true},
+		{"cluster|/cluster:C1|/prop|SameSubnetThreshold=10", false}, {"cluster|/quorum:Disk Q:", false},
+		{"cluster|node|N2|/evict", false},
+		{"cluster|group|G|/moveto:N2", false}, {"cluster|/destroy", false}, {"cluster|res|R|/priv:X|/usedefault", false},
+		{"cluster|res|R|/online", false},
+		{"sc|query|ClusSvc", true}, {`sc.exe|\\N1|qc|ClusSvc`, true}, {"sc|config|ClusSvc|start=|auto", false}, {"sc", false},
+		{"sc|stop|x", false},
+		{`reg|query|HKLM\Cluster`, true}, {`reg|add|HKLM\Cluster`, false}, {"reg|query", false},
+		{"dnscmd|/enumrecords|example.com|@", true}, {"dnscmd|dc1|/zoneinfo|example.com", true},
+		{"dnscmd|/recorddelete|example.com", false}, {"dnscmd|dc1", false},
+		{"netsh|interface|ip|show|config", true}, {"netsh|interface|set|interface|name=show", false},
+		{"netsh|-f|show", false}, {"netsh", false},
+		{"netsh|interface|ip|delete|show", false},
+		{"ServerManagerCmd.exe|-query|x.xml", true}, {"ServerManagerCmd|-install|Failover-Clustering", false},
+		{`icacls|C:\x`, true}, {`icacls|C:\x|/grant|u:F`, false}, {`icacls|C:\x|/save|f`, false}, {"icacls", false},
+		{"diskpart", false}, {"diskpart|/s|x", false}, {"cmd|/c|hostname", false}, {"powershell|-c|hostname", false},
+		{`C:\Windows\System32\hostname.exe`, true}, {`D:\hostname.exe`, false}, {`C:\Windows\..\evil\hostname.exe`, false},
+		{`C:\Windows\x:hostname`, false}, {`.\hostname`, false},
+	} {
+		var argv []string
+		if tt.line != "" {
+			argv = strings.Split(tt.line, "|")
+		}
+		if got := reads(argv); got != tt.want {
+			t.Errorf("%q is %v, want %v", argv, got, tt.want)
+		}
+	}
+}
+
+func TestReadOnlyOnLinux(t *testing.T) {
+	reads := Kinds().ReadOnly()
 	for _, tt := range []struct {
 		line string // arguments parted by |
 		want bool
@@ -60,8 +103,21 @@ func TestReadOnlyToolOnLinux(t *testing.T) {
 		{"Systemctl|show|x", false}, {"cat|/etc/shadow", false}, {"env|id", false},
 		{"sh|-c|id", false}, {"/usr/bin/hostname", false}, {"hostname", true},
 	} {
-		if got := ReadOnlyTool(strings.Split(tt.line, "|")); got != tt.want {
-			t.Errorf("ReadOnlyTool(%q) = %v, want %v", tt.line, got, tt.want)
+		if got := reads(strings.Split(tt.line, "|")); got != tt.want {
+			t.Errorf("%q is %v, want %v", tt.line, got, tt.want)
+		}
+	}
+}
+
+// TestNothingReadsWithoutForms: what no kind declares may start nothing.
+func TestNothingReadsWithoutForms(t *testing.T) {
+	for _, reads := range []func([]string) bool{steps.NewRegistry().ReadOnly(),
+		steps.NewRegistry([]steps.Kind{{Name: "x"}}).ReadOnly()} {
+		for _, argv := range [][]string{{"hostname"}, {"id"}, {"cluster.exe", "group"}, {"/usr/bin/systemctl", "show",
+			"x"}, {}} {
+			if reads(argv) {
+				t.Errorf("%q", argv)
+			}
 		}
 	}
 }

@@ -239,7 +239,7 @@ func (g *rig) story() string {
 	var out []string
 	for _, e := range list {
 		switch e.Kind {
-		case journal.RunStart, journal.RunEnd, journal.PhaseStart, journal.Handed:
+		case journal.RunStart, journal.RunEnd, journal.PhaseStart, journal.Handed, journal.Answered:
 			continue
 		}
 		name := strings.TrimSuffix(strings.TrimPrefix(e.Task, "one/"), "@n1")

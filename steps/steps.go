@@ -111,6 +111,9 @@ type Diff struct {
 	// the tool chosen by facts: "cluster.exe", "FailoverClusters", "WMI"
 	Via      string   `json:"via,omitempty"`
 	Warnings []string `json:"warnings,omitempty"` // shown in the plan
+	// Proof tells what shows a NoOp of a Gated step, so that the same thing is known again: a file and
+	// its time. What proved it once does not count any more when what it was about is undone.
+	Proof string `json:"proof,omitempty"`
 }
 
 // Effects are what a person wants to know before saying yes.

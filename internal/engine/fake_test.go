@@ -212,7 +212,11 @@ func (e *fakeExec) check(s steps.Step) (steps.Diff, error) {
 		return steps.Diff{}, steps.Until(tag, "it is not there")
 	}
 	if v == "new" || v == "pending" && d.has("quiet") {
-		return steps.NoChange(), nil
+		diff := steps.NoChange()
+		if d.has("proof") {
+			diff.Proof = "report of " + e.w.values[at+" made"]
+		}
+		return diff, nil
 	}
 	diff := steps.Diff{Action: steps.Update, Changes: []steps.Change{{Attr: "value", From: v, To: "new"}},
 		Before: steps.MustJSON(map[string]string{"value": v})}

@@ -118,5 +118,19 @@ func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff
 		}
 		return waits(true, k.diff.Changes)
 	}
-	return r.done(ctx, t, journal.Note{Note: "signed by " + sig.By}, start)
+	return r.done(ctx, t, journal.Note{Note: "signed by " + sig.By, Proof: k.diff.Proof}, start)
+}
+
+// current makes of a look at a gate one at what the machines are now: what proved the gate before
+// something that it stands on was undone or found gone does not prove it again.
+func (r *run) current(t steps.Task, k look) look {
+	if k.diff.Proof == "" || k.err != nil || k.diff.Action != steps.NoOp {
+		return k
+	}
+	if k.diff.Proof == r.task(t.ID).Stale {
+		k.diff = steps.Diff{Action: steps.Run, Effects: steps.Effects{NothingToUndo: true}, Via: "a person",
+			Changes: []steps.Change{{Attr: "proof", From: k.diff.Proof + ", before what it stands on was taken back",
+				To: "one of the machines as they are"}}}
+	}
+	return k
 }

@@ -231,7 +231,7 @@ func (r *run) looks(ctx context.Context, name string, tasks []steps.Task) ([]loo
 	}
 	out := make([]look, len(tasks))
 	for i, t := range tasks {
-		out[i] = sound(t, got[i], stamp)
+		out[i] = r.current(t, sound(t, got[i], stamp))
 		out[i].own = own
 	}
 	return out, nil

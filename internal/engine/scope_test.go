@@ -340,3 +340,46 @@ func TestOlderRollbackMeantEverything(t *testing.T) {
 		t.Errorf("left is %v", got)
 	}
 }
+
+// TestReportOfAnotherMachine: a report that proved a gate does not prove it again once what it was
+// about is undone. A new one does, and so did the old one as long as nothing was undone.
+func TestReportOfAnotherMachine(t *testing.T) {
+	g := newRig(t, "p: a / r: g:gate,proof / s: c")
+	asked := 0
+	g.o.Gate = func(context.Context, GateRequest) (Signature, bool, error) {
+		asked++
+		g.set("n1/g made", fmt.Sprint(asked))
+		g.set("n1/g", "new")
+		return Signature{By: "bob"}, true, nil
+	}
+	apply := func(want int) {
+		t.Helper()
+		g.o.Run = ""
+		if _, err := Apply(context.Background(), g.o, nil); err != nil {
+			t.Fatal(err)
+		}
+		if asked != want {
+			t.Errorf("asked %d times, want %d", asked, want)
+		}
+	}
+	apply(1)
+	apply(1)
+	g.set("n1/g made", "by hand") // a newer one, seen by the next run
+	apply(1)
+	if _, err := g.back(RollbackOptions{Tasks: []string{"s/c"}}); err != nil {
+		t.Fatal(err)
+	}
+	apply(1) // nothing under it was undone
+	if _, err := g.back(RollbackOptions{All: true}); err != nil {
+		t.Fatal(err)
+	}
+	if g.w.snapshot()["n1/g"] != "new" {
+		t.Fatal("what a person did is gone")
+	}
+	p, err := MakePlan(context.Background(), g.o)
+	if err != nil || len(p.Gates) != 1 {
+		t.Errorf("the plan asks for %+v, %v", p.Gates, err)
+	}
+	apply(2)
+	apply(2)
+}

@@ -121,8 +121,15 @@ func (r *run) doTask(ctx context.Context, t steps.Task, next []steps.Task) (bool
 func (r *run) nothing(ctx context.Context, t steps.Task) error {
 	st := r.task(t.ID)
 	kind, text := journal.NoOp, ""
+	proof := r.lookOf(t.ID).diff.Proof
 	switch st.Status {
 	case journal.StatusDone, journal.StatusUnchanged:
+		if proof != "" && proof != st.Proof { // another one than the journal knows
+			if st.Status == journal.StatusDone {
+				kind = journal.Done
+			}
+			break
+		}
 		r.emit(event(EvNoOp, t))
 		r.countEvent(EvNoOp, t)
 		return nil
@@ -144,8 +151,8 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 		kind, text = journal.Done, "the node shows that it is done"
 	}
 	var data any
-	if text != "" {
-		data = journal.Note{Note: text}
+	if text != "" || proof != "" {
+		data = journal.Note{Note: text, Proof: proof}
 	}
 	if _, err := r.note(ctx, kind, t, data); err != nil {
 		return err

@@ -50,6 +50,7 @@ type Note struct {
 	Note     string   `json:"note,omitempty"`
 	Warnings []string `json:"warnings,omitempty"`
 	Act      int64    `json:"act,omitempty"`
+	Proof    string   `json:"proof,omitempty"` // of Done and NoOp: what shows that a gate is passed
 	Agent    AgentRef `json:"agent,omitzero"`
 	// Recorded is the number that the owner record of the node is known to hold, 0 for unknown.
 	Recorded int64 `json:"recorded,omitempty"`

@@ -51,6 +51,8 @@ type TaskState struct {
 	// number of the last entry that announced a change of the node (Begin, UndoBegin), 0 for none
 	Changed   int64
 	Signature Signature // for signed, and kept after
+	Proof     string    // what showed that a gate is passed
+	Stale     string    // what showed it before something under it was undone
 	// Acts are the standing acts, oldest first. A second Begin for the same wish before the first
 	// one's end is the same act, and keeps the first one's Before; a Begin after an end (the machine
 	// had drifted) or for another wish is an act of its own. One that creates the same once more,
@@ -190,6 +192,9 @@ func (t *TaskState) note(e Entry) error {
 	var n Note
 	err := decode(e.Data, &n)
 	t.Note = n.Note
+	if e.Kind != Lost {
+		t.Proof = n.Proof
+	}
 	return err
 }
 
@@ -262,6 +267,9 @@ func (t *TaskState) forget() {
 		return
 	}
 	if len(t.Acts) == 0 {
+		if t.Proof != "" {
+			t.Stale, t.Proof = t.Proof, ""
+		}
 		t.Status, t.Signature = StatusNotStarted, Signature{}
 		t.Note = "what it stands on was taken back since"
 	}

@@ -78,41 +78,42 @@ func (s *Gate) Reads(node.Facts) []node.Query {
 
 // Check looks for the proof.
 func (s *Gate) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	missing, err := s.missing(ctx, r)
+	missing, proof, err := s.missing(ctx, r)
 	if err != nil {
 		return steps.Diff{}, err
 	}
 	if missing == nil {
-		return steps.NoChange(), nil
+		return steps.Diff{Action: steps.NoOp, Proof: proof}, nil
 	}
 	return steps.Diff{Action: steps.Run, Changes: []steps.Change{*missing}, Via: "a person",
 		Effects: steps.Effects{NothingToUndo: true}}, nil
 }
 
-// missing tells what of the proof is not there, or nil.
-func (s *Gate) missing(ctx context.Context, r node.Reader) (*steps.Change, error) {
+// missing tells what of the proof is not there, or nil and which report is.
+func (s *Gate) missing(ctx context.Context, r node.Reader) (change *steps.Change, proof string, err error) {
 	if s.Report != "" {
-		from, ok, err := s.report(ctx, r)
+		found, ok, err := s.report(ctx, r)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if !ok {
-			return &steps.Change{Attr: s.Report, From: from, To: "a report of the act"}, nil
+			return &steps.Change{Attr: s.Report, From: found, To: "a report of the act"}, "", nil
 		}
+		proof = found
 	}
 	if s.Value != nil {
 		ok, found, err := s.Value.holds(ctx, r)
 		if err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if !ok {
-			return &steps.Change{Attr: s.Value.label(), From: found, To: s.Value.wish()}, nil
+			return &steps.Change{Attr: s.Value.label(), From: found, To: s.Value.wish()}, "", nil
 		}
 	}
-	return nil, nil
+	return nil, proof, nil
 }
 
-// report looks for a file that fits; found says what is wrong with the best one.
+// report looks for a file that fits; found says which it is, or what is wrong with the best one.
 func (s *Gate) report(ctx context.Context, r node.Reader) (found string, ok bool, err error) {
 	var after time.Time
 	if s.Newer != "" {
@@ -143,7 +144,7 @@ func (s *Gate) report(ctx context.Context, r node.Reader) (found string, ok bool
 		case s.Newer != "" && info.Modified.Before(after):
 			found = "older than " + s.Newer
 		default:
-			return "", true, nil
+			return fmt.Sprintf("%s of %s", path, info.Modified.UTC().Format(time.RFC3339Nano)), true, nil
 		}
 	}
 	return found, false, nil
@@ -191,7 +192,7 @@ func cut(path string) (dir, name string) {
 
 // Apply comes after the sign-off: it looks once more and refuses when the proof is not there.
 func (s *Gate) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	missing, err := s.missing(ctx, n)
+	missing, _, err := s.missing(ctx, n)
 	if err != nil {
 		return steps.Outcome{}, err
 	}

@@ -102,6 +102,27 @@ func TestVersionOneGone(t *testing.T) {
 	refused(t, dir, "site", "the journal of site site is missing: journal.db is empty, and a lock says", "remove ")
 }
 
+// TestVersionOnePutBack: a copy from before the upgrade takes the place of the journal. It is told,
+// and not sealed again.
+func TestVersionOnePutBack(t *testing.T) {
+	dir := versionOne(t)
+	old := contentOf(t, dir)
+	opens(t, dir, "site", 3) // as it is, and sealed
+	if err := try("open", dir, "site"); err != nil {
+		t.Fatal(err)
+	}
+	write(t, filepath.Join(dir, dbFile), old)
+	refused(t, dir, "site", "journal.db is an older copy: it is of version 1, and entry 3 was written here later",
+		"remove "+filepath.Join(dir, headFile))
+	if contentOf(t, dir) != old {
+		t.Error("the copy was changed")
+	}
+	if err := os.Remove(filepath.Join(dir, headFile)); err != nil {
+		t.Fatal(err)
+	}
+	opens(t, dir, "site", 3)
+}
+
 // TestVersionOneWithoutRuns: agents know nothing of it, so it gets an id like any other.
 func TestVersionOneWithoutRuns(t *testing.T) {
 	dir := versionOne(t)

@@ -81,6 +81,17 @@ func readHead(dir string) (h head, found bool, err error) {
 		" is the newest one"}, "if it is no older copy, remove "+path+" and run again: it is made anew")
 }
 
+// knows refuses a database of a version from before there was such a file: it is an older copy.
+func (h head) knows(dir string, version int) error {
+	if h.Seq == 0 || version != 1 {
+		return nil
+	}
+	path := filepath.Join(dir, headFile)
+	what := fmt.Sprintf("%s is an older copy: it is of version 1, and entry %d was written here later", dbFile, h.Seq)
+	return hint.Wrap(&damagedError{what}, "restore the newest one; if there is no newer one, remove "+path+" and deploy "+
+		"goes on from what stands in this one, without knowing what came after")
+}
+
 // agree holds the content of the database against the file.
 func (h head) agree(dir string, c *content) error {
 	if h.Seq == 0 {

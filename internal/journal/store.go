@@ -110,8 +110,15 @@ func (s *Store) open(ctx context.Context, o OpenOptions) error {
 	if err != nil {
 		return err
 	}
-	if h, _, err := readHead(s.dir); v == 0 && (err != nil || h.Seq > 0) {
-		return errors.Join(err, missing(s.dir, o.Site, dbFile+" holds nothing"))
+	h, _, err := readHead(s.dir)
+	switch {
+	case err != nil:
+		return err
+	case v == 0 && h.Seq > 0:
+		return missing(s.dir, o.Site, dbFile+" holds nothing")
+	}
+	if err := h.knows(s.dir, v); err != nil {
+		return err
 	}
 	if err := migrate(ctx, s.db, migrations(o.Site)); err != nil {
 		return err
@@ -134,6 +141,9 @@ func (s *Store) load(ctx context.Context, site string, version int) (meta, error
 	// database newer
 	h, _, err := readHead(s.dir)
 	if err != nil {
+		return meta{}, err
+	}
+	if err := h.knows(s.dir, version); err != nil {
 		return meta{}, err
 	}
 	c, err := s.read(ctx, version)

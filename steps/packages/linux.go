@@ -356,13 +356,27 @@ func (s *Packages) Apply(ctx context.Context, n node.Node, d steps.Diff) (steps.
 	if err := s.change(ctx, n, m, names, b); err != nil {
 		return steps.Outcome{}, err
 	}
+	out := steps.Outcome{}
 	switch {
 	case errors.Is(unknown, inspect.ErrNoRebootMark):
-		return steps.Outcome{}, nil
 	case unknown != nil: // that is no reason not to install
-		return steps.Outcome{Warnings: []string{unknown.Error()}}, nil
+		out.Warnings = []string{unknown.Error()}
+	default:
+		out, err = s.restart(ctx, n, due)
 	}
-	return s.restart(ctx, n, due)
+	out.Warnings = append(s.alsoGone(b), out.Warnings...)
+	return out, err
+}
+
+// alsoGone names what was removed though no step asks for it.
+func (s *Packages) alsoGone(b packagesBefore) (out []string) {
+	for _, p := range b.Removed {
+		if !slices.ContainsFunc(s.Names, func(n string) bool { return bare(n) == p.Name }) {
+			out = append(out, fmt.Sprintf("%s %s was removed along with it, as planned; an undo installs it again", p.Name,
+				p.Version))
+		}
+	}
+	return out
 }
 
 // restart tells what follows when the installation has left a restart due. What was due before is

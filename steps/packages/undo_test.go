@@ -120,9 +120,13 @@ func TestWhatFreshListsWouldRemove(t *testing.T) {
 		if names(d.have) != before {
 			t.Errorf("%s: %v", name, d.have)
 		}
-		diff = act(t, d.m, s)
-		if !slices.Contains(diff.Changes, steps.Change{Attr: "oldconf (must go too)", From: "1", To: nil}) {
-			t.Errorf("%s: %+v", name, diff.Changes)
+		if diff, err = s.Check(t.Context(), d.m); err != nil ||
+			!slices.Contains(diff.Changes, steps.Change{Attr: "oldconf (must go too)", From: "1", To: nil}) {
+			t.Errorf("%s: %+v, %v", name, diff.Changes, err)
+		}
+		if out, err := s.Apply(t.Context(), d.m, diff); err != nil || len(out.Warnings) != 1 ||
+			!strings.Contains(out.Warnings[0], "oldconf 1 was removed") {
+			t.Errorf("%s: %+v, %v", name, out, err)
 		}
 		if d.have["addon"] == "" || d.have["oldconf"] != "" {
 			t.Errorf("%s: %v", name, d.have)

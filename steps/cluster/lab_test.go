@@ -24,7 +24,7 @@ func bench(t *testing.T, b *conformance.Bench) node.Session {
 	kind := func(name string) steps.Kind { k, _ := base.Get(name); return k }
 	var first node.Session
 	for i, name := range []string{conformance.Node1, conformance.Node2} {
-		var s node.Session = b.Session(t, name)
+		var s node.Session = b.Session(t, name, append(Kinds(), feature.Kinds()...)...)
 		names := []any{"Failover-Clustering"}
 		if s.Facts().Release.AtLeast(node.WS2012) {
 			names = append(names, "RSAT-Clustering-PowerShell")

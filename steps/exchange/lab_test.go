@@ -2,6 +2,7 @@ package exchange
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 
 	labexchange "deploy/internal/lab/exchange"
@@ -33,9 +34,9 @@ func newStack(t *testing.T, b *conformance.Bench) *stack {
 		}
 		m.Extra["media"] = map[string]string{`c:\exchange`: "exchange-2007-sp1"}
 	}
-	s := &stack{t: t, kinds: steps.NewRegistry(cluster.Kinds(), feature.Kinds(), network.Kinds(), storage.Kinds(),
-		Kinds()), dc: b.Session(t, conformance.DC)}
-	s.first, s.other = s.prepare(b, 0), s.prepare(b, 1)
+	kinds := slices.Concat(cluster.Kinds(), feature.Kinds(), network.Kinds(), storage.Kinds(), Kinds())
+	s := &stack{t: t, kinds: steps.NewRegistry(kinds), dc: b.Session(t, conformance.DC, kinds...)}
+	s.first, s.other = s.prepare(b, 0, kinds), s.prepare(b, 1, kinds)
 	for serial, letter := range map[string]string{conformance.DiskA: "E", conformance.DiskB: "F"} {
 		s.have(s.first, "storage.disk", map[string]any{"serial": serial})
 		s.have(s.first, "storage.volume", map[string]any{"serial": serial, "letter": letter})
@@ -52,9 +53,9 @@ func newStack(t *testing.T, b *conformance.Bench) *stack {
 	return s
 }
 
-func (s *stack) prepare(b *conformance.Bench, i int) node.Session {
+func (s *stack) prepare(b *conformance.Bench, i int, kinds []steps.Kind) node.Session {
 	s.t.Helper()
-	var n node.Session = b.Session(s.t, []string{conformance.Node1, conformance.Node2}[i])
+	var n node.Session = b.Session(s.t, []string{conformance.Node1, conformance.Node2}[i], kinds...)
 	names := []any{"PowerShell", "Failover-Clustering", "Web-Server", "Web-ISAPI-Ext", "Web-Metabase",
 		"Web-Lgcy-Mgmt-Console", "Web-Basic-Auth", "Web-Windows-Auth"}
 	if s.have(n, "feature", map[string]any{"names": names}) {

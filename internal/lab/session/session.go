@@ -194,9 +194,10 @@ func (s *Session) Prefetch(ctx context.Context, _ []node.Query) error { return c
 
 // Reading has a Reader start the programs of readOnly from now on: the kinds differ from test to
 // test.
-func (s *Session) Reading(readOnly func(argv []string) bool) {
-	s.o.ReadOnly = readOnly
+func (s *Session) Reading(readOnly func(argv []string) bool) (before func(argv []string) bool) {
+	before, s.o.ReadOnly = s.o.ReadOnly, readOnly
 	s.Init(s.o.Options, s, false)
+	return before
 }
 
 // Open reads a file.

@@ -45,7 +45,8 @@ func Run(t *testing.T, c Case) {
 	both := false
 	double, inLab := s.(*session.Session)
 	if inLab {
-		double.Reading(node.ReadOnly(c.Kind.ReadForms))
+		before := double.Reading(node.ReadOnly(c.Kind.ReadForms))
+		defer double.Reading(before)
 	}
 	switch {
 	case inLab && !twice(double): // what the other languages add was seen when the kind was played alone

@@ -23,13 +23,12 @@ func (r *reader) fetch() string {
 	case !https:
 		r.list.At(r.file, at, fetchHint, "agents.fetch must begin with https://")
 	case strings.Contains(host, "@"):
-		r.list.At(r.file, at, "let the server give these files to whoever can reach it: they hold no secret, and each is "+
-			"verified by its SHA-256",
+		r.list.At(r.file, at, "serve these files without login: they contain no secret and are verified by SHA-256",
 			"agents.fetch must hold no user name or password")
 	case strings.ContainsAny(v, "?#"):
-		r.list.At(r.file, at, fetchHint, "agents.fetch must have no query and no fragment: names of files are put behind it")
+		r.list.At(r.file, at, fetchHint, "agents.fetch must have no query and no fragment: file names are appended to it")
 	case !regexp.MustCompile(fetchPattern).MatchString(v):
-		r.list.At(r.file, at, fetchHint, "agents.fetch is not an address that every program reads alike")
+		r.list.At(r.file, at, fetchHint, "agents.fetch must be a plain https URL without characters that need escaping")
 	default:
 		return strings.TrimSuffix(v, "/") + "/"
 	}

@@ -210,18 +210,18 @@ func TestMistakesWithoutPlaybook(t *testing.T) {
 		"{username: u, key_file: k}\n"
 	nodes := "inventory:\n  nodes:\n    - "
 	for in, want := range map[string]string{
-		head + nodes + "{name: n, credential: empty, transport: ssh}":         `s:5:3: credential "empty" has nothing to log on with`,
+		head + nodes + "{name: n, credential: empty, transport: ssh}":         `s:5:3: credential "empty" has no password, key_file or agent`,
 		head + nodes + "{name: n, credential: key}":                           `s:6:3: credential "key" has no user name and password, which WinRM needs`,
 		head + nodes + "{name: n, winrm: {auth: certificate}}":                `s:9:17: node "n" logs on with a certificate but names none`,
 		head + nodes + "{name: n, credential: a, winrm: {fingerprint: abcd}}": `s:9:53: "abcd" does not match`,
 		head + nodes + "{name: n, transport: ssh, ssh: {fingerprints: [x]}}":  `"x" does not match`,
 		head + nodes + "{name: n, transport: ssh, ssh: {keepalive: often}}":   `"often" is not a duration`,
-		head + nodes + "{name: n, transport: local, roles: [a, a]}":           `"a" stands here twice`,
+		head + nodes + "{name: n, transport: local, roles: [a, a]}":           `duplicate value "a"`,
 		head + "inventory: {nodes: []}":                                       `s:7:13: needs at least 1, has 0`,
 		head + "inventory: {nodes: [~]}":                                      `an empty item in a list`,
 		head + "inventory: {nodes: }":                                         `"nodes" has no value`,
 		"site: s\nplaybook: p\ncredentials: {a: }\n" + nodes +
-			"{name: n, transport: local}": `credential "a" says nothing`,
+			"{name: n, transport: local}": `credential "a" is empty`,
 		"site: s\nplaybook: p\ncredentials: {a: {password: {env: X}}}\n" + nodes +
 			"{name: n, transport: local}": `credential "a" has a password but no username`,
 		"site: s\nplaybook: p\ncredentials: {a: {passphrase: {env: X}}}\n" + nodes +
@@ -230,12 +230,12 @@ func TestMistakesWithoutPlaybook(t *testing.T) {
 			"{name: n, transport: local}": `s:1:7: "a b" does not match`,
 		small + "lab: {machines: {n: {adapters: [{mac: 1, address: 10.0.0.1}]}}}":  `s:4:39: must be text, is a number`,
 		small + "lab: {disks: [{serial: A, size: 0 GB}, {serial: a, size: 1 PB}]}": `"0 GB" is not a possible size`,
-		small + "lab: {disks: [{serial: A, size: 1 GB}, {serial: a, size: 1 GB}]}": `"a" stands here twice`,
+		small + "lab: {disks: [{serial: A, size: 1 GB}, {serial: a, size: 1 GB}]}": `duplicate value "a"`,
 		small + "lab: {disks: [{serial: A, size: 1 GB, nodes: [m]}]}":              `"m" is not a node of the inventory`,
 		small + "agents: {fetch: http://m.example/}":                               `s:4:17: agents.fetch must begin with https://`,
 		small + "agents: {fetch: 'https://u:hunter2@m.example/'}":                  `s:4:17: agents.fetch must hold no user name or password`,
 		small + "agents: {fetch: 'https://m.example/d?token=hunter2'}":             `s:4:17: agents.fetch must have no query`,
-		small + "agents: {fetch: 'https://m.example/hunter2 $(id)'}":               `s:4:17: agents.fetch is not an address`,
+		small + "agents: {fetch: 'https://m.example/hunter2 $(id)'}":               `s:4:17: agents.fetch must be a plain https URL`,
 		small + "agents: {fetch: 7}":                                               `s:4:17: must be text, is a number`,
 		small + "agents: {fetch: ''}":                                              `s:4:17: agents.fetch must begin with https://`,
 		small + "agents: {from: x}":                                                `s:4:10: unknown key "from"`,

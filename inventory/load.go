@@ -108,7 +108,7 @@ func (r *reader) credential(name string, m map[string]any) Credential {
 	at := r.root.Get("credentials").Get(name)
 	switch {
 	case m == nil || at.IsNull():
-		r.list.At(r.file, at, "{username: ..., password: {env: ...}}", "credential %q says nothing", name)
+		r.list.At(r.file, at, "{username: ..., password: {env: ...}}", "credential %q is empty", name)
 	case !c.Passphrase.IsZero() && c.KeyFile == "":
 		r.list.At(r.file, at.Get("passphrase"), "give key_file as well", "credential %q has a passphrase but no key_file",
 			name)

@@ -123,7 +123,7 @@ func (r *reader) node(site *Site, n Node, at *yamlx.Node) {
 	case "ssh":
 		if known && !cred.Agent && cred.KeyFile == "" && cred.Password.IsZero() {
 			r.list.AtKey(r.file, r.root.Get("credentials").Get(n.Credential), "give it password, key_file or agent: true",
-				"credential %q has nothing to log on with", n.Credential)
+				"credential %q has no password, key_file or agent", n.Credential)
 		}
 	}
 	if len(n.Name) > 15 && n.Transport == "winrm" {

@@ -124,7 +124,7 @@ func TestGeneratedBadFiles(t *testing.T) {
 		data []byte
 		want want
 	}{
-		"10 MB":        {junk, want{"1:1", "more than the 1048576 allowed", "hardly the file you meant"}},
+		"10 MB":        {junk, want{"1:1", "more than the 1048576 allowed", "check that this is the right file"}},
 		"program":      {[]byte("MZ\x90\x00\x03\x00\x00\x00\x04"), want{"1:3", "byte 0x90 is not UTF-8 text", "UTF-8"}},
 		"gzip":         {[]byte("\x1f\x8b\x08\x00"), want{"1:1", "control character 0x1f", "the path of a YAML file"}},
 		"UTF-16":       {[]byte("\xfe\xff\x00s"), want{"1:1", "UTF-16", "UTF-8"}},

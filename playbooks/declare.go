@@ -14,7 +14,7 @@ var validName = regexp.MustCompile(namePattern)
 func (r *reader) name(n *yamlx.Node, what, name string) {
 	if !validName.MatchString(name) {
 		r.list.AtKey(r.file, n, "use letters, digits and underscores: expressions would read a hyphen as minus",
-			"%q is no name for a %s", shape.Clip(name), what)
+			"invalid name %q for a %s", shape.Clip(name), what)
 	}
 }
 
@@ -129,7 +129,7 @@ func (r *reader) complete(n *yamlx.Node, t *shape.Type) *shape.Type {
 	}
 	if d := n.Get("default"); !d.IsNull() {
 		if t.Required {
-			r.list.AtKey(r.file, d, "a required value has no default: remove one of both", "a default that is never used")
+			r.list.AtKey(r.file, d, "a required value has no default: remove one of them", "a default that is never used")
 		}
 		before := r.list.Len()
 		check := &shape.Checker{File: r.file, List: r.list}

@@ -35,7 +35,7 @@ func (e *expression) eval(vars variables) (any, error) {
 
 func (e *expression) runError(err error) error {
 	if errors.Is(err, errRunaway) || strings.Contains(err.Error(), "memory budget exceeded") {
-		return &exprError{msg: "the expression does too much", hint: "loop over fewer values, or make them a parameter"}
+		return &exprError{msg: "the expression is too expensive", hint: "loop over fewer values, or make them a parameter"}
 	}
 	msg := strings.SplitN(err.Error(), "\n", 2)[0]
 	offset := 0
@@ -43,7 +43,7 @@ func (e *expression) runError(err error) error {
 	if errors.As(err, &fe) {
 		offset, msg = fe.From, fe.Message
 	}
-	hintText := "look at the values that it reads: " + strings.Join(e.paths, ", ")
+	hintText := "check the values that it reads: " + strings.Join(e.paths, ", ")
 	if strings.Contains(msg, "<nil>") || strings.Contains(msg, "nil pointer") || strings.Contains(msg, "from nil") {
 		msg = "a value that the expression needs is not given"
 		hintText = "give the parameter in the site file"
@@ -159,7 +159,7 @@ func (t *texts) eval(vars variables) (any, error) {
 		}
 		s, ok := scalarText(v)
 		if !ok {
-			return nil, t.shift(p.expr, &exprError{msg: fmt.Sprintf("gives %s, which cannot stand within a text", valueWord(v)),
+			return nil, t.shift(p.expr, &exprError{msg: fmt.Sprintf("gives %s, which cannot be part of a text", valueWord(v)),
 				hint: "give a text or a number"})
 		}
 		b.WriteString(s)

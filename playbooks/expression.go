@@ -60,7 +60,7 @@ type expression struct {
 // budget is what is left for one evaluation. Its methods are called from within expressions.
 type budget struct{ ticks, bytes, items int }
 
-var errRunaway = errors.New("the expression does too much")
+var errRunaway = errors.New("the expression is too expensive")
 
 func (b *budget) tick() (bool, error) {
 	if b.ticks--; b.ticks < 0 {
@@ -321,7 +321,7 @@ func explain(text string, err error, s scope) error {
 		return &exprError{msg: strings.SplitN(err.Error(), "\n", 2)[0], hint: "make the expression shorter or simpler"}
 	}
 	out := &exprError{offset: fe.From, msg: fe.Message,
-		hint: "look at what stands here; a text within an expression needs quotes of its own"}
+		hint: "check the expression; text within it needs its own quotes"}
 	if strings.Contains(fe.Message, "mismatched types") || strings.Contains(fe.Message, "cannot use") {
 		out.hint = "compare and join values of one type; string(x) and int(x) convert"
 	}

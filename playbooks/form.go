@@ -91,7 +91,7 @@ func playbookType(step *shape.Type) *shape.Type {
 		field("min", count("fewest nodes")),
 		field("max", count("most nodes")),
 	)
-	phase := shape.Object("a stage; a checkpoint stands at its end",
+	phase := shape.Object("a phase; it ends with a checkpoint",
 		field("id", id("name of the phase")),
 		field("title", shape.Text("what it does, for people")),
 		field("needs", shape.ListOf(shape.Text(""), "phases that must be done before")),
@@ -100,8 +100,8 @@ func playbookType(step *shape.Type) *shape.Type {
 	)
 	return shape.Object("",
 		field("playbook", id("name of the playbook")),
-		field("title", shape.Text("what it brings about")),
-		field("description", shape.Text("a few sentences for its users")),
+		field("title", shape.Text("what it does")),
+		field("description", shape.Text("description for users")),
 		field("parameters", shape.MapOf(parameter, "what a site can or must say under `parameters`")),
 		field("node_parameters", shape.MapOf(parameter, "what a site can or must say under a node's `parameters`")),
 		field("roles", shape.MapOf(role, "roles that nodes can have")),

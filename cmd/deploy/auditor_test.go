@@ -303,7 +303,7 @@ func (a *audited) play(seed uint64, usual time.Duration, env []string) []auditor
 			if f := a.audit(!killed && code == 0); len(f) > 0 {
 				return f
 			}
-			if nothing := strings.Contains(out, "there is nothing to resume"); nothing && code != 0 {
+			if nothing := strings.Contains(out, "nothing to resume"); nothing && code != 0 {
 				break // it was killed before it had written anything
 			}
 			if !killed {

@@ -61,14 +61,14 @@ func faultCases() []faultCase {
 	const (
 		full  = "There is not enough space on the disk"
 		setup = `read C:\ExchangeSetupLogs\ExchangeSetup.log on the node, mend what it says, and run again: setup goes on where it stopped`
-		gone  = " on, and does the network reach it? once it answers, run again: it goes on there"
+		gone  = " is powered on and reachable, then run again to continue"
 	)
 	cases := []faultCase{
 		{name: "every answer lost", fault: "link-drop:machine=mbx01-node1,times=always", failed: "nothing",
-			says: []string{"cannot look at mbx01-node1: ", "lost the link to mbx01-node1", "hint: is mbx01-node1" + gone}},
+			says: []string{"cannot check mbx01-node1: ", "lost the connection to mbx01-node1", "hint: is mbx01-node1" + gone}},
 		{name: "frozen at once", fault: "link-freeze:machine=mbx01-node1", edit: answersSoon, failed: "nothing",
-			says: []string{"cannot look at mbx01-node1: ", "cannot reach mbx01-node1",
-				"hint: is WinRM on (winrm quickconfig), and does the firewall let its port through?"}},
+			says: []string{"cannot check mbx01-node1: ", "cannot reach mbx01-node1",
+				"hint: check that WinRM is enabled (winrm quickconfig) and that the firewall allows its port"}},
 		{name: "frozen in the middle", fault: "link-freeze:machine=mbx01-node1,at=100", edit: answersSoon, failed: "storage/",
 			says: []string{"cannot reach mbx01-node1", "hint: is mbx01-node1" + gone}},
 		{name: "frozen in setup", fault: "link-freeze:machine=dc01,at=20", edit: answersSoon,
@@ -76,15 +76,16 @@ func faultCases() []faultCase {
 			says:   []string{"cannot reach dc01", "hint: is dc01" + gone}},
 		{name: "frozen for a while", fault: "link-freeze:machine=mbx01-node1,at=200,for=4s", edit: answersSoon},
 		{name: "logon refused", fault: "logon-refused:machine=mbx01-node2", failed: "nothing",
-			says: []string{`cannot look at mbx01-node2: cannot connect to mbx01-node2 over WinRM: credentials refused for CONTOSO\deploy`,
-				"hint: check the name and the password; deploy will not try again by itself, since that may lock the account"}},
+			says: []string{`cannot check mbx01-node2: cannot connect to mbx01-node2 over WinRM: credentials refused for CONTOSO\deploy`,
+				"hint: check the name and the password; deploy does not retry, since that may lock the account"}},
 		{name: "too many shells for a moment", fault: "shell-quota:machine=mbx01-node1"},
 		{name: "too many shells", fault: "shell-quota:machine=mbx01-node1,times=always", edit: answersSoon, failed: "nothing",
-			says: []string{"cannot look at mbx01-node1: ", "fault 2150859173",
-				"hint: earlier sessions have left shells behind"}},
+			says: []string{"cannot check mbx01-node1: ", "fault 2150859173",
+				"hint: wait until the shells of earlier sessions time out"}},
 		{name: "slow", fault: "slow:machine=mbx01-node1,ms=4"},
 		{name: "a node is off", fault: "node-lost:machine=mbx01-node2", failed: "nothing", heal: powerOn("mbx01-node2"),
-			says: []string{"cannot look at mbx01-node2: ", "cannot reach mbx01-node2", "hint: is WinRM on (winrm quickconfig)"}},
+			says: []string{"cannot check mbx01-node2: ", "cannot reach mbx01-node2", "hint: check that WinRM is enabled " +
+				"(winrm quickconfig)"}},
 		{name: "a node goes", fault: "node-lost:machine=mbx01-node1,at=300", failed: "cluster-", heal: powerOn("mbx01-node1"),
 			moved: true,
 			says:  []string{"cannot reach mbx01-node1", "hint: is mbx01-node1" + gone}},
@@ -93,9 +94,9 @@ func faultCases() []faultCase {
 		{name: "the domain controller goes and comes", fault: "node-lost:machine=dc01,at=20,back=2s"},
 		{name: "a restart hangs", fault: "reboot-hangs:machine=mbx01-node1", failed: "network/binding@mbx01-node1",
 			heal: powerOn("mbx01-node1"),
-			says: []string{"cannot restart the machine after network/binding@mbx01-node1 on mbx01-node1: mbx01-node1 did not " +
-				"serve again within 10s",
-				"hint: look at its console; once it serves, run again: it goes on there"}},
+			says: []string{"cannot restart the machine after network/binding@mbx01-node1 on mbx01-node1: mbx01-node1 did " +
+				"not come back within 10s",
+				"hint: check its console; when it is back, run again to continue"}},
 		{name: "a restart takes long", fault: "reboot-hangs:machine=mbx01-node1,for=2s"},
 		{name: "a restart is due on a node", fault: "reboot-pending:machine=mbx01-node1"},
 		{name: "a restart is due on the domain controller", fault: "reboot-pending:machine=dc01",
@@ -114,7 +115,7 @@ func faultCases() []faultCase {
 				"hint: is the storage connected and shown to this node?"}},
 		{name: "the system disk is full", fault: "disk-full:machine=mbx01-node1",
 			failed: "storage/disk[LUN-QUORUM]@mbx01-node1",
-			says:   []string{"on mbx01-node1: ", full, "hint: make room on that drive of mbx01-node1, then run again"}},
+			says:   []string{"on mbx01-node1: ", full, "hint: free space on that drive of mbx01-node1, then run again"}},
 		{name: "setup cannot write its log", fault: "disk-full:machine=dc01,times=always", failed: "preparation/schema@dc01",
 			says: []string{"DC01", full, setup}},
 		{name: "the data disk is full", fault: "disk-full:machine=mbx01-node1,letter=E",
@@ -123,7 +124,7 @@ func faultCases() []faultCase {
 		{name: "the log disk is full", fault: "disk-full:machine=mbx01-node1,letter=F,times=always",
 			failed: "directories/logs[mbx01-0]@mbx01-node1",
 			says: []string{"cannot run Move-StorageGroupPath on MBX01-NODE1: ", full,
-				"hint: make room on that drive of mbx01-node1, then run again"}},
+				"hint: free space on that drive of mbx01-node1, then run again"}},
 		{name: "a program's answer lost with the service", fault: "winrm-restarts:machine=mbx01-node1,at=60"},
 		{name: "setup restarts the service", fault: "winrm-restarts:machine=mbx01-node1,at=351"},
 	}

@@ -110,13 +110,13 @@ func TestTierLabAgentPolicy(t *testing.T) {
 		out, says string
 	}{
 		"never": {replace(t, "agent: always", "agent: never"), 2,
-			"direct: steps run from here over ssh: the site wants no agent there", ""},
+			"direct: over ssh (agent: never)", ""},
 		"auto": {replace(t, "agent: always", "agent: auto"), 2, "agent: over winrm", ""},
 		"old": {func(s string) string {
 			return strings.NewReplacer("agent: always", "agent: auto", "'2022'", "2012r2", "'2019'", "'2008'").Replace(s)
-		}, 2, "direct: steps run from here over winrm: Windows Server 2012 R2 can carry no agent", ""},
+		}, 2, "direct: over winrm (no agent for Windows Server 2012 R2)", ""},
 		"always, and old": {replace(t, "'2019'", "'2012'"), 1, "",
-			"cannot work on ws19: the site wants an agent there, and Windows Server 2012 can carry no agent"},
+			"cannot connect to ws19 with agent: always: no agent for Windows Server 2012"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -44,12 +44,12 @@ func TestTierNodesNoDisk(t *testing.T) {
 				}
 			}()
 			r := auto.must(t, 0, "apply", "--auto-approve", "--json")
-			if got := modes(t, r)[n.Name]; !strings.HasPrefix(got, "direct: steps run from here over ssh: "+refused) {
+			if got := modes(t, r)[n.Name]; !strings.HasPrefix(got, "direct: over ssh ("+refused) {
 				t.Errorf("the steps run %q", got)
 			}
 			auto.rollback(t)
 			r = always.run(t, nil, "apply", "--auto-approve", always.site)
-			if r.code != 1 || !strings.Contains(r.errOut, "the site wants an agent there, and "+refused) ||
+			if r.code != 1 || !strings.Contains(r.errOut, "agent: always is set, but "+refused) ||
 				!strings.Contains(r.errOut, todo) {
 				t.Errorf("exit %d\n%s", r.code, r.errOut)
 			}
@@ -68,10 +68,11 @@ func TestTierNodesNoDisk(t *testing.T) {
 	if err := errors.Join(n.Reset(), n.Wait(t.Context())); err != nil {
 		t.Fatal(err)
 	}
-	play("full before the first agent", "cannot place the agent on "+n.Name, "make room in the home directory", n.FillDisk,
+	play("full before the first agent", "cannot place the agent on "+n.Name, "free space in the user's home "+
+		"directory", n.FillDisk,
 		n.FreeDisk)
 	play("read-only since", "cannot start the agent on "+n.Name, "make it writable again", readOnly, writable)
-	play("full since", "cannot start the agent on "+n.Name, "make room on that disk", n.FillDisk, n.FreeDisk)
+	play("full since", "cannot start the agent on "+n.Name, "free space on that disk", n.FillDisk, n.FreeDisk)
 
 	t.Run("an agent was at work", func(t *testing.T) {
 		f := site(t, "auto")
@@ -94,7 +95,7 @@ func TestTierNodesNoDisk(t *testing.T) {
 		}
 		for command, code := range map[string]int{"apply": 1, "rollback": 4} {
 			r := f.run(t, nil, command, "--auto-approve", f.site)
-			if r.code != code || !strings.Contains(r.errOut, "an agent was given work there, and has not told how it ended") ||
+			if r.code != code || !strings.Contains(r.errOut, "the agent on this node has unreported work") ||
 				!strings.Contains(r.errOut, "--forget-agent "+n.Name) {
 				t.Errorf("%s: exit %d\n%s", command, r.code, r.errOut)
 			}

@@ -92,7 +92,7 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 		t.Fatal(err)
 	}
 	if r := f.must(t, 1, "clean"); !strings.Contains(r.errOut,
-		"cannot remove the agent from "+n.Name+": an agent is at work there") {
+		"cannot remove the agent from "+n.Name+": an agent is running there") {
 		t.Errorf("%s", r.errOut)
 	}
 	if now := left(); now != before {
@@ -106,7 +106,7 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	if now := left(); now != "" {
 		t.Errorf("left: %s", now)
 	}
-	if again := f.must(t, 0, "clean"); !strings.Contains(again.out, n.Name+": agents and their records are removed") {
+	if again := f.must(t, 0, "clean"); !strings.Contains(again.out, n.Name+": agents and their records removed") {
 		t.Errorf("where nothing is: %s", again.out)
 	}
 }

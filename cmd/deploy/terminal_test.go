@@ -169,7 +169,7 @@ func TestCtrlCBeforeARun(t *testing.T) {
 	}{
 		{"plan that waits for a machine", "env: DEPLOY_PASSWORD", []string{"plan", "site.yaml"}, ""},
 		{"first look of apply", "env: DEPLOY_PASSWORD", []string{"apply", "--auto-approve", "site.yaml"}, "run 2"},
-		{"question of apply", "env: DEPLOY_PASSWORD", []string{"apply", "--lab", "site.yaml"}, "Only the word yes goes on:"},
+		{"question of apply", "env: DEPLOY_PASSWORD", []string{"apply", "--lab", "site.yaml"}, "Only yes is accepted:"},
 		{"question for a secret", "prompt: Which password", []string{"plan", "--lab", "site.yaml"}, "Which password:"},
 		{"secret that takes long", "command: [sleep, '60']", []string{"plan", "--lab", "site.yaml"}, ""},
 	} {
@@ -189,7 +189,7 @@ func TestCtrlCBeforeARun(t *testing.T) {
 			if strings.Contains(c.secret, "command") {
 				return // the terminal tells that program, too, and who of both is heard first is open
 			}
-			s.await("interrupted: leaving before anything is done")
+			s.await("interrupted before any change")
 			if strings.Contains(s.said(), "error:") {
 				t.Errorf("it calls that an error:\n%s", s.said())
 			}
@@ -208,12 +208,12 @@ func TestSecondCtrlC(t *testing.T) {
 		"site.yaml")
 	s.await("== time")
 	s.types("\x03")
-	s.await("Ctrl-C again leaves at once")
+	s.await("Ctrl-C again to exit immediately")
 	s.types("\x03")
 	if code := s.leaves(); code != 130 {
 		t.Errorf("exit %d\n%s", code, s.said())
 	}
-	s.await("what was under way is unknown")
+	s.await("the outcome of the current steps is unknown")
 }
 
 // At a gate, Ctrl-C stops the run in order: the journal has its end, and the step that was done
@@ -221,12 +221,12 @@ func TestSecondCtrlC(t *testing.T) {
 func TestCtrlCAtAGate(t *testing.T) {
 	dir := smallDir(t, "env: DEPLOY_PASSWORD")
 	s := terminal(t, dir, 100, "apply", "--lab", "--auto-approve", "site.yaml")
-	s.await("press Enter to leave it for later:")
+	s.await("press Enter to skip:")
 	s.types("\x03")
 	if code := s.leaves(); code != 1 {
 		t.Errorf("exit %d\n%s", code, s.said())
 	}
-	s.await("stopped as asked: 1 of 2 tasks")
+	s.await("stopped by user: 1 of 2 tasks")
 	b := &bench{t: t, site: filepath.Join(dir, "site.yaml"), env: append(os.Environ(), asProgram+"=1")}
 	if r := b.must(0, "status", "--lab", b.site); !strings.Contains(r.out, "stopped") {
 		t.Errorf("status:\n%s", r.out)
@@ -236,7 +236,7 @@ func TestCtrlCAtAGate(t *testing.T) {
 // SIGTERM is a Ctrl-C, and the lab's machines are put away by it.
 func TestLabUpEnds(t *testing.T) {
 	s := terminal(t, smallDir(t, "env: DEPLOY_PASSWORD"), 100, "lab", "up", "site.yaml")
-	s.await("is up. Other commands join it")
+	s.await("is running. Other commands use it")
 	if err := s.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -252,9 +252,9 @@ func TestTerminal(t *testing.T) {
 	for _, cols := range []uint16{0, 60, 100} {
 		t.Run(fmt.Sprint(cols), func(t *testing.T) {
 			s := terminal(t, smallDir(t, "env: DEPLOY_PASSWORD"), cols, "apply", "--lab", "--lab-delay", "30ms", "site.yaml")
-			s.await("Only the word yes goes on: ")
+			s.await("Only yes is accepted: ")
 			s.types("yes\n")
-			s.await("press Enter to leave it for later: ")
+			s.await("press Enter to skip: ")
 			before := s.said()
 			time.Sleep(600 * time.Millisecond) // two rounds of the clock that redraws
 			if after := s.said(); after != before {

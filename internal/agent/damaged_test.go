@@ -230,7 +230,7 @@ func TestRecordOfANewerFormat(t *testing.T) {
 	}
 	for _, forget := range []bool{false, true} {
 		_, err := openRecord(dir, "site", "journal-1", forget)
-		if err == nil || !strings.Contains(err.Error(), "it has format 3, this program knows 2") ||
+		if err == nil || !strings.Contains(err.Error(), "format 3 is not supported (this program: 2)") ||
 			!strings.Contains(hint.Of(err), "a newer deploy wrote it") {
 			t.Error(err)
 		}

@@ -10,7 +10,7 @@ import (
 
 // ErrNoDisk: the disk under the agent's directory is full or read-only, so that no worker can keep
 // a record there.
-var ErrNoDisk = errors.New("the disk of the agent's directory takes nothing")
+var ErrNoDisk = errors.New("disk full or read-only")
 
 // diskError is an error that is ErrNoDisk and keeps its own text.
 type diskError struct{ error }
@@ -26,10 +26,9 @@ func onDisk(dir string, err error) error {
 	case err == nil:
 		return nil
 	case diskFull(err):
-		return hint.Wrap(&diskError{err}, "make room on the disk of "+dir+" on the node, then run again")
+		return hint.Wrap(&diskError{err}, "free space on the disk of "+dir+" on the node, then run again")
 	case diskReadOnly(err):
-		return hint.Wrap(&diskError{err}, "the disk of "+dir+" on the node is read-only: find out why (an error of the "+
-			"disk, its options), make it writable, then run again")
+		return hint.Wrap(&diskError{err}, "the disk of "+dir+" on the node is read-only; make it writable, then run again")
 	case errors.Is(err, os.ErrPermission):
 		return hint.Wrap(err, "the user who runs the agent must be able to write in "+dir+" on the node")
 	}

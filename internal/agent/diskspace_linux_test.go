@@ -18,8 +18,8 @@ func TestOnDisk(t *testing.T) {
 		noDisk bool
 		todo   string
 	}{
-		{syscall.ENOSPC, true, "make room on the disk of /var/x"},
-		{syscall.EDQUOT, true, "make room on the disk of /var/x"},
+		{syscall.ENOSPC, true, "free space on the disk of /var/x"},
+		{syscall.EDQUOT, true, "free space on the disk of /var/x"},
 		{syscall.EROFS, true, "the disk of /var/x on the node is read-only"},
 		{syscall.EACCES, false, "the user who runs the agent must be able to write in /var/x"},
 		{syscall.ENOTDIR, false, ""},
@@ -68,7 +68,7 @@ func TestFullRecordIsExplained(t *testing.T) {
 	s.file = full
 	k.say(wire.TWork, work("a"))
 	_, end := k.events()
-	if err := end.Err.Err(); m.has("a") || err == nil || !strings.HasPrefix(hint.Of(err), "make room on the disk of ") {
+	if err := end.Err.Err(); m.has("a") || err == nil || !strings.HasPrefix(hint.Of(err), "free space on the disk of ") {
 		t.Errorf("%v, hint %q, done: %v", err, hint.Of(err), m.has("a"))
 	}
 	s.file = sound

@@ -24,7 +24,7 @@ const (
 )
 
 // ErrHeld: another worker holds the machine.
-var ErrHeld = errors.New("another agent is at work here")
+var ErrHeld = errors.New("another agent is running here")
 
 // Host runs the two processes of an agent on a machine. All of its fields must be set.
 type Host struct {
@@ -196,7 +196,7 @@ func (h Host) Work(ctx context.Context, o Options) error {
 		fronts.Go(func() {
 			if h.letIn(w, c) {
 				if err := w.Serve(c); err != nil {
-					o.Log.Info("a controller's link ended", "why", err)
+					o.Log.Info("a controller's connection ended", "why", err)
 				}
 			}
 		})

@@ -35,7 +35,7 @@ func private(dir string) error {
 	}
 	fi, err := os.Lstat(dir)
 	if err != nil {
-		return fmt.Errorf("cannot look at the agent's directory: %w", err)
+		return fmt.Errorf("cannot check the agent's directory: %w", err)
 	}
 	st, ok := fi.Sys().(*syscall.Stat_t)
 	if !ok || !fi.IsDir() || int(st.Uid) != os.Geteuid() || fi.Mode().Perm()&0o077 != 0 {

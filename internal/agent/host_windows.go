@@ -100,7 +100,7 @@ func (k *knock) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		if subtle.ConstantTimeCompare([]byte(strings.TrimSpace(line)), []byte(k.word)) != 1 {
-			return 0, errors.New("a stranger knocked")
+			return 0, errors.New("connection refused: wrong handshake")
 		}
 		k.known = true
 	}

@@ -118,15 +118,15 @@ func ours(dir string) error {
 		return &fs.PathError{Op: "look at", Path: dir, Err: err}
 	}
 	if attributes&windows.FILE_ATTRIBUTE_DIRECTORY == 0 || attributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {
-		return fmt.Errorf("%s is no directory, or a link to one", dir)
+		return fmt.Errorf("%s is not a directory", dir)
 	}
 	sd, err := windows.GetNamedSecurityInfo(dir, windows.SE_FILE_OBJECT, windows.OWNER_SECURITY_INFORMATION)
 	if err != nil {
-		return fmt.Errorf("cannot tell whose %s is: %w", dir, err)
+		return fmt.Errorf("cannot read the owner of %s: %w", dir, err)
 	}
 	owner, _, err := sd.Owner()
 	if err != nil {
-		return fmt.Errorf("cannot tell whose %s is: %w", dir, err)
+		return fmt.Errorf("cannot read the owner of %s: %w", dir, err)
 	}
 	if is, err := trusted(owner); is || err != nil {
 		return err

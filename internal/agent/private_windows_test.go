@@ -23,7 +23,7 @@ func TestPrivate(t *testing.T) {
 		}
 	}
 	err := private(filepath.Join(root, "file"))
-	if err == nil || !strings.Contains(err.Error(), "is no directory") {
+	if err == nil || !strings.Contains(err.Error(), "is not a directory") {
 		t.Errorf("a file as the directory: %v", err)
 	}
 }

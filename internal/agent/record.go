@@ -85,7 +85,7 @@ func decodeHead(body []byte) (recordHead, error) {
 		return h, err
 	}
 	if e.Format != recordFormat {
-		return h, hint.Wrap(fmt.Errorf("it has format %d, this program knows %d", e.Format, recordFormat),
+		return h, hint.Wrap(fmt.Errorf("format %d is not supported (this program: %d)", e.Format, recordFormat),
 			"a newer deploy wrote it: use that one for this node")
 	}
 	h.Epoch, h.format = e.ID, e.Format
@@ -324,7 +324,7 @@ func (s *record) event(i int) (wire.Event, error) {
 	e := wire.Event{Epoch: s.head.Epoch}
 	err := json.Unmarshal(s.events[i], &e)
 	if want := s.head.First + int64(i) + 1; err == nil && e.Seq != want {
-		err = fmt.Errorf("event %d stands where %d is due", e.Seq, want)
+		err = fmt.Errorf("got event %d, expected %d", e.Seq, want)
 	}
 	if err != nil {
 		err = fmt.Errorf("cannot read the agent's record %s: %w", s.path, err)

@@ -23,7 +23,7 @@ func (a *attachment) work() {
 		<-a.w.hands
 		if !a.isGone() {
 			if err := a.do(f); err != nil {
-				a.w.o.Log.Warn("a request cannot be read", "message", f.Type.String(), "why", err)
+				a.w.o.Log.Warn("invalid request", "message", f.Type.String(), "why", err)
 				a.end()
 			}
 		}
@@ -121,7 +121,7 @@ func (a *attachment) limited(limit time.Duration) (context.Context, context.Canc
 func (a *attachment) step(s wire.Step) (steps.Step, error) {
 	k, ok := a.w.o.Kinds.Get(s.Kind)
 	if !ok {
-		return nil, fmt.Errorf("the agent has no kind of step %s: %w", s.Kind, node.ErrUnsupported)
+		return nil, fmt.Errorf("the agent does not know kind %s: %w", s.Kind, node.ErrUnsupported)
 	}
 	out := k.New()
 	if err := json.Unmarshal(s.Data, out); err != nil {
@@ -208,13 +208,13 @@ func (a *attachment) recordUndo(what string, q wire.Undo, end *wire.Ended) {
 	s, err := a.recordIfAny()
 	if s == nil || err != nil || q.Task == "" {
 		if err != nil {
-			a.w.o.Log.Warn("an undo is not in the record", "task", q.Task, "why", err)
+			a.w.o.Log.Warn("no act in the record matches the undo", "task", q.Task, "why", err)
 		}
 		return
 	}
 	e := wire.Event{What: what, Task: q.Task, Phase: q.Phase, Run: q.Run, Time: a.w.o.Now(), Act: q.Act}
 	if e, err = s.add(e, what == wire.EvUndoBegin); err != nil {
-		a.w.o.Log.Warn("an undo is not in the record", "task", q.Task, "why", err)
+		a.w.o.Log.Warn("no act in the record matches the undo", "task", q.Task, "why", err)
 		return
 	}
 	end.Epoch, end.Seq = s.head.Epoch, e.Seq
@@ -242,7 +242,7 @@ func (a *attachment) row(f wire.Frame) error {
 	a.mu.Unlock()
 	left := len(q.Tasks)
 	if a.journalRecord() == nil {
-		err := errors.New("work came before its record was opened")
+		err := errors.New("work received before its record was opened")
 		if a.upToDate {
 			_, err = a.lacks(a.hello.Position)
 		}
@@ -346,7 +346,7 @@ func (w *doing) Act(_ context.Context, d steps.Diff) (steps.Outcome, error) {
 	out, err := task.Apply(ctx, w.a.watched(w.t.ID), w.step, d)
 	if err != nil && errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		err = hint.Wrap(fmt.Errorf("it did not end within %s: %w", w.t.Limit, err),
-			"the step's `timeout` in the playbook sets the limit")
+			"set timeout on the step in the playbook")
 	}
 	return out, err
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // errKilled: the worker's machine has ended under it.
-var errKilled = errors.New("the agent was ended")
+var errKilled = errors.New("the agent was stopped")
 
 // Worker does the work on one machine, for one controller at a time.
 type Worker struct {
@@ -91,14 +91,14 @@ func (w *Worker) Serve(s Stream) error {
 		return err
 	}
 	if _, err := conn.Meet(); err != nil {
-		return fmt.Errorf("cannot begin to talk: %w", err)
+		return fmt.Errorf("handshake failed: %w", err)
 	}
 	f, err := conn.Read()
 	if err != nil {
-		return fmt.Errorf("cannot begin to talk: %w", err)
+		return fmt.Errorf("handshake failed: %w", err)
 	}
 	if f.Type != wire.THello {
-		return fmt.Errorf("cannot begin to talk: the first message is %s", f.Type)
+		return fmt.Errorf("handshake failed: the first message is %s", f.Type)
 	}
 	early.Stop()
 	var hello wire.Hello
@@ -204,7 +204,7 @@ func (w *Worker) journalRecord(site, journal string, forget bool) (*record, erro
 	}
 	if ok {
 		e.What, e.Diff, e.Step, e.Digest = wire.EvLost, nil, nil, ""
-		e.Err = &wire.Error{Text: "the agent ended while it did this, so how it ended is not known"}
+		e.Err = &wire.Error{Text: "the agent stopped during this step; its outcome is unknown"}
 		e.Time = w.o.Now()
 		if _, err := s.add(e, true); err != nil {
 			return nil, errors.Join(err, s.close())
@@ -351,7 +351,7 @@ func (a *attachment) read() error {
 			select {
 			case a.queue <- f:
 			default:
-				return errors.New("more requests wait than a controller sends")
+				return errors.New("request queue overflow")
 			}
 		default:
 			err = a.conn.Write(wire.TUnsupported, wire.Unsupported{Type: f.Type})

@@ -11,7 +11,7 @@ import (
 func (a *App) agentCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:                "agent",
-		Short:              "Work beside a node; a controller starts it there",
+		Short:              "Run the agent of a node; started by a controller",
 		Hidden:             true,
 		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {

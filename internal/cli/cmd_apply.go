@@ -24,7 +24,7 @@ type frozenJournal struct {
 }
 
 func (j frozenJournal) Append(context.Context, ...journal.Entry) (int64, error) {
-	return 0, errors.New("this journal is read only")
+	return 0, errors.New("the journal is read-only")
 }
 func (j frozenJournal) Entries(context.Context) ([]journal.Entry, error) { return j.entries, nil }
 func (j frozenJournal) Identity() journal.Identity                       { return j.identity }
@@ -34,7 +34,7 @@ func (a *App) applyCmd() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use:   "apply SITE|PLAN",
-		Short: "Bring the nodes to the state that the site describes",
+		Short: "Bring the nodes to the desired state of a site",
 		Long: `Shows the plan, asks, then carries it out phase by phase. Every act is written to the journal before it is done.
 A run that was cut off goes on where it stood: what was under way is settled by looking at the node.
 Given a saved plan it does exactly that plan, or refuses when site, playbook, program or nodes have moved since.`,
@@ -53,7 +53,7 @@ func (a *App) resumeCmd() *cobra.Command {
 	var f runFlags
 	c := &cobra.Command{
 		Use:   "resume SITE",
-		Short: "Go on with the last run, also with a rollback that was cut off",
+		Short: "Continue the last run, also an interrupted rollback",
 		Long: `Shows what is left to do, asks, then goes on where the journal stands: with an apply, or with a rollback that was cut off.
 What was under way is settled by looking at the node.`,
 		Args: oneArg("a site file"),
@@ -83,7 +83,7 @@ func (a *App) apply(ctx context.Context, command, path string, f runFlags) (err 
 				"deploy "+command+" "+quote(p.site))
 		}
 		if f.Selection.Given() {
-			return hint.Wrap(errors.New("a saved plan says itself which phases, nodes and tasks it is for"),
+			return hint.Wrap(errors.New("a saved plan already selects its phases, nodes and tasks"),
 				"leave --phase, --skip, --node, --exclude and --task out, or make another plan")
 		}
 		saved, path = p.plan, p.site
@@ -202,10 +202,10 @@ func (a *App) agree(ctx context.Context, o engine.Options, f runFlags, back *eng
 	}
 	if !a.interactive(f.siteFlags) {
 		return hint.Wrap(errors.New("approval required, but there is no terminal"),
-			"look at deploy plan, then give --auto-approve, or apply a saved plan")
+			"review deploy plan, then pass --auto-approve, or apply a saved plan")
 	}
 	view.PlanText(redactingWriter{a.Stdout, &a.redact}, p, view.Options{Color: a.color(), Verbose: f.verbose})
-	return a.yes(ctx, "\nDo this? Only the word yes goes on:")
+	return a.yes(ctx, "\nApply these changes? Only yes is accepted:")
 }
 
 // yes asks before a run; anything but the word itself ends the command.

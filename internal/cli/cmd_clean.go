@@ -21,10 +21,12 @@ func (a *App) cleanCmd() *cobra.Command {
 	var nodes []string
 	c := &cobra.Command{
 		Use:   "clean SITE",
-		Short: "Take the agents and their records off the machines",
-		Long: `Removes what this program leaves on the machines of a site so that the next run is quick: agents' programs, and the records of what they did.
-The journal keeps everything that the agents have told, so status, resume and rollback stay as they are. A machine whose agent still owes how its work
-ended is left alone.`,
+		Short: "Remove the agents and their records from the nodes",
+		Long: `Removes the agents and their records from the nodes of a site. The next run copies the agents
+again. The journal is kept, so status, resume and rollback still work. A node whose agent has
+unreported work is skipped.`,
+		Example: `  deploy clean site.yaml
+  deploy clean --node web1 site.yaml`,
 		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error { return a.clean(c.Context(), args[0], f, nodes) },
 	}
@@ -32,7 +34,7 @@ ended is left alone.`,
 	f.addLabStart(c.Flags())
 	f.addState(c.Flags())
 	f.addDebug(c.Flags())
-	c.Flags().StringSliceVar(&nodes, "node", nil, "only these machines")
+	c.Flags().StringSliceVar(&nodes, "node", nil, "only these nodes")
 	return c
 }
 
@@ -43,7 +45,7 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 	}
 	for _, name := range only {
 		if _, ok := l.site.Node(name); !ok {
-			return hint.Wrap(fmt.Errorf("there is no node %s in the inventory", name), "see its nodes in "+path)
+			return hint.Wrap(fmt.Errorf("node %s is not in the inventory", name), "use a node of "+path)
 		}
 	}
 	// the lock of a run: nobody of this site is at work meanwhile
@@ -76,8 +78,8 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 	for i, n := range list {
 		all.Go(func() {
 			if st.Owing[n.Name] {
-				errs[i] = hint.Wrap(fmt.Errorf("cannot remove the agent from %s: it was given work and has not told how that ended",
-					n.Name), "deploy resume hears it")
+				errs[i] = hint.Wrap(fmt.Errorf("cannot remove the agent from %s: it has unreported work",
+					n.Name), "run deploy resume to fetch its report")
 				return
 			}
 			errs[i] = fl.clean(ctx, n)
@@ -88,9 +90,9 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 		switch {
 		case errs[i] != nil:
 		case n.Transport == "local":
-			fmt.Fprintln(a.Stdout, n.Name+": nothing is left there (transport: local has no agent)")
+			fmt.Fprintln(a.Stdout, n.Name+": nothing to remove (transport: local has no agent)")
 		default:
-			fmt.Fprintln(a.Stdout, n.Name+": agents and their records are removed")
+			fmt.Fprintln(a.Stdout, n.Name+": agents and their records removed")
 		}
 	}
 	return errors.Join(errs...)

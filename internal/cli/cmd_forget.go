@@ -70,7 +70,7 @@ func (a *App) forget(ctx context.Context, path string, nodes []string, f runFlag
 		for _, g := range gone {
 			fmt.Fprintf(a.Stdout, "%s: %s would never be taken back\n", g.Node, view.Count(g.Steps, "step"))
 		}
-		if err := a.yes(ctx, "\nForget this? Only the word yes goes on:"); err != nil {
+		if err := a.yes(ctx, "\nForget this? Only yes is accepted:"); err != nil {
 			return err
 		}
 	}

@@ -21,9 +21,11 @@ import (
 func (a *App) labCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "lab",
-		Short: "Emulated machines behind real SSH and WinRM, for rehearsal and CI",
-		Long: `The lab plays a site's machines as they are delivered: Windows Server 2003 to 2025 behind a real SSH server and a real WinRM endpoint.
-Its answers follow the documented behaviour of the real thing; it is not the proof that something works there.`,
+		Short: "Run a site against emulated machines with real SSH and WinRM",
+		Long: `Emulates the machines of a site, Windows Server 2003 to 2025, behind real SSH and WinRM servers on
+this machine. The emulation follows the documented behaviour of Windows. It is a rehearsal, not a
+proof for real machines.`,
+		Example: "  deploy lab up site.yaml\n  deploy apply --lab site.yaml\n  deploy lab show site.yaml",
 	}
 	c.AddCommand(a.labUpCmd(), a.labShowCmd(), a.labResetCmd(), a.labFaultsCmd())
 	return c
@@ -33,8 +35,12 @@ func (a *App) labUpCmd() *cobra.Command {
 	var f siteFlags
 	c := &cobra.Command{
 		Use:   "up SITE",
-		Short: "Serve a site's machines until stopped, and print where",
-		Args:  oneArg("a site file"),
+		Short: "Serve a site's emulated machines until stopped, and print their addresses",
+		Long: `Serves the emulated machines of a site until Ctrl-C. Other commands use them with --lab. The
+machines keep their state; deploy lab reset deletes it.`,
+		Example: `  deploy lab up site.yaml
+  deploy lab up --fault slow:ms=50 site.yaml`,
+		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) (err error) {
 			f.lab = true
 			l, err := a.load(args[0], f)
@@ -46,7 +52,7 @@ func (a *App) labUpCmd() *cobra.Command {
 				return err
 			}
 			if _, up := lab.Attach(l.labDir()); up {
-				return hint.Wrap(fmt.Errorf("the lab of site %s is already up", l.site.Name), "stop the other deploy lab up first")
+				return hint.Wrap(fmt.Errorf("the lab of site %s is already running", l.site.Name), "stop the other deploy lab up")
 			}
 			lb, err := a.startLab(c.Context(), l, creds, f, slog.New(slog.DiscardHandler))
 			if err != nil {
@@ -57,8 +63,8 @@ func (a *App) labUpCmd() *cobra.Command {
 				return err
 			}
 			if !f.json {
-				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is up. Other commands join it with --lab. Ctrl-C stops it; the "+
-					"machines keep their disks.\n", l.site.Name)
+				fmt.Fprintf(a.Stdout, "\nThe lab of site %s is running. Other commands use it with --lab. Ctrl-C stops it; "+
+					"the machines keep their disks.\n", l.site.Name)
 			}
 			stop := make(chan struct{})
 			a.interrupts.gently(func() { close(stop) }, "")
@@ -97,9 +103,10 @@ func (a *App) printEndpoints(at map[string]lab.Endpoint, asJSON bool) error {
 func (a *App) labShowCmd() *cobra.Command {
 	var f siteFlags
 	c := &cobra.Command{
-		Use:   "show SITE",
-		Short: "Print the machines' whole state as JSON",
-		Args:  oneArg("a site file"),
+		Use:     "show SITE",
+		Short:   "Print the state of the emulated machines as JSON",
+		Example: `  deploy lab show site.yaml`,
+		Args:    oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.lab = true
 			p, err := a.place(args[0], f)
@@ -121,9 +128,10 @@ func (a *App) labShowCmd() *cobra.Command {
 func (a *App) labResetCmd() *cobra.Command {
 	var f siteFlags
 	c := &cobra.Command{
-		Use:   "reset SITE",
-		Short: "Forget the machines: the next start delivers them anew, and the journal of the lab's runs goes with them",
-		Args:  oneArg("a site file"),
+		Use:     "reset SITE",
+		Short:   "Reset the emulated machines to their initial state and delete the lab's journal",
+		Example: `  deploy lab reset site.yaml`,
+		Args:    oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.lab = true
 			p, err := a.place(args[0], f)
@@ -138,7 +146,7 @@ func (a *App) labResetCmd() *cobra.Command {
 			if err := journal.Remove(p.state); err != nil {
 				return err
 			}
-			fmt.Fprintf(a.Stdout, "the lab of site %s is as delivered again; the journal of its runs is forgotten\n",
+			fmt.Fprintf(a.Stdout, "the machines of the lab of site %s are reset; the journal of its runs is deleted\n",
 				p.site.Name)
 			return nil
 		},
@@ -149,9 +157,10 @@ func (a *App) labResetCmd() *cobra.Command {
 
 func (a *App) labFaultsCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:   "faults",
-		Short: "List the faults that the lab can play",
-		Args:  cobra.NoArgs,
+		Use:     "faults",
+		Short:   "List the faults that the lab can inject",
+		Example: `  deploy lab faults`,
+		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			for _, k := range lab.FaultKinds() {
 				fmt.Fprintf(a.Stdout, "%s\n  %s\n", k.Name, k.Doc)

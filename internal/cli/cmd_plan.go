@@ -17,7 +17,7 @@ func (a *App) validateCmd() *cobra.Command {
 	var f siteFlags
 	c := &cobra.Command{
 		Use:   "validate SITE",
-		Short: "Check a site file, its playbook and the rules that need no machine",
+		Short: "Check a site file, its playbook and the static rules",
 		Args:  oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := a.load(args[0], f)
@@ -53,7 +53,7 @@ func (a *App) planCmd() *cobra.Command {
 	var out, format string
 	c := &cobra.Command{
 		Use:   "plan SITE",
-		Short: "Show what an apply would do; nothing is changed",
+		Short: "Show what an apply would change",
 		Long: `Looks at every node and shows each step's difference, or which earlier step decides it, with points of no return, gates,
 restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pending.`,
 		Example: `  deploy plan site.yaml
@@ -101,7 +101,7 @@ restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pendin
 					return err
 				}
 				again := runFlags{siteFlags: siteFlags{lab: f.lab, state: f.state}}.again("apply", out)
-				fmt.Fprintf(a.Stderr, "saved to %s; %s runs exactly this\n", out, again)
+				fmt.Fprintf(a.Stderr, "plan saved to %s; to apply exactly this plan: %s\n", out, again)
 			}
 			w := redactingWriter{a.Stdout, &a.redact}
 			if err := writePlan(w, p, format, view.Options{Verbose: f.verbose, Color: a.color()}); err != nil {
@@ -160,7 +160,7 @@ func writePlan(w io.Writer, p *engine.Plan, format string, o view.Options) error
 	case "markdown":
 		view.PlanMarkdown(w, p)
 	default:
-		return hint.Wrap(fmt.Errorf("there is no plan format %q", format), "use text, json or markdown")
+		return hint.Wrap(fmt.Errorf("unknown plan format %q", format), "use text, json or markdown")
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ Exit codes: 0 all is undone, or left as --leave asked; 4 something was left unas
 	fs.StringSliceVar(&ro.Tasks, "task", nil, "take back these tasks, or steps as phase/step")
 	fs.StringSliceVar(&ro.Leave, "leave", nil, "tasks, steps or nodes to leave as they are")
 	fs.StringSliceVar(&ro.Overwrite, "overwrite", nil, "tasks or steps to undo even where somebody changed the node since")
-	fs.BoolVar(&dry, "dry-run", false, "only show what would be undone; asks no machine, finds no secret, takes no lock")
+	fs.BoolVar(&dry, "dry-run", false, "only show what would be undone, from the journal alone")
 	a.completeRollback(c, &f)
 	return c
 }
@@ -150,8 +150,8 @@ func (a *App) agreeToRollback(ctx context.Context, p *engine.RollbackPlan, f run
 		return nil
 	}
 	if !a.interactive(f.siteFlags) {
-		return hint.Wrap(fmt.Errorf("there is something to undo and nobody to ask"),
-			"look at deploy rollback --dry-run, then give --auto-approve")
+		return hint.Wrap(fmt.Errorf("approval required, but there is no terminal"),
+			"review deploy rollback --dry-run, then pass --auto-approve")
 	}
-	return a.yes(ctx, "\nUndo "+view.RollbackSteps(p)+"? Only the word yes goes on:")
+	return a.yes(ctx, "\nUndo "+view.RollbackSteps(p)+"? Only yes is accepted:")
 }

@@ -18,9 +18,12 @@ func (a *App) statusCmd() *cobra.Command {
 	var f siteFlags
 	c := &cobra.Command{
 		Use:   "status SITE",
-		Short: "Show the checkpoints: what is done, what is not, what is not known",
-		Long:  "Reads the journal alone and asks no machine: deploy plan is the command that looks.",
-		Args:  oneArg("a site file"),
+		Short: "Show the status of phases and steps from the journal",
+		Long: `Reads the journal and does not connect to any node. To compare the nodes with the site, use
+deploy plan.`,
+		Example: `  deploy status site.yaml
+  deploy status --verbose site.yaml`,
+		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := a.place(args[0], f)
 			if err != nil {
@@ -55,8 +58,7 @@ func (a *App) status(p place, entries []journal.Entry) (*engine.StatusReport, er
 	if err == nil {
 		return engine.Status(entries, l.program)
 	}
-	fmt.Fprintln(a.Stderr, "warning: the site and its playbook do not fit together as they stand, so this is the "+
-		"journal alone:\n  "+
+	fmt.Fprintln(a.Stderr, "warning: site and playbook do not match; showing the journal only:\n  "+
 		a.redact.Redact(strings.ReplaceAll(err.Error(), "\n", "\n  ")))
 	return engine.JournalStatus(entries, p.site.Name)
 }
@@ -66,7 +68,9 @@ func (a *App) historyCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "history SITE",
 		Short: "Print the journal, entry by entry",
-		Args:  oneArg("a site file"),
+		Example: `  deploy history site.yaml
+  deploy history --json site.yaml`,
+		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := a.place(args[0], f)
 			if err != nil {

@@ -22,18 +22,20 @@ func (a *App) stepsCmd() *cobra.Command {
 	var asJSON, markdown bool
 	c := &cobra.Command{
 		Use:   "steps [KIND]",
-		Short: "List the kinds of steps, or document one",
-		Args:  cobra.MaximumNArgs(1),
+		Short: "List the kinds of steps, or show one",
+		Example: `  deploy steps
+  deploy steps service`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			names := a.Registry.Names()
 			if len(args) == 1 {
 				k, ok := a.Registry.Get(args[0])
 				if !ok {
-					err := fmt.Errorf("there is no kind of step %q", args[0])
+					err := fmt.Errorf("unknown kind %q", args[0])
 					if n := steps.Nearest(args[0], names); n != "" {
 						return hint.Wrap(err, fmt.Sprintf("did you mean %q?", n))
 					}
-					return hint.Wrap(err, "deploy steps lists them")
+					return hint.Wrap(err, "run deploy steps to list all kinds")
 				}
 				if asJSON {
 					return view.WriteJSON(a.Stdout, kindJSON(k))
@@ -89,7 +91,7 @@ func kindMarkdown(w io.Writer, k steps.Kind) {
 		fmt.Fprintf(w, "\nSources: %s\n", strings.Join(k.Sources, "; "))
 	}
 	if calls := callList(k); calls != "" {
-		fmt.Fprintf(w, "\nAsks of a machine: %s\n", calls)
+		fmt.Fprintf(w, "\nReads and calls: %s\n", calls)
 	}
 }
 
@@ -151,7 +153,9 @@ func (a *App) rulesCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "rules [ID]",
 		Short: "List the requirements of the products, or show one",
-		Args:  cobra.MaximumNArgs(1),
+		Example: `  deploy rules --playbook scc07
+  deploy rules SCC-45`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			var list rules.Catalogue
 			for _, r := range catalogue(playbook) {
@@ -208,8 +212,11 @@ func unknownRule(args []string, playbook string) error {
 
 func (a *App) schemaCmd() *cobra.Command {
 	return &cobra.Command{
-		Use:       "schema site|playbook|PLAYBOOK",
-		Short:     "Print the JSON Schema of site files, of playbook files, or of the sites of one playbook",
+		Use:   "schema site|playbook|PLAYBOOK",
+		Short: "Print a JSON Schema of site or playbook files",
+		Long: `Prints a JSON Schema for editors: of site files, of playbook files, or of the site files of one
+shipped playbook.`,
+		Example:   "  deploy schema site > site.schema.json\n  deploy schema exchange-2007-scc > site.schema.json",
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: []string{"site", "playbook"},
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -229,9 +236,10 @@ func (a *App) schemaCmd() *cobra.Command {
 }
 
 func (a *App) playbookCmd() *cobra.Command {
-	c := &cobra.Command{Use: "playbook", Short: "List the shipped playbooks, or print one to copy and change"}
+	c := &cobra.Command{Use: "playbook", Short: "List the shipped playbooks, or print one",
+		Example: "  deploy playbook list\n  deploy playbook show linux-baseline > my.yaml"}
 	c.AddCommand(&cobra.Command{
-		Use: "list", Short: "List the shipped playbooks", Args: cobra.NoArgs,
+		Use: "list", Short: "List the shipped playbooks", Example: "  deploy playbook list", Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			for _, n := range playbooks.Shipped() {
 				pb, err := shippedPlaybook(n)
@@ -244,6 +252,7 @@ func (a *App) playbookCmd() *cobra.Command {
 		},
 	}, &cobra.Command{
 		Use: "show NAME", Short: "Print a shipped playbook", Args: cobra.ExactArgs(1),
+		Example: "  deploy playbook show linux-baseline > my.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
 			src, err := playbooks.Source(args[0])
 			if err != nil {

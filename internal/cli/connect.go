@@ -55,16 +55,15 @@ func (a *App) fleet(ctx context.Context, l *loaded, f siteFlags) (_ *fleet, err 
 	}
 	for _, n := range l.site.Nodes {
 		if n.Transport == "local" {
-			return nil, hint.Wrap(fmt.Errorf("cannot play %s in the lab: it has transport: local, which means this very machine",
+			return nil, hint.Wrap(fmt.Errorf("cannot emulate %s in the lab: transport: local means this machine",
 				n.Name),
-				"a node that is to be rehearsed is reached over winrm or ssh")
+				"set transport: winrm or ssh for nodes that the lab emulates")
 		}
 	}
 	if at, up := lab.Attach(l.labDir()); up {
 		if f.labDelay != "" || len(f.faults) > 0 {
-			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is up already and keeps the faults and the delay that it "+
-				"was started with", l.site.Name),
-				"give --fault and --lab-delay to deploy lab up, or stop that one first")
+			return nil, hint.Wrap(fmt.Errorf("the lab of site %s is already running with its own faults and delay", l.site.Name),
+				"pass --fault and --lab-delay to deploy lab up, or stop the running lab")
 		}
 		fl.endpoints = at
 		return fl, nil
@@ -84,7 +83,7 @@ func (a *App) startLab(ctx context.Context, l *loaded, creds map[string]credenti
 	if f.labDelay != "" {
 		d, err := time.ParseDuration(f.labDelay)
 		if err != nil {
-			return nil, hint.Wrap(fmt.Errorf("cannot read --lab-delay %q: %w", f.labDelay, err), "write a time like 5ms")
+			return nil, hint.Wrap(fmt.Errorf("cannot read --lab-delay %q: %w", f.labDelay, err), "write a duration such as 5ms")
 		}
 		config.Latency = d
 	}
@@ -160,8 +159,8 @@ func (fl *fleet) target(n inventory.Node) (transport.Target, error) {
 func (fl *fleet) labTarget(t transport.Target) (transport.Target, error) {
 	e, ok := fl.endpoints[t.Node]
 	if !ok {
-		return t, hint.Wrap(fmt.Errorf("the lab has no machine for it"),
-			"the running lab was started from another site file: deploy lab up again")
+		return t, hint.Wrap(fmt.Errorf("the running lab has no machine for this node"),
+			"stop the running lab and start it again with this site file")
 	}
 	address := e.HTTPS
 	switch {
@@ -187,8 +186,8 @@ func (fl *fleet) labTarget(t transport.Target) (transport.Target, error) {
 func (a *App) decode(kind string, data json.RawMessage) (steps.Step, error) {
 	k, ok := a.Registry.Get(kind)
 	if !ok {
-		return nil, hint.Wrap(fmt.Errorf("the journal names a kind of step that this program does not have: %s", kind),
-			"use the version of deploy that wrote it")
+		return nil, hint.Wrap(fmt.Errorf("the journal contains a step of unknown kind %s", kind),
+			"use the version of deploy that wrote the journal")
 	}
 	s := k.New()
 	if err := json.Unmarshal(data, s); err != nil {

@@ -29,7 +29,7 @@ type credential struct {
 func (a *App) credentials(ctx context.Context, l *loaded, f siteFlags) (map[string]credential, error) {
 	resolver := secret.NewResolver(filepath.Dir(l.site.Path), func(ctx context.Context, question string) (string, error) {
 		if a.ReadPassword == nil {
-			return "", errors.New("there is no terminal to ask on")
+			return "", errors.New("there is no terminal")
 		}
 		fmt.Fprintf(a.Stderr, "%s: ", strings.TrimSuffix(question, ":"))
 		defer fmt.Fprintln(a.Stderr)

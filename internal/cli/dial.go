@@ -33,7 +33,7 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Position) (engi
 		if err != nil {
 			return nil, err
 		}
-		return engine.Direct(s, "steps run here"), nil
+		return engine.Direct(s, "on this machine"), nil
 	}
 	var ready sync.WaitGroup
 	if n.Transport == "ssh" && n.Agent != "never" && fl.endpoints == nil && fl.app.Programs != nil {
@@ -58,7 +58,7 @@ func (fl *fleet) dial(ctx context.Context, name string, b engine.Position) (engi
 	if err != nil {
 		return nil, err
 	}
-	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
+	return engine.Direct(s, "over "+n.Transport+" ("+why+")"), nil
 }
 
 // dialWindows brings an agent to a Windows machine. Over SSH that needs no PowerShell, which takes
@@ -100,7 +100,7 @@ func (fl *fleet) dialWindows(ctx context.Context, n inventory.Node, conn transpo
 			return a, nil
 		}
 	}
-	return engine.Direct(s, "steps run from here over "+n.Transport+": "+why), nil
+	return engine.Direct(s, "over "+n.Transport+" ("+why+")"), nil
 }
 
 // quickOnWindows starts an agent by the connection alone.
@@ -135,7 +135,7 @@ func (fl *fleet) conn(ctx context.Context, n inventory.Node) (transport.Conn, er
 	}
 	d, ok := fl.app.Dialers[t.Transport]
 	if !ok {
-		return nil, hint.Wrap(fmt.Errorf("cannot connect to %s: there is no transport %q", n.Name, t.Transport),
+		return nil, hint.Wrap(fmt.Errorf("cannot connect to %s: unknown transport %q", n.Name, t.Transport),
 			"use winrm, ssh or local")
 	}
 	return d.Dial(ctx, t)
@@ -211,9 +211,9 @@ func (fl *fleet) agentOnWindows(ctx context.Context, n inventory.Node, conn tran
 func (fl *fleet) unwanted(n inventory.Node) string {
 	switch {
 	case n.Agent == "never":
-		return "the site wants no agent there"
+		return "agent: never"
 	case fl.programs() == nil:
-		return "this program brings none"
+		return "this build of deploy contains no agents"
 	}
 	return ""
 }
@@ -222,11 +222,11 @@ func (fl *fleet) unwanted(n inventory.Node) string {
 // wants one always. toDo is what a person can do about the reason.
 func refused(n inventory.Node, why, toDo string) (*client.Agent, string, error) {
 	if n.Agent == "always" {
-		what := "write agent: auto to let steps run from here"
+		what := "set agent: auto to allow agentless operation"
 		if toDo != "" {
 			what = toDo + "; or " + what
 		}
-		return nil, "", hint.Wrap(fmt.Errorf("cannot work on %s: the site wants an agent there, and %s", n.Name, why), what)
+		return nil, "", hint.Wrap(fmt.Errorf("cannot connect to %s with agent: always: %s", n.Name, why), what)
 	}
 	return nil, why, nil
 }

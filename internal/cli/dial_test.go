@@ -85,7 +85,7 @@ func TestDialWindowsOverSSH(t *testing.T) {
 			[]string{"cannot tell which release srv1 has", "cannot start PowerShell on srv1"}},
 		{"old", "auto", "6.1.7601", []string{agent, ask, shell}, []string{"cannot start PowerShell on srv1"}},
 		{"old, always", "always", "6.1.7601", []string{agent, ask},
-			[]string{"the site wants an agent there, and Windows Server 2008 R2 can carry no agent"}},
+			[]string{"with agent: always: no agent for Windows Server 2008 R2"}},
 		{"never", "never", "10.0.20348.1", []string{shell}, []string{"cannot start PowerShell on srv1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

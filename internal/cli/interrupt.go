@@ -41,12 +41,12 @@ func (i *interrupts) one() {
 	i.count++
 	switch {
 	case i.count > 1:
-		fmt.Fprintln(i.app.Stderr, "left at once"+i.left)
+		fmt.Fprintln(i.app.Stderr, "exit without waiting"+i.left)
 		i.app.Exit(ExitForced)
 	case i.gentle != nil:
 		i.gentle()
 	default:
-		fmt.Fprintln(i.app.Stderr, "interrupted: leaving before anything is done; Ctrl-C again leaves at once")
+		fmt.Fprintln(i.app.Stderr, "interrupted before any change; press Ctrl-C again to exit immediately")
 		i.cancel(errInterrupted)
 	}
 }

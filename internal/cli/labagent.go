@@ -55,7 +55,7 @@ func (a *App) LabAgent(dir string) (*lab.Agent, error) {
 // programs do.
 func labProgram(version string) []byte {
 	const size = 100_000
-	out := []byte("MZ\r\nThis is no program. It stands for the agent of deploy " + version +
+	out := []byte("MZ\r\nThis is not a program. It represents the agent of deploy " + version +
 		" on the lab's machines.\r\n\x1a")
 	for block := sha256.Sum256(out); len(out) < size; block = sha256.Sum256(block[:]) {
 		out = append(out, block[:]...)

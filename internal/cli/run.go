@@ -34,8 +34,8 @@ type runFlags struct {
 
 // addSelection adds the flags that choose a part of the program.
 func (f *runFlags) addSelection(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.Only, "phase", nil, "run only these phases; what they need must be done")
-	fs.StringSliceVar(&f.Skip, "skip", nil, "leave these phases out; says that their work is there")
+	fs.StringSliceVar(&f.Only, "phase", nil, "run only these phases; the phases that they need must be complete")
+	fs.StringSliceVar(&f.Skip, "skip", nil, "skip these phases, assuming that their work is done")
 	fs.StringSliceVar(&f.Nodes, "node", nil, "work only on these nodes: names, 'w*', role.NAME")
 	fs.StringSliceVar(&f.Exclude, "exclude", nil, "leave these nodes out: names, 'w*', role.NAME")
 	fs.StringSliceVar(&f.Tasks, "task", nil, "run only these tasks: ids, phase/step, 'phase/*@w1'")
@@ -44,24 +44,23 @@ func (f *runFlags) addSelection(fs *pflag.FlagSet) {
 
 func (f *runFlags) addParallel(fs *pflag.FlagSet) {
 	f.parallel = 16
-	fs.Var(&f.parallel, "parallel", "nodes that work at the same time")
+	fs.Var(&f.parallel, "parallel", "number of nodes to change at the same time")
 }
 
 func (f *runFlags) addTimes(fs *pflag.FlagSet) {
-	fs.Var(&f.stepTimeout, "step-timeout", "for steps without a time of their own (default 10m)")
-	fs.Var(&f.rebootTimeout, "reboot-timeout", "until a restarted machine serves again (default 20m)")
-	fs.Var(&f.linkTimeout, "link-timeout", "how long a node is tried again whose link broke (default 4m)")
+	fs.Var(&f.stepTimeout, "step-timeout", "default step timeout (default 10m)")
+	fs.Var(&f.rebootTimeout, "reboot-timeout", "how long to wait for a restarted machine (default 20m)")
+	fs.Var(&f.linkTimeout, "link-timeout", "how long to keep reconnecting after a connection is lost (default 4m)")
 }
 
 // addForget adds the flag of commands that work on nodes where an agent may owe its story.
 func (f *runFlags) addForget(fs *pflag.FlagSet) {
-	fs.StringSliceVar(&f.forget, "forget-agent", nil, "nodes that have lost what their agent wrote down: go on there "+
-		"by a look at the node")
+	fs.StringSliceVar(&f.forget, "forget-agent", nil, "nodes whose agent record is lost; continue from their actual state")
 }
 
 func (f *runFlags) addAnswers(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.approve, "auto-approve", false, "agree to the plan and to its points of no return without asking")
-	fs.StringArrayVar(&f.sign, "sign", nil, "sign a gate off: TASK=what was done (may be given several times)")
+	fs.BoolVar(&f.approve, "auto-approve", false, "apply the plan and its points of no return without asking")
+	fs.StringArrayVar(&f.sign, "sign", nil, "sign off a gate: TASK=what was done (repeatable)")
 }
 
 // again is the command line that does the same once more, for a person to copy.
@@ -196,10 +195,10 @@ func (fl *fleet) operate(ctx context.Context, g engine.GateRequest) error {
 	defer func() { _ = exec.Close() }()
 	res, err := exec.Run(ctx, node.Cmd{Argv: []string{"lab-operator.exe", g.Gate.Operator, g.Gate.Argument}})
 	if err != nil {
-		return fmt.Errorf("cannot play the operator's act %s on %s: %w", g.Gate.Operator, g.Node, err)
+		return fmt.Errorf("cannot run the operator action %s on %s: %w", g.Gate.Operator, g.Node, err)
 	}
 	if res.Code != 0 {
-		return fmt.Errorf("cannot play the operator's act %s on %s: %s", g.Gate.Operator, g.Node,
+		return fmt.Errorf("cannot run the operator action %s on %s: %s", g.Gate.Operator, g.Node,
 			strings.TrimSpace(string(res.Stderr)))
 	}
 	return nil

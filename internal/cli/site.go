@@ -28,23 +28,22 @@ type siteFlags struct {
 
 // addState adds what says whose journal is meant.
 func (f *siteFlags) addState(fs *pflag.FlagSet) {
-	fs.StringVar(&f.state, "state-dir", "", "where journal, lock and lab live (default .deploy/<site> beside the site "+
-		"file)")
+	fs.StringVar(&f.state, "state-dir", "", "directory of the journal, its lock and the lab (default "+
+		".deploy/<site> beside the site file)")
 }
 
 func (f *siteFlags) addLab(fs *pflag.FlagSet) {
-	fs.BoolVar(&f.lab, "lab", false, "the site's emulated machines instead of the real ones, with a journal of their own")
+	fs.BoolVar(&f.lab, "lab", false, "use emulated machines instead of the real ones, with a separate journal")
 }
 
 // addLabStart adds what a lab is started with.
 func (f *siteFlags) addLabStart(fs *pflag.FlagSet) {
-	fs.StringVar(&f.labDelay, "lab-delay", "", "with --lab: delay added to every request, like 5ms")
-	fs.StringArrayVar(&f.faults, "fault", nil, "with --lab: a fault to play, see deploy lab faults (may be given "+
-		"several times)")
+	fs.StringVar(&f.labDelay, "lab-delay", "", "with --lab: delay added to every request, for example 5ms")
+	fs.StringArrayVar(&f.faults, "fault", nil, "with --lab: inject a fault, see deploy lab faults (repeatable)")
 }
 
 func (f *siteFlags) addDebug(fs *pflag.FlagSet) {
-	fs.StringVar(&f.debug, "debug-log", "", "write a debug log to this file; it holds no secrets")
+	fs.StringVar(&f.debug, "debug-log", "", "write a debug log without secrets to this file")
 }
 
 func (f *siteFlags) addJSON(fs *pflag.FlagSet) {
@@ -52,7 +51,7 @@ func (f *siteFlags) addJSON(fs *pflag.FlagSet) {
 }
 
 func (f *siteFlags) addVerbose(fs *pflag.FlagSet) {
-	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show also what needed nothing")
+	fs.BoolVarP(&f.verbose, "verbose", "v", false, "also show unchanged steps")
 }
 
 // addMachines adds everything that a command which reaches machines takes.
@@ -82,8 +81,8 @@ type loaded struct {
 // of the real machines: what was done in the lab was not done to them.
 func (a *App) place(path string, f siteFlags) (place, error) {
 	if !f.lab && (f.labDelay != "" || len(f.faults) > 0) {
-		return place{}, hint.Wrap(errors.New("--fault and --lab-delay are for the lab alone"),
-			"add --lab; real machines have faults of their own")
+		return place{}, hint.Wrap(errors.New("--fault and --lab-delay require --lab"),
+			"add --lab")
 	}
 	site, err := inventory.Load(path)
 	if err != nil {

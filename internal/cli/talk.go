@@ -33,10 +33,10 @@ func (t *talk) event(e engine.Event) {
 		t.begun.Do(func() {
 			t.app.interrupts.gently(func() {
 				t.v.Aside(func() {
-					fmt.Fprintln(t.app.Stderr, "stopping when the steps under way are done; Ctrl-C again leaves at once")
+					fmt.Fprintln(t.app.Stderr, "stopping after the current steps; press Ctrl-C again to exit immediately")
 				})
 				close(t.stop)
-			}, "; what was under way is unknown and will be looked at by the next run")
+			}, "; the outcome of the current steps is unknown and the next run will check it")
 		})
 	}
 	t.v.Event(e)
@@ -62,13 +62,13 @@ func (t *talk) approve(ctx context.Context, ask engine.Approval) (bool, error) {
 	if !t.app.interactive(t.f.siteFlags) {
 		return false, hint.Wrap(fmt.Errorf("approval required, but there is no terminal: it is a point of no return (%s)",
 			ask.Why),
-			"read the plan, then give --auto-approve")
+			"review the plan, then pass --auto-approve")
 	}
-	answer, err := t.ask(ctx, fmt.Sprintf("%s cannot be undone: %s\nType the word yes to go on:", ask.Task, ask.Why))
+	answer, err := t.ask(ctx, fmt.Sprintf("%s cannot be undone: %s\nType yes to continue:", ask.Task, ask.Why))
 	return answer == "yes", err
 }
 
-// gate answers for gates: a sign-off given on the command line, the lab's own operator, or a person
+// gate answers for gates: a sign-off given on the command line, the lab's operator, or a person
 // at the terminal.
 func (t *talk) gate(ctx context.Context, g engine.GateRequest) (engine.Signature, bool, error) {
 	for _, s := range t.f.sign {
@@ -85,8 +85,8 @@ func (t *talk) gate(ctx context.Context, g engine.GateRequest) (engine.Signature
 	if !t.app.interactive(t.f.siteFlags) {
 		return engine.Signature{}, false, nil
 	}
-	answer, err := t.ask(ctx, fmt.Sprintf("\n%s (%s)\n\n%s\n\nSay what was done to sign, or press Enter to leave it "+
-		"for later:", g.Gate.Title, g.Task, g.Gate.Text))
+	answer, err := t.ask(ctx, fmt.Sprintf("\n%s (%s)\n\n%s\n\nEnter what was done to sign, or press Enter to "+
+		"skip:", g.Gate.Title, g.Task, g.Gate.Text))
 	if err != nil || answer == "" {
 		return engine.Signature{}, false, err
 	}

@@ -119,7 +119,7 @@ func (r *run) warn(p *Plan) {
 }
 
 // Pending says what Resume would go on with: the options of a rollback that was cut off, or nil for
-// an apply. It refuses where there is nothing to resume: nothing was ever run, or the last run was
+// an apply. It refuses where nothing to resume: nothing was ever run, or the last run was
 // a rollback that went to its end (applying again is a wish that must be spoken).
 func Pending(entries []journal.Entry) (*RollbackOptions, error) {
 	st, err := journal.Fold(entries)
@@ -128,17 +128,17 @@ func Pending(entries []journal.Entry) (*RollbackOptions, error) {
 	}
 	last := st.LastRun()
 	if last == nil {
-		return nil, hint.Wrap(errors.New("there is nothing to resume: the site was never applied from here"),
-			"deploy apply does it from the start")
+		return nil, hint.Wrap(errors.New("nothing to resume: this site was never applied from this state directory"),
+			"run deploy apply")
 	}
 	var s runStart
 	if err := unmarshal(last.Data, &s); err != nil {
-		return nil, fmt.Errorf("cannot read what run %s was to do: %w", last.ID, err)
+		return nil, fmt.Errorf("cannot read the options of run %s: %w", last.ID, err)
 	}
 	if s.Rollback != nil && last.Result.How == HowDone {
-		return nil, hint.Wrap(fmt.Errorf("there is nothing to resume: the last run, %s, was a rollback and went to its end",
+		return nil, hint.Wrap(fmt.Errorf("nothing to resume: the last run %s was a rollback that completed",
 			last.ID),
-			"to do it all again: deploy apply")
+			"run deploy apply to apply the site again")
 	}
 	if s.Rollback != nil && !s.Rollback.scoped() {
 		s.Rollback.All = true // of a program that knew no other
@@ -280,7 +280,7 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 		how = HowFailed
 	case r.stopped() && r.unfinished():
 		how = HowStopped
-		err = hint.Wrap(fmt.Errorf("%w: %s", ErrStopped, r.standing()), "run again: it goes on there")
+		err = hint.Wrap(fmt.Errorf("%w: %s", ErrStopped, r.standing()), "run again to continue")
 	}
 	if ctx.Err() != nil {
 		how = HowStopped

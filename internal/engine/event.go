@@ -27,7 +27,7 @@ const (
 	EvReboot     EventKind = "reboot"      // Task: its node restarts
 	EvRebooted   EventKind = "rebooted"    // Task: its node is back
 	EvApprove    EventKind = "approve"     // Task: a point of no return is asked for; Text: why it is one
-	EvGate       EventKind = "gate"        // Task: a person is asked; Text: the gate's text
+	EvGate       EventKind = "gate"        // Task: waiting for sign-off; Text: the gate's text
 	EvSigned     EventKind = "signed"      // Task; Text: by whom
 	EvWarning    EventKind = "warning"     // Text
 	EvUndoBegin  EventKind = "undo-begin"  // Task

@@ -30,9 +30,9 @@ type GateError struct {
 }
 
 func (e *GateError) Error() string {
-	s := fmt.Sprintf("%s waits for a person: %s", e.Task, e.Gate.Title)
+	s := fmt.Sprintf("%s is waiting for sign-off: %s", e.Task, e.Gate.Title)
 	if e.Signed {
-		s = fmt.Sprintf("%s was signed, and the node shows that it is not done: %s", e.Task,
+		s = fmt.Sprintf("%s was signed, but the check still fails: %s", e.Task,
 			task.Describe(steps.Diff{Action: steps.Run, Changes: e.Missing}))
 	}
 	return s

@@ -36,7 +36,7 @@ func TestGate(t *testing.T) {
 	if got, want := g.story(), "signed:g@n1 gate:g@n1"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
-	if want := `p/g@n1 was signed, and the node shows that it is not done: run (value: "" -> new)`; err.Error() != want {
+	if want := `p/g@n1 was signed, but the check still fails: run (value: "" -> new)`; err.Error() != want {
 		t.Errorf("got %s\nwant %s", err, want)
 	}
 	// signed and done

@@ -41,7 +41,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 		b := r.books(name)
 		b.Forget = slices.Contains(r.o.ForgetAgents, name)
 		var err error
-		r.beat(Event{Node: name}, always("the agent on "+name+" to come to rest"), func() {
+		r.beat(Event{Node: name}, always("the agent on "+name+" to finish its current step"), func() {
 			err = r.askLate(ctx, name, w, b)
 		})
 		switch {
@@ -293,7 +293,7 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	case h.failure != nil:
 		return h.ended, goOn, h.failure
 	case err != nil && ctx.Err() != nil:
-		return h.ended, goOn, fmt.Errorf("left in the middle: %w", ctx.Err())
+		return h.ended, goOn, fmt.Errorf("interrupted: %w", ctx.Err())
 	case err != nil && linkBroke(err) && silent < maxTries:
 		r.drop(name)
 		r.emit(Event{Kind: EvRetry, Node: name, Text: "0s"}.failed(err))

@@ -151,7 +151,7 @@ func gaveUp(err error, name string, seen bool) error {
 	if !seen && hint.Of(err) != "" {
 		return err
 	}
-	return hint.Wrap(err, "is "+name+" on, and does the network reach it? once it answers, run again: it goes on there")
+	return hint.Wrap(err, "check that "+name+" is powered on and reachable, then run again to continue")
 }
 
 // linkBroke says that err is about the link, so that trying again may help.

@@ -23,13 +23,13 @@ import (
 // Errors that callers decide on. All of them come wrapped.
 var (
 	// ErrStopped: Options.Stop was closed. What was under way is finished and journalled.
-	ErrStopped = errors.New("stopped as asked")
+	ErrStopped = errors.New("stopped by user")
 	// ErrWaiting: a gate waits for a person. The error is a *GateError.
-	ErrWaiting = errors.New("waiting for a person")
+	ErrWaiting = errors.New("waiting for sign-off")
 	// ErrJournal: the journal could not be written, so nothing further was done.
-	ErrJournal = errors.New("the journal cannot be written")
+	ErrJournal = errors.New("cannot write the journal")
 	// ErrStale: a saved plan no longer holds. The error is a *StaleError.
-	ErrStale = errors.New("the plan no longer holds")
+	ErrStale = errors.New("the saved plan is out of date")
 	// ErrNoReturn: rollback stands before a step that cannot be undone.
 	ErrNoReturn = task.ErrNoReturn
 	// ErrDeclined: a person did not agree to a point of no return.
@@ -76,7 +76,7 @@ type Options struct {
 	Who     string // user@host
 	Version string // of this program; a saved plan holds for one version
 
-	Parallel       int           // nodes that work at the same time; 0 is 16
+	Parallel       int           // number of nodes to change at the same time; 0 is 16
 	StepTimeout    time.Duration // for one Check, Apply or Undo of a task without its own; 0 is 10 minutes
 	RebootTimeout  time.Duration // from the request to restart until the machine serves again; 0 is 20 minutes
 	HeartbeatEvery time.Duration // 0 is 10 s

@@ -52,7 +52,8 @@ func TestOrder(t *testing.T) {
 			"begin:a@n1 apply:a@n1 lost:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p", ""},
 		{"always lost", "p: a:alwayslost b", "begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 apply:a@n1 lost:a@n1 begin:a@n1 " +
 			"apply:a@n1 lost:a@n1 failed:a@n1",
-			"cannot apply p/a@n1 on n1: the link broke 3 times and the node shows that it is not done: lost the link to n1, " +
+			"cannot apply p/a@n1 on n1: connection lost 3 times, and a check shows that it is not done: lost the " +
+				"connection to n1, " +
 				"outcome unknown: reset"},
 		{"never left, tried again", "p: a:unsent", "begin:a@n1 apply:a@n1 done:a@n1 checkpoint:p", ""},
 		{"cannot tell", "p: a b:cannot", "", "cannot check p/b@n1 on n1: access denied"},

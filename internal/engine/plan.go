@@ -45,7 +45,7 @@ type Plan struct {
 	Reboots       []PlanNote `json:"reboots,omitempty"`
 	Interruptions []PlanNote `json:"interruptions,omitempty"`
 	Failovers     []PlanNote `json:"failovers,omitempty"`
-	Open          []PlanNote `json:"open,omitempty"` // begun by an earlier run and not settled
+	Open          []PlanNote `json:"open,omitempty"` // begun by an earlier run, outcome unknown
 	Warnings      []PlanNote `json:"warnings,omitempty"`
 }
 
@@ -84,7 +84,7 @@ func (p *Plan) LookError() error {
 	var names []string
 	for _, n := range p.NotLooked {
 		names = append(names, n.Node)
-		errs = append(errs, hint.Wrap(fmt.Errorf("cannot look at %s: %w", n.Node, n.err), n.Hint))
+		errs = append(errs, hint.Wrap(fmt.Errorf("cannot check %s: %w", n.Node, n.err), n.Hint))
 	}
 	without := "to go on without: --exclude " + strings.Join(names, ",")
 	switch {
@@ -121,7 +121,7 @@ type PlanTask struct {
 	Node string         `json:"node"`
 	Kind string         `json:"kind"`
 	Diff steps.Diff     `json:"diff"`
-	Gate *steps.Gate    `json:"gate,omitempty"` // a person is asked
+	Gate *steps.Gate    `json:"gate,omitempty"` // waiting for sign-off
 	Last journal.Status `json:"last"`           // the journal's last word on it
 }
 

@@ -35,7 +35,7 @@ func TestPlan(t *testing.T) {
 	if d.Diff.Action != steps.Unknown || d.Diff.Until != "x" || !slices.Equal(d.Diff.Waits, []string{"q/c@n1"}) {
 		t.Errorf("d is %+v", d.Diff)
 	}
-	if got := notes(p.NoReturn); got != "q/f@n1: a step of kind final has no way back" {
+	if got := notes(p.NoReturn); got != "q/f@n1: steps of kind final cannot be undone" {
 		t.Errorf("points of no return: %s", got)
 	}
 	if got := notes(p.Gates); got != "q/g@n1: do g" {
@@ -150,11 +150,11 @@ func TestSavedPlan(t *testing.T) {
 		moved []string
 	}{
 		{"site", func(g *rig) { g.o.Program.SiteDigest = "x" }, []string{"the site file has changed"}},
-		{"other site", func(g *rig) { g.o.Program.Site = "x" }, []string{"it is for the site s, this is x"}},
+		{"other site", func(g *rig) { g.o.Program.Site = "x" }, []string{"it is for site s, not x"}},
 		{"playbook", func(g *rig) { g.o.Program.PlaybookDigest = "x" }, []string{"the playbook pb has changed"}},
 		{"program", func(g *rig) { g.o.Version = "v2" }, []string{"it was made by deploy v1, this is v2"}},
 		{"both", func(g *rig) { g.o.Version, g.o.Program.Playbook = "v2", "pb2" },
-			[]string{"it is for the playbook pb, the site now names pb2", "it was made by deploy v1, this is v2"}},
+			[]string{"it is for playbook pb, the site now uses pb2", "it was made by deploy v1, this is v2"}},
 		{"a node was changed", func(g *rig) { g.w.values["n1/a"] = "other" },
 			[]string{"p/a@n1 was update (value: old -> new), is now update (value: other -> new)"}},
 		{"a node is in the desired state", func(g *rig) { g.w.values["n2/a"] = "new" },
@@ -171,7 +171,7 @@ func TestSavedPlan(t *testing.T) {
 			if !errors.Is(err, ErrStale) || !errors.As(err, &se) || !slices.Equal(se.Moved, c.moved) {
 				t.Fatalf("got %v\nwant %v", err, c.moved)
 			}
-			if !strings.Contains(hint.Of(err), "nothing was done") || len(g.m.entries) != 0 || len(g.w.trace) != 0 {
+			if !strings.Contains(hint.Of(err), "nothing was changed") || len(g.m.entries) != 0 || len(g.w.trace) != 0 {
 				t.Errorf("something was done: %v", g.w.trace)
 			}
 		})
@@ -193,8 +193,8 @@ func TestSavedPlan(t *testing.T) {
 func TestLoadPlanRefuses(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct{ content, want string }{
-		"junk":  {"{", "it is not a plan of deploy"},
-		"other": {`{"a": 1}`, "it is not a plan of deploy"},
+		"junk":  {"{", "it is not a deploy plan"},
+		"other": {`{"a": 1}`, "it is not a deploy plan"},
 		"newer": {`{"format": 99}`, "a newer deploy made it (format 99, this program has 2)"},
 		"older": {`{"format": 1}`, "an older deploy made it (format 1, this program has 2)"},
 		"bare":  {`{"format": 2, "phases": []}`, "it has no digest"},
@@ -219,16 +219,16 @@ func TestLoadPlanRefuses(t *testing.T) {
 func TestBadPrograms(t *testing.T) {
 	g := newRig(t, "p: a / q: b")
 	for want, spoil := range map[string]func(p *steps.Program){
-		"cannot run playbook pb: phase p needs q, which does not run before it": func(p *steps.Program) {
+		"cannot run playbook pb: phase p needs q, which does not run earlier": func(p *steps.Program) {
 			p.Phases[0].Needs = []string{"q"}
 		},
-		"cannot run playbook pb: phase p stands twice": func(p *steps.Program) {
+		"cannot run playbook pb: phase p occurs twice": func(p *steps.Program) {
 			p.Phases[1].ID = "p"
 		},
-		"cannot run playbook pb: task p/a@n1 stands twice": func(p *steps.Program) {
+		"cannot run playbook pb: task p/a@n1 occurs twice": func(p *steps.Program) {
 			p.Phases[1].Groups[0].Tasks[0].ID = "p/a@n1"
 		},
-		"cannot run playbook pb: a task names node n9, which the program does not list": func(p *steps.Program) {
+		"cannot run playbook pb: a task names node n9, which is not in the inventory": func(p *steps.Program) {
 			p.Phases[1].Groups[0].Tasks[0].Node = "n9"
 		},
 	} {

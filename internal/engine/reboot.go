@@ -30,7 +30,7 @@ func (r *run) reboot(ctx context.Context, t steps.Task, at journal.AgentRef) err
 func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	start := r.o.Now()
 	r.emit(event(EvReboot, t))
-	err := r.bounded(ctx, t, "the answer to the restart after", func(ctx context.Context, ex Executor) error {
+	err := r.bounded(ctx, t, "the restart after", func(ctx context.Context, ex Executor) error {
 		return ex.Restart(ctx, "deploy: "+t.ID)
 	})
 	r.acted(t.Node)
@@ -72,7 +72,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 	ctx, cancel := context.WithTimeout(ctx, r.o.RebootTimeout)
 	defer cancel()
 	var slept time.Duration
-	last := errors.New("it was not reached once")
+	last := errors.New("no connection was possible")
 	for d := 2 * time.Second; ; d = min(d*3/2, 15*time.Second) {
 		ex, err := r.dial(ctx, name)
 		switch {
@@ -80,7 +80,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 			return ex, nil
 		case err == nil:
 			_ = ex.Close() // it has not gone down yet
-			last = errors.New("it still runs from before the restart")
+			last = errors.New("it has not restarted yet")
 		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey), errors.Is(err, errUnheard):
 			return nil, err
 		case ctx.Err() == nil:
@@ -89,8 +89,8 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 		w := jitter(d)
 		// counting the sleeps too ends the wait even where the clock does not move
 		if slept += w; slept > r.o.RebootTimeout || ctx.Err() != nil {
-			return nil, hint.Wrap(fmt.Errorf("%s did not serve again within %s: %w", name, r.o.RebootTimeout, last),
-				"look at its console; once it serves, run again: it goes on there")
+			return nil, hint.Wrap(fmt.Errorf("%s did not come back within %s: %w", name, r.o.RebootTimeout, last),
+				"check its console; when it is back, run again to continue")
 		}
 		if err := r.o.Sleep(ctx, w); err != nil && ctx.Err() == nil {
 			return nil, err

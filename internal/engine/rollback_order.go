@@ -258,7 +258,7 @@ func (b *takingBack) verdict(sa standingAct) (do, why string) {
 	case asked:
 		return DoLeave, "as asked"
 	case sa.diff.Effects.NothingToUndo:
-		return DoPass, "it changed nothing that needs undoing"
+		return DoPass, "it changed nothing"
 	case !b.r.inSite(sa.task.Node):
 		return DoLeave, b.gone(sa.task.Node)
 	case final != "" && !sa.diff.Effects.UntilRestart:

@@ -225,7 +225,7 @@ func (r *run) covered(in func(*journal.TaskState, string) bool) error {
 // the site or the playbook has changed or lost the step. The caller holds mu.
 func (r *run) decodeActs(want func(*journal.TaskState, journal.Act) bool) ([]standingAct, error) {
 	if r.o.Decode == nil {
-		return nil, errors.New("cannot take anything back: no decoder of steps was given")
+		return nil, errors.New("cannot undo: no step decoder")
 	}
 	timeouts := map[string]steps.Task{}
 	for _, t := range r.o.Program.Tasks() {

@@ -34,7 +34,7 @@ func TestRollback(t *testing.T) {
 		{"no way back at all", "p: a b:final", RollbackOptions{},
 			"left:b@n1 left:a@n1", "2 acts are left as they are"},
 		{"a last one without a way back", "p: b:final", RollbackOptions{}, "left:b@n1",
-			"p/b@n1 is left as it is: a step of kind final has no way back: it cannot be undone"},
+			"p/b@n1 is left as it is: steps of kind final cannot be undone: point of no return"},
 		{"left by id", "p: a b:final", RollbackOptions{Leave: []string{"p/b@n1"}},
 			"left:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
 			""},

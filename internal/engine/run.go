@@ -131,7 +131,7 @@ func (r *run) commit(ctx context.Context, seq int64) error {
 	r.mu.Unlock()
 	last, err := r.o.Journal.Append(context.WithoutCancel(ctx), list...)
 	if err == nil && last != list[len(list)-1].Seq {
-		err = fmt.Errorf("somebody else writes to it: entry %d came where %d was due", last, list[len(list)-1].Seq)
+		err = fmt.Errorf("another process writes to it: got entry %d, expected %d", last, list[len(list)-1].Seq)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -141,7 +141,7 @@ func (r *run) commit(ctx context.Context, seq int64) error {
 	}
 	err = fmt.Errorf("%w: %w", ErrJournal, err)
 	if hint.Of(err) == "" {
-		err = hint.Wrap(err, "nothing is done that cannot be written down; put that right and run again")
+		err = hint.Wrap(err, "deploy stops when it cannot write its journal: fix this and run again")
 	}
 	r.broken = err
 	r.failing.Store(true)
@@ -260,7 +260,7 @@ func (r *run) result(ctx context.Context) error {
 	case len(r.errs) > 1:
 		return errors.Join(r.errs...)
 	case ctx.Err() != nil:
-		return fmt.Errorf("left in the middle: %w", ctx.Err())
+		return fmt.Errorf("interrupted: %w", ctx.Err())
 	}
 	return nil
 }

@@ -85,8 +85,8 @@ func parsePlan(path string, b []byte) (*Plan, error) {
 		Digest string `json:"digest"`
 	}
 	if err := json.Unmarshal(b, &head); err != nil || head.Format == 0 {
-		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it is not a plan of deploy", path),
-			"a plan is made with: deploy plan -o FILE SITE")
+		return nil, hint.Wrap(fmt.Errorf("cannot read the plan %s: it is not a deploy plan", path),
+			"create one with deploy plan -o FILE SITE")
 	}
 	switch {
 	case head.Format < PlanFormat:

@@ -237,7 +237,7 @@ func TestStaleIsAList(t *testing.T) {
 	g.w.values["n1/x"] = "here"
 	_, err = Apply(context.Background(), g.o, p)
 	lines := strings.Split(text(err), "\n")
-	if len(lines) != 22 || lines[0] != "the plan no longer holds:" || lines[21] != "and 11 more" ||
+	if len(lines) != 22 || lines[0] != "the saved plan is out of date:" || lines[21] != "and 11 more" ||
 		lines[1] != `p/a00@n1 was create (value: "" -> new), is now unchanged` {
 		t.Errorf("it says\n%s", text(err))
 	}

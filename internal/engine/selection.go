@@ -45,23 +45,23 @@ func checkProgram(p *steps.Program) error {
 	}
 	for _, ph := range p.Phases {
 		if seen[ph.ID] {
-			return fmt.Errorf("cannot run playbook %s: phase %s stands twice", p.Playbook, ph.ID)
+			return fmt.Errorf("cannot run playbook %s: phase %s occurs twice", p.Playbook, ph.ID)
 		}
 		for _, n := range ph.Needs {
 			if !seen[n] {
-				return hint.Wrap(fmt.Errorf("cannot run playbook %s: phase %s needs %s, which does not run before it", p.Playbook,
+				return hint.Wrap(fmt.Errorf("cannot run playbook %s: phase %s needs %s, which does not run earlier", p.Playbook,
 					ph.ID, n),
-					"phases run in the order in which they are written")
+					"list phases in the order in which they run")
 			}
 		}
 		seen[ph.ID] = true
 		for _, t := range tasksOf(ph) {
 			if tasks[t.ID] {
-				return fmt.Errorf("cannot run playbook %s: task %s stands twice", p.Playbook, t.ID)
+				return fmt.Errorf("cannot run playbook %s: task %s occurs twice", p.Playbook, t.ID)
 			}
 			tasks[t.ID] = true
 			if !nodes[t.Node] {
-				return fmt.Errorf("cannot run playbook %s: a task names node %s, which the program does not list", p.Playbook,
+				return fmt.Errorf("cannot run playbook %s: a task names node %s, which is not in the inventory", p.Playbook,
 					t.Node)
 			}
 		}

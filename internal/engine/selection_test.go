@@ -196,7 +196,7 @@ func TestPlanWithoutNodes(t *testing.T) {
 		t.Errorf("the tasks are %+v", ts)
 	}
 	_, err = Apply(context.Background(), g.o, nil)
-	if want := "cannot look at n1: cannot reach n1: refused\ncannot look at n2: cannot reach n2: refused"; text(
+	if want := "cannot check n1: cannot reach n1: refused\ncannot check n2: cannot reach n2: refused"; text(
 		err) != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}

@@ -37,20 +37,20 @@ func stale(moved []string) error {
 	if len(moved) == 0 {
 		return nil
 	}
-	return hint.Wrap(&StaleError{moved}, "nothing was done: make the plan again, look at it, and apply that")
+	return hint.Wrap(&StaleError{moved}, "nothing was changed; make a new plan, review it and apply it")
 }
 
 // movedFrom lists what a plan rests on and what is different now, without looking at a node.
 func (p *Plan) movedFrom(prog *steps.Program, version string) []string {
 	var moved []string
 	if p.Site != prog.Site {
-		return []string{fmt.Sprintf("it is for the site %s, this is %s", p.Site, prog.Site)}
+		return []string{fmt.Sprintf("it is for site %s, not %s", p.Site, prog.Site)}
 	}
 	if p.SiteDigest != prog.SiteDigest {
 		moved = append(moved, "the site file has changed")
 	}
 	if p.Playbook != prog.Playbook {
-		moved = append(moved, fmt.Sprintf("it is for the playbook %s, the site now names %s", p.Playbook, prog.Playbook))
+		moved = append(moved, fmt.Sprintf("it is for playbook %s, the site now uses %s", p.Playbook, prog.Playbook))
 	} else if p.PlaybookDigest != prog.PlaybookDigest {
 		moved = append(moved, "the playbook "+prog.Playbook+" has changed")
 	}
@@ -80,7 +80,7 @@ func (p *Plan) movedTo(now *Plan) []string {
 		case !bytes.Equal(steps.MustJSON(was.Diff), steps.MustJSON(t.Diff)):
 			from, to := told(was.Diff), told(t.Diff)
 			if from == to {
-				moved = append(moved, short(fmt.Sprintf("%s: %s, but from another state than the plan found", t.ID, to)))
+				moved = append(moved, short(fmt.Sprintf("%s: %s, but the current state differs", t.ID, to)))
 				continue
 			}
 			moved = append(moved, short(fmt.Sprintf("%s was %s, is now %s", t.ID, from, to)))

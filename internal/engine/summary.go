@@ -77,9 +77,9 @@ func (r *run) unfinished() bool {
 func (r *run) standing() string {
 	done, all := r.progress()
 	if r.undoing {
-		return fmt.Sprintf("%d of %d acts are taken back", done, all)
+		return fmt.Sprintf("%d of %d steps are undone", done, all)
 	}
-	return fmt.Sprintf("%d of %d tasks are at their end", done, all)
+	return fmt.Sprintf("%d of %d tasks are finished", done, all)
 }
 
 func (r *run) progress() (done, all int) {

@@ -66,7 +66,7 @@ func TestPending(t *testing.T) {
 	if _, err := Rollback(context.Background(), g.o, RollbackOptions{ToPhase: "p"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Pending(g.m.entries); err == nil || !strings.Contains(err.Error(), "went to its end") {
+	if _, err := Pending(g.m.entries); err == nil || !strings.Contains(err.Error(), "that completed") {
 		t.Errorf("after a whole rollback: %v", err)
 	}
 	if rb, err := Pending(g.m.entries[:len(g.m.entries)-1]); err != nil || rb == nil || rb.ToPhase != "p" {

@@ -135,20 +135,20 @@ func (r *run) nothing(ctx context.Context, t steps.Task) error {
 		return nil
 	case journal.StatusNotStarted, journal.StatusUndone:
 		if r.wasHanded(t.ID) {
-			kind, text = journal.Done, "it was given to the agent, and the node shows that it is done; what was there before "+
-				"it is not known"
+			kind, text = journal.Done, "it was given to the agent, and a check shows that it is done; the previous state "+
+				"is not known"
 		}
 	case journal.StatusFailed:
 		if len(st.Acts) > 0 {
-			kind, text = journal.Done, "the node shows that it is done"
+			kind, text = journal.Done, "a check shows that it is done"
 		}
 	case journal.StatusBegun, journal.StatusLost:
-		kind, text = journal.Done, "an earlier run began it; the node shows that it is done"
+		kind, text = journal.Done, "an earlier run began it; a check shows that it is done"
 		if err := r.rebootIfOwed(ctx, t, st); err != nil {
 			return err
 		}
 	default:
-		kind, text = journal.Done, "the node shows that it is done"
+		kind, text = journal.Done, "a check shows that it is done"
 	}
 	var data any
 	if text != "" || proof != "" {
@@ -202,9 +202,9 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 			if err := r.rebootIfOwed(ctx, t, r.task(t.ID)); err != nil {
 				return err
 			}
-			return r.done(ctx, t, journal.Note{Note: "the link broke under way; the node shows that it is done"}, do.start)
+			return r.done(ctx, t, journal.Note{Note: "connection lost during the step; a check shows that it is done"}, do.start)
 		case try == maxTries:
-			return r.failed(ctx, "apply", t, fmt.Errorf("the link broke %d times and the node shows that it is not done: %w",
+			return r.failed(ctx, "apply", t, fmt.Errorf("connection lost %d times, and a check shows that it is not done: %w",
 				try, err))
 		case r.stopped():
 			return nil // begun and lost: the next run goes on from there
@@ -321,7 +321,7 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string,
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
 			r.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err),
-				"the step's `timeout` in the playbook sets the limit")
+				"set timeout on the step in the playbook")
 			return nil
 		}
 		if err != nil && linkBroke(err) {
@@ -406,7 +406,7 @@ func (r *run) failedAt(ctx context.Context, verb string, t steps.Task, err error
 	}
 	var until *steps.UntilError
 	if errors.As(err, &until) {
-		err = hint.Wrap(err, "nothing in this run makes it: look whether a phase that does was left out")
+		err = hint.Wrap(err, "include the phase that creates it")
 	}
 	te := &TaskError{verb, t.ID, t.Node, err}
 	// that nobody can be asked, or nobody believed, says nothing of the task, and an entry would say

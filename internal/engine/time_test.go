@@ -58,7 +58,7 @@ func TestRebootTimesOut(t *testing.T) {
 		if took := time.Since(start); took < 4*time.Minute || took > 6*time.Minute {
 			t.Errorf("it took %s", took)
 		}
-		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 5m0s: cannot reach n1: " +
+		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not come back within 5m0s: cannot reach n1: " +
 			"refused"; text(err) != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
@@ -85,8 +85,8 @@ func TestRebootDidNotHappen(t *testing.T) {
 			return deaf{ex}, err
 		}
 		_, err := Apply(context.Background(), g.o, nil)
-		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not serve again within 20m0s: it still runs " +
-			"from before the restart"; text(err) != want {
+		if want := "cannot restart the machine after p/a@n1 on n1: n1 did not come back within 20m0s: it has not " +
+			"restarted yet"; text(err) != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 	})
@@ -134,7 +134,7 @@ func TestClockIsNoRestart(t *testing.T) {
 		// the machine was told, the program waits for one look and is gone
 		g.o.Dial, g.o.RebootTimeout = dial(true), time.Second
 		if _, err := Apply(context.Background(), g.o, nil); !strings.Contains(text(err),
-			"it still runs from before the restart") {
+			"it has not restarted yet") {
 			t.Fatal(err)
 		}
 		g.story()
@@ -170,7 +170,7 @@ func TestUnreachable(t *testing.T) {
 	g := newRig(t, "p: a@n1+n2+n3")
 	g.w.down["n1"], g.w.down["n2"] = 100, 2 // n2 answers at the third try
 	_, err := Apply(context.Background(), g.o, nil)
-	if want := "cannot look at n1: cannot reach n1: refused"; text(err) != want {
+	if want := "cannot check n1: cannot reach n1: refused"; text(err) != want {
 		t.Errorf("got %v\nwant %s", err, want)
 	}
 	if left := g.w.down["n1"]; left != 97 {
@@ -194,7 +194,7 @@ func TestUnreachableWaitsForNobody(t *testing.T) {
 		}
 		start := time.Now()
 		_, err := Apply(context.Background(), g.o, nil)
-		if want := "cannot look at n1: cannot reach n1: refused"; text(err) != want {
+		if want := "cannot check n1: cannot reach n1: refused"; text(err) != want {
 			t.Errorf("got %v\nwant %s", err, want)
 		}
 		if took := time.Since(start); took > 5*time.Second {
@@ -256,12 +256,12 @@ func TestLeave(t *testing.T) {
 func TestStop(t *testing.T) {
 	for _, c := range []struct{ setup, want, err string }{
 		{"p: a b c / q: d", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1",
-			"stopped as asked: 2 of 4 tasks are at their end"},
+			"stopped by user: 2 of 4 tasks are finished"},
 		{"p rollback: a b:fail c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 failed:b@n1",
 			"cannot apply p/b@n1 on n1: no"},
 		{"p: a b:reboot c", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 " +
 			"done:b@n1",
-			"stopped as asked: 2 of 3 tasks are at their end"},
+			"stopped by user: 2 of 3 tasks are finished"},
 		{"p: a b", "begin:a@n1 apply:a@n1 done:a@n1 begin:b@n1 apply:b@n1 done:b@n1", ""},
 	} {
 		g := newRig(t, c.setup)
@@ -292,7 +292,7 @@ func TestStopRollback(t *testing.T) {
 	g.o.Stop, g.o.Run = stop, ""
 	g.w.onAct = func(string, string) { close(stop); g.w.onAct = nil }
 	_, err := Rollback(context.Background(), g.o, RollbackOptions{All: true})
-	if !errors.Is(err, ErrStopped) || text(err) != "stopped as asked: 1 of 3 acts are taken back" {
+	if !errors.Is(err, ErrStopped) || text(err) != "stopped by user: 1 of 3 steps are undone" {
 		t.Error(err)
 	}
 	if got, want := g.story(), "undo-begin:c@n1 undo:c@n1 undone:c@n1"; got != want {

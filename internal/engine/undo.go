@@ -116,7 +116,7 @@ func (n *nodeUndo) settle(ctx context.Context, sa standingAct, k look, do, why s
 				return true, err
 			}
 		}
-		return true, r.undone(ctx, sa, "the node shows what was there before it")
+		return true, r.undone(ctx, sa, "a check shows the previous state")
 	case foundChanged:
 		if do == DoStop || !sa.act.Done {
 			break
@@ -141,7 +141,7 @@ func overwriteHint(id string) string { return "--overwrite " + id + " undoes it 
 // final leaves a point of no return.
 func (n *nodeUndo) final(ctx context.Context, sa standingAct, why string) error {
 	n.stop(sa, "not tried: "+sa.task.ID+", which is newer, cannot be undone")
-	return n.left(ctx, sa, LeftNote{Task: sa.task.ID, Text: why + ": it cannot be undone",
+	return n.left(ctx, sa, LeftNote{Task: sa.task.ID, Text: why + ": point of no return",
 		Hint: "--leave " + sa.task.ID + " goes on to what is older"})
 }
 
@@ -297,9 +297,9 @@ func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 			if _, err := r.settleUnheard(ctx, t, sa.diff.Effects, intent.Restart, intent.BootID); err != nil {
 				return err
 			}
-			return r.undone(ctx, sa, "the link broke under way; the node shows what was there before")
+			return r.undone(ctx, sa, "connection lost during the step; a check shows the previous state")
 		case try == maxTries:
-			return r.undoFailed(ctx, sa, fmt.Errorf("the link broke %d times: %w", try, err))
+			return r.undoFailed(ctx, sa, fmt.Errorf("connection lost %d times: %w", try, err))
 		}
 	}
 	return n.prove(ctx, i, sa)

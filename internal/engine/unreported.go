@@ -12,7 +12,7 @@ import (
 
 // errUnheard: an agent was given work on the node, how it ended is not known, and now there is no
 // agent to ask.
-var errUnheard = errors.New("an agent was given work there, and has not told how it ended")
+var errUnheard = errors.New("the agent on this node has unreported work")
 
 // dial opens an executor. A run that acts refuses one that is no agent where an agent still owes
 // its story: the agent may be at work, and what its record says was there before each act is what
@@ -27,17 +27,17 @@ func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 	}
 	if slices.Contains(r.o.ForgetAgents, name) {
 		r.atRest(name)
-		r.emit(Event{Kind: EvWarning, Node: name, Text: "what the agent on " + name + " did is not known any more: a look " +
-			"at the node decides"})
+		r.emit(Event{Kind: EvWarning, Node: name, Text: "what the agent on " + name + " did is unknown; its record is " +
+			"given up and the node is checked instead"})
 		return ex, nil
 	}
 	_, why := ex.Mode()
-	err = fmt.Errorf("cannot work on %s from here: %w", name, errUnheard)
+	err = fmt.Errorf("cannot work on %s without its agent: %w", name, errUnheard)
 	if why != "" {
 		err = fmt.Errorf("%w (%s)", err, why)
 	}
-	return nil, errors.Join(hint.Wrap(err, "let the agent come up there again: it tells what it did, and the run goes "+
-		"on from that. If the node has lost it for good: --forget-agent "+name), ex.Close())
+	return nil, errors.Join(hint.Wrap(err, "start the node so that its agent can report, then run again. If the "+
+		"agent's record is lost: --forget-agent "+name), ex.Close())
 }
 
 // owes says that the agent on a node was given tasks and has not come to rest since, as far as the

@@ -122,7 +122,7 @@ func TestForgottenAgent(t *testing.T) {
 	if _, err := Apply(context.Background(), g.o, nil); err != nil {
 		t.Fatal(err)
 	}
-	if len(warned) != 1 || !strings.Contains(warned[0], "a look at the node decides") {
+	if len(warned) != 1 || !strings.Contains(warned[0], "the node is checked instead") {
 		t.Errorf("warned %q", warned)
 	}
 	g.o.Run, g.o.ForgetAgents = "", nil

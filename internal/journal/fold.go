@@ -97,7 +97,7 @@ const (
 	StatusLost       Status = "lost"      // begun, and the link broke
 	StatusRestarting Status = "rebooting" // done, but a restart is due or under way
 	StatusFailed     Status = "failed"
-	StatusWaiting    Status = "waiting" // a person is asked for
+	StatusWaiting    Status = "waiting" // a gate waits for its sign-off
 	StatusSigned     Status = "signed"  // a person signed, the probe has not confirmed
 	StatusUndoing    Status = "undoing" // an undo was begun, and no end was written
 	StatusUndone     Status = "undone"

@@ -175,7 +175,8 @@ func missing(dir, site, how string) error {
 		site = "site " + site
 	}
 	return hint.Wrap(&damagedError{fmt.Sprintf("the journal of %s is missing: %s, and a lock says that deploy was at "+
-		"work here", site, how)}, "restore "+dbFile+" from a backup; if nothing was ever applied from here, remove "+path)
+		"work here", site, how)}, "restore "+dbFile+" from a backup; if nothing was applied from this state "+
+		"directory, remove "+path)
 }
 
 // headWriter keeps the file open.

@@ -39,7 +39,7 @@ type LockedError struct {
 
 func (e *LockedError) Error() string {
 	if e.Holder.PID == 0 {
-		return fmt.Sprintf("cannot lock the journal in %s: another deploy holds it and left no readable record of itself",
+		return fmt.Sprintf("cannot lock the journal in %s: another process holds it",
 			e.Dir)
 	}
 	s := fmt.Sprintf("cannot lock the journal in %s: %s holds it (process %d on %s", e.Dir, e.Holder.Who, e.Holder.PID,
@@ -66,8 +66,7 @@ func takeLock(dir string, h Holder) (*lock, error) {
 	}
 	if !ok {
 		held := &LockedError{Dir: dir, Holder: readHolder(dir)}
-		return nil, hint.Wrap(held, "wait until that run has ended, or stop it; the lock goes with its process, so it is "+
-			"never left behind")
+		return nil, hint.Wrap(held, "wait until that run has ended, or stop it; the lock ends with its process")
 	}
 	l := &lock{dir: dir, file: f}
 	if err := writeHolder(dir, h); err != nil {

@@ -98,7 +98,7 @@ func migrate(ctx context.Context, db *sql.DB, list []migration) error {
 		}
 		if err := list[v](ctx, tx); err != nil {
 			_ = tx.Rollback()
-			return fmt.Errorf("cannot bring the journal to version %d: %w", v+1, err)
+			return fmt.Errorf("cannot migrate the journal to version %d: %w", v+1, err)
 		}
 		// a pragma takes no parameters; v is our own number
 		if _, err := tx.ExecContext(ctx, fmt.Sprintf(`PRAGMA user_version = %d`, v+1)); err != nil {
@@ -106,7 +106,7 @@ func migrate(ctx context.Context, db *sql.DB, list []migration) error {
 			return fmt.Errorf("cannot note the journal's version %d: %w", v+1, err)
 		}
 		if err := tx.Commit(); err != nil {
-			return fmt.Errorf("cannot bring the journal to version %d: %w", v+1, err)
+			return fmt.Errorf("cannot migrate the journal to version %d: %w", v+1, err)
 		}
 	}
 	return nil
@@ -114,5 +114,5 @@ func migrate(ctx context.Context, db *sql.DB, list []migration) error {
 
 func newerError(have, know int) error {
 	return hint.Wrap(fmt.Errorf("the journal has version %d, this program knows %d", have, know),
-		"it was written by a newer deploy: use that one, an older one could not read it truthfully")
+		"use the newer deploy that wrote it")
 }

@@ -60,7 +60,7 @@ func Exists(dir string) bool {
 func Open(dir string, o OpenOptions) (*Store, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, hint.Wrap(fmt.Errorf("cannot make the state directory %s: %w", dir, err),
-			"deploy changes nothing that it cannot write down first, or choose another state directory")
+			"make its parent writable, or choose another state directory")
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -88,8 +88,7 @@ func Open(dir string, o OpenOptions) (*Store, error) {
 
 func notWritable(dir string, err error) error {
 	return hint.Wrap(fmt.Errorf("cannot open the journal in %s: %w", dir, err),
-		"the directory must be writable: deploy changes nothing that it cannot write down first, or choose another state "+
-			"directory")
+		"make the directory writable, or choose another state directory")
 }
 
 // open does what Open does under the lock.
@@ -206,7 +205,7 @@ func Remove(dir string) error {
 	errs := []error{forget(dir)}
 	for _, name := range []string{dbFile, dbFile + "-journal"} {
 		if err := os.Remove(filepath.Join(dir, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("cannot forget the journal in %s: %w", dir, err))
+			errs = append(errs, fmt.Errorf("cannot delete the journal in %s: %w", dir, err))
 		}
 	}
 	return errors.Join(errors.Join(errs...), l.release())
@@ -224,7 +223,7 @@ func OpenReadOnly(dir, site string) (*Store, error) {
 }
 
 func (s *Store) openReadOnly(ctx context.Context, site string) error {
-	never := hint.Wrap(fs.ErrNotExist, "nothing was ever applied from here")
+	never := hint.Wrap(fs.ErrNotExist, "nothing was applied from this state directory")
 	if how := absent(s.dir); how != "" {
 		if err := missing(s.dir, site, how); err != nil {
 			return err
@@ -403,14 +402,13 @@ func explain(dir, verb string, err error) error {
 	}
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		return hint.Wrap(out, "the disk is full: make room there and run again, it goes on where it stopped")
+		return hint.Wrap(out, "free disk space, then run again to continue")
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM:
-		return hint.Wrap(out, "the directory must be writable: deploy changes nothing that it cannot write down first, or "+
-			"choose another state directory")
+		return hint.Wrap(out, "make the directory writable, or choose another state directory")
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		return hint.Wrap(out, "another program keeps the file open for writing; close it and run again")
+		return hint.Wrap(out, "close the other program that writes to the file, then run again")
 	case sqlite3.SQLITE_IOERR:
-		return hint.Wrap(out, "the disk or the share answered with an error; look there first, then run again")
+		return hint.Wrap(out, "check the disk or network share, then run again")
 	case sqlite3.SQLITE_INTERRUPT:
 		return out
 	}

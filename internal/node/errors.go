@@ -28,7 +28,7 @@ type LinkError struct {
 
 func (e *LinkError) Error() string {
 	if e.Sent {
-		return fmt.Sprintf("lost the link to %s, outcome unknown: %v", e.Node, e.Err)
+		return fmt.Sprintf("lost the connection to %s, outcome unknown: %v", e.Node, e.Err)
 	}
 	return fmt.Sprintf("cannot reach %s: %v", e.Node, e.Err)
 }

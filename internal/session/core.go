@@ -106,7 +106,7 @@ func (c *Core) Run(ctx context.Context, cmd node.Cmd) (node.Result, error) {
 			first(cmd.Argv), c.o.Node, cmd.As)
 	}
 	if first(cmd.Argv) == "" {
-		return node.Result{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", c.o.Node)
+		return node.Result{}, fmt.Errorf("cannot run a program on %s: the argument list is empty", c.o.Node)
 	}
 	r := node.Request{Verb: "run", Args: map[string]any{"argv": anys(cmd.Argv), "dir": cmd.Dir, "stdin": cmd.Stdin,
 		"timeout": int64((limit(cmd.Timeout, c.o.Run) + time.Millisecond - 1) / time.Millisecond)}}

@@ -32,9 +32,9 @@ func (c *Core) guard(r node.Request, trusted bool) error {
 		if r.Verb == "run" && (trusted || c.o.ReadOnly != nil && c.o.ReadOnly(argv)) {
 			return nil
 		}
-		return fmt.Errorf("cannot query %s with %s: it is not known to only read", c.o.Node, strings.Join(argv, " "))
+		return fmt.Errorf("cannot query %s with %s: it is not a known read-only command", c.o.Node, strings.Join(argv, " "))
 	}
-	return fmt.Errorf("cannot query %s with %s: it is not known to only read", c.o.Node, r.Verb)
+	return fmt.Errorf("cannot query %s with %s: it is not a known read-only command", c.o.Node, r.Verb)
 }
 
 func (c *Core) guardCmdlet(name string) error {

@@ -14,7 +14,7 @@ func WindowsRefusal(name string, c *node.CodeError) error {
 	}
 	var err error = &node.Refusal{Node: name, Code: c, Kind: kindOf(c)}
 	if isDiskFull(c.Code) {
-		err = hint.Wrap(err, "make room on that drive of "+name+", then run again")
+		err = hint.Wrap(err, "free space on that drive of "+name+", then run again")
 	}
 	return err
 }

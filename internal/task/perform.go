@@ -19,7 +19,7 @@ import (
 var ErrRecordDamaged = errors.New("the record is damaged")
 
 // ErrNoReturn: the kind of step has no way back.
-var ErrNoReturn = errors.New("it cannot be undone")
+var ErrNoReturn = errors.New("point of no return")
 
 // ErrDidNotHold: an Apply said that it worked, and the Check after it still found a difference; or
 // the same of an Undo.
@@ -111,7 +111,7 @@ func NoReturn(s steps.Step, d steps.Diff) string {
 	if _, ok := s.(steps.Gated); ok {
 		return ""
 	}
-	return "a step of kind " + s.Kind() + " has no way back"
+	return "steps of kind " + s.Kind() + " cannot be undone"
 }
 
 // reader hides the verbs that change a machine, also from a type assertion.

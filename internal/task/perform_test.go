@@ -27,7 +27,7 @@ func TestWatched(t *testing.T) {
 		{"empty lines are no news", node.JobRunning, "one\n \n\n", "one"},
 		{"a progress bar writes over itself", node.JobRunning, "10 %\r20 %\r30 %", "30 %"},
 		{"colours are left out", node.JobRunning, "\x1b[31mred\x1b[0m", "[31mred[0m"},
-		{"nothing was said", node.JobRunning, "", ""},
+		{"no output", node.JobRunning, "", ""},
 		{"it has ended", node.JobDone, "one", ""},
 		{"long lines are cut, between letters", node.JobRunning, strings.Repeat("é", 150), strings.Repeat("é", 100)},
 	} {

@@ -63,11 +63,11 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 	}
 	fmt.Fprintln(w)
 	notes(w, paint, "points of no return", p.NoReturn)
-	notes(w, paint, "gates (a person acts)", p.Gates)
+	notes(w, paint, "gates (manual steps)", p.Gates)
 	notes(w, paint, "machines that may restart", p.Reboots)
 	notes(w, paint, "interruptions", p.Interruptions)
 	notes(w, paint, "failovers", p.Failovers)
-	notes(w, paint, "begun by an earlier run and not settled", p.Open)
+	notes(w, paint, "begun by an earlier run, outcome unknown", p.Open)
 	notes(w, paint, "warnings", p.Warnings)
 	fmt.Fprintln(w, PlanCounts(p))
 }
@@ -236,7 +236,7 @@ func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	mdNotes(w, "Interruptions", p.Interruptions)
 	mdNotes(w, "Failovers", p.Failovers)
 	mdNotes(w, "Warnings", p.Warnings)
-	mdNotes(w, "How nodes were reached", reached(p))
+	mdNotes(w, "Connections", reached(p))
 	final := finals(p)
 	for _, ph := range p.Phases {
 		var rows []string

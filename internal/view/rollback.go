@@ -13,7 +13,7 @@ import (
 func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 	paint := painter{o.Color}
 	if len(p.Acts) == 0 {
-		fmt.Fprintln(w, "nothing to undo: the journal holds nothing that was done and not taken back")
+		fmt.Fprintln(w, "nothing to undo")
 		return
 	}
 	var beyond, stops []string
@@ -50,7 +50,7 @@ func RollbackPlan(w io.Writer, p *engine.RollbackPlan, o Options) {
 		}
 	}
 	if untouched > 0 {
-		fmt.Fprintf(w, "    not touched, since it is older: %s; --leave %s goes on to them\n", Count(untouched, "act"),
+		fmt.Fprintf(w, "    not touched, since it is older: %s; --leave %s continues with them\n", Count(untouched, "act"),
 			strings.Join(stops, ","))
 		for _, t := range beyond {
 			fmt.Fprintf(w, "      %s  cannot be undone either\n", t)

@@ -130,7 +130,7 @@ func restarts(w io.Writer, list []engine.RestartNote) {
 func Status(w io.Writer, s *engine.StatusReport, o Options) {
 	paint := painter{o.Color}
 	if s.LastRun == nil {
-		fmt.Fprintf(w, "site %s was never applied from here\n", s.Site)
+		fmt.Fprintf(w, "site %s was never applied from this state directory\n", s.Site)
 		return
 	}
 	r := s.LastRun
@@ -177,11 +177,10 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 		if slices.ContainsFunc(s.GoneNodes, func(g engine.GoneNode) bool { return g.Node == t.Node }) {
 			continue
 		}
-		fmt.Fprintf(w, "  no longer in the playbook, but its work stands: %s%s\n", t.ID, dash(t.Left))
+		fmt.Fprintf(w, "  not in the playbook any more, still applied: %s%s\n", t.ID, dash(t.Left))
 	}
 	if s.Open > 0 {
-		fmt.Fprintf(w, "\nopen, so that nobody knows whether it is done: %s; the next apply looks at the machines and "+
-			"settles it\n", Count(s.Open, "step"))
+		fmt.Fprintf(w, "\noutcome unknown: %s; the next apply checks the machines\n", Count(s.Open, "step"))
 	}
 }
 

@@ -151,7 +151,7 @@ func (v *plain) said(e engine.Event) []string {
 	case engine.EvConnected:
 		return []string{line(" ", "connected", v.paint.dim(e.Text))}
 	case engine.EvRetry:
-		return detail([]string{line(v.paint.warn("~"), "link", "trying again in "+e.Text)}, e.Error)
+		return detail([]string{line(v.paint.warn("~"), "link", "retrying in "+e.Text)}, e.Error)
 	case engine.EvPhaseStart:
 		v.noop, v.done = 0, 0
 		return []string{fmt.Sprintf("%s  %s", at, v.paint.bold("== "+e.Phase+": "+e.Text))}
@@ -168,7 +168,7 @@ func (v *plain) said(e engine.Event) []string {
 	case engine.EvFailed:
 		return detail([]string{line(v.paint.bad("!"), task, v.paint.bad("failed"))}, e.Error, hintLine(e.Hint))
 	case engine.EvLost:
-		return detail([]string{line(v.paint.warn("?"), task, "link lost, outcome unknown")}, e.Error)
+		return detail([]string{line(v.paint.warn("?"), task, "connection lost, outcome unknown")}, e.Error)
 	case engine.EvHeartbeat:
 		return []string{line(".", task, "waiting for "+e.Text+" "+v.paint.dim(took(e)))}
 	case engine.EvReboot:
@@ -178,7 +178,7 @@ func (v *plain) said(e engine.Event) []string {
 	case engine.EvApprove:
 		return detail([]string{line(v.paint.warn("*"), task, "point of no return")}, e.Text)
 	case engine.EvGate:
-		return detail([]string{line(v.paint.warn("@"), task, "a person is asked")}, e.Text)
+		return detail([]string{line(v.paint.warn("@"), task, "waiting for sign-off")}, e.Text)
 	case engine.EvSigned:
 		return []string{line("@", task, "signed by "+e.Text)}
 	case engine.EvWarning:

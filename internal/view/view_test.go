@@ -231,7 +231,7 @@ func plan() *engine.Plan {
 	gate.Tasks[0].Gate = &steps.Gate{Title: "Look at the cable"}
 	return &engine.Plan{
 		Site: "s", Playbook: "pb", Nodes: []engine.PlanNode{
-			{Name: "n1", Mode: "direct", Why: "steps run from here",
+			{Name: "n1", Mode: "direct", Why: "over winrm (no agent for Windows Server 2008)",
 				Facts: node.Facts{OS: "windows", Release: node.WS2008, Version: "6.0.6002", PowerShell: "2.0"}},
 			{Name: "n2", Mode: "agent", Notes: []string{"its program was sent from here"},
 				Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Version: "12", Arch: "amd64"}}},
@@ -243,7 +243,7 @@ func plan() *engine.Plan {
 			task("there", steps.Diff{Action: steps.NoOp}), gate,
 		}}},
 		Counts:   engine.Counts{Tasks: 5, Change: 3, Unknown: 1, NoOp: 1},
-		NoReturn: []engine.PlanNote{{Task: "p/forever@n1", Text: "a step of kind kind has no way back"}},
+		NoReturn: []engine.PlanNote{{Task: "p/forever@n1", Text: "steps of kind kind cannot be undone"}},
 		Warnings: []engine.PlanNote{{Task: "p/there@n1", Text: "clock is off"}},
 	}
 }

@@ -75,7 +75,7 @@ func screen(file string, data []byte, limits Limits) error {
 	if len(data) > limits.Size {
 		return &Error{File: file, Line: 1, Col: 1, Msg: fmt.Sprintf("the file has %d bytes, more than the %d allowed",
 			len(data), limits.Size),
-			Hint: "this is hardly the file you meant; a site or playbook has some hundred lines"}
+			Hint: "check that this is the right file; a site or playbook has some hundred lines"}
 	}
 	if bytes.HasPrefix(data, []byte{0xff, 0xfe}) || bytes.HasPrefix(data, []byte{0xfe, 0xff}) {
 		return &Error{File: file, Line: 1, Col: 1, Msg: "the file is written in UTF-16", Hint: "save it as UTF-8"}
@@ -123,7 +123,7 @@ func (p *parser) read(data []byte) (root *yaml.Node, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			root, err = nil, &Error{File: p.file, Line: 1, Col: 1, Msg: "cannot be read as YAML",
-				Hint: "look for unusual characters"}
+				Hint: "check for unusual characters"}
 		}
 	}()
 	dec := yaml.NewDecoder(bytes.NewReader(data))
@@ -199,7 +199,7 @@ func (p *parser) syntax(data []byte, err error) error {
 			return &Error{File: p.file, Line: found, Col: col, Msg: msg, Hint: hintText}
 		}
 	case strings.Contains(msg, "exceeded max depth"):
-		msg, hintText = "the file is nested too deeply", "this is hardly the file you meant"
+		msg, hintText = "the file is nested too deeply", "check that this is the right file"
 	}
 	text := lines[line-1]
 	col := len([]rune(text)) - len([]rune(strings.TrimLeft(text, " \t"))) + 1
@@ -256,7 +256,7 @@ func (p *parser) convert(y *yaml.Node, depth int, open []*yaml.Node) *Node {
 	}
 	if depth > p.limits.Depth {
 		p.full = true
-		p.fail(y, "this is hardly the file you meant", "the file is nested more than %d levels deep", p.limits.Depth)
+		p.fail(y, "check that this is the right file", "the file is nested more than %d levels deep", p.limits.Depth)
 		return n
 	}
 	switch y.Kind {
@@ -303,7 +303,7 @@ func (p *parser) mapping(y *yaml.Node, n *Node, depth int, open []*yaml.Node) {
 			continue
 		}
 		if line, ok := first[key.Value]; ok {
-			p.fail(key, fmt.Sprintf("it stands already in line %d; keep one of them", line), "key %q stands here twice",
+			p.fail(key, fmt.Sprintf("it is also in line %d; keep one of them", line), "duplicate key %q",
 				key.Value)
 			continue
 		}

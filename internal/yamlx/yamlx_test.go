@@ -93,7 +93,7 @@ func TestRefused(t *testing.T) {
 		"not a number":  {[]byte("a: .nan\n"), "f.yaml:1:4: cannot use this number"},
 		"alias key":     {[]byte("&a a: 1\n*a : 2\n"), "f.yaml:2:1: a key must be text"},
 		"nested duplicates": {[]byte("a:\n  b: 1\n  c: 2\n  b: 3\n"),
-			"f.yaml:4:3: key \"b\" stands here twice\n  hint: it stands already in line 2"},
+			"f.yaml:4:3: duplicate key \"b\"\n  hint: it is also in line 2"},
 	} {
 		start := time.Now()
 		_, err := yamlx.Parse("f.yaml", c.data, yamlx.Limits{})

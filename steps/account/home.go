@@ -60,7 +60,7 @@ func likeSkeleton(ctx context.Context, r node.Reader, home, name string, dir boo
 			return false, nil
 		}
 		if err != nil || len(hash) != 1 {
-			return false, fmt.Errorf("cannot look at %s/%s: %w", at, name, err)
+			return false, fmt.Errorf("cannot check %s/%s: %w", at, name, err)
 		}
 		sums[i] = hash[0].String("sha256")
 	}

@@ -241,7 +241,7 @@ func (s *User) create(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	_, err = r.Stat(ctx, s.home())
 	if err != nil && !errors.Is(err, node.ErrNotFound) {
-		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.home(), err)
+		return steps.Diff{}, fmt.Errorf("cannot check %s: %w", s.home(), err)
 	}
 	b := userFound{Home: s.home(), HadHome: err == nil, Own: &own}
 	changes := []steps.Change{{Attr: "user " + s.Name, From: nil, To: "there"}}

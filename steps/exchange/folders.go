@@ -19,7 +19,7 @@ func missingFolders(ctx context.Context, r node.Reader, path string) ([]string, 
 	if _, err := r.Stat(ctx, root); errors.Is(err, node.ErrNotFound) || coded(err) {
 		return nil, nil // no such drive here, or its disk is another node's at the moment
 	} else if err != nil {
-		return nil, fmt.Errorf("cannot look at %s on %s: %w", root, r.Facts().Computer, err)
+		return nil, fmt.Errorf("cannot check %s on %s: %w", root, r.Facts().Computer, err)
 	}
 	var out []string
 	for p := strings.TrimRight(path, `\`); len(p) >= len(root); p = p[:strings.LastIndexByte(p, '\\')] {

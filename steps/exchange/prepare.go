@@ -84,7 +84,7 @@ func (s *Prepare) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 // PreviewEffects tells why it cannot be taken back.
 func (s *Prepare) PreviewEffects() steps.Effects {
 	return steps.Effects{PointOfNoReturn: map[string]string{
-		"schema": "an extension of the schema cannot be taken back",
+		"schema": "a schema extension cannot be undone",
 		"ad":     "the Exchange organisation and its groups stay in the directory",
 		"domain": "the domain's groups, containers and permissions for Exchange stay",
 	}[s.What]}

@@ -118,7 +118,7 @@ func (s *Directory) Check(ctx context.Context, r node.Reader) (steps.Diff, error
 		return d, err
 	}
 	if err != nil {
-		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
+		return steps.Diff{}, fmt.Errorf("cannot check %s: %w", s.Path, err)
 	}
 	if !info.Dir {
 		return steps.Diff{}, fmt.Errorf("cannot make directory %s: a file has that name", s.Path)
@@ -264,7 +264,7 @@ func topmostMissing(ctx context.Context, r node.Reader, path string) (string, er
 			break
 		}
 		if !errors.Is(err, node.ErrNotFound) {
-			return "", fmt.Errorf("cannot look at %s: %w", up, err)
+			return "", fmt.Errorf("cannot check %s: %w", up, err)
 		}
 		missing = up
 	}

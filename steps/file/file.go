@@ -138,9 +138,9 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case errors.Is(err, node.ErrNotFound):
 		found = false
 	case err != nil:
-		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
+		return steps.Diff{}, fmt.Errorf("cannot check %s: %w", s.Path, err)
 	case len(rows) != 1:
-		return steps.Diff{}, fmt.Errorf("cannot look at %s: no hash came back", s.Path)
+		return steps.Diff{}, fmt.Errorf("cannot check %s: no hash came back", s.Path)
 	}
 	if s.Absent && !found {
 		return steps.NoChange(), nil
@@ -165,7 +165,7 @@ func (s *File) replace(ctx context.Context, r node.Reader, hash node.Row) (steps
 	if r.Facts().OS == "linux" {
 		info, err := r.Stat(ctx, s.Path)
 		if err != nil {
-			return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.Path, err)
+			return steps.Diff{}, fmt.Errorf("cannot check %s: %w", s.Path, err)
 		}
 		b.recorded = record(info)
 		if access, err = s.changes(ctx, r, &info); err != nil {

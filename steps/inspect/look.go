@@ -71,7 +71,7 @@ func Exists(ctx context.Context, r node.Reader, path string) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("cannot look at %s: %w", path, err)
+		return false, fmt.Errorf("cannot check %s: %w", path, err)
 	}
 	return true, nil
 }

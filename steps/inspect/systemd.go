@@ -55,7 +55,7 @@ func UnitCall() node.Call {
 // is not systemd is an error.
 func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool, err error) {
 	if r.Facts().Init != "systemd" {
-		return Unit{}, false, hint.Wrap(fmt.Errorf("cannot look at service %s: process 1 of the node is not systemd",
+		return Unit{}, false, hint.Wrap(fmt.Errorf("cannot check service %s: process 1 of the node is not systemd",
 			UnitName(name)),
 			"services of other init systems are not known here; use a command step")
 	}
@@ -64,7 +64,7 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 		return Unit{}, false, err
 	}
 	if a.Code != 0 {
-		return Unit{}, false, fmt.Errorf("cannot look at service %s: %w", UnitName(name), a.Failed("systemctl show"))
+		return Unit{}, false, fmt.Errorf("cannot check service %s: %w", UnitName(name), a.Failed("systemctl show"))
 	}
 	v := map[string]string{}
 	for _, line := range linux.Lines(a.Stdout) {
@@ -73,7 +73,7 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 		}
 	}
 	if v["LoadState"] == "" || v["ActiveState"] == "" {
-		return Unit{}, false, fmt.Errorf("cannot look at service %s: systemctl gave no state", UnitName(name))
+		return Unit{}, false, fmt.Errorf("cannot check service %s: systemctl gave no state", UnitName(name))
 	}
 	u = Unit{ID: v["Id"], Load: v["LoadState"], Active: v["ActiveState"], Sub: v["SubState"], File: v["UnitFileState"],
 		Path: v["FragmentPath"],

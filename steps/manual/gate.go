@@ -119,7 +119,7 @@ func (s *Gate) report(ctx context.Context, r node.Reader) (found string, ok bool
 	if s.Newer != "" {
 		info, err := r.Stat(ctx, s.Newer)
 		if err != nil {
-			return "", false, fmt.Errorf("cannot look at %s, which the report must be newer than: %w", s.Newer, err)
+			return "", false, fmt.Errorf("cannot check %s, which the report must be newer than: %w", s.Newer, err)
 		}
 		after = info.Modified
 	}
@@ -134,7 +134,7 @@ func (s *Gate) report(ctx context.Context, r node.Reader) (found string, ok bool
 			continue
 		}
 		if err != nil {
-			return "", false, fmt.Errorf("cannot look at %s: %w", path, err)
+			return "", false, fmt.Errorf("cannot check %s: %w", path, err)
 		}
 		switch {
 		case info.Dir:

@@ -209,7 +209,7 @@ func topmostMissing(ctx context.Context, r node.Reader, path string) (made strin
 			break
 		}
 		if !errors.Is(err, node.ErrNotFound) {
-			return "", fmt.Errorf("cannot look at %s: %w", p, err)
+			return "", fmt.Errorf("cannot check %s: %w", p, err)
 		}
 		made = p
 	}

@@ -138,7 +138,7 @@ func (s *Sysctl) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case errors.Is(err, node.ErrNotFound):
 		changes = append(changes, steps.Change{Attr: s.file(), From: nil, To: s.Value})
 	case err != nil || len(rows) != 1:
-		return steps.Diff{}, fmt.Errorf("cannot look at %s: %w", s.file(), err)
+		return steps.Diff{}, fmt.Errorf("cannot check %s: %w", s.file(), err)
 	default:
 		if sum := sha256.Sum256([]byte(s.text())); !strings.EqualFold(rows[0].String("sha256"), hex.EncodeToString(sum[:])) {
 			changes = append(changes, steps.Change{Attr: s.file(), From: inspect.Fingerprint(rows[0]), To: s.Value})

@@ -60,7 +60,7 @@ func (f files) put(ctx context.Context, path string, r io.Reader, mode uint32) (
 		return err
 	}
 	if !bytes.Equal(have.Sum(nil), want.Sum(nil)) {
-		return errors.New("the file did not arrive whole")
+		return errors.New("the file transfer is incomplete")
 	}
 	if err = file.Close(); err != nil {
 		return err

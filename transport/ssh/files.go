@@ -90,7 +90,7 @@ func (f *files) Put(ctx context.Context, path string, r io.Reader, mode uint32) 
 		return err
 	}
 	if string(got.Sum(nil)) != string(want.Sum(nil)) {
-		return errors.Join(errors.New("what arrived is not what was sent"), f.drop(temp))
+		return errors.Join(errors.New("checksum mismatch after the transfer"), f.drop(temp))
 	}
 	if err := f.client.PosixRename(temp, path); err == nil {
 		return nil

@@ -49,7 +49,7 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 				}
 				return hint.Wrap(fmt.Errorf("%w: %s shows %s, which is none of the fingerprints in the inventory", node.ErrHostKey,
 					address, got),
-					"if the machine was really rebuilt, write its new fingerprint into the inventory")
+					"if the machine was rebuilt, write its new fingerprint into the inventory")
 			}}, nil
 	}
 	files := t.SSH.KnownHosts
@@ -83,7 +83,7 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 		case knownhosts.IsHostKeyChanged(err):
 			return hint.Wrap(fmt.Errorf("%w: the host key of %s has changed; it now shows %s", node.ErrHostKey, name,
 				ssh.FingerprintSHA256(key)),
-				"either the machine was rebuilt or somebody stands in between; remove the old key only when you know which")
+				"remove the old key only after verifying on the machine that it was rebuilt")
 		}
 		return fmt.Errorf("%w: %s: %w", node.ErrHostKey, name, err)
 	}

@@ -321,7 +321,7 @@ func (l *lane) authenticate(ctx context.Context) error {
 		case resp.StatusCode/100 != 2:
 			return &HTTPError{Status: resp.StatusCode}
 		case !auth.Complete():
-			return errors.New("the server let us in without a logon: refused")
+			return errors.New("the server accepted the connection without a logon: refused")
 		default:
 			if !l.c.t.WinRM.HTTPS {
 				if l.sealer, err = auth.Sealer(); err != nil {
@@ -332,7 +332,7 @@ func (l *lane) authenticate(ctx context.Context) error {
 			return nil
 		}
 	}
-	return errors.New("cannot log on: the exchange of tokens does not end")
+	return errors.New("cannot log on: the exchange of tokens did not complete")
 }
 
 // challenge reads the server's token.
@@ -346,7 +346,7 @@ func challenge(h http.Header, scheme string) ([]byte, error) {
 		}
 	}
 	return nil, hint.Wrap(fmt.Errorf("the server does not take %s (it offers: %s)", scheme, strings.Join(offers, ", ")),
-		"look at `winrm get winrm/config/service/auth` on the machine, or choose another auth")
+		"check `winrm get winrm/config/service/auth` on the machine, or choose another auth")
 }
 
 // classify names what kept a connection from being made.

@@ -176,7 +176,7 @@ func (p *process) receive() (int, error) {
 // lost says that the process's end will not be known.
 func (p *process) lost(err error) error {
 	if p.ctx.Err() != nil {
-		err = errors.New("the process was ended by us")
+		err = errors.New("the process was stopped by deploy")
 	}
 	var link *node.LinkError
 	if errors.As(err, &link) {
@@ -225,7 +225,7 @@ func (p *process) await(message string) ([]byte, error) {
 		}
 		p.c.dead.Store(!alive)
 		if alive {
-			return nil, fmt.Errorf("the service answers, but the process's output was not answered for in %s",
+			return nil, fmt.Errorf("the service answers, but no answer to the request for output in %s",
 				time.Duration(missed)*(p.c.operation+p.c.slack))
 		}
 		return nil, fmt.Errorf("the machine does not answer any more: waited %s",

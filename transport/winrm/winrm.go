@@ -173,10 +173,9 @@ func advise(err error) error {
 		return hint.Wrap(err, "the account must be a member of the machine's Administrators, and for a local account "+
 			"LocalAccountTokenFilterPolicy must be set")
 	case FaultCode(err) == FaultMaxShells || FaultCode(err) == FaultMaxOperations:
-		return hint.Wrap(err, "earlier sessions have left shells behind: they end when their idle time is over, or "+
-			"restart the WinRM service")
+		return hint.Wrap(err, "wait until the shells of earlier sessions time out, or restart the WinRM service")
 	case errors.As(err, &link) && !link.Sent:
-		return hint.Wrap(err, "is WinRM on (winrm quickconfig), and does the firewall let its port through?")
+		return hint.Wrap(err, "check that WinRM is enabled (winrm quickconfig) and that the firewall allows its port")
 	}
 	return err
 }
@@ -227,7 +226,7 @@ func tlsConfig(t transport.Target) (*tls.Config, error) {
 // refuse notes that the logon was refused and returns that as an error.
 func (c *conn) refuse(h http.Header) error {
 	err := fmt.Errorf("%w for %s", node.ErrAuth, c.user())
-	text := "check the name and the password; deploy will not try again by itself, since that may lock the account"
+	text := "check the name and the password; deploy does not retry, since that may lock the account"
 	if len(h.Values("WWW-Authenticate")) > 0 && c.t.WinRM.Auth == "basic" {
 		text += "; Basic is off on Windows unless it was switched on (winrm/config/service/auth)"
 	}

@@ -69,7 +69,7 @@ type BusyError struct {
 }
 
 func (e *BusyError) Error() string {
-	s := fmt.Sprintf("cannot work on %s: %s works there since %s", e.Node, e.Who,
+	s := fmt.Sprintf("cannot connect to %s: in use by %s since %s", e.Node, e.Who,
 		e.Since.Local().Format("2006-01-02 15:04:05"))
 	if e.Doing != "" {
 		s += ", at " + e.Doing
@@ -149,21 +149,21 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 			return fail(err)
 		}
 		return fail(hint.Wrap(&BusyError{o.Node, b.Who, b.Since, b.Doing},
-			"wait until that one has ended; one that is gone is noticed within half a minute"))
+			"wait for that run to end; a run that was killed is detected within 30 seconds"))
 	case wire.TWelcome:
 		if err := f.Decode(&c.welcome); err != nil {
 			return fail(err)
 		}
 	default:
-		return fail(fmt.Errorf("cannot talk to the agent on %s: it began with %s", o.Node, f.Type))
+		return fail(fmt.Errorf("cannot talk to the agent on %s: unexpected first message %s", o.Node, f.Type))
 	}
 	if err := c.welcome.Err.Err(); err != nil {
 		return fail(fmt.Errorf("cannot work on %s: %w", o.Node, err))
 	}
 	if want := o.Digest(Platform{c.welcome.Facts.OS, c.welcome.Facts.Arch}); want != "" && c.welcome.Digest != want {
-		return fail(hint.Wrap(fmt.Errorf("cannot work on %s: another version of the agent (%s) is at work there", o.Node,
+		return fail(hint.Wrap(fmt.Errorf("cannot work on %s: another version of the agent (%s) is running there", o.Node,
 			c.welcome.Version),
-			"wait until its work is at its end: it leaves then"))
+			"wait for its work to finish; it then exits"))
 	}
 	c.group.Add(2)
 	go c.take()
@@ -206,7 +206,7 @@ func (c *client) read() (wire.Frame, error) {
 func (c *client) take() {
 	defer c.group.Done()
 	silence := time.AfterFunc(c.o.Silence,
-		func() { c.fail(fmt.Errorf("nothing was heard of the agent for %s", c.o.Silence)) })
+		func() { c.fail(fmt.Errorf("no message from the agent for %s", c.o.Silence)) })
 	defer silence.Stop()
 	for {
 		f, err := c.read()
@@ -222,7 +222,7 @@ func (c *client) take() {
 			continue
 		}
 		if f.Type == wire.TUnsupported {
-			c.fail(errors.New("the agent does not know a message of this version"))
+			c.fail(errors.New("the agent does not support a message of this version"))
 			return
 		}
 		if err := c.hand(f); err != nil {
@@ -263,7 +263,7 @@ func (cl *call) put(f wire.Frame, gone <-chan struct{}) error {
 	if f.Type == wire.TProgress {
 		return nil // the next one will do
 	}
-	return errors.New("the agent tells more than anybody can hear")
+	return errors.New("agent event queue overflow")
 }
 
 // beat says that this side is still there.
@@ -379,7 +379,7 @@ func (c *client) leave(stop bool) error {
 			case <-time.After(2 * time.Second):
 			}
 		}
-		c.fail(errors.New("the link was closed"))
+		c.fail(errors.New("the connection was closed"))
 		c.group.Wait()
 	})
 	return nil

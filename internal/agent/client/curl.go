@@ -46,7 +46,7 @@ func (l Launch) fetchByCurl(ctx context.Context, s Helper, prog *Program, path s
 		_, err = s.Do(ctx, node.Adopt{Temp: temp, Path: path, SHA256: prog.Digest})
 		switch {
 		case err == nil:
-			l.Log.Debug("the agent's program was fetched", "node", l.Node, "from", url)
+			l.Log.Debug("agent downloaded", "node", l.Node, "from", url)
 			return true, nil
 		case !errors.As(err, &refused):
 			return false, err
@@ -114,9 +114,9 @@ func (l Launch) fetchAtHome(ctx context.Context, conn transport.Conn, m node.Fac
 		return false, err
 	}
 	if end.code != 0 {
-		l.tell(unfetched(url, "it could not be given its name: "+end.said))
+		l.tell(unfetched(url, "cannot rename it: "+end.said))
 		return false, nil
 	}
-	l.Log.Debug("the agent's program was fetched", "node", l.Node, "from", url)
+	l.Log.Debug("agent downloaded", "node", l.Node, "from", url)
 	return true, nil
 }

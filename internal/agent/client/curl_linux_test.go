@@ -215,7 +215,7 @@ func (w *windowsLab) start() []string {
 }
 
 func TestFetchOnWindows(t *testing.T) {
-	const sent = "could not be fetched from URL and was sent from here: "
+	const sent = "cannot download the agent from URL, uploaded it instead: "
 	cases := map[string]struct {
 		release string
 		change  func(w *windowsLab)
@@ -242,7 +242,7 @@ func TestFetchOnWindows(t *testing.T) {
 		}, note: sent + "curl ended with code 47: "},
 		"another program": {change: func(w *windowsLab) {
 			w.answer = func(rw http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(rw, "MZ, but not ours") }
-		}, note: "WARNING: what lies at URL is not the agent's program"},
+		}, note: "WARNING: what lies at URL is not the agent (wrong SHA-256)"},
 		"too much": {change: func(w *windowsLab) {
 			w.answer = func(rw http.ResponseWriter, _ *http.Request) {
 				rw.Header().Set("Content-Length", fmt.Sprint(w.prog.Size+1))

@@ -94,7 +94,7 @@ func (a *Agent) Check(ctx context.Context, list []steps.Step) []engine.Checked {
 			return true, err
 		}
 		if len(got.Answers) != len(list) {
-			return true, errors.New("the agent gave another number of answers than of checks")
+			return true, errors.New("the agent returned a wrong number of answers")
 		}
 		for i, an := range got.Answers {
 			out[i] = engine.Checked{Diff: an.Diff, Err: an.Err.Err()}

@@ -92,7 +92,7 @@ func (l Launch) fetch(ctx context.Context, conn transport.Conn, prog *Program) (
 	case !ok:
 		return false, err
 	case end.code == 0:
-		l.Log.Debug("the agent's program was fetched", "node", l.Node, "from", url)
+		l.Log.Debug("agent downloaded", "node", l.Node, "from", url)
 		return true, nil
 	case end.code == exitAlien:
 		l.tell(alien(url))
@@ -118,7 +118,7 @@ func (l Launch) bounded(ctx context.Context, conn transport.Conn, line, url stri
 	case errors.As(err, &link):
 		return end, false, err
 	case bound.Err() != nil:
-		l.tell(unfetched(url, "the node did not come to an end with it"))
+		l.tell(unfetched(url, "the download timed out"))
 	default:
 		l.tell(unfetched(url, err.Error()))
 	}
@@ -127,9 +127,8 @@ func (l Launch) bounded(ctx context.Context, conn transport.Conn, line, url stri
 
 // alien is the note about something that lies where the program should.
 func alien(url string) string {
-	return "WARNING: what lies at " + url + " is not the agent's program (its SHA-256 is another). It was deleted and " +
-		"never started; the program was sent from here. " +
-		"Look who can write to that server"
+	return "WARNING: what lies at " + url + " is not the agent (wrong SHA-256). It was deleted without being run, " +
+		"and deploy uploaded the agent. Check who can write to that server"
 }
 
 // unfetched is the note about a program that could not be had.
@@ -138,7 +137,7 @@ func unfetched(url, why string) string {
 	if r := []rune(why); len(r) > most {
 		why = string(r[:most]) + "..."
 	}
-	return "the agent's program could not be fetched from " + url + " and was sent from here: " + why
+	return "cannot download the agent from " + url + ", uploaded it instead: " + why
 }
 
 // quoted makes words of a script's line of options that hold nothing that a shell reads in double

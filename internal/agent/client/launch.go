@@ -30,7 +30,7 @@ type Launch struct {
 
 // ErrCannotPlace: the node cannot carry an agent, so steps must run from here. What wraps it says
 // why.
-var ErrCannotPlace = errors.New("no agent can run there")
+var ErrCannotPlace = errors.New("the node cannot run an agent")
 
 // Start finds or places the agent on a Linux machine behind conn, starts it and joins it. conn
 // stays the caller's until Start has succeeded; then the Agent closes it. A machine that cannot
@@ -54,7 +54,7 @@ func Start(ctx context.Context, conn transport.Conn, l Launch) (*Agent, error) {
 			return a, err
 		}
 		if placed {
-			return nil, hint.Wrap(fmt.Errorf("cannot place the agent on %s: it was placed, and cannot be run there: %w", l.Node,
+			return nil, hint.Wrap(fmt.Errorf("cannot place the agent on %s: it was copied but does not run: %w", l.Node,
 				ErrCannotPlace), mayRun)
 		}
 		if err := l.place(ctx, conn, missing); err != nil {
@@ -159,7 +159,7 @@ func (l Launch) sayPassword(ctx context.Context, s *stream) error {
 	case <-spoke:
 		return nil
 	case <-s.again:
-		err = hint.Wrap(fmt.Errorf("cannot work on %s as root: sudo takes no password of this credential: %w", l.Node,
+		err = hint.Wrap(fmt.Errorf("cannot work on %s as root: sudo rejected the credential's password: %w", l.Node,
 			node.ErrAuth),
 			"check the credential in the site file; deploy does not try a refused password twice")
 	case <-late.C:
@@ -201,7 +201,7 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 		// sudo's own refusals end with 1 (sudo(8), exit value)
 		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said,
 			node.ErrAuth),
-			"sudo must let this user run programs as root, without a password or with the credential's own")
+			"allow this user to run programs as root with sudo, without a password or with the credential's password")
 	case code == 126 || code == 127:
 		return hint.Wrap(fmt.Errorf("cannot start the agent on %s: exit code %d: %s: %w", l.Node, code, said, ErrCannotPlace),
 			mayRun)
@@ -212,14 +212,13 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 }
 
 // mayRun is for people whose machine has the program and does not start it.
-const mayRun = "programs must be allowed to run from the home directory of the user (the option noexec of its file " +
-	"system forbids it), and be built for that machine"
+const mayRun = "check that the user's home directory is not mounted noexec and that the agent is built for this machine"
 
 // noDisk is the error of an agent that found no place to write down what it does.
 func (l Launch) noDisk(said string) error {
 	return hint.Wrap(fmt.Errorf("cannot start the agent on %s: %s: %w", l.Node, strings.TrimPrefix(said, "error: "),
 		ErrCannotPlace),
-		"make room on that disk of "+l.Node+", or make it writable again: the agent does nothing that it cannot write down")
+		"free space on that disk of "+l.Node+", or make it writable")
 }
 
 // stream is a process as a Stream.
@@ -293,7 +292,7 @@ func (s *stream) said() string {
 	defer s.mu.Unlock()
 	text := strings.Join(strings.Fields(strings.ReplaceAll(s.text.String(), prompt, "")), " ")
 	if text == "" {
-		return "it said nothing"
+		return "no output"
 	}
 	return text
 }

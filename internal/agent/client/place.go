@@ -39,9 +39,9 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 	case end.code != 0:
 		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, end.code, end.said,
 			ErrCannotPlace),
-			"make room in the home directory of the user on "+l.Node+", and see that it is writable")
+			"free space in the user's home directory on "+l.Node+", and see that it is writable")
 	case err == nil:
-		l.Log.Debug("the agent's program was sent", "node", l.Node)
+		l.Log.Debug("agent uploaded", "node", l.Node)
 	}
 	return err
 }
@@ -52,7 +52,7 @@ func (p Program) intoPlace(get string) string {
 	return `/bin/sh -c 'set -e; umask 077; d=` + directory + `; mkdir -p "$d"; p=$d/` + p.Name() + `; t=$p.$$; ` +
 		`clean() { rm -f "$t" "$t.gz"; }; trap clean EXIT; trap "exit 75" HUP INT TERM; ` + get +
 		`s=$(sha256sum < "$t"); [ "${s%% *}" = ` + p.Digest +
-		` ] || { echo "what arrived is not what was sent" >&2; exit 65; }; ` +
+		` ] || { echo "checksum mismatch after the transfer" >&2; exit 65; }; ` +
 		`chmod 700 "$t"; sync "$t" 2>/dev/null || true; mv -f "$t" "$p"; find "$d" -name "deploy-*" ! -name ` + p.Name() +
 		` -mtime +30 -delete 2>/dev/null || true'`
 }

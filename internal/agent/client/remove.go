@@ -14,7 +14,7 @@ import (
 )
 
 // ErrAtWork: an agent is at work on the machine, or something else has its files open.
-var ErrAtWork = errors.New("an agent is at work there")
+var ErrAtWork = errors.New("an agent is running there")
 
 // exitAtWork is what the command lines of this file end with for ErrAtWork: EX_TEMPFAIL of
 // sysexits.h.
@@ -98,13 +98,13 @@ func (l Launch) remove(ctx context.Context, conn transport.Conn, line string) er
 	case werr != nil || rerr != nil:
 		return fail(errors.Join(rerr, werr))
 	case code == exitAtWork:
-		return hint.Wrap(fail(ErrAtWork), "wait until its work is at its end, then try again")
+		return hint.Wrap(fail(ErrAtWork), "wait for its work to finish, then try again")
 	case l.Sudo && code == 1:
 		return hint.Wrap(fail(fmt.Errorf("sudo ended with code 1: %s: %w", s.said(), node.ErrAuth)),
-			"sudo must let this user run programs as root, without a password or with the credential's own")
+			"allow this user to run programs as root with sudo, without a password or with the credential's password")
 	case code == shellNotFound:
-		return hint.Wrap(fail(errors.New("a program is missing there: "+s.said())),
-			"flock (util-linux) tells whether an agent is at work; see docs/security.md for what to remove by hand")
+		return hint.Wrap(fail(errors.New("missing program: "+s.said())),
+			"install flock (util-linux), or remove the files that docs/security.md lists")
 	case code != 0:
 		return fail(fmt.Errorf("exit code %d: %s", code, s.said()))
 	}

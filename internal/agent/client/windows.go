@@ -31,10 +31,10 @@ func StartOnWindows(ctx context.Context, conn transport.Conn, s Helper, over str
 	f := s.Facts()
 	// Go programs need Windows 10 or Windows Server 2016. Source: Go 1.21 release notes
 	if !f.Release.AtLeast(node.WS2016) {
-		return nil, cannotPlace("%s can carry no agent", windowsName(f))
+		return nil, cannotPlace("no agent for %s", windowsName(f))
 	}
 	if !f.Privileged {
-		return nil, cannotPlace("the agent needs a user who is an administrator on %s", l.Node)
+		return nil, cannotPlace("the agent needs an administrator account on %s", l.Node)
 	}
 	prog, err := l.Programs.Find(Platform{f.OS, f.Arch})
 	if errors.Is(err, fs.ErrNotExist) {
@@ -136,7 +136,7 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 	dir := base + `\` + machineDir
 	path := dir + `\` + prog.Name()
 	if !plainPath(path) {
-		return "", cannotPlace("the agent's path on %s would be %s, which not every shell reads alike", l.Node, path)
+		return "", cannotPlace("the agent's path on %s would be %s, which is not safe in every shell", l.Node, path)
 	}
 	if _, err := s.Do(ctx, node.MakeDir{Path: dir}); err != nil {
 		return "", noRoom(err)
@@ -173,7 +173,7 @@ func (l Launch) settle(ctx context.Context, s Helper, prog *Program) (string, er
 		return "", err
 	}
 	if have != prog.Digest {
-		return "", errors.New("what arrived is not what was sent")
+		return "", errors.New("checksum mismatch after the transfer")
 	}
 	return path, nil
 }
@@ -187,7 +187,8 @@ func noRoom(err error) error {
 		return err
 	}
 	const win32 = 0x80070000
-	todo := map[int64]string{112: "make room on that disk", 39: "make room on that disk", 1295: "make room on that disk",
+	todo := map[int64]string{112: "free space on that disk", 39: "free space on that disk", 1295: "free space on " +
+		"that disk",
 		19: "that disk is write-protected: make it writable"}[code.Code&^win32]
 	if todo == "" {
 		return err
@@ -207,7 +208,7 @@ func systemRoot(ctx context.Context, s node.Session) (string, error) {
 			return strings.TrimRight(r.String("data"), `\`), nil
 		}
 	}
-	return "", errors.New("the registry does not say where Windows lies")
+	return "", errors.New("the registry does not name the Windows directory")
 }
 
 // plainPath says that cmd.exe, PowerShell and CreateProcess read a path alike without quotes.
@@ -243,7 +244,7 @@ func digest(ctx context.Context, s node.Session, path string) (string, error) {
 	case err != nil:
 		return "", err
 	case len(rows) != 1:
-		return "", fmt.Errorf("%d answers to the hash of one file", len(rows))
+		return "", fmt.Errorf("got %d hashes of one file", len(rows))
 	}
 	return rows[0].String("sha256"), nil
 }

@@ -47,7 +47,7 @@ func StartOnWindowsOverSSH(ctx context.Context, conn transport.Conn, l Launch) (
 	}
 	// Go programs need Windows 10 or Windows Server 2016. Source: Go 1.21 release notes
 	if !m.Release.AtLeast(node.WS2016) {
-		return nil, cannotPlace("%s can carry no agent", windowsName(m))
+		return nil, cannotPlace("no agent for %s", windowsName(m))
 	}
 	prog, err := l.windowsProgram(m.Arch)
 	if err != nil {
@@ -129,7 +129,7 @@ func (l Launch) startLine(ctx context.Context, conn transport.Conn, over, line s
 	case err != nil:
 		return nil, 0, errors.Join(err, s.Close())
 	case !c.welcome.Facts.Privileged:
-		return nil, 0, errors.Join(cannotPlace("the agent needs a user who is an administrator on %s", l.Node), c.leave(true))
+		return nil, 0, errors.Join(cannotPlace("the agent needs an administrator account on %s", l.Node), c.leave(true))
 	}
 	return &Agent{c: c, why: "over " + over, after: conn.Close}, 0, nil
 }

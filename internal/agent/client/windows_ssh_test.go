@@ -333,9 +333,9 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 		lines    int
 	}{
 		"old": {traits{version: "6.3.9600"}, all, ErrCannotPlace,
-			"Windows Server 2012 R2 can carry no agent", 2},
+			"no agent for Windows Server 2012 R2", 2},
 		"older than its name": {traits{version: "10.0.10240.5"}, all, ErrCannotPlace,
-			"Windows 10.0.10240 can carry no agent", 2},
+			"no agent for Windows 10.0.10240", 2},
 		"no version": {traits{version: "of the day"}, all, ErrUndecided, "cannot tell which release n1 has",
 			2},
 		"no program": {traits{}, nil, ErrCannotPlace, "there is no agent for windows/amd64", 1},
@@ -387,8 +387,8 @@ func TestWindowsOverSSHRefused(t *testing.T) {
 }
 
 func TestNoRoomOnWindows(t *testing.T) {
-	for code, want := range map[int64]string{0x80070070: "make room", 112: "make room", 0x80070027: "make room",
-		0x8007050F: "make room", 0x80070013: "that disk is write-protected",
+	for code, want := range map[int64]string{0x80070070: "free space", 112: "free space", 0x80070027: "free space",
+		0x8007050F: "free space", 0x80070013: "that disk is write-protected",
 		0x80070005: "", 5: "", 0x80041003: ""} {
 		err := noRoom(fmt.Errorf("cannot write: %w", &node.CodeError{Op: "file.put", Code: code}))
 		if errors.Is(err, ErrCannotPlace) != (want != "") || !strings.HasPrefix(hint.Of(err), want) {

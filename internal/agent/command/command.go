@@ -35,9 +35,9 @@ type Program struct {
 func (p Program) Run(ctx context.Context, args []string, in io.Reader, out, errOut io.Writer) int {
 	flags := flag.NewFlagSet("deploy agent", flag.ContinueOnError)
 	flags.SetOutput(errOut)
-	worker := flags.Bool("worker", false, "be the worker of this machine, and not the way to it")
-	root := flags.String("root", "", "directory of the agent; the default is the system's own place")
-	idle := flags.Duration("idle", 10*time.Minute, "how long a worker that nobody needs stays")
+	worker := flags.Bool("worker", false, "run as the worker process")
+	root := flags.String("root", "", "directory of the agent (default: depends on the system)")
+	idle := flags.Duration("idle", 10*time.Minute, "exit after this time without a controller")
 	if err := flags.Parse(args); err != nil {
 		return 2
 	}

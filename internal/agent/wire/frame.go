@@ -52,7 +52,7 @@ func (c *Conn) Meet() (alien string, err error) {
 			if verr == nil {
 				before.WriteString(line[:i])
 				if version != Protocol {
-					return before.String(), fmt.Errorf("the other side speaks version %d of the agent's protocol, this one %d",
+					return before.String(), fmt.Errorf("the other side has version %d of the agent protocol, this side %d",
 						version, Protocol)
 				}
 				return before.String(), nil
@@ -63,7 +63,7 @@ func (c *Conn) Meet() (alien string, err error) {
 			return before.String(), err
 		}
 		if before.Len() > maxAlien {
-			return before.String(), errors.New("no greeting came")
+			return before.String(), errors.New("no greeting received")
 		}
 	}
 }
@@ -126,9 +126,9 @@ func (c *Conn) Read() (Frame, error) {
 	n := binary.BigEndian.Uint32(head[:4])
 	switch {
 	case n == 0:
-		return Frame{}, errors.New("a frame without a type came")
+		return Frame{}, errors.New("received a frame without a type")
 	case n > MaxFrame:
-		return Frame{}, fmt.Errorf("a frame of %d bytes came: %w", n, ErrTooLarge)
+		return Frame{}, fmt.Errorf("received a frame of %d bytes: %w", n, ErrTooLarge)
 	}
 	if _, err := io.ReadFull(c.r, head[4:]); err != nil {
 		return Frame{}, unexpected(err)

@@ -24,10 +24,10 @@ func TestMeet(t *testing.T) {
 		{"behind a password that sudo did not want", "hunter2\ndeploy-agent 2\n", "hunter2\n", "", ""},
 		{"behind a prompt without a line end", "password: deploy-agent 2\n", "password: ", "", ""},
 		{"another version", "deploy-agent 9\n", "", "",
-			"the other side speaks version 9 of the agent's protocol, this one 2"},
+			"the other side has version 9 of the agent protocol, this side 2"},
 		{"no agent", "sh: not found\n", "sh: not found\n", "", "EOF"},
 		{"a word that is no version", "deploy-agent x\n", "deploy-agent x\n", "", "EOF"},
-		{"a flood", strings.Repeat("x", maxAlien+10), strings.Repeat("x", maxAlien+1), "", "no greeting came"},
+		{"a flood", strings.Repeat("x", maxAlien+10), strings.Repeat("x", maxAlien+1), "", "no greeting received"},
 	} {
 		conn := reader(c.in)
 		alien, err := conn.Meet()

@@ -81,7 +81,7 @@ func verbFileCommit(c *Ctx, args map[string]any) ([]Object, error) {
 	sum := sha256.Sum256(data)
 	if !strings.EqualFold(hex.EncodeToString(sum[:]), ArgString(args, "sha256")) {
 		_ = RemoveFile(c, temp, false) // it is of no use to anybody; the refusal is what matters
-		return nil, &Fail{Code: 23, ID: "deploy.Hash", Text: "the file did not arrive whole"}
+		return nil, &Fail{Code: 23, ID: "deploy.Hash", Text: "the file transfer is incomplete"}
 	}
 	return nil, MoveFile(c, temp, ArgString(args, "path"))
 }

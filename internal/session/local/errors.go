@@ -89,7 +89,7 @@ func (s *Session) errno(op string, e syscall.Errno, text string) error {
 	}
 	err := s.refuse(op, id, codeOf(e), text)
 	if isDiskFull(e) {
-		return hint.Wrap(err, "make room on that disk of "+s.opts.Node+", then run again")
+		return hint.Wrap(err, "free space on that disk of "+s.opts.Node+", then run again")
 	}
 	return err
 }

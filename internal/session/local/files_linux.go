@@ -156,7 +156,7 @@ func place(temp, path string) error {
 
 func removable(path string) error {
 	if abs, err := filepath.Abs(path); err != nil || abs == "/" {
-		return errors.New("the root of the file system stays")
+		return errors.New("the root directory cannot be removed")
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ func place(temp, path string) error { return winapi.Replace(temp, path) }
 func removable(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil || len(abs) <= len(filepath.VolumeName(abs))+1 {
-		return errors.New("the root of a drive stays")
+		return errors.New("the root of a drive cannot be removed")
 	}
 	return nil
 }

@@ -305,7 +305,7 @@ func TestFullDisk(t *testing.T) {
 	s := open(t, Options{})
 	must(t, s.Write(t.Context(), dir+"/f", strings.NewReader("old"), node.WriteOptions{}))
 	err := s.Write(t.Context(), dir+"/f", io.LimitReader(zeros{}, 1<<20), node.WriteOptions{})
-	if code, ok := node.Code(err); !ok || code != int64(syscall.ENOSPC) || !strings.Contains(hint.Of(err), "make room") {
+	if code, ok := node.Code(err); !ok || code != int64(syscall.ENOSPC) || !strings.Contains(hint.Of(err), "free space") {
 		t.Errorf("%v", err)
 	}
 	if b, err := os.ReadFile(dir + "/f"); err != nil || string(b) != "old" {

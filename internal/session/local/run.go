@@ -18,7 +18,7 @@ const grace = 2 * time.Second
 // run starts a program and waits for its end.
 func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
 	if len(c.Argv) == 0 || c.Argv[0] == "" {
-		return node.Result{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", s.opts.Node)
+		return node.Result{}, fmt.Errorf("cannot run a program on %s: the argument list is empty", s.opts.Node)
 	}
 	op := "run " + c.Argv[0]
 	limit := c.Timeout
@@ -56,7 +56,7 @@ func (s *Session) run(ctx context.Context, c node.Cmd) (node.Result, error) {
 		return node.Result{}, ctx.Err()
 	case timed.Err() != nil && !finished(cmd, err):
 		return node.Result{}, s.refuse(op, idTimeout, int64(errTimeout),
-			fmt.Sprintf("the program did not end in %s and was stopped", limit))
+			fmt.Sprintf("the program did not end within %s and was stopped", limit))
 	case err == nil, errors.As(err, &exit), errors.Is(err, exec.ErrWaitDelay):
 		return node.Result{Code: exitCode(cmd.ProcessState), Stdout: out.Bytes(), Stderr: errs.Bytes()}, nil
 	}

@@ -454,7 +454,7 @@ func (t *tail) String() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.lines) == 0 {
-		return "it said nothing"
+		return "no output"
 	}
 	return strings.Join(t.lines, " / ")
 }

@@ -435,7 +435,7 @@ func golden(t *testing.T, name string, lines []string) {
 		"modes": {"stat DIR/f: size=1 dir=false mode=4755", `owner:no-such-user path:DIR/f]}:  absent`,
 			"stat DIR/fd: size=0 dir=true mode=3770"},
 		"links": {`read DIR/target: 12 "through both" ok`, `write DIR/loop: op="file.write DIR/loop" code=40`},
-		"tools": {"sh -c echo no: it is not known to only read", `"stderr":"err\n" "stdout":"yes\n"] ok`},
+		"tools": {"sh -c echo no: it is not a known read-only command", `"stderr":"err\n" "stdout":"yes\n"] ok`},
 		"jobs": {`start two: ok`, `do {job.remove map[id:two]}:  op="job.remove two" code=16 id=deploy.Busy`,
 			"job limit: {Phase:done Code:124 ", "job signal: {Phase:done Code:137 ", `start gone: absent`,
 			"job one: {Phase:done Code:0 Output:[plain][with space]"},

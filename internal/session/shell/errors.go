@@ -21,7 +21,7 @@ func (s *Session) refusalOf(c *node.CodeError) error {
 	case c.ID == linux.IDNotFound, c.ID == "" && (c.Code == linux.ENOENT || c.Code == linux.ENOTDIR):
 		r.Kind, c.ID = node.ErrNotFound, linux.IDNotFound // a path below something that is no directory is not there either
 	case c.Code == linux.ENOSPC, c.Code == linux.EDQUOT:
-		return hint.Wrap(r, "make room on that disk of "+s.opts.Node+", then run again")
+		return hint.Wrap(r, "free space on that disk of "+s.opts.Node+", then run again")
 	}
 	return r
 }

@@ -93,7 +93,7 @@ func (f *stream) open() error {
 	select {
 	case <-f.r.ready:
 	case <-limit.C:
-		return f.s.refuse(f.o.op, linux.IDTimeout, linux.ETIMEDOUT, fmt.Sprintf("it did not begin in %s", f.s.opts.Run))
+		return f.s.refuse(f.o.op, linux.IDTimeout, linux.ETIMEDOUT, fmt.Sprintf("it did not start within %s", f.s.opts.Run))
 	}
 	if _, begun, _, _, _ := f.r.result(); !begun {
 		<-f.r.ended
@@ -202,7 +202,7 @@ func (s *Session) upload(ctx context.Context, path string, r io.Reader) (string,
 		return "", fmt.Errorf("cannot write %s on %s: cannot read what is to be written: %w", path, s.opts.Node, err)
 	}
 	if got := strings.TrimSpace(string(out.stdout)); got != sum {
-		return "", s.refuse(op, linux.IDHash, linux.EBADMSG, "the file did not arrive whole")
+		return "", s.refuse(op, linux.IDHash, linux.EBADMSG, "the file transfer is incomplete")
 	}
 	return sum, nil
 }

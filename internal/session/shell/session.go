@@ -249,7 +249,7 @@ func (s *Session) attempt(ctx context.Context, o order) (outcome, error) {
 		case <-limit.C:
 			s.reap(r)
 			return outcome{}, s.refuse(o.op, linux.IDTimeout, linux.ETIMEDOUT,
-				fmt.Sprintf("it did not end in %s and was stopped", o.limit))
+				fmt.Sprintf("it did not end within %s and was stopped", o.limit))
 		case <-ctx.Done():
 			s.reap(r)
 			return outcome{}, ctx.Err()
@@ -299,15 +299,16 @@ func (s *Session) typed(o order, begun bool, code int, text []byte) error {
 func (s *Session) noShell(code int, text []byte) error {
 	said := strings.TrimSpace(string(text))
 	if said == "" {
-		said = "nothing was said"
+		said = "no output"
 	}
 	said = said[:min(len(said), 300)]
 	if !s.opts.Sudo {
-		return hint.Wrap(fmt.Errorf("no shell came up on %s: code %d: %s: %w", s.opts.Node, code, said, node.ErrUnsupported),
+		return hint.Wrap(fmt.Errorf("cannot start a shell on %s: exit code %d: "+
+			"%s: %w", s.opts.Node, code, said, node.ErrUnsupported),
 			"log on to the machine as that user and run: sh -c true")
 	}
 	if code == 127 {
-		return hint.Wrap(fmt.Errorf("there is no sudo on %s: %w", s.opts.Node, node.ErrUnsupported),
+		return hint.Wrap(fmt.Errorf("sudo is not installed on %s: %w", s.opts.Node, node.ErrUnsupported),
 			"install sudo there, or log on as root")
 	}
 	if s.opts.SudoPassword.IsZero() {

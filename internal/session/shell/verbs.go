@@ -33,7 +33,7 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 	case "run":
 		argv := args.Strings("argv")
 		if len(argv) == 0 || argv[0] == "" {
-			return plan{}, fmt.Errorf("cannot run nothing on %s: the list of arguments is empty", s.opts.Node)
+			return plan{}, fmt.Errorf("cannot run a program on %s: the argument list is empty", s.opts.Node)
 		}
 		return plan{call: argv, tool: true, read: rowOfProgram}, nil
 	case "file.stat":
@@ -46,7 +46,7 @@ func (s *Session) planOf(r node.Request) (plan, error) {
 		return plan{call: []string{"dir_make", where}, read: nothing}, nil
 	case "file.remove":
 		if path.Clean("/"+where) == "/" {
-			return plan{}, s.refuse(r.Op(), linux.IDRefused, linux.EPERM, "the root of the file system stays")
+			return plan{}, s.refuse(r.Op(), linux.IDRefused, linux.EPERM, "the root directory cannot be removed")
 		}
 		how := "one"
 		if args.Bool("tree") {

@@ -61,7 +61,7 @@ func (n *Node) State(ctx context.Context, o StateOptions) (State, error) {
 	s := State{}
 	for _, d := range o.Dirs {
 		if err := s.files(fmt.Sprintf("/proc/%d/root", pid), d, append(volatile(), o.Ignore...)); err != nil {
-			return nil, fmt.Errorf("cannot look at %s on %s: %w", d, n.Name, err)
+			return nil, fmt.Errorf("cannot check %s on %s: %w", d, n.Name, err)
 		}
 	}
 	for what, script := range map[string]string{

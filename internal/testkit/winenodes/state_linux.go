@@ -63,7 +63,7 @@ func (n *Node) State(ctx context.Context, o StateOptions) (map[string]string, er
 	}
 	text, err := n.Run(ctx, "sc.exe", "query", o.Service)
 	if err != nil {
-		return nil, fmt.Errorf("cannot look at the service %s of %s: %w: %s", o.Service, n.Name, err, text)
+		return nil, fmt.Errorf("cannot check the service %s of %s: %w: %s", o.Service, n.Name, err, text)
 	}
 	// the exit code of a service that never ran is another than that of one that was stopped
 	for line := range strings.Lines(text) {

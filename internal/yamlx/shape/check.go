@@ -220,7 +220,7 @@ func (c *Checker) unique(n *yamlx.Node, t *Type, values []any) {
 		}
 		key := strings.ToLower(fmt.Sprint(v)) // names, letters and serials on Windows have no case
 		if first, ok := seen[key]; ok {
-			c.List.At(c.File, at, fmt.Sprintf("item %d of the list has it already", first+1), "%q stands here twice",
+			c.List.At(c.File, at, fmt.Sprintf("item %d of the list has it already", first+1), "duplicate value %q",
 				Clip(fmt.Sprint(v)))
 			continue
 		}

@@ -165,7 +165,7 @@ func view(r node.Reader) (Reader, error) {
 	case rel.AtLeast(node.WS2008):
 		return wmiView{r: r, plain: rel.AtLeast(node.WS2012), module: rel.AtLeast(node.WS2008R2)}, nil
 	}
-	return nil, fmt.Errorf("cannot look at a cluster on %s: %w: it is not a Windows Server that deploy knows",
+	return nil, fmt.Errorf("cannot check a cluster on %s: %w: it is not a Windows Server that deploy knows",
 		r.Facts().Computer, node.ErrUnsupported)
 }
 

@@ -152,13 +152,16 @@ func placed(err error) bool {
 func (a *App) root() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "deploy",
-		Short: "Brings clusters of real machines up, in order, without losing anything",
-		Long: `deploy brings the machines of a site file to the state that its playbook describes, in ordered phases of idempotent steps.
+		Short: "Bring clusters of machines to their desired state, in ordered phases",
+		Long: `deploy brings the nodes of a site file to the state that a playbook describes, in ordered phases of
+idempotent steps. It shows a plan before the first change, writes every step to a journal before
+it runs, continues interrupted runs and can undo what it did.
 
-It shows the whole plan before the first change, writes every act down before it does it, goes on exactly where it was cut off,
-and takes back what it did.
-
-Exit codes: 0 done or no change, 1 error, 2 changes pending (plan), 3 waiting for a person, 4 not all undone (rollback), 130 left on the second Ctrl-C.`,
+Exit codes: 0 done or no changes, 1 error, 2 changes (plan), 3 waiting for the sign-off of a gate,
+4 not all undone (rollback), 130 second Ctrl-C.`,
+		Example: `  deploy plan site.yaml
+  deploy apply site.yaml
+  deploy rollback --dry-run site.yaml`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Version:       "unknown", // so that there is a flag; Run puts the right one here

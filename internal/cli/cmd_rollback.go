@@ -18,20 +18,22 @@ func (a *App) rollbackCmd() *cobra.Command {
 	var dry bool
 	c := &cobra.Command{
 		Use:   "rollback SITE",
-		Short: "Take back the last run that changed something, or what you name",
-		Long: `Restores what each step found before it acted, as the journal has it: newest first on each node, the nodes side by side.
+		Short: "Undo the last run that changed something, or a selection",
+		Long: `Restores what each step found before it changed the node, as recorded in the journal: newest first
+on each node, several nodes at a time.
 
-Without --run, --to, --node, --task and --all it takes back the last run that changed something. Given several of them, it takes
-back what all of them agree to. What it took back, the next apply does again.
+Without --run, --to, --node, --task and --all it undoes the last run that changed something. Several
+of these flags together select what matches all of them. The next apply does it again.
 
-Before each undo the node is looked at. What somebody changed since is left as it is and told, and so is what cannot be undone,
-what holds something of others, and what cannot be reached; everything else goes on. What is left stays on record: status shows
-it, and a later rollback takes it up.
+Each step is checked before it is undone. A step is left as it is, and reported, when something has
+changed it since, when it cannot be undone, when it holds other data, and when its node cannot be
+reached; the other steps are undone. What is left stays in the journal: status shows it, and a later
+rollback tries it again.
 
-Exit codes: 0 all is undone, or left as --leave asked; 4 something was left unasked; 1 something failed.`,
+Exit codes: 0 all undone, or left as --leave says; 4 something else was left; 1 something failed.`,
 		Example: `  deploy rollback --dry-run site.yaml                        # what the last run changed
-  deploy rollback site.yaml                                  # take it back
-  deploy rollback --run 20261122-034432-8efc site.yaml       # another run; deploy history lists them
+  deploy rollback site.yaml                                  # undo it
+  deploy rollback --run 20261122-034432-8efc site.yaml       # another run, see deploy history
   deploy rollback --to network site.yaml                     # back to the end of a phase
   deploy rollback --node web2 site.yaml                      # everything that was done on one node
   deploy rollback --task web/config site.yaml                # everything that one step did
@@ -54,11 +56,11 @@ Exit codes: 0 all is undone, or left as --leave asked; 4 something was left unas
 	fs := c.Flags()
 	f.addParallel(fs)
 	fs.BoolVar(&f.approve, "auto-approve", false, "do not ask")
-	fs.BoolVar(&ro.All, "all", false, "take back everything, to before the first apply")
-	fs.StringSliceVar(&ro.Runs, "run", nil, "take back these runs, by their ids")
+	fs.BoolVar(&ro.All, "all", false, "undo everything, back to before the first apply")
+	fs.StringSliceVar(&ro.Runs, "run", nil, "undo these runs (ids)")
 	fs.StringVar(&ro.ToPhase, "to", "", "go back to the end of this phase")
-	fs.StringSliceVar(&ro.Nodes, "node", nil, "take back what was done on these nodes")
-	fs.StringSliceVar(&ro.Tasks, "task", nil, "take back these tasks, or steps as phase/step")
+	fs.StringSliceVar(&ro.Nodes, "node", nil, "undo the steps on these nodes")
+	fs.StringSliceVar(&ro.Tasks, "task", nil, "undo these tasks, or steps as phase/step")
 	fs.StringSliceVar(&ro.Leave, "leave", nil, "tasks, steps or nodes to leave as they are")
 	fs.StringSliceVar(&ro.Overwrite, "overwrite", nil, "tasks or steps to undo even where somebody changed the node since")
 	fs.BoolVar(&dry, "dry-run", false, "only show what would be undone, from the journal alone")

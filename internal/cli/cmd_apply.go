@@ -35,9 +35,12 @@ func (a *App) applyCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "apply SITE|PLAN",
 		Short: "Bring the nodes to the desired state of a site",
-		Long: `Shows the plan, asks, then carries it out phase by phase. Every act is written to the journal before it is done.
-A run that was cut off goes on where it stood: what was under way is settled by looking at the node.
-Given a saved plan it does exactly that plan, or refuses when site, playbook, program or nodes have moved since.`,
+		Long: `Shows the plan, asks for approval and applies it phase by phase. Every step is written to the
+journal before it runs, so an interrupted run can be continued: run apply or resume again.
+A saved plan is applied exactly as it is, or refused when the site, the playbook, the program or
+the nodes have changed since.
+
+Exit codes: 0 done, 1 error, 3 waiting for the sign-off of a gate, 130 second Ctrl-C.`,
 		Example: `  deploy apply site.yaml
   deploy apply --auto-approve plan.json
   deploy apply --exclude db2 --sign 'app/cabling@web1=checked by ann' site.yaml`,
@@ -54,10 +57,11 @@ func (a *App) resumeCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "resume SITE",
 		Short: "Continue the last run, also an interrupted rollback",
-		Long: `Shows what is left to do, asks, then goes on where the journal stands: with an apply, or with a rollback that was cut off.
-What was under way is settled by looking at the node.`,
-		Args: oneArg("a site file"),
-		RunE: func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "resume", args[0], f) },
+		Long: `Shows what is left to do, asks for approval and continues the last run: an apply, or a rollback
+that was interrupted. Steps whose outcome is unknown are checked on the node first.`,
+		Example: `  deploy resume site.yaml`,
+		Args:    oneArg("a site file"),
+		RunE:    func(c *cobra.Command, args []string) error { return a.apply(c.Context(), "resume", args[0], f) },
 	}
 	f.addRun(c)
 	a.completeSelection(c, &f)

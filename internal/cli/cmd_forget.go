@@ -17,8 +17,9 @@ func (a *App) forgetCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "forget SITE NODE...",
 		Short: "Forget what was done on nodes that are gone for good",
-		Long: `Writes into the journal that the machines behind nodes which left the site are gone for good: what was done there stands no more,
-and no rollback takes it back. It asks no machine. For a machine that still runs, put its node back into the site and roll it back.`,
+		Long: `Records in the journal that the machines of nodes which are no longer in the site are gone. Their
+steps no longer count as applied, and no rollback undoes them. Connects to no machine. To undo the
+steps of a machine that still runs, put its node back into the site and run rollback.`,
 		Example: `  deploy status site.yaml          # names the nodes that are no longer in the site
   deploy forget site.yaml w3`,
 		Args: func(c *cobra.Command, args []string) error {

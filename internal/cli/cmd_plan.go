@@ -18,7 +18,11 @@ func (a *App) validateCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "validate SITE",
 		Short: "Check a site file, its playbook and the static rules",
-		Args:  oneArg("a site file"),
+		Long: `Checks the site file, the playbook and all rules that can be checked without a machine. Does not
+connect to any node. Exit code 1 when something is wrong.`,
+		Example: `  deploy validate site.yaml
+  deploy validate --json site.yaml`,
+		Args: oneArg("a site file"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			l, err := a.load(args[0], f)
 			if err != nil {
@@ -54,8 +58,11 @@ func (a *App) planCmd() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "plan SITE",
 		Short: "Show what an apply would change",
-		Long: `Looks at every node and shows each step's difference, or which earlier step decides it, with points of no return, gates,
-restarts and interruptions marked. Exit code 0: nothing to do, 2: changes pending.`,
+		Long: `Checks every node and shows what each step would change, or which earlier step decides it. Points
+of no return, gates, restarts and interruptions are marked. Applies nothing. A node that cannot be
+checked is reported, and the others are shown.
+
+Exit codes: 0 no changes, 1 error or a node that could not be checked, 2 changes.`,
 		Example: `  deploy plan site.yaml
   deploy plan --phase network --node 'web*' site.yaml
   deploy plan --exclude role.db --format markdown site.yaml

@@ -144,7 +144,7 @@ func brief(e journal.Entry) string {
 	}
 	switch e.Kind {
 	case journal.RunStart:
-		return d.Command + " by " + d.Who
+		return "run " + e.Run + ": " + d.Command + " by " + d.Who
 	case journal.TookOver:
 		return fmt.Sprintf("from %s, epoch %d", d.From, d.Epoch)
 	}

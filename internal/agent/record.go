@@ -281,6 +281,13 @@ func (s *record) write(sum string, body []byte) error {
 	return nil
 }
 
+// end is the number of the last event.
+func (s *record) end() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last()
+}
+
 // last is the number of the last event. The caller holds mu.
 func (s *record) last() int64 {
 	return s.head.First + int64(len(s.events))

@@ -45,12 +45,17 @@ func (a *attachment) do(f wire.Frame) error {
 		if err := f.Decode(&q); err != nil {
 			return err
 		}
-		_, err := a.session.Do(a.w.ctx, node.Restart{Reason: q.Reason})
+		err := a.prove(q.Fence)
+		if err == nil {
+			_, err = a.session.Do(a.w.ctx, node.Restart{Reason: q.Reason})
+		}
 		a.tell(wire.TEnded, wire.Ended{ID: q.ID, Err: a.err(err)})
 	case wire.TSync:
 		return a.sync(f)
 	case wire.TWork:
 		return a.row(f)
+	case wire.TOwner:
+		return a.owner(f)
 	}
 	return nil
 }
@@ -173,6 +178,9 @@ func (a *attachment) apply(f wire.Frame) error {
 	step, err := a.step(q.Step)
 	var out steps.Outcome
 	if err == nil {
+		err = a.prove(q.Fence)
+	}
+	if err == nil {
 		a.w.setDoing(q.Task)
 		out, err = task.Apply(ctx, a.watched(q.Task), step, q.Diff)
 	}
@@ -189,6 +197,9 @@ func (a *attachment) undo(f wire.Frame) error {
 	defer cancel()
 	step, err := a.step(q.Step)
 	end := wire.Ended{ID: q.ID}
+	if err == nil {
+		err = a.prove(q.Fence)
+	}
 	if err == nil {
 		a.w.setDoing("an undo")
 		a.recordUndo(wire.EvUndoBegin, q, &end)
@@ -256,9 +267,9 @@ func (a *attachment) row(f wire.Frame) error {
 			break
 		}
 		a.w.setDoing(t.ID)
-		on, err := a.task(q.Run, t)
+		on, err := a.task(q, t)
 		if err != nil {
-			// the record cannot be written: what is not written down is not done
+			// the record cannot be written, or another controller is in charge: nothing is done
 			a.tell(wire.TEnded, wire.Ended{ID: q.ID, Left: left, Err: a.err(err)})
 			return nil
 		}
@@ -272,8 +283,8 @@ func (a *attachment) row(f wire.Frame) error {
 }
 
 // task looks at one task and does what is missing. on says that the next one may follow. An error
-// says that the record cannot be written.
-func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
+// says that the record cannot be written, or that the controller is not in charge any more.
+func (a *attachment) task(q wire.Work, t wire.Task) (on bool, err error) {
 	live := func(what string, err error) {
 		a.tell(wire.TEvent, wire.Event{What: what, Task: t.ID, Phase: t.Phase, Time: a.w.o.Now(), Err: a.err(err)})
 	}
@@ -282,7 +293,7 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 		live(wire.EvHold, err)
 		return false, nil
 	}
-	do := &doing{a: a, run: run, t: t, step: step}
+	do := &doing{a: a, run: q.Run, fence: q.Fence, t: t, step: step}
 	d, err := do.Look(a.w.ctx)
 	switch {
 	case err != nil:
@@ -315,10 +326,11 @@ func (a *attachment) task(run string, t wire.Task) (on bool, err error) {
 
 // doing is a task.Doer: a task that is done beside the machine, for a controller that hears of it.
 type doing struct {
-	a    *attachment
-	run  string
-	t    wire.Task
-	step steps.Step
+	a     *attachment
+	run   string
+	fence *node.Fence
+	t     wire.Task
+	step  steps.Step
 }
 
 // note writes an event to the record, and tells it.
@@ -333,8 +345,11 @@ func (w *doing) note(e wire.Event, sync bool) error {
 	return err
 }
 
-// Begin puts the intent on the disk of the machine.
+// Begin puts the intent on the disk of the machine, where the controller is still in charge of it.
 func (w *doing) Begin(_ context.Context, d steps.Diff) error {
+	if err := w.a.prove(w.fence); err != nil {
+		return err
+	}
 	return w.note(wire.Event{What: wire.EvBegin, Digest: w.t.Digest, Diff: steps.MustJSON(d),
 		BootID: w.a.session.Facts().BootID}, true)
 }

@@ -288,6 +288,12 @@ func (a *attachment) serve() error {
 	welcome.Facts = a.session.Facts()
 	a.upToDate = a.isUpToDate()
 	welcome.UpToDate = a.upToDate
+	if s := a.journalRecord(); s != nil {
+		welcome.End = &wire.Position{Epoch: s.head.Epoch, Seq: s.end()}
+	}
+	if welcome.Owners, err = a.owners(w.ctx); err != nil {
+		welcome.OwnersErr = a.err(err)
+	}
 	if err := a.conn.Write(wire.TWelcome, welcome); err != nil {
 		return errors.Join(err, a.session.Close())
 	}
@@ -347,7 +353,7 @@ func (a *attachment) read() error {
 				a.w.sayLeave()
 			}
 			return nil
-		case wire.TCheck, wire.TApply, wire.TUndo, wire.TRestart, wire.TWork, wire.TSync:
+		case wire.TCheck, wire.TApply, wire.TUndo, wire.TRestart, wire.TWork, wire.TSync, wire.TOwner:
 			select {
 			case a.queue <- f:
 			default:

@@ -93,8 +93,9 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if err := r.identify(plan); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
-	if err := r.noteOwners(r.prog.Nodes); err != nil {
-		return nil, r.ended(HowFailed, err)
+	if err := r.enter(ctx, r.prog.Nodes); err != nil {
+		r.fail(err)
+		return r.end(ctx)
 	}
 	for _, ph := range r.prog.Phases {
 		if r.halted(ctx) {

@@ -43,6 +43,7 @@ func TestOlderCopyIsRefused(t *testing.T) {
 		t.Fatalf("the node's owner record lets an older copy work: %v", err)
 	}
 	g.o.TakeOver = true // and then there is the agent
+	taken := false
 	for _, f := range []func() error{
 		func() error { _, err := Rollback(context.Background(), g.o, RollbackOptions{All: true}); return err },
 		func() error { _, err := Apply(context.Background(), g.o, nil); return err },
@@ -53,9 +54,10 @@ func TestOlderCopyIsRefused(t *testing.T) {
 			!strings.Contains(hint.Of(err), "--forget-agent n1") {
 			t.Errorf("got %v, hint %q", err, hint.Of(err))
 		}
-		if got := g.story(); got != "take-over" {
+		if got := g.story(); got != "take-over" && (got != "" || !taken) {
 			t.Errorf("it did or wrote %s", got)
 		}
+		taken = true
 	}
 	g.o.Run, g.o.ForgetAgents = "", []string{"n1"}
 	if _, err := Resume(context.Background(), g.o); err != nil {

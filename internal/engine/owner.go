@@ -301,12 +301,7 @@ func (r *run) takeCharge(ctx context.Context, name string, ex Executor, limit ti
 	n := r.ownedNode(name)
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r.mu.Lock()
-	n.seq = r.state.LastAnnounced(name)
-	last := r.state.Seq
-	r.mu.Unlock()
-	// what the record says, the journal must know first: the number, and the run
-	if err := r.commit(ctx, last); err != nil {
+	if err := r.announced(ctx, name, n); err != nil {
 		return err
 	}
 	if !n.claimed {
@@ -330,6 +325,16 @@ func (r *run) takeCharge(ctx context.Context, name string, ex Executor, limit ti
 	o.Fence(fence)
 	n.record = text
 	return nil
+}
+
+// announced takes the number for the record. What the record says, the journal must know first: the
+// number, and the run.
+func (r *run) announced(ctx context.Context, name string, n *ownedNode) error {
+	r.mu.Lock()
+	n.seq = r.state.LastAnnounced(name)
+	last := r.state.Seq
+	r.mu.Unlock()
+	return r.commit(ctx, last)
 }
 
 // claim puts this journal's record on a node for the first time in the run.

@@ -2,7 +2,9 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"deploy/internal/hint"
@@ -50,6 +52,50 @@ func (r *run) chargeOf(ctx context.Context, acts []standingAct, ro RollbackOptio
 		return nil, err
 	}
 	return names, r.inCharge(names)
+}
+
+// enter notes what a person said of the nodes, and puts this journal's record at once on those that
+// it takes over, and where the site now says otherwise whether a node is shared. Everything else
+// waits for the first act.
+func (r *run) enter(ctx context.Context, names []string) error {
+	if err := r.noteOwners(names); err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	var errs []error
+	r.lookers(names, func(name string) {
+		n := r.ownedNode(name)
+		n.mu.Lock()
+		f := n.finding
+		n.mu.Unlock()
+		if !r.takes(name) && (f.Verdict != owner.Fits || f.Record == "" || f.Owner.Shared == r.o.Shared[name]) {
+			return
+		}
+		err := r.reads(ctx, name, func(ex Executor) error { return r.enterOne(ctx, name, ex) })
+		if err != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			errs = append(errs, fmt.Errorf("cannot take charge of %s: %w", name, err))
+		}
+	})
+	return join(errs)
+}
+
+func (r *run) enterOne(ctx context.Context, name string, ex Executor) error {
+	o, ok := ex.(Owned)
+	if !ok {
+		return nil
+	}
+	n := r.ownedNode(name)
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.claimed {
+		return nil
+	}
+	if err := r.announced(ctx, name, n); err != nil {
+		return err
+	}
+	return r.claim(ctx, name, o, n, 0)
 }
 
 // unsent makes of a link that broke while the record was read or written one that says nothing of

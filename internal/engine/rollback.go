@@ -168,8 +168,9 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	if err := r.begin(&ro); err != nil {
 		return nil, r.ended(HowFailed, err)
 	}
-	if err := r.noteOwners(owned); err != nil {
-		return nil, r.ended(HowFailed, err)
+	if err := r.enter(ctx, owned); err != nil {
+		r.fail(err)
+		return r.end(ctx)
 	}
 	silent := r.syncThese(ctx, r.tellers(ro))
 	if acts, err = r.standingActs(ro); err != nil {

@@ -61,6 +61,9 @@ func show(w *model.World) ([]byte, error) {
 			if files, ok := m["files"].(map[string]any); ok {
 				takeLogs(files, v)
 			}
+			if keys, ok := m["registry"].(map[string]any); ok {
+				takeOwners(keys, v)
+			}
 			moved[name] = v
 		}
 		volatile["machines"] = moved
@@ -72,6 +75,30 @@ func show(w *model.World) ([]byte, error) {
 		return nil, fmt.Errorf("cannot show the lab: %w", err)
 	}
 	return append(out, '\n'), nil
+}
+
+// takeOwners moves the owner records, which name runs and times, and the key above them where there
+// is nothing else in it.
+func takeOwners(keys, to map[string]any) {
+	const above = `hklm\software\deploy`
+	owners, ok := keys[above+`\owner`].(map[string]any)
+	if !ok {
+		return
+	}
+	delete(keys, above+`\owner`)
+	if values, _ := owners["values"].(map[string]any); len(values) > 0 {
+		to["owners"] = values
+	}
+	for path := range keys {
+		if strings.HasPrefix(path, above+`\`) {
+			return
+		}
+	}
+	if k, _ := keys[above].(map[string]any); k != nil {
+		if values, _ := k["values"].(map[string]any); len(values) == 0 {
+			delete(keys, above)
+		}
+	}
 }
 
 // take moves entries from one map to another.

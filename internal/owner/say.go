@@ -52,6 +52,9 @@ func (f Finding) Say(name string) (text, hint string) {
 
 // holder says who wrote a record, when, and for which run.
 func holder(o node.Owner) string {
-	return fmt.Sprintf("%s on %s since %s (run %s)", o.Holder.Who, o.Holder.Host,
-		o.Holder.Since.UTC().Format(time.RFC3339), o.Run)
+	who := o.Holder.Who
+	if o.Holder.Host != "" {
+		who += " on " + o.Holder.Host
+	}
+	return fmt.Sprintf("%s since %s (run %s)", who, o.Holder.Since.UTC().Format(time.RFC3339), o.Run)
 }

@@ -37,7 +37,7 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	g.w = g.worker(g.root)
 	g.store = openStore(t, older)
-	g.o.Journal = g.store
+	g.o.Journal, g.o.TakeOver = g.store, true // what its owner record says is told by another test
 
 	if p, err := engine.MakePlan(t.Context(), g.o); err != nil || p.HasChanges() {
 		t.Errorf("the plan: %v", err)

@@ -22,6 +22,8 @@ type Agent struct {
 	c     *client
 	why   string
 	notes []string     // see Notes
+	fence *node.Fence  // see Fence
+	asked bool         // the owner records of the welcome were taken
 	after func() error // ends what carried the stream; nil for nothing
 	doing atomic.Value // string: the last line of what a job prints
 
@@ -131,7 +133,7 @@ func (a *Agent) cut(ctx context.Context, err error) error {
 func (a *Agent) Apply(ctx context.Context, s steps.Step, d steps.Diff) (steps.Outcome, error) {
 	var out steps.Outcome
 	defer a.doing.Store("")
-	q := wire.Apply{Limit: limit(ctx), Task: s.Kind(), Step: wire.NewStep(s), Diff: d}
+	q := wire.Apply{Limit: limit(ctx), Task: s.Kind(), Step: wire.NewStep(s), Diff: d, Fence: a.fence}
 	err := a.c.ask(ctx, wire.TApply, func(id uint64) any { q.ID = id; return q }, func(f wire.Frame) (bool, error) {
 		if f.Type == wire.TProgress {
 			var p wire.Progress
@@ -155,14 +157,14 @@ func (a *Agent) Apply(ctx context.Context, s steps.Step, d steps.Diff) (steps.Ou
 
 // Undo gives a step its Before.
 func (a *Agent) Undo(ctx context.Context, s steps.Step, before json.RawMessage) error {
-	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(s), Before: before}
+	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(s), Before: before, Fence: a.fence}
 	return a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q }, ended))
 }
 
 // TakeBack is Undo, and lets the agent write it down beside what it did.
 func (a *Agent) TakeBack(ctx context.Context, u engine.Undoing) (at journal.AgentRef, err error) {
 	q := wire.Undo{Limit: limit(ctx), Step: wire.NewStep(u.Step), Before: u.Before, Run: u.Run, Task: u.Task,
-		Phase: u.Phase, Act: u.Act.Seq}
+		Phase: u.Phase, Act: u.Act.Seq, Fence: a.fence}
 	err = a.cut(ctx, a.c.ask(ctx, wire.TUndo, func(id uint64) any { q.ID = id; return q },
 		func(f wire.Frame) (bool, error) {
 			var e wire.Ended
@@ -176,8 +178,9 @@ func (a *Agent) TakeBack(ctx context.Context, u engine.Undoing) (at journal.Agen
 
 // Restart asks the machine to restart.
 func (a *Agent) Restart(ctx context.Context, reason string) error {
-	return a.cut(ctx, a.c.ask(ctx, wire.TRestart, func(id uint64) any { return wire.Restart{ID: id, Reason: reason} },
-		ended))
+	return a.cut(ctx, a.c.ask(ctx, wire.TRestart, func(id uint64) any {
+		return wire.Restart{ID: id, Reason: reason, Fence: a.fence}
+	}, ended))
 }
 
 // ended waits for the answer of a request that gives nothing but its end.
@@ -211,7 +214,7 @@ func positionOf(b engine.Position) wire.Position {
 // Work hands tasks over.
 func (a *Agent) Work(ctx context.Context, w engine.Batch, halt <-chan struct{},
 	report func(engine.Report) error) error {
-	q := wire.Work{Run: w.Run, Tasks: make([]wire.Task, len(w.Tasks))}
+	q := wire.Work{Run: w.Run, Fence: a.fence, Tasks: make([]wire.Task, len(w.Tasks))}
 	for i, t := range w.Tasks {
 		q.Tasks[i] = wire.Task{ID: t.ID, Phase: t.Phase, Limit: t.Timeout, Step: wire.NewStep(t.Step),
 			Digest: w.Digests[i]}

@@ -48,7 +48,12 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 		}
 		g.store = openStore(t, older)
 		g.o.Journal = g.store
-		if _, err := g.apply(); !errors.Is(err, engine.ErrReport) || g.story() != done || g.notes() != "b=old" {
+		if _, err := g.apply(); !errors.Is(err, engine.ErrNotInCharge) || g.story() != done || g.notes() != "b=old" {
+			t.Errorf("the copy is used: %v, %s, %s", err, g.story(), g.notes())
+		}
+		const over = " take-over:"
+		g.o.TakeOver = true // what the owner record says; then there is the agent's
+		if _, err := g.apply(); !errors.Is(err, engine.ErrReport) || g.story() != done+over || g.notes() != "b=old" {
 			t.Errorf("the copy is used: %v, %s, %s", err, g.story(), g.notes())
 		}
 		g.o.ForgetAgents = []string{"n1"}
@@ -57,7 +62,7 @@ func TestOlderCopyOfTheJournal(t *testing.T) {
 			t.Errorf("%+v, %v", sum, err)
 		}
 		passed := strings.Repeat(" agent-position:", 4)
-		if got, want := g.story(), done+passed+" begin:a done:a begin:b done:b checkpoint:one"; got != want {
+		if got, want := g.story(), done+over+passed+" begin:a done:a begin:b done:b checkpoint:one"; got != want {
 			t.Errorf("the copy says %s\nwant %s", got, want)
 		}
 		if _, err := engine.Rollback(t.Context(), g.o, engine.RollbackOptions{All: true}); err != nil ||
@@ -105,7 +110,7 @@ func TestRollbackCutAtEveryMessage(t *testing.T) {
 		for _, copied := range []bool{false, true} {
 			if copied {
 				g.store = openStore(t, older)
-				g.o.Journal, g.o.ForgetAgents = g.store, []string{"n1"}
+				g.o.Journal, g.o.ForgetAgents, g.o.TakeOver = g.store, []string{"n1"}, true
 			}
 			if sum, err := g.apply(); err != nil || sum.Counts.Change != 2 || g.notes() != "a=text of a, b=text of b" {
 				t.Errorf("cut at %s, applied again, from a copy %v: %+v, %v: %s", cut, copied, sum, err, g.notes())

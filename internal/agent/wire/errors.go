@@ -101,6 +101,9 @@ func (e *Error) Err() error {
 	if c := e.Code; c != nil {
 		r.parts = append(r.parts, &node.CodeError{Op: c.Op, Code: c.Code, ID: c.ID, Category: c.Category, Text: c.Text})
 	}
+	if c := e.Code; c != nil && c.ID == node.SupersededID {
+		r.parts = append(r.parts, &node.SupersededError{Record: c.Text})
+	}
 	if u := e.Until; u != nil {
 		r.parts = append(r.parts, &steps.UntilError{Tag: u.Tag, Why: u.Why})
 	}

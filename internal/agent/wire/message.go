@@ -21,6 +21,7 @@ const (
 	TRestart Type = 'R' // Restart
 	TWork    Type = 'W' // Work
 	TSync    Type = 'T' // Sync
+	TOwner   Type = 'O' // Owner
 	THalt    Type = 'S' // no body: begin no further task
 	TAck     Type = 'K' // Ack
 	TPing    Type = 'P' // no body
@@ -34,6 +35,7 @@ const (
 	TEvent       Type = 'v' // Event
 	TProgress    Type = 'l' // Progress
 	TPong        Type = 'p' // no body
+	TOwned       Type = 'o' // Owned
 	TUnsupported Type = '?' // Unsupported
 )
 
@@ -76,8 +78,32 @@ type Welcome struct {
 	Facts   node.Facts `json:"facts"`
 	Doing   string     `json:"doing"` // the task under way for an earlier link, or ""
 	// the agent is at rest and the journal of Hello lacks nothing of its record: no Sync is needed
-	UpToDate bool   `json:"even"`
-	Err      *Error `json:"error,omitempty"` // why no step can be done here
+	UpToDate bool `json:"even"`
+	// the owner records that stand there, or why they cannot be read
+	Owners    []OwnerText `json:"owners,omitempty"`
+	OwnersErr *Error      `json:"owners_error,omitempty"`
+	// where the agent's own record for the journal of Hello ends; nil when it was not looked at
+	End *Position `json:"end,omitempty"`
+	Err *Error    `json:"error,omitempty"` // why no step can be done here
+}
+
+// OwnerText is an owner record as it stands on the machine.
+type OwnerText struct {
+	Site   string `json:"site"`
+	Record string `json:"record"`
+}
+
+// Owner replaces an owner record, or asks for all of them when Set is nil.
+type Owner struct {
+	ID  uint64         `json:"id"`
+	Set *node.OwnerSet `json:"set,omitempty"`
+}
+
+// Owned answers Owner.
+type Owned struct {
+	ID      uint64      `json:"id"`
+	Records []OwnerText `json:"records,omitempty"`
+	Err     *Error      `json:"error,omitempty"`
 }
 
 // Busy refuses a second controller.
@@ -122,6 +148,7 @@ type Apply struct {
 	Task  string        `json:"task"`
 	Step  Step          `json:"step"`
 	Diff  steps.Diff    `json:"diff"`
+	Fence *node.Fence   `json:"fence,omitempty"` // who is in charge, proved before the act
 }
 
 // Applied answers Apply.
@@ -142,13 +169,15 @@ type Undo struct {
 	Run    string          `json:"run"`
 	Task   string          `json:"task"`
 	Phase  string          `json:"phase"`
-	Act    int64           `json:"act"` // number of the act's begin in the journal
+	Act    int64           `json:"act"`             // number of the act's begin in the journal
+	Fence  *node.Fence     `json:"fence,omitempty"` // who is in charge, proved before the act
 }
 
 // Restart asks the machine to restart.
 type Restart struct {
-	ID     uint64 `json:"id"`
-	Reason string `json:"reason"`
+	ID     uint64      `json:"id"`
+	Reason string      `json:"reason"`
+	Fence  *node.Fence `json:"fence,omitempty"` // who is in charge, proved before the act
 }
 
 // Ended answers requests that give nothing but their end. Left is how many tasks of a Work were not
@@ -164,9 +193,10 @@ type Ended struct {
 // Work hands over a row of tasks of one phase. A Sync must have come before it, unless Welcome was
 // UpToDate.
 type Work struct {
-	ID    uint64 `json:"id"`
-	Run   string `json:"run"` // of the controller; the events carry it
-	Tasks []Task `json:"tasks"`
+	ID    uint64      `json:"id"`
+	Run   string      `json:"run"` // of the controller; the events carry it
+	Tasks []Task      `json:"tasks"`
+	Fence *node.Fence `json:"fence,omitempty"` // who is in charge, proved before the act
 }
 
 // Task is one task of a Work.

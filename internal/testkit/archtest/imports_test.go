@@ -49,7 +49,7 @@ var arrows = map[string][]string{
 	"internal/agent/command": {"internal/agent", "internal/agent/wire", "internal/session", "internal/session/local",
 		"internal/node", "steps"},
 	"internal/agent/client": {"internal/journal", "internal/agent/wire", "internal/engine", "internal/hint",
-		"internal/node", "internal/task", "internal/secret", "steps", "transport"},
+		"internal/node", "internal/owner", "internal/task", "internal/secret", "steps", "transport"},
 	"internal/hint":          {},
 	"internal/journal":       {"internal/hint"},
 	"internal/session/linux": {"internal/node"},

@@ -249,14 +249,16 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	if err := r.noteHanded(ctx, row); err != nil {
 		return 0, notTaken, err
 	}
-	if err := r.reads(ctx, name, func(ex Executor) error {
-		w, _ = ex.(Worker)
-		return r.takeCharge(ctx, name, ex, row.limit(), row.Tasks[0].ID)
-	}); err != nil || w == nil {
-		if errors.Is(err, errHalted) || err == nil {
-			return 0, goOn, nil
-		}
+	again := false
+	err = r.reads(ctx, name, func(now Executor) error {
+		again = now != ex
+		return r.takeCharge(ctx, name, now, row.limit(), row.Tasks[0].ID)
+	})
+	switch {
+	case err != nil && !errors.Is(err, errHalted):
 		return 0, goOn, r.failed(ctx, "apply", tasks[0], err)
+	case err != nil, again: // over another link the agent is asked first what it did
+		return 0, goOn, nil
 	}
 	halt, release := r.haltSignal(ctx)
 	defer release()

@@ -102,6 +102,7 @@ type world struct {
 	onAct  func(verb, id string)
 
 	records map[string]*record // of agents, by node
+	ids     map[string]string  // of machines, by node
 	marks   string             // whether machines tell that a restart is due: "" they do, "none" no mark, "cannot"
 
 	owners map[string]map[string]string // owner records, by node and site
@@ -166,7 +167,7 @@ type fakeExec struct {
 }
 
 func (e *fakeExec) Facts() node.Facts {
-	return node.Facts{OS: "windows", Release: node.WS2008, Computer: e.node, BootID: fmt.Sprint("boot", e.boot)}
+	return node.Facts{OS: "windows", Release: node.WS2008, Computer: e.node, Machine: e.w.ids[e.node], BootID: fmt.Sprint("boot", e.boot)}
 }
 func (e *fakeExec) Mode() (string, string) { return "direct", "" }
 func (e *fakeExec) Close() error           { return nil }

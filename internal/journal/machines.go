@@ -51,6 +51,7 @@ func (s *State) Forget(node string, replaced bool) {
 	delete(s.Began, node)
 	delete(s.Restarts, node)
 	delete(s.Machines, node)
+	delete(s.recorded, node) // no record is missed on a machine that never had one
 	if !replaced {
 		return
 	}

@@ -167,7 +167,8 @@ type fakeExec struct {
 }
 
 func (e *fakeExec) Facts() node.Facts {
-	return node.Facts{OS: "windows", Release: node.WS2008, Computer: e.node, Machine: e.w.ids[e.node], BootID: fmt.Sprint("boot", e.boot)}
+	return node.Facts{OS: "windows", Release: node.WS2008, Computer: e.node, Machine: e.w.ids[e.node],
+		BootID: fmt.Sprint("boot", e.boot)}
 }
 func (e *fakeExec) Mode() (string, string) { return "direct", "" }
 func (e *fakeExec) Close() error           { return nil }

@@ -174,8 +174,8 @@ func TestForget(t *testing.T) {
 	}
 }
 
-// A new machine has no owner record, and none is missed there: neither by the run that finds it, nor
-// by one that comes later and found nothing to do before.
+// A new machine has no owner record, and none is missed there: neither by the run that finds it,
+// nor by one that comes later when there was nothing to do before.
 func TestReplacedMachineHasNoRecord(t *testing.T) {
 	eachWay(t, "p: a@n1+n2", func(t *testing.T, g *rig) {
 		g.answering(map[string]string{"n1": "one", "n2": "two"})

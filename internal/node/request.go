@@ -84,9 +84,9 @@ type Cmdlet struct {
 }
 
 // Tool runs a program that only reads (cluster group, dnscmd /enumrecords). Row: code, stdout,
-// stderr. The direct node refuses argument lists that are not on its read-only list (see
-// ReadOnlyTool), unless TrustedReadOnly is set: the site's own author says that this program only
-// looks (the check of a "command" step). No other kind sets it.
+// stderr. Every session refuses argument lists that no kind of step declares as reading (see
+// ToolForm), unless TrustedReadOnly is set: the site's own author says that this program only looks
+// (the check of a "command" step). No other kind sets it.
 type Tool struct {
 	Argv            []string
 	TrustedReadOnly bool

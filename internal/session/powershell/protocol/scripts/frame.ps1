@@ -1,4 +1,4 @@
-# Answers framed requests from stdin on stdout. PowerShell 2.0 dialect; the talk is described in package resident.
+# Answers framed requests from stdin on stdout. PowerShell 2.0 dialect; the talk is described in package protocol.
 # Values come and go through the codec only: nothing that arrives is ever made into code.
 param($reader, $nonce)
 

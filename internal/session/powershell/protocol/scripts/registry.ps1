@@ -94,8 +94,8 @@ $verbs['reg.set'] = {
         $kind = [Microsoft.Win32.RegistryValueKind]::Binary
         $data = [byte[]]$data
     }
-    elseif ($type -eq 'none' -and [Enum]::IsDefined([Microsoft.Win32.RegistryValueKind], 'None')) {
-        $kind = [Enum]::Parse([Microsoft.Win32.RegistryValueKind], 'None')
+    elseif ($type -eq 'none' -and [System.Enum]::IsDefined([Microsoft.Win32.RegistryValueKind], 'None')) {
+        $kind = [System.Enum]::Parse([Microsoft.Win32.RegistryValueKind], 'None')
         $data = [byte[]]$data
     }
     else {

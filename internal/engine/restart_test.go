@@ -61,6 +61,59 @@ func TestRestartOfALostAnswer(t *testing.T) {
 	}
 }
 
+// TestRestartOfALostUndo is the same for an undo: whether taking back needs a restart tells its
+// answer, so it is perhaps wherever the act may need one.
+func TestRestartOfALostUndo(t *testing.T) {
+	const restarts = "undo-begin:a@n1 undo:a@n1 lost:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 undone:a@n1"
+	const unknown = "undo-begin:a@n1 undo:a@n1 lost:a@n1 restart-unknown:a@n1 undone:a@n1"
+	const nothing = "undo-begin:a@n1 undo:a@n1 lost:a@n1 undone:a@n1"
+	for _, tc := range []struct{ name, flags, marks, want string }{
+		{"it may, and the machine tells", "may", "", restarts},
+		{"it may, and no mark proves nothing", "may", "none", unknown},
+		{"it may, and no mark where there would be one", "may,marked", "none", nothing},
+		{"the act announced one, and the machine tells", "reboot,marked", "", restarts},
+		{"the act announced one, and the machine cannot tell", "reboot,marked", "cannot", unknown},
+		{"neither needs one", "none", "cannot", nothing},
+	} {
+		for _, killed := range []bool{false, true} {
+			name := "cut, " + tc.name
+			if killed {
+				name = "killed, " + tc.name
+			}
+			t.Run(name, func(t *testing.T) {
+				g := newRig(t, "p: a:quiet,undoreboot,undolost,"+tc.flags)
+				if _, err := Apply(context.Background(), g.o, nil); err != nil {
+					t.Fatal(err)
+				}
+				g.story()
+				g.o.Run = ""
+				g.w.marks = tc.marks
+				want := tc.want
+				if killed {
+					g.m.killAt, g.m.late = len(g.m.entries)+2, true // run-start, undo-begin
+					if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); !errors.Is(err, errKilled) {
+						t.Fatal(err)
+					}
+					g.revive()
+					g.story()
+					g.w.values["n1/a"] = "leaving" // the undo went through, and nobody heard of it
+					want = strings.TrimPrefix(want, "undo-begin:a@n1 undo:a@n1 lost:a@n1 ")
+				}
+				sum, err := Rollback(context.Background(), g.o, RollbackOptions{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := g.story(); got != want {
+					t.Errorf("got %s\nwant %s", got, want)
+				}
+				if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
+					t.Errorf("the summary says %+v", sum.Restarts)
+				}
+			})
+		}
+	}
+}
+
 // TestRestartUnknownStays: status keeps saying so until another boot of the node is seen.
 func TestRestartUnknownStays(t *testing.T) {
 	g := newRig(t, "p: a:quiet,lost,may b")

@@ -112,8 +112,12 @@ func (n *nodeUndo) settle(ctx context.Context, sa standingAct, k look, do, why s
 		if sa.act.Undo {
 			clear(n.looks)
 			announced := cmp.Or(sa.act.UndoRestart, restartOfUndo(sa.diff.Effects))
-			if _, err := r.settleUnheard(ctx, t, sa.diff.Effects, announced, sa.act.UndoBootID); err != nil {
+			restarted, err := r.settleUnheard(ctx, t, sa.diff.Effects, announced, sa.act.UndoBootID)
+			if err != nil {
 				return true, err
+			}
+			if restarted {
+				return true, n.prove(ctx, n.place(sa), sa)
 			}
 		}
 		return true, r.undone(ctx, sa, "a check shows the previous state")
@@ -134,6 +138,11 @@ func (n *nodeUndo) settle(ctx context.Context, sa standingAct, k look, do, why s
 		return true, n.final(ctx, sa, why)
 	}
 	return false, nil
+}
+
+// place is where an act stands among those of its node.
+func (n *nodeUndo) place(sa standingAct) int {
+	return slices.IndexFunc(n.acts, func(o standingAct) bool { return o.act.Seq == sa.act.Seq })
 }
 
 func overwriteHint(id string) string { return "--overwrite " + id + " undoes it all the same" }
@@ -294,8 +303,12 @@ func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 		k := n.looks[sa.act.Seq]
 		switch {
 		case k.err == nil && showsBefore(sa.diff, k.diff):
-			if _, err := r.settleUnheard(ctx, t, sa.diff.Effects, intent.Restart, intent.BootID); err != nil {
+			restarted, err := r.settleUnheard(ctx, t, sa.diff.Effects, intent.Restart, intent.BootID)
+			if err != nil {
 				return err
+			}
+			if restarted {
+				return n.prove(ctx, i, sa)
 			}
 			return r.undone(ctx, sa, "connection lost during the step; a check shows the previous state")
 		case try == maxTries:

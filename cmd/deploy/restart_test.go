@@ -60,7 +60,7 @@ phases:
 func TestTierLabRestartOfALostAnswer(t *testing.T) {
 	tierLab(t)
 	unknown := 0
-	for at := 1; at <= 12; at++ {
+	for at := 3; at <= 9; at++ {
 		for _, when := range []string{"before", "after"} {
 			b := setupSite(t)
 			r := b.run(nil, "apply", "--lab", "--auto-approve", "--fault",
@@ -119,7 +119,7 @@ func TestTierLabRestartOfALostUndo(t *testing.T) {
 	if err := os.CopyFS(saved, kept); err != nil {
 		t.Fatal(err)
 	}
-	for at := 12; at <= 34; at++ {
+	for at := 18; at <= 27; at++ {
 		if err := os.RemoveAll(state); err != nil {
 			t.Fatal(err)
 		}

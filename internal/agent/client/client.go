@@ -133,6 +133,12 @@ func attach(ctx context.Context, s Stream, o Options) (*client, error) {
 		if ctx.Err() != nil {
 			return fail(err)
 		}
+		var other *wire.VersionError
+		if errors.As(err, &other) {
+			// an agent that has nothing to do leaves by itself when a program of another version comes
+			return fail(hint.Wrap(fmt.Errorf("cannot work on %s: an agent of another version is at work there: %w", o.Node, err),
+				"wait until its work is at its end: the next run replaces it"))
+		}
 		return nil, &greetError{node: o.Node, alien: alien, err: err}
 	}
 	if said != nil {

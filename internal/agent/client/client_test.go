@@ -19,6 +19,7 @@ import (
 	"deploy/internal/agent"
 	"deploy/internal/agent/wire"
 	"deploy/internal/engine"
+	"deploy/internal/hint"
 	"deploy/internal/journal"
 	"deploy/internal/node"
 	"deploy/internal/session"
@@ -376,6 +377,26 @@ func TestLinkCutAtEveryMessage(t *testing.T) {
 				t.Errorf("cut at %s: after the rollback: %s", cut, got)
 			}
 		})
+	}
+}
+
+// An agent that speaks another version of the protocol, and is at work, is waited for by a person.
+func TestAnotherProtocolIsRefused(t *testing.T) {
+	for _, version := range []int{1, wire.Protocol + 1} {
+		here, there, err := pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintf(there, "%s%d\n", wire.Magic, version); err != nil {
+			t.Fatal(err)
+		}
+		_, err = Attach(t.Context(), here, "test", Options{Node: "n1", Who: "anna"})
+		want := fmt.Sprintf("cannot work on n1: an agent of another version is at work there: the other side has version "+
+			"%d of the agent protocol, this side %d", version, wire.Protocol)
+		if err == nil || err.Error() != want || !strings.Contains(hint.Of(err), "the next run replaces it") {
+			t.Errorf("got %v, hint %q\nwant %s", err, hint.Of(err), want)
+		}
+		_ = there.Close()
 	}
 }
 

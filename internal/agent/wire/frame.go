@@ -37,6 +37,13 @@ func (c *Conn) Greet() error {
 	return err
 }
 
+// VersionError: the other side speaks another version of the protocol.
+type VersionError struct{ Theirs int }
+
+func (e *VersionError) Error() string {
+	return fmt.Sprintf("the other side has version %d of the agent protocol, this side %d", e.Theirs, Protocol)
+}
+
 // maxAlien is how much of somebody else's text is passed over before the other side's line, in
 // bytes.
 const maxAlien = 64 << 10
@@ -52,8 +59,7 @@ func (c *Conn) Meet() (alien string, err error) {
 			if verr == nil {
 				before.WriteString(line[:i])
 				if version != Protocol {
-					return before.String(), fmt.Errorf("the other side has version %d of the agent protocol, this side %d",
-						version, Protocol)
+					return before.String(), &VersionError{version}
 				}
 				return before.String(), nil
 			}

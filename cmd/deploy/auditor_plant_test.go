@@ -125,7 +125,7 @@ func (b *blind) Check(ctx context.Context, list []steps.Step) []engine.Checked {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, s := range list {
-		if key := string(steps.MustJSON(s)); b.undone[key] && s.Kind() == "registry" {
+		if b.undone[string(steps.MustJSON(s))] && s.Kind() == "registry" {
 			out[i] = engine.Checked{Diff: steps.Diff{Action: steps.Create}}
 		}
 	}

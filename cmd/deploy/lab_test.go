@@ -56,7 +56,7 @@ func TestTierLabTwoNodes(t *testing.T) {
 	}
 
 	back := b.run(nil, "rollback", "--lab", "--all", "--auto-approve", b.site)
-	if back.code != 4 || !strings.Contains(back.out, "it cannot be undone") {
+	if back.code != 4 || !strings.Contains(back.out, "left as it is: preparation/ad@dc01") {
 		t.Errorf("rollback past a point of no return: exit %d\n%s", back.code, tail(back.errOut))
 	}
 }

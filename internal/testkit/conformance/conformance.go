@@ -46,7 +46,7 @@ func Run(t *testing.T, c Case) {
 	double, inLab := s.(*session.Session)
 	if inLab {
 		before := double.Reading(node.ReadOnly(c.Kind.ReadForms))
-		defer double.Reading(before)
+		defer func() { double.Reading(before) }()
 	}
 	switch {
 	case inLab && !twice(double): // what the other languages add was seen when the kind was played alone

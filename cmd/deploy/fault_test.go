@@ -65,7 +65,8 @@ func faultCases() []faultCase {
 	)
 	cases := []faultCase{
 		{name: "every answer lost", fault: "link-drop:machine=mbx01-node1,times=always", failed: "nothing",
-			says: []string{"cannot check mbx01-node1: ", "lost the connection to mbx01-node1", "hint: check that mbx01-node1" + gone}},
+			says: []string{"cannot check mbx01-node1: ", "lost the connection to mbx01-node1",
+				"hint: check that mbx01-node1" + gone}},
 		{name: "frozen at once", fault: "link-freeze:machine=mbx01-node1", edit: answersSoon, failed: "nothing",
 			says: []string{"cannot check mbx01-node1: ", "cannot reach mbx01-node1",
 				"hint: check that WinRM is enabled (winrm quickconfig) and that the firewall allows its port"}},

@@ -56,8 +56,8 @@ func TestTierLabTwoNodes(t *testing.T) {
 	}
 
 	back := b.run(nil, "rollback", "--lab", "--all", "--auto-approve", b.site)
-	if back.code != 4 || !strings.Contains(back.out, "left as it is: preparation/ad@dc01") {
-		t.Errorf("rollback past a point of no return: exit %d\n%s", back.code, tail(back.errOut))
+	if back.code != 4 || !strings.Contains(back.out, "--leave preparation/ad@dc01 goes on to what is older") {
+		t.Errorf("rollback past a point of no return: exit %d\n%s%s", back.code, tail(back.out), tail(back.errOut))
 	}
 }
 

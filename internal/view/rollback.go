@@ -101,5 +101,8 @@ func leftNotes(w io.Writer, left []engine.LeftNote) {
 			asked = " (as asked)"
 		}
 		fmt.Fprintf(w, "left as it is: %s  %s%s\n", what, n.Text, asked)
+		if n.Hint != "" && !n.Asked {
+			fmt.Fprintf(w, "  hint: %s\n", n.Hint)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func TestTierNodesNoDisk(t *testing.T) {
 			}
 			auto.rollback(t)
 			r = always.run(t, nil, "apply", "--auto-approve", always.site)
-			if r.code != 1 || !strings.Contains(r.errOut, "agent: always is set, but "+refused) ||
+			if r.code != 1 || !strings.Contains(r.errOut, "with agent: always: "+refused) ||
 				!strings.Contains(r.errOut, todo) {
 				t.Errorf("exit %d\n%s", r.code, r.errOut)
 			}
@@ -63,7 +63,7 @@ func TestTierNodesNoDisk(t *testing.T) {
 			auto.rollback(t)
 		})
 	}
-	play("read-only before the first agent", "cannot place the agent on "+n.Name, "see that it is writable", readOnly,
+	play("read-only before the first agent", "cannot place the agent on "+n.Name, "check that it is writable", readOnly,
 		writable)
 	if err := errors.Join(n.Reset(), n.Wait(t.Context())); err != nil {
 		t.Fatal(err)
@@ -71,7 +71,7 @@ func TestTierNodesNoDisk(t *testing.T) {
 	play("full before the first agent", "cannot place the agent on "+n.Name, "free space in the user's home "+
 		"directory", n.FillDisk,
 		n.FreeDisk)
-	play("read-only since", "cannot start the agent on "+n.Name, "make it writable again", readOnly, writable)
+	play("read-only since", "cannot start the agent on "+n.Name, "make it writable", readOnly, writable)
 	play("full since", "cannot start the agent on "+n.Name, "free space on that disk", n.FillDisk, n.FreeDisk)
 
 	t.Run("an agent was at work", func(t *testing.T) {

@@ -114,13 +114,13 @@ func TestTierNodesFetch(t *testing.T) {
 		{what: "curl", answer: "good"},
 		{what: "wget", node: "rm /usr/bin/curl", answer: "good"},
 		{what: "no tool", node: "rm /usr/bin/curl /usr/bin/wget", answer: "good",
-			note: `was sent from here: it has neither curl nor wget`},
-		{what: "curl, not there", answer: "missing", note: `was sent from here: curl ended with code 22: .*404`},
+			note: `uploaded it instead: it has neither curl nor wget`},
+		{what: "curl, not there", answer: "missing", note: `uploaded it instead: curl ended with code 22: .*404`},
 		{what: "wget, not there", node: "rm /usr/bin/curl", answer: "missing",
-			note: `was sent from here: wget ended with code 8: .*404`},
-		{what: "curl, another program", answer: "alien", note: `^WARNING: what lies at .* is not the agent's program`},
+			note: `uploaded it instead: wget ended with code 8: .*404`},
+		{what: "curl, another program", answer: "alien", note: `^WARNING: what lies at .* is not the agent \(wrong SHA-256\)`},
 		{what: "wget, another program", node: "rm /usr/bin/curl", answer: "alien",
-			note: `^WARNING: what lies at .* is not the agent's program`},
+			note: `^WARNING: what lies at .* is not the agent \(wrong SHA-256\)`},
 		{what: "curl, silence", answer: "silent", note: `curl ended with code 28: `},
 		{what: "wget, silence", node: "rm /usr/bin/curl", answer: "silent", note: `wget ended with code 4: `},
 		{what: "curl, alien authority", node: "rm /usr/local/share/ca-certificates/*; update-ca-certificates", answer: "good",
@@ -214,8 +214,8 @@ func TestTierNodesFetch(t *testing.T) {
 		if len(n.Notes) > 1 || (c.note == "") != (said == "") || !regexp.MustCompile(c.note).MatchString(said) {
 			t.Errorf("%s: the plan notes %q, want %q", c.what, said, c.note)
 		}
-		how := regexp.MustCompile(`"msg":"the agent's program was (\w+)","node":"` + n.Name + `"`).FindSubmatch(lines)
-		if way := map[bool]string{true: "fetched", false: "sent"}[c.note == ""]; how == nil || string(how[1]) != way {
+		how := regexp.MustCompile(`"msg":"agent (downloaded|uploaded)","node":"` + n.Name + `"`).FindSubmatch(lines)
+		if way := map[bool]string{true: "downloaded", false: "uploaded"}[c.note == ""]; how == nil || string(how[1]) != way {
 			t.Errorf("%s: the debug log says %q, want %s", c.what, how, way)
 		}
 		// a certificate that is not trusted, or no tool, is no request
@@ -231,7 +231,7 @@ func TestTierNodesFetch(t *testing.T) {
 	}
 	// what is there is not asked for again
 	r = f.must(t, 0, "apply", "--auto-approve", "--json")
-	if end := endOf(t, r); end.Counts.Change != len(cases) || strings.Contains(r.out, "fetched") {
+	if end := endOf(t, r); end.Counts.Change != len(cases) || strings.Contains(r.out, "cannot download the agent") {
 		t.Errorf("the run after it: %+v\n%s", end, tail(r.out))
 	}
 	if again := m.requests(); len(again) > 0 {

@@ -48,6 +48,14 @@ func newFleet(t *testing.T, l *linuxnodes.Lab, playbook string, nodes ...*linuxn
 		env: append(os.Environ(), asProgram+"=1", "NO_COLOR=1", "DEPLOY_AGENTS="+filepath.Join(l.Dir(), "agents"),
 			"DEPLOY_PASSWORD="+linuxnodes.OperatorPassword, "HOME="+dir)}
 	f.write(t)
+	for _, n := range nodes {
+		// this journal is a new one: to the nodes that an earlier test worked on it would be a stranger's
+		if n.On() {
+			if _, err := n.Exec(t.Context(), "rm", "-rf", "/var/lib/deploy/owner"); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
 	return f
 }
 

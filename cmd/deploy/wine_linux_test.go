@@ -157,6 +157,8 @@ func (l *wineLab) site(t *testing.T, playbook *book, nodes ...*winenodes.Node) *
 		"%s}\ninventory:\n"+
 		"  defaults: {transport: ssh, credential: them, timeout: 60s}\n  nodes:\n", l.key)
 	for _, n := range nodes {
+		// this journal is a new one: to a node that an earlier site worked on it would be a stranger's
+		_, _ = n.Run(t.Context(), "reg.exe", "delete", `HKLM\SOFTWARE\deploy\Owner`, "/f")
 		fmt.Fprintf(&b, "    - {name: %s, address: 127.0.0.1, port: %d, roles: [plain], ssh: {fingerprints: ['%s']}}\n",
 			n.Name, n.Port, n.HostKey)
 	}

@@ -1,6 +1,6 @@
 // Package bench measures what a run costs on the wire: requests, time per step at added latency, a
 // plan of many nodes, memory. The machines are the lab's, behind real WinRM with sealed NTLM on
-// loopback. docs/performance.md holds the figures.
+// loopback. bench/results holds the figures.
 package bench
 
 import (

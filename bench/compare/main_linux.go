@@ -7,7 +7,7 @@
 //
 // The nodes are real ones in namespaces of this machine (see internal/testkit/linuxnodes): it needs
 // root. Nothing leaves the machine. With the word winrm they are the lab's emulated Windows
-// machines, which deploy and Ansible look at over WinRM. docs/performance.md holds its output.
+// machines, which deploy and Ansible look at over WinRM. bench/results holds its output.
 package main
 
 import (

@@ -8,7 +8,7 @@
 //
 // Wine has programs that do nothing and say that all went well (netsh, icacls, powershell and many
 // more). A test could pass because one of them said so. Each is covered by a program that fails
-// loudly with LoudCode. What Wine may judge, and what judges the rest, is told in docs/wine.md.
+// loudly with LoudCode. What Wine may judge, and what judges the rest, is in docs/dev/testing.md.
 package winenodes
 
 // LoudCode is the exit code of the programs that stand over those which Wine only pretends to have.

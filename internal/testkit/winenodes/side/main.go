@@ -30,7 +30,7 @@ const loudCode = 97
 func main() {
 	name := strings.ToLower(strings.TrimSuffix(filepath.Base(os.Args[0]), filepath.Ext(os.Args[0])))
 	if name != "side" {
-		fmt.Fprintf(os.Stderr, "%s is not available on Wine: what needs it is judged elsewhere (docs/wine.md)\r\n", name)
+		fmt.Fprintf(os.Stderr, "%s is not available on Wine: see docs/dev/testing.md for other tests\r\n", name)
 		os.Exit(loudCode)
 	}
 	switch {

@@ -18,9 +18,10 @@ func inRun() *book {
 	return k
 }
 
-// A node whose disk takes nothing carries no agent: the steps run from here, and the plan says why;
-// where the site wants an agent always, a person hears what to do. But where an agent was at work
-// already, nothing is done beside it.
+// A node whose disk takes nothing carries no agent, and the plan says why; where the site wants an
+// agent always, a person hears what to do. Nothing is done there from here either: what cannot be
+// announced in the node's owner record is not done. And where an agent was at work already, nothing
+// is done beside it.
 func TestTierNodesNoDisk(t *testing.T) {
 	l := nodes(t, linuxnodes.Options{Systemd: 1, DiskMB: 96})
 	n := l.Node(0)
@@ -43,11 +44,17 @@ func TestTierNodesNoDisk(t *testing.T) {
 					_ = heal()
 				}
 			}()
-			r := auto.must(t, 0, "apply", "--auto-approve", "--json")
+			r := auto.run(t, nil, "apply", "--auto-approve", "--json", auto.site)
 			if got := modes(t, r)[n.Name]; !strings.HasPrefix(got, "direct: over ssh ("+refused) {
 				t.Errorf("the steps run %q", got)
 			}
-			auto.rollback(t)
+			if r.code != 1 || !strings.Contains(r.errOut, "cannot write the owner record") ||
+				!strings.Contains(r.errOut, "free space on that disk of "+n.Name+", or make it writable") {
+				t.Errorf("exit %d\n%s", r.code, r.errOut)
+			}
+			if _, err := n.Read("/run/begun"); err == nil {
+				t.Error("the step was done although the node could not keep who did it")
+			}
 			r = always.run(t, nil, "apply", "--auto-approve", always.site)
 			if r.code != 1 || !strings.Contains(r.errOut, "with agent: always: "+refused) ||
 				!strings.Contains(r.errOut, todo) {

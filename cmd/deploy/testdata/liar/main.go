@@ -6,6 +6,8 @@ package main
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"deploy/internal/agent/wire"
@@ -53,6 +55,19 @@ func lie() error {
 	}
 }
 
+// owners are the machine's owner records as they stand: with others the controller would refuse the
+// node before it hears a lie.
+func owners() []wire.OwnerText {
+	names, _ := filepath.Glob("/var/lib/deploy/owner/*.json")
+	var out []wire.OwnerText
+	for _, name := range names {
+		if text, err := os.ReadFile(name); err == nil {
+			out = append(out, wire.OwnerText{Site: strings.TrimSuffix(filepath.Base(name), ".json"), Record: string(text)})
+		}
+	}
+	return out
+}
+
 func answer(c *wire.Conn, f wire.Frame, l lies) error {
 	var head struct {
 		ID    uint64          `json:"id"`
@@ -62,8 +77,11 @@ func answer(c *wire.Conn, f wire.Frame, l lies) error {
 	_ = json.Unmarshal(f.Body, &head)
 	switch f.Type {
 	case wire.THello:
-		return c.Write(wire.TWelcome, wire.Welcome{Version: "x", Digest: l.Digest, Facts: node.Facts{OS: "linux",
-			Release: node.Linux, Distro: "debian", Arch: "amd64", Computer: "web1", BootID: "b", Privileged: true}})
+		return c.Write(wire.TWelcome, wire.Welcome{Version: "x", Digest: l.Digest, Owners: owners(),
+			Facts: node.Facts{OS: "linux", Release: node.Linux, Distro: "debian", Arch: "amd64", Computer: "web1",
+				BootID: "b", Privileged: true}})
+	case wire.TOwner:
+		return c.Write(wire.TOwned, wire.Owned{ID: head.ID, Records: owners()})
 	case wire.TPing:
 		return c.Write(wire.TPong, struct{}{})
 	case wire.TSync:

@@ -41,17 +41,6 @@ func (f Finding) problem() *yamlx.Error {
 	return &yamlx.Error{File: f.File, Line: f.Line, Col: f.Col, Msg: msg, Hint: f.Hint}
 }
 
-// Warnings returns the findings that refuse nothing.
-func Warnings(all []Finding) []Finding {
-	var out []Finding
-	for _, f := range all {
-		if f.Severity != rules.Must {
-			out = append(out, f)
-		}
-	}
-	return out
-}
-
 func warning(e *yamlx.Error) Finding {
 	return Finding{Severity: rules.Should, Message: e.Msg, Hint: e.Hint, File: e.File, Line: e.Line, Col: e.Col}
 }

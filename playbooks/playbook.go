@@ -80,26 +80,3 @@ func (pb *Playbook) Digest() string {
 	sum := sha256.Sum256(pb.Source)
 	return hex.EncodeToString(sum[:])
 }
-
-// PhaseIDs lists the phases in the order in which they run.
-func (pb *Playbook) PhaseIDs() []string {
-	out := make([]string, len(pb.phases))
-	for i, p := range pb.phases {
-		out[i] = p.id
-	}
-	return out
-}
-
-// RuleIDs lists the rules that the playbook checks on the site file, in order and without
-// repetition.
-func (pb *Playbook) RuleIDs() []string {
-	var out []string
-	seen := map[string]bool{}
-	for _, r := range pb.rules {
-		if !seen[r.rule.ID] {
-			seen[r.rule.ID] = true
-			out = append(out, r.rule.ID)
-		}
-	}
-	return out
-}

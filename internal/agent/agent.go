@@ -1,11 +1,10 @@
-// Package agent serves steps beside a machine. A worker owns the machine: it holds a lock, keeps a
-// record of its acts (the record), does the tasks that a controller hands over, and outlives the
-// link to it. A front is what a transport starts: it joins the transport's streams to the worker,
-// and starts one where there is none. So a session that ends takes nothing with it.
+// Package agent runs steps on a node. Its worker holds a lock on the machine, keeps a record of its
+// acts (the agent record), runs the tasks that a controller hands over, and keeps running when the
+// connection is lost. Its front is what a transport starts: it connects the transport's streams to
+// the worker, and starts a worker where there is none.
 //
-// What happens when the link goes: the step under way is brought to its end and written down;
-// nothing further is begun, since nobody watches. A controller that comes back is told what it has
-// not heard.
+// After a lost connection the worker finishes the current step, records its outcome, and begins no
+// other one. A controller that reconnects receives every event that it has not acknowledged.
 package agent
 
 import (

@@ -1,9 +1,8 @@
-// Package engine plans, applies, resumes and rolls back. It knows no product: it sees steps,
+// Package engine plans, applies, resumes and rolls back. It knows no product: it works with steps,
 // executors and a journal.
 //
-// The rule of the package: every act stands in the journal before it is done, nothing is done
-// without a look first, and what the journal leaves open is settled by looking at the node, never
-// by trusting either answer.
+// Every act is in the journal before it runs, nothing runs without a check first, and what the
+// journal leaves open is decided by a check of the node, never by a lost or late answer.
 package engine
 
 import (

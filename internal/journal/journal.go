@@ -1,5 +1,5 @@
-// Package journal is the record of what was done to a site: intent before the act, outcome after
-// it. It is append-only, and the only source of `status`, `resume` and `rollback`.
+// Package journal records what was done to a site: the intent before an act, the outcome after it.
+// It is append-only, and the only source of `status`, `resume` and `rollback`.
 package journal
 
 import (

@@ -1,8 +1,7 @@
-// Package lab runs emulated machines behind real WinRM and SSH endpoints on loopback, so that the
-// whole program can be tried with no Windows machine. It puts together what machines can do
-// (package machine and its families), the servers (winrmd, sshd) and what stands between them
-// (front); it keeps the machines' state in a directory, plays their power switches, and misbehaves
-// on request.
+// Package lab runs emulated machines behind real WinRM and SSH servers on loopback, so that a site
+// can be tried without Windows. It combines the emulation (package machine and its families), the
+// servers (winrmd, sshd) and the shells between them (front). It stores the machines' state in a
+// directory, switches their power, and injects faults.
 package lab
 
 import (

@@ -1,5 +1,5 @@
-// Package view shows people and programs what the engine says: live on a terminal, as plain lines
-// in a pipe, as JSON lines for programs. All three are made of the same events.
+// Package view shows the engine's events: live on a terminal, as plain lines in a pipe, and as JSON
+// lines for programs.
 package view
 
 import (

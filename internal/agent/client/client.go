@@ -1,5 +1,5 @@
-// Package remote is the controller's end of the talk with an agent: it finds or places the program
-// on the node, starts it over a transport, and is an executor that hands whole rows of tasks over.
+// Package client is the controller's side of the agent protocol: it finds or places the agent on a
+// node, starts it over a transport, and is an executor that hands over batches of tasks.
 package client
 
 import (

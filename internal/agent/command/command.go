@@ -1,5 +1,5 @@
-// Package agentcmd is the command `deploy agent`: what a controller starts on a node. It is apart
-// from the command line for people, so that a program that is nothing but an agent stays small.
+// Package command is the command `deploy agent`, which a controller starts on a node. It does not
+// depend on the command line for people, so that the program for nodes stays small.
 package command
 
 import (

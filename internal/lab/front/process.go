@@ -1,10 +1,10 @@
-// Package front is what stands between a remote shell and an emulated machine: it takes a command
-// line, decides what it is, and is that process, with stdin, stdout, stderr and an exit code.
+// Package front connects a remote shell to an emulated machine: it classifies a command line and
+// acts as that process, with stdin, stdout, stderr and an exit code.
 //
-// Three kinds are known. The resident bootstrap of package resident becomes the process that
-// answers framed requests, after the script that came over stdin was found to be the one this
-// program ships: the lab emulates that script and no other. A PowerShell whose script is one native
-// command line runs it. Everything else is cmd.exe's business.
+// There are three kinds. The bootstrap of package protocol becomes the process that answers framed
+// requests, provided that the script it receives is the one that this program ships: the lab
+// emulates no other. A PowerShell whose script is a single native command line runs that line.
+// Everything else is handled as by cmd.exe.
 package front
 
 import (

@@ -1,10 +1,10 @@
-// Package machine is what an emulated Windows machine can do: it takes the verbs of package
-// resident and command lines, and carries them out on the model, by the documented behaviour of
-// each Windows release. It refuses what it does not know.
+// Package machine emulates a Windows machine: it takes the verbs of package protocol and command
+// lines, and applies them to the model as documented for each Windows release. It refuses what it
+// does not know.
 //
-// What a machine can do is a set of Module: tools, WMI classes, cmdlets and hooks. The base set is
-// in this package; families (failover clustering, directory and DNS, Exchange) add theirs. Nothing
-// registers itself: package lab puts the set together.
+// A machine's abilities are a set of Modules: tools, WMI classes, cmdlets and hooks. The base set
+// is in this package; families (failover clustering, directory and DNS, Exchange) add theirs.
+// Nothing registers itself: package lab builds the set.
 package machine
 
 import (

@@ -1,7 +1,7 @@
-// Package session is a node.Session over an emulated machine in the same process, with no wire in
-// between: for tests that play steps in the lab over many releases and languages. It speaks to the
-// machine as package powershell does over a transport, and passes every value through the codec, so
-// that nothing arrives that the wire could not carry.
+// Package session is a node.Session on an emulated machine in the same process, without a wire, for
+// tests that run steps in the lab over many releases and languages. It sends what package
+// powershell sends over a transport, and passes every value through the codec, so that values which
+// the wire cannot carry fail here too.
 package session
 
 import (

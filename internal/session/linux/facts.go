@@ -1,6 +1,6 @@
-// Package linux is what the two sessions on Linux machines, local and posix, know in common: how a
-// machine describes itself, how errors are numbered, how words are quoted for a shell, and the
-// scripts that start and watch jobs. It asks no machine.
+// Package linux holds what the sessions on Linux (packages local and shell) share: how facts are
+// read, how errors are numbered, how words are quoted for a shell, and the scripts that start and
+// watch jobs. It sends no request itself.
 package linux
 
 import (

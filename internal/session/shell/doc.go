@@ -2,13 +2,13 @@
 // request is one channel of the connection, on which sh(1) runs, and Prefetch puts many questions
 // into one.
 //
-// # The talk
+// # Protocol
 //
 // The command line that the login shell sees is always the same, whatever shell that is. It starts
 // an sh that reads one line from its stdin and evaluates it: the scripts of this package and of
 // package linux, and their arguments, quoted. What follows on stdin is the program's. So data never
-// pass the login shell, never stand in the list of processes as part of a script, and are never
-// spliced unquoted.
+// pass the login shell, never appear in the process list as part of a script, and are never
+// inserted unquoted.
 //
 // The shell says "<nonce> hello <pid>" on stderr and "<nonce>" on stdout before anything else; what
 // stands before it is a banner of the machine and is dropped. "<nonce> run" says that all checks

@@ -1,7 +1,6 @@
 package shape
 
 import (
-	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -128,15 +127,4 @@ func size(text string) (any, string, string) {
 		n *= 1 << 20
 	}
 	return int(n), "", ""
-}
-
-// Megabytes writes a size as a person would: 10 GB.
-func Megabytes(mb int64) string {
-	switch {
-	case mb != 0 && mb%(1<<20) == 0:
-		return fmt.Sprintf("%d TB", mb>>20)
-	case mb != 0 && mb%(1<<10) == 0:
-		return fmt.Sprintf("%d GB", mb>>10)
-	}
-	return fmt.Sprintf("%d MB", mb)
 }

@@ -1,6 +1,6 @@
-// Package resident is the talk between deploy and the one long-lived process that works for it on a
-// node: a PowerShell that runs the embedded script (Windows 2003 to 2025, 2.0 dialect), or the
-// lab's emulation of it.
+// Package protocol is the protocol between deploy and its long-lived process on a node: a
+// PowerShell that runs the embedded script (Windows 2003 to 2025, 2.0 dialect), or the lab's
+// emulation of it.
 //
 // # Lines
 //
@@ -8,7 +8,7 @@
 //
 //	<nonce> <id> <kind> <payload>
 //
-// nonce is a word made for the session; a line on stdout without it is somebody else's text
+// nonce is a word made for the session; a line on stdout without it comes from elsewhere
 // (Write-Host, a native tool) and is kept for debugging only. id is a decimal number. The payload
 // is a value in the codec of this package (no spaces). A payload longer than MaxLine is sent in
 // pieces: lines of kind "+" with the same id, then the line of the real kind with the rest.
@@ -79,10 +79,10 @@
 // user, with a full logon, waits for it and answers its rows. load is a module name, or "snapin:"
 // and a snap-in; it is loaded once per session.
 //
-// Any request may carry the argument fence {site,journal,epoch,run,record}, see node.Fence:
-// before the verb is begun it is compared with the site's owner record, and record is put in its
-// place where it is not empty. "deploy.Superseded" says that it does not fit; its text is what
-// stands there.
+// Any request may carry the argument fence {site,journal,epoch,run,record}, see node.Fence: before
+// the verb is begun it is compared with the site's owner record, and record is put in its place
+// where it is not empty. "deploy.Superseded" says that it does not fit; its text is what stands
+// there.
 package protocol
 
 // Protocol is the version of the talk; the hello carries it.

@@ -77,7 +77,7 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	left := func() string {
 		t.Helper()
 		out, err := n.Exec(t.Context(), "sh", "-c",
-			"ls -d /var/lib/deploy "+home+"/.cache/deploy "+home+"/.local/state/deploy 2>/dev/null || :")
+			"ls -d /var/lib/deploy/agent "+home+"/.cache/deploy "+home+"/.local/state/deploy 2>/dev/null || :")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,6 +105,9 @@ func cleaned(t *testing.T, f *fleet, n *linuxnodes.Node) {
 	f.must(t, 0, "clean")
 	if now := left(); now != "" {
 		t.Errorf("left: %s", now)
+	}
+	if _, err := n.Read("/var/lib/deploy/owner/nodes.json"); err != nil {
+		t.Errorf("the owner record, whose work stands, is gone: %v", err)
 	}
 	if again := f.must(t, 0, "clean"); !strings.Contains(again.out, n.Name+": agents and their records removed") {
 		t.Errorf("where nothing is: %s", again.out)

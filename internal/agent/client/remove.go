@@ -32,14 +32,17 @@ func RemoveFromLinux(ctx context.Context, conn transport.Conn, l Launch) error {
 // there; a worker whose controller has just gone ends within moments, so it is asked a few times.
 func (l Launch) removal() string {
 	const free = `n=5; while [ -e $L ]; do flock -n $L true && break; c=$?; [ $c = 1 ] || exit $c; n=$((n-1)); [ $n -gt 0 ] || exit 75; sleep 1; done; `
+	// the owner record stays for as long as anything of the journal stands here
+	const all = `for f in $R/*; do [ "${f##*/}" = owner ] || rm -rf "$f" || exit 74; done; rmdir $R 2>/dev/null; `
+	below := func(root string) string { return strings.ReplaceAll(all, "$R", root) }
 	lock := func(path string) string { return strings.ReplaceAll(free, "$L", path) }
 	if !l.Sudo {
 		return `/bin/sh -c 'r=/var/lib/deploy; [ "$(id -u)" = 0 ] || r="${XDG_STATE_HOME:-$HOME/.local/state}/deploy"; ` +
-			lock(`"$r/agent/lock"`) + `rm -rf "$r" ` + directory + ` || exit 74'`
+			lock(`"$r/agent/lock"`) + below(`"$r"`) + `rm -rf ` + directory + ` || exit 74'`
 	}
 	// the shell that sudo starts reads its text in double quotes of the one around it
 	root := strings.NewReplacer(`$`, `\$`, `"`,
-		`\"`).Replace("echo in; " + lock("/var/lib/deploy/agent/lock") + "rm -rf /var/lib/deploy || exit 74")
+		`\"`).Replace("echo in; " + lock("/var/lib/deploy/agent/lock") + below("/var/lib/deploy") + ":")
 	return `/bin/sh -c '` + l.sudo() + `/bin/sh -c "` + root + `" || exit $?; rm -rf ` + directory + ` || exit 74'`
 }
 

@@ -63,7 +63,7 @@ func stepType(with *shape.Type) *shape.Type {
 		field("on", shape.Need(expressionType("expression for the node or nodes: role.cluster, first(role.cluster), nodes"))),
 		field("each", &shape.Type{Kind: "string", Doc: "list to repeat the step for; the steps then read item and index",
 			Or: shape.ListOf(shape.Of("any", ""), "")}),
-		field("key", shape.Text("what stands in the task's id for an item: '${{ item.serial }}'")),
+		field("key", shape.Text("name of an item in the task's id: '${{ item.serial }}'")),
 		field("if", &shape.Type{Kind: "string", Or: shape.Of("boolean", ""), Doc: "condition: ${{ len(role.cluster) > 2 }}"}),
 		field("order", shape.Enum("order among the nodes; together is the default", "together", "one-by-one",
 			"first-then-rest")),

@@ -204,14 +204,14 @@ func (c *compiler) decodeErrors(s step, vars variables, err error) {
 	var fe *steps.FieldError
 	if !errors.As(err, &fe) {
 		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")),
-			fmt.Sprintf("`deploy steps %s` tells what it takes", s.kind), "step %s: %s", s.id, err)
+			fmt.Sprintf("run `deploy steps %s` for its fields", s.kind), "step %s: %s", s.id, err)
 		return
 	}
 	key := strings.ReplaceAll(strings.Join(fe.Path, "."), ".[", "[")
 	msg := fmt.Sprintf("%s of step %s: %s", key, s.id, fe.Msg)
 	hint := fe.Hint
 	if hint == "" {
-		hint = fmt.Sprintf("`deploy steps %s` tells what it takes", s.kind)
+		hint = fmt.Sprintf("run `deploy steps %s` for its fields", s.kind)
 	}
 	if s.with == nil {
 		c.list.At(c.pb.File, orNode(s.node.Get("with"), s.node.Get("id")), hint, "%s", msg)

@@ -54,7 +54,7 @@ func TestRecordDamagedAtEveryByte(t *testing.T) {
 		if data[at] == '\n' && behind > 0 {
 			behind-- // two lines are one
 		}
-		want := fmt.Sprintf("line %d is damaged, %d lines stand behind it", n, behind)
+		want := fmt.Sprintf("line %d is damaged, %d lines follow it", n, behind)
 		if !errors.Is(err, task.ErrRecordDamaged) || !strings.Contains(err.Error(), want) ||
 			!strings.Contains(err.Error(), path) {
 			t.Fatalf("byte %d: %v, want %s", at, err, want)
@@ -197,7 +197,7 @@ func TestRecordOfFormatOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	if s, err := openRecord(dir, "site", "journal-1", false); !errors.Is(err, task.ErrRecordDamaged) ||
-		!strings.Contains(err.Error(), "line 2 is damaged, 2 lines stand behind it") {
+		!strings.Contains(err.Error(), "line 2 is damaged, 2 lines follow it") {
 		_ = s.close()
 		t.Error(err)
 	}

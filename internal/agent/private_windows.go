@@ -115,7 +115,7 @@ func ours(dir string) error {
 	}
 	attributes, err := windows.GetFileAttributes(name)
 	if err != nil {
-		return &fs.PathError{Op: "look at", Path: dir, Err: err}
+		return &fs.PathError{Op: "check", Path: dir, Err: err}
 	}
 	if attributes&windows.FILE_ATTRIBUTE_DIRECTORY == 0 || attributes&windows.FILE_ATTRIBUTE_REPARSE_POINT != 0 {
 		return fmt.Errorf("%s is not a directory", dir)

@@ -96,7 +96,7 @@ func decodeHead(body []byte) (recordHead, error) {
 type damagedRecord struct{ line, behind int }
 
 func (e *damagedRecord) Error() string {
-	return fmt.Sprintf("line %d is damaged, %d lines stand behind it", e.line, e.behind)
+	return fmt.Sprintf("line %d is damaged, %d lines follow it", e.line, e.behind)
 }
 
 func (e *damagedRecord) Is(target error) bool { return target == task.ErrRecordDamaged }

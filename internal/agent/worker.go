@@ -439,7 +439,7 @@ func (a *attachment) tell(t wire.Type, body any) {
 		return
 	}
 	if err := a.conn.Write(t, body); err != nil {
-		a.w.o.Log.Info("cannot tell the controller", "message", t.String(), "why", err)
+		a.w.o.Log.Info("cannot notify the controller", "message", t.String(), "why", err)
 		a.end()
 	}
 }

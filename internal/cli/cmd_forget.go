@@ -65,11 +65,11 @@ func (a *App) forget(ctx context.Context, path string, nodes []string, f runFlag
 	}
 	if !f.approve {
 		if !a.interactive(f.siteFlags) {
-			return hint.Wrap(errors.New("approval required, but there is no terminal"), "look at deploy status, then give "+
+			return hint.Wrap(errors.New("approval required, but there is no terminal"), "review deploy status, then pass "+
 				"--auto-approve")
 		}
 		for _, g := range gone {
-			fmt.Fprintf(a.Stdout, "%s: %s would never be taken back\n", g.Node, view.Count(g.Steps, "step"))
+			fmt.Fprintf(a.Stdout, "%s: %s could no longer be undone\n", g.Node, view.Count(g.Steps, "step"))
 		}
 		if err := a.yes(ctx, "\nForget this? Only yes is accepted:"); err != nil {
 			return err

@@ -62,7 +62,7 @@ Exit codes: 0 all undone, or left as --leave says; 4 something else was left; 1 
 	fs.StringSliceVar(&ro.Nodes, "node", nil, "undo the steps on these nodes")
 	fs.StringSliceVar(&ro.Tasks, "task", nil, "undo these tasks, or steps as phase/step")
 	fs.StringSliceVar(&ro.Leave, "leave", nil, "tasks, steps or nodes to leave as they are")
-	fs.StringSliceVar(&ro.Overwrite, "overwrite", nil, "tasks or steps to undo even where somebody changed the node since")
+	fs.StringSliceVar(&ro.Overwrite, "overwrite", nil, "tasks or steps to undo even when the node has changed since")
 	fs.BoolVar(&dry, "dry-run", false, "only show what would be undone, from the journal alone")
 	a.completeRollback(c, &f)
 	return c

@@ -13,7 +13,7 @@ type positive time.Duration
 func (p *positive) Set(s string) error {
 	d, err := time.ParseDuration(s)
 	if err != nil {
-		return errors.New("a time looks like 90s, 10m or 1h30m")
+		return errors.New("write a duration such as 90s, 10m or 1h30m")
 	}
 	if d <= 0 {
 		return errors.New("the time must be more than 0")

@@ -129,7 +129,7 @@ func (r *run) current(t steps.Task, k look) look {
 	}
 	if k.diff.Proof == r.task(t.ID).Stale {
 		k.diff = steps.Diff{Action: steps.Run, Effects: steps.Effects{NothingToUndo: true}, Via: "a person",
-			Changes: []steps.Change{{Attr: "proof", From: k.diff.Proof + ", before what it stands on was taken back",
+			Changes: []steps.Change{{Attr: "proof", From: k.diff.Proof + ", before what it depends on was undone",
 				To: "one of the machines as they are"}}}
 	}
 	return k

@@ -53,8 +53,8 @@ func (r *run) sync(ctx context.Context, name string) error {
 		case errors.Is(err, ErrReport), errors.Is(err, errMute):
 			r.drop(name)
 		case errors.Is(err, task.ErrRecordDamaged):
-			err = hint.Wrap(err, "what the agent on "+name+" did and has not told yet stands in that file, which is kept: read "+
-				"it, then --forget-agent "+name+" puts it aside and goes on by a look at the node")
+			err = hint.Wrap(err, "what the agent on "+name+" did and has not reported is in that file, which is kept: "+
+				"read it, then pass --forget-agent "+name+" to set it aside and check the node instead")
 		}
 		return err
 	})
@@ -123,7 +123,8 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 		r.emit(event(EvLost, t).failed(rep.Err))
 		return nil
 	case RepUndoBegin, RepUndone:
-		return r.position(ctx, name, rep.Agent, fmt.Sprintf("%s of act %d, whose outcome is looked at", rep.What, rep.Act))
+		return r.position(ctx, name, rep.Agent, fmt.Sprintf("%s of act %d, whose outcome is being "+
+			"checked", rep.What, rep.Act))
 	case RepFailed:
 		if ours {
 			err := r.failedAt(ctx, rep.Verb, t, rep.Err, rep.Agent)

@@ -22,10 +22,10 @@ type GoneNode struct {
 // Text says what stands, and the ways on.
 func (g GoneNode) Text() string {
 	if g.Now != "" {
-		return fmt.Sprintf("%s is the machine that was %s: %s stand under the old name; put that name back to take them "+
-			"back, or `deploy forget SITE %s`", g.Now, g.Node, ofSteps(g.Steps, ""), g.Node)
+		return fmt.Sprintf("%s is the machine that was %s: %s are applied under the old name; restore that name to "+
+			"undo them, or run `deploy forget SITE %s`", g.Now, g.Node, ofSteps(g.Steps, ""), g.Node)
 	}
-	return fmt.Sprintf("%s is no longer in the site; %s stand: `deploy rollback --node %s` after putting it back, or "+
+	return fmt.Sprintf("%s is no longer in the site; %s are still applied: put it back and run `deploy rollback --node %s`, or run "+
 		"`deploy forget SITE %s`", g.Node, ofSteps(g.Steps, " of it"), g.Node, g.Node)
 }
 
@@ -166,7 +166,7 @@ func PlanForget(entries []journal.Entry, p *steps.Program, nodes []string) ([]Go
 		}
 		i := slices.Index(names, name)
 		if i < 0 && len(names) == 0 {
-			return nil, hint.Wrap(fmt.Errorf("cannot forget %s: the journal has no work that stands there", name),
+			return nil, hint.Wrap(fmt.Errorf("cannot forget %s: the journal has no applied steps there", name),
 				"no node that left the site has any")
 		}
 		if err := known("work of a node", []string{name}, names); err != nil {

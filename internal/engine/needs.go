@@ -101,7 +101,7 @@ func (n *needs) refuse(ph steps.Phase, open []steps.Phase) error {
 		all, left, out := n.nodes(need)
 		text := fmt.Sprintf("%s, which is done on %d of %d nodes", need.ID, len(all)-len(left), len(all))
 		if len(left) == 0 {
-			text = need.ID + ", whose checkpoint does not stand: what it rests on was taken back or changed since"
+			text = need.ID + ", whose checkpoint is not valid: what it depends on was undone or changed since"
 			out = all
 		}
 		missing, ids = append(missing, text), append(ids, need.ID)

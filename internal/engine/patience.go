@@ -51,8 +51,8 @@ func (p *patience) explain(err error, name string, most time.Duration) error {
 		return err
 	}
 	err = fmt.Errorf("cannot wait for the agent on %s any longer than %s: %w: %w", name, most, errMute, errUnheard)
-	return hint.Wrap(err, "look what the agent is at there (its program may have been replaced); "+
-		"what it has done is heard in the next run")
+	return hint.Wrap(err, "check the agent on the node (its program may have been replaced); the next run reads "+
+		"its report")
 }
 
 // longest is how long an agent may be at one of tasks: it checks, acts and checks again.

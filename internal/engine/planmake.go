@@ -223,7 +223,7 @@ func (r *run) unmade(until *steps.UntilError) error {
 		return hint.Wrap(fmt.Errorf("%w; %s makes it and is no part of this run", until, t.ID), "choose it too")
 	}
 	return hint.Wrap(fmt.Errorf("%w, and no earlier step of this run makes it", until),
-		"look whether the phase that makes it comes later in the playbook")
+		"move the phase that creates it before this one")
 }
 
 // join is errors.Join without the wrapping of a single error.

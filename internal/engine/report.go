@@ -190,8 +190,8 @@ func (r *run) refused(ctx context.Context, name string, rep Report, err error) e
 		return err
 	}
 	if n == 1 {
-		r.emit(Event{Kind: EvWarning, Node: name, Text: "reports of the agent on " + name + " are passed over; the node is " +
-			"looked at instead: " + r.o.Redact(err.Error())})
+		r.emit(Event{Kind: EvWarning, Node: name, Text: "reports of the agent on " + name + " are ignored; the node " +
+			"is checked instead: " + r.o.Redact(err.Error())})
 	}
 	return r.position(ctx, name, at, "passed over, as --forget-agent says: "+r.o.Redact(err.Error()))
 }

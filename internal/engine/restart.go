@@ -31,8 +31,8 @@ func restartNotes(st *journal.State) []RestartNote {
 }
 
 func restartText(name, id string) string {
-	return "the answer of " + id + " was lost, and " + name + " does not tell whether it must restart; restart it, " +
-		"or ask the product"
+	return "the answer of " + id + " was lost, and " + name + " does not report whether it must restart; restart " +
+		"it, or check the product"
 }
 
 // restartOf says what the effects of an act announce.

@@ -132,8 +132,8 @@ func TestRestartUnknownStays(t *testing.T) {
 		}
 		return strings.Join(out, "; ")
 	}
-	const want = "n1: the answer of p/a@n1 was lost, and n1 does not tell whether it must restart; restart it, or ask " +
-		"the product"
+	const want = "n1: the answer of p/a@n1 was lost, and n1 does not report whether it must restart; restart it, " +
+		"or check the product"
 	if said() != want {
 		t.Errorf("status says %s", said())
 	}

@@ -26,7 +26,7 @@ type standingAct struct {
 // same.
 func (r *run) scope(ro RollbackOptions) (RollbackOptions, error) {
 	if ro.All && (len(ro.Runs) > 0 || ro.ToPhase != "") {
-		return ro, hint.Wrap(errors.New("cannot take back everything and a part of it: --all goes with neither --run nor "+
+		return ro, hint.Wrap(errors.New("cannot undo everything and a selection: --all excludes --run and "+
 			"--to"), "leave one of them out")
 	}
 	if err := r.knownNames(ro); err != nil {
@@ -218,7 +218,7 @@ func (r *run) covered(in func(*journal.TaskState, string) bool) error {
 		what += fmt.Sprintf(" and %d more", n)
 	}
 	return hint.Wrap(fmt.Errorf("cannot take that back by itself: run %s changed %s later",
-		strings.Join(runs, " and run "), what), "take back both: add --run "+strings.Join(runs, " --run "))
+		strings.Join(runs, " and run "), what), "undo both: add --run "+strings.Join(runs, " --run "))
 }
 
 // decodeActs makes steps of the journalled acts that want agrees to, so that a rollback works when

@@ -15,7 +15,7 @@ import (
 	"deploy/steps"
 )
 
-const planAgain = "plan again, look at it, and apply that: deploy plan -o FILE SITE"
+const planAgain = "make a new plan, review it and apply it: deploy plan -o FILE SITE"
 
 // CanSave says whether a plan could be written to path, before a node is asked anything.
 func CanSave(path string) error {
@@ -155,7 +155,7 @@ func readJSON(dec *json.Decoder, depth int) (any, error) {
 			}
 			name, _ := key.(string) // the decoder lets nothing else stand there
 			if _, twice := m[name]; twice {
-				return nil, fmt.Errorf("%q stands twice", name)
+				return nil, fmt.Errorf("%q occurs twice", name)
 			}
 			if m[name], err = readJSON(dec, depth+1); err != nil {
 				return nil, err

@@ -54,7 +54,7 @@ func TestScope(t *testing.T) {
 		{"no such thing to leave", RollbackOptions{Leave: []string{"n3"}}, "", `there is no task or node "n3"`},
 		{"no such thing to overwrite", RollbackOptions{Overwrite: []string{"q/x"}}, "", `there is no task "q/x"`},
 		{"everything and a part", RollbackOptions{All: true, Runs: []string{"r1"}}, "",
-			"cannot take back everything and a part of it: --all goes with neither --run nor --to"},
+			"cannot undo everything and a selection: --all excludes --run and --to"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := threeRuns(t)
@@ -117,7 +117,7 @@ func TestRunUnderALaterOne(t *testing.T) {
 	g.set("n1/a", "new")
 	_, err := g.back(RollbackOptions{Runs: []string{"r1"}})
 	if text(err) != "cannot take that back by itself: run r2 changed p/a@n1 later" ||
-		hint.Of(err) != "take back both: add --run r2" || g.story() != "" {
+		hint.Of(err) != "undo both: add --run r2" || g.story() != "" {
 		t.Errorf("%v, %s", err, hint.Of(err))
 	}
 	if _, err := g.back(RollbackOptions{Runs: []string{"r1", "r2"}}); err != nil {

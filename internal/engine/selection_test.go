@@ -147,7 +147,7 @@ func TestSelectionEmptyNeed(t *testing.T) {
 	g.o.Program.Phases[2].Needs = []string{"q"}
 	g.o.Only = []string{"r"}
 	if _, err := Apply(context.Background(), g.o, nil); text(err) !=
-		"cannot run r: it needs q, whose checkpoint does not stand: what it rests on was taken back or changed since" {
+		"cannot run r: it needs q, whose checkpoint is not valid: what it depends on was undone or changed since" {
 		t.Error(err)
 	}
 	g.o.Only, g.o.Run = []string{"p"}, ""

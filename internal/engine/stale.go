@@ -92,7 +92,7 @@ func (p *Plan) movedTo(now *Plan) []string {
 		}
 	}
 	if len(moved) == 0 {
-		moved = []string{"the steps stand in another order"}
+		moved = []string{"the steps are in another order"}
 	}
 	return moved
 }

@@ -102,7 +102,7 @@ func (n *nodeUndo) settle(ctx context.Context, sa standingAct, k look, do, why s
 		case overwrite || !sa.act.Done:
 			return false, nil // undo restores a recorded state, so it may be called on whatever is there
 		case errors.As(k.err, &until):
-			return true, n.left(ctx, sa, LeftNote{Task: t.ID, Text: "what it stands on is not there: " + k.err.Error(),
+			return true, n.left(ctx, sa, LeftNote{Task: t.ID, Text: "what it depends on does not exist: " + k.err.Error(),
 				Hint: overwriteHint(t.ID)})
 		}
 		return true, n.cannotLook(sa, k.err)

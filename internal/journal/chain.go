@@ -145,7 +145,7 @@ func inOrder(due, seq int64) error {
 	case seq > due:
 		return damaged("entries %d to %d are missing", due, seq-1)
 	}
-	return damaged("entry %d stands where %d is due", seq, due)
+	return damaged("got entry %d, expected %d", seq, due)
 }
 
 // next verifies the row that follows in the chain and returns its hash.

@@ -271,6 +271,6 @@ func (t *TaskState) forget() {
 			t.Stale, t.Proof = t.Proof, ""
 		}
 		t.Status, t.Signature = StatusNotStarted, Signature{}
-		t.Note = "what it stands on was taken back since"
+		t.Note = "what it depends on was undone since"
 	}
 }

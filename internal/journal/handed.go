@@ -109,7 +109,7 @@ func (s *State) addHanded(e Entry) error {
 		return err
 	}
 	if len(h.Digests) > 0 && len(h.Digests) != len(h.Tasks) {
-		return fmt.Errorf("%d digests stand beside %d tasks", len(h.Digests), len(h.Tasks))
+		return fmt.Errorf("%d digests for %d tasks", len(h.Digests), len(h.Tasks))
 	}
 	for digest, step := range h.Steps {
 		if step.Digest() != digest {

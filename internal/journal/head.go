@@ -88,8 +88,8 @@ func (h head) knows(dir string, version int) error {
 	}
 	path := filepath.Join(dir, headFile)
 	what := fmt.Sprintf("%s is an older copy: it is of version 1, and entry %d was written here later", dbFile, h.Seq)
-	return hint.Wrap(&damagedError{what}, "restore the newest one; if there is no newer one, remove "+path+" and deploy "+
-		"goes on from what stands in this one, without knowing what came after")
+	return hint.Wrap(&damagedError{what}, "restore the newest one; if there is no newer one, "+
+		"remove "+path+" and deploy continues from this one, without what came after it")
 }
 
 // agree holds the content of the database against the file.
@@ -98,8 +98,8 @@ func (h head) agree(dir string, c *content) error {
 		return nil
 	}
 	path := filepath.Join(dir, headFile)
-	accept := "; if there is no newer one, remove " + path + " and deploy goes on from what stands in this one, " +
-		"without knowing what came after"
+	accept := "; if there is no newer one, remove " + path + " and deploy continues from this one, without what " +
+		"came after it"
 	if h.Identity != c.meta.Identity {
 		return hint.Wrap(&damagedError{fmt.Sprintf("%s is another journal (%s) than the one that was written here (%s)",
 			dbFile, c.meta.ID, h.ID)}, "restore the journal that belongs here from a backup"+accept)

@@ -13,7 +13,7 @@ func (f Finding) Say(name string) (text, hint string) {
 	o := f.Owner
 	switch f.Verdict {
 	case Adopt:
-		return name + " has no owner record though acts of this journal stand on it: apply adopts it once", ""
+		return name + " has no owner record although acts of this journal are applied on it: the next apply adopts it", ""
 	case ForeignSite:
 		text = fmt.Sprintf("%s belongs to site %s", name, o.Site)
 		if o.Journal != "" {
@@ -45,7 +45,7 @@ func (f Finding) Say(name string) (text, hint string) {
 			"use the version of deploy that works on " + name
 	case Unreadable:
 		return fmt.Sprintf("cannot tell who is in charge of %s: %s", name, f.Why),
-			"look at its owner record; --take-over replaces it"
+			"check its owner record, or pass --take-over to replace it"
 	}
 	return "", ""
 }

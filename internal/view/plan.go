@@ -24,7 +24,7 @@ func PlanText(w io.Writer, p *engine.Plan, o Options) {
 		}
 	}
 	for _, n := range p.NotLooked {
-		fmt.Fprintf(w, "  %-16s %s: %s\n", n.Node, paint.bad("not looked at"), indented(n.Error))
+		fmt.Fprintf(w, "  %-16s %s: %s\n", n.Node, paint.bad("not checked"), indented(n.Error))
 	}
 	for _, r := range p.Replaced {
 		fmt.Fprintf(w, "  %s %s\n", paint.warn("~"), r.Text())
@@ -84,12 +84,12 @@ func PlanCounts(p *engine.Plan) string {
 		for _, n := range p.NotLooked {
 			hidden += n.Steps
 		}
-		dark = fmt.Sprintf("; not looked at: %s with %s", Count(n, "node"), Count(hidden, "step"))
+		dark = fmt.Sprintf("; not checked: %s with %s", Count(n, "node"), Count(hidden, "step"))
 	}
 	switch {
 	case p.HasChanges():
 	case dark != "":
-		return fmt.Sprintf("no changes on the nodes that were looked at: %s, all unchanged%s", Count(c.Tasks, "step"), dark)
+		return fmt.Sprintf("no changes on the nodes that were checked: %s, all unchanged%s", Count(c.Tasks, "step"), dark)
 	default:
 		return fmt.Sprintf("no changes: %s, all unchanged", Count(c.Tasks, "step"))
 	}
@@ -227,7 +227,7 @@ func value(v any) string {
 // PlanMarkdown writes a plan for a pull request.
 func PlanMarkdown(w io.Writer, p *engine.Plan) {
 	fmt.Fprintf(w, "## Plan for %s (%s)\n\n%s\n", p.Site, p.Playbook, PlanCounts(p))
-	mdNotes(w, "Not looked at", dark(p))
+	mdNotes(w, "Not checked", dark(p))
 	mdNotes(w, "Machines", machines(p))
 	mdNotes(w, "Who is in charge", owners(p))
 	mdNotes(w, "Points of no return", p.NoReturn)

@@ -43,7 +43,7 @@ func TestDamagedRecord(t *testing.T) {
 		t.Errorf("the plan: %v", err)
 	}
 	_, err = g.apply()
-	if err == nil || !strings.Contains(err.Error(), "line 2 is damaged, 3 lines stand behind it") ||
+	if err == nil || !strings.Contains(err.Error(), "line 2 is damaged, 3 lines follow it") ||
 		!strings.Contains(err.Error(), files[0]) || !strings.Contains(hint.Of(err), "--forget-agent n1") {
 		t.Errorf("%v (%s)", err, hint.Of(err))
 	}

@@ -144,7 +144,7 @@ func (f *rig) story(t *testing.T) []string {
 		if e.Kind == "handed" || e.Kind == "run-start" {
 			continue
 		}
-		for _, k := range []string{"boot_id", "agent", "act", "at", "run", "at_rest"} {
+		for _, k := range []string{"boot_id", "agent", "act", "at", "run", "at_rest", "recorded"} {
 			delete(e.Data, k)
 		}
 		data, err := json.Marshal(e.Data)

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -21,6 +22,10 @@ const asProgram = "DEPLOY_TEST_AS_PROGRAM"
 
 // killAfter makes the program end with SIGKILL right after that many journal entries of its own.
 const killAfter = "DEPLOY_TEST_KILL_AFTER"
+
+// stopAfter makes the program stop itself with SIGSTOP right after that many journal entries, until
+// somebody sends SIGCONT.
+const stopAfter = "DEPLOY_TEST_STOP_AFTER"
 
 func TestMain(m *testing.M) {
 	linuxnodes.Child()
@@ -37,14 +42,18 @@ func runForTest() int {
 	if n, err := strconv.Atoi(os.Getenv(killAfter)); err == nil && n > 0 {
 		a.WrapJournal = func(j journal.Journal) journal.Journal { return &killer{Journal: j, left: n} }
 	}
+	if n, err := strconv.Atoi(os.Getenv(stopAfter)); err == nil && n > 0 {
+		a.WrapJournal = func(j journal.Journal) journal.Journal { return &killer{Journal: j, left: n, stops: true} }
+	}
 	return run(a, os.Args[1:])
 }
 
 // killer ends the process as a power cut would: the entry is on disk, and nothing after it happens.
 type killer struct {
 	journal.Journal
-	mu   sync.Mutex
-	left int
+	mu    sync.Mutex
+	left  int
+	stops bool // it only stops, until it is woken
 }
 
 func (k *killer) Append(ctx context.Context, entries ...journal.Entry) (seq int64, err error) {
@@ -52,6 +61,11 @@ func (k *killer) Append(ctx context.Context, entries ...journal.Entry) (seq int6
 		seq, err = k.Journal.Append(ctx, e)
 		k.mu.Lock()
 		if k.left--; k.left == 0 && err == nil {
+			if k.stops {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
+				k.mu.Unlock()
+				continue
+			}
 			if self, err := os.FindProcess(os.Getpid()); err == nil {
 				_ = self.Kill()
 			}

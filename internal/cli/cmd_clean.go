@@ -24,7 +24,8 @@ func (a *App) cleanCmd() *cobra.Command {
 		Short: "Remove the agents and their records from the nodes",
 		Long: `Removes the agents and their records from the nodes of a site. The next run copies the agents
 again. The journal is kept, so status, resume and rollback still work. A node whose agent has
-unreported work is skipped.`,
+unreported work is skipped. A node on which nothing of the journal stands any more loses its owner
+record as well.`,
 		Example: `  deploy clean site.yaml
   deploy clean --node web1 site.yaml`,
 		Args: oneArg("a site file"),
@@ -73,7 +74,7 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 			list = append(list, n)
 		}
 	}
-	errs := make([]error, len(list))
+	errs, disowned := make([]error, len(list)), make([]bool, len(list))
 	var all sync.WaitGroup
 	for i, n := range list {
 		all.Go(func() {
@@ -82,13 +83,19 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 					n.Name), "run deploy resume to fetch its report")
 				return
 			}
-			errs[i] = fl.clean(ctx, n)
+			if errs[i] = fl.clean(ctx, n); errs[i] == nil && st.Standing(n.Name) == 0 {
+				disowned[i], errs[i] = fl.disown(ctx, n.Name, j.Identity().ID)
+			}
 		})
 	}
 	all.Wait()
 	for i, n := range list {
 		switch {
 		case errs[i] != nil:
+		case n.Transport == "local" && disowned[i]:
+			fmt.Fprintln(a.Stdout, n.Name+": owner record removed")
+		case disowned[i]:
+			fmt.Fprintln(a.Stdout, n.Name+": agents, their records and the owner record removed")
 		case n.Transport == "local":
 			fmt.Fprintln(a.Stdout, n.Name+": nothing to remove (transport: local has no agent)")
 		default:

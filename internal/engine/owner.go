@@ -58,9 +58,10 @@ type Kept struct {
 type ownership struct {
 	mu    sync.Mutex
 	nodes map[string]*ownedNode
-	over  []string // nodes that --take-over takes
-	epoch int64    // what it must exceed
-	from  []string // who held them
+	ours  map[string]bool // nodes that this run has claimed
+	over  []string        // nodes that --take-over takes
+	epoch int64           // what it must exceed
+	from  []string        // who held them
 }
 
 // ownedNode is one node. Its mutex is held while the node is asked.
@@ -319,10 +320,7 @@ func (r *run) takeCharge(ctx context.Context, name string, ex Executor, limit ti
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	fence := node.Fence{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.state.Epoch, Run: r.o.Run, Record: text}
-	r.mu.Unlock()
-	o.Fence(fence)
+	o.Fence(r.fence(text))
 	n.record = text
 	return nil
 }
@@ -363,6 +361,12 @@ func (r *run) claim(ctx context.Context, name string, o Owned, n *ownedNode, lim
 		return err
 	}
 	n.claimed, n.record, n.noted = true, text, n.seq
+	r.own.mu.Lock()
+	defer r.own.mu.Unlock()
+	if r.own.ours == nil {
+		r.own.ours = map[string]bool{}
+	}
+	r.own.ours[name] = true
 	return nil
 }
 
@@ -455,7 +459,9 @@ func (r *run) giveUp(ctx context.Context) {
 			return
 		}
 		if text, err := r.record(name, n, -1, nil); err == nil {
-			_ = r.setOwner(ctx, o, n.record, text)
+			if err := r.setOwner(ctx, o, n.record, text); notOurs(err) {
+				r.emit(Event{Kind: EvWarning, Node: name, Text: err.Error()})
+			}
 		}
 	})
 }

@@ -98,6 +98,41 @@ func (r *run) enterOne(ctx context.Context, name string, ex Executor) error {
 	return r.claim(ctx, name, o, n, 0)
 }
 
+// stillInCharge compares again over a new link to a node that this run has claimed: whoever slept
+// so long that the link broke may have been superseded.
+func (r *run) stillInCharge(ctx context.Context, name string, ex Executor) error {
+	o, ok := ex.(Owned)
+	r.own.mu.Lock()
+	claimed := r.own.ours[name]
+	r.own.mu.Unlock()
+	if !ok || !claimed {
+		return nil
+	}
+	kept, err := o.Owners(ctx)
+	if err != nil {
+		return err
+	}
+	text := ""
+	for _, t := range kept.Records {
+		if t.Site == r.o.Program.Site {
+			text = t.Record
+		}
+	}
+	if !r.fence("").Passes(text) {
+		err = &node.SupersededError{Node: name, Record: text}
+		r.fail(err) // nothing more is begun anywhere, and a rollback does not take it for a node that is away
+		return err
+	}
+	return nil
+}
+
+// fence is what this run proves, with the record that is to stand on the node.
+func (r *run) fence(record string) node.Fence {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return node.Fence{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.state.Epoch, Run: r.o.Run, Record: record}
+}
+
 // unsent makes of a link that broke while the record was read or written one that says nothing of
 // the act: that has not been begun.
 func (r *run) unsent(name string, err error) error {

@@ -81,7 +81,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 		case err == nil:
 			_ = ex.Close() // it has not gone down yet
 			last = errors.New("it has not restarted yet")
-		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey), errors.Is(err, errUnheard):
+		case errors.Is(err, node.ErrAuth), errors.Is(err, node.ErrHostKey), errors.Is(err, errUnheard), notOurs(err):
 			return nil, err
 		case ctx.Err() == nil:
 			last = err

@@ -229,8 +229,8 @@ func (r *run) fail(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, e := range r.errs {
-		if errors.Is(err, ErrJournal) && errors.Is(e, ErrJournal) {
-			return // every node meets the same broken journal
+		if errors.Is(err, ErrJournal) && errors.Is(e, ErrJournal) || notOurs(err) && notOurs(e) {
+			return // every node meets the same broken journal, or the same other controller
 		}
 	}
 	r.errs = append(r.errs, err)

@@ -22,6 +22,9 @@ func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 	if err != nil || !r.acting {
 		return ex, err
 	}
+	if err := r.stillInCharge(ctx, name, ex); err != nil {
+		return nil, errors.Join(err, ex.Close())
+	}
 	if _, ok := ex.(Worker); ok || !r.owes(name) {
 		return ex, nil
 	}

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -11,6 +12,35 @@ import (
 
 // sharedPoll is how often a node is asked whether the other sites have ended their acts.
 const sharedPoll = 2 * time.Second
+
+// Busy is the error of a Dial that found the node's agent in the hands of another controller. Busy
+// says in whose, since when and at what.
+type Busy interface {
+	error
+	Busy() string
+}
+
+// dialShared dials, and on a shared node waits until the other site's run has left the agent.
+func (r *run) dialShared(ctx context.Context, name string) (Executor, error) {
+	waited := false
+	for {
+		ex, err := r.o.Dial(ctx, name, r.books(name))
+		var busy Busy
+		if err == nil || !r.o.Shared[name] || !errors.As(err, &busy) || r.halted(ctx) {
+			return ex, err
+		}
+		text := name + ": waiting: " + r.o.Redact(busy.Busy())
+		if !waited {
+			waited = true
+			r.emit(Event{Kind: EvWarning, Node: name, Text: text})
+		}
+		var serr error
+		r.beat(Event{Node: name}, always(text), func() { serr = r.o.Sleep(ctx, jitter(sharedPoll)) })
+		if serr != nil {
+			return nil, errors.Join(err, serr)
+		}
+	}
+}
 
 // myTurn waits until no other site acts on a shared node, and says that this one does. Each site
 // first writes that it is busy and then looks at the others, so that of two at least one sees the

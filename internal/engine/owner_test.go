@@ -444,3 +444,34 @@ func TestSharedNode(t *testing.T) {
 		}
 	})
 }
+
+// busyError is what a dial says while another controller has the agent.
+type busyError struct{}
+
+func (busyError) Error() string { return "cannot work on n1: bob works there" }
+func (busyError) Busy() string  { return "bob works there" }
+
+// Only on a shared node does a run wait until another controller has left the agent.
+func TestAgentOfASharedNodeIsBusy(t *testing.T) {
+	for _, shared := range []bool{true, false} {
+		g := newRig(t, "p: a")
+		tries := 3
+		g.o.Dial = func(ctx context.Context, name string, b Position) (Executor, error) {
+			if tries--; tries > 0 {
+				return nil, busyError{}
+			}
+			return g.w.dialAgent(ctx, name, b)
+		}
+		var said []string
+		g.o.Events = func(e Event) {
+			if e.Kind == EvWarning {
+				said = append(said, e.Text)
+			}
+		}
+		g.o.Shared = map[string]bool{"n1": shared}
+		_, err := Apply(context.Background(), g.o, nil)
+		if (err == nil) != shared || shared && !slices.Equal(said, []string{"n1: waiting: bob works there"}) {
+			t.Errorf("shared %v: %v, said %q", shared, err, said)
+		}
+	}
+}

@@ -18,7 +18,7 @@ var errUnheard = errors.New("the agent on this node has unreported work")
 // its story: the agent may be at work, and what its record says was there before each act is what
 // rollback needs. Work from here would come in between.
 func (r *run) dial(ctx context.Context, name string) (Executor, error) {
-	ex, err := r.o.Dial(ctx, name, r.books(name))
+	ex, err := r.dialShared(ctx, name)
 	if err != nil || !r.acting {
 		return ex, err
 	}

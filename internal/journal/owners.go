@@ -54,9 +54,10 @@ func (s *State) addOwner(e Entry) error {
 	case WentBack:
 		var b BackTo
 		err := decode(e.Data, &b)
-		if s.recorded != nil {
-			s.recorded[e.Node] = min(s.recorded[e.Node], b.Seq)
+		if s.recorded == nil {
+			s.recorded = map[string]int64{}
 		}
+		s.recorded[e.Node] = b.Seq // that much the node shows
 		if a := s.Agents[e.Node]; a.Epoch != b.Agent.Epoch || a.Seq > b.Agent.Seq {
 			s.Agents[e.Node] = b.Agent
 		}

@@ -68,9 +68,13 @@ type BusyError struct {
 	Doing string // task under way, or ""
 }
 
-func (e *BusyError) Error() string {
-	s := fmt.Sprintf("cannot connect to %s: in use by %s since %s", e.Node, e.Who,
-		e.Since.Local().Format("2006-01-02 15:04:05"))
+var _ engine.Busy = (*BusyError)(nil)
+
+func (e *BusyError) Error() string { return fmt.Sprintf("cannot connect to %s: %s", e.Node, e.Busy()) }
+
+// Busy says who works there, since when, and at what.
+func (e *BusyError) Busy() string {
+	s := fmt.Sprintf("in use by %s since %s", e.Who, e.Since.Local().Format("2006-01-02 15:04:05"))
 	if e.Doing != "" {
 		s += ", at " + e.Doing
 	}

@@ -39,7 +39,7 @@ func (l Launch) place(ctx context.Context, conn transport.Conn, uname string) er
 	case end.code != 0:
 		return hint.Wrap(fmt.Errorf("cannot place the agent on %s: exit code %d: %s: %w", l.Node, end.code, end.said,
 			ErrCannotPlace),
-			"free space in the user's home directory on "+l.Node+", and see that it is writable")
+			"free space in the user's home directory on "+l.Node+", and check that it is writable")
 	case err == nil:
 		l.Log.Debug("agent uploaded", "node", l.Node)
 	}

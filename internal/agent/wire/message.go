@@ -159,8 +159,8 @@ type Applied struct {
 }
 
 // Undo takes one step back. Where the journal has a record there, its begin and its end become
-// events of it: an older copy of the journal, which knows the act and not this, must hear of both.
-// The controller that asks is not told of them but by the answer, which names the last one.
+// events of it, so that an older copy of the journal, which knows the act and not this, shows as
+// one. The controller that asks is not told of them but by the answer, which names the last.
 type Undo struct {
 	ID     uint64          `json:"id"`
 	Limit  time.Duration   `json:"limit"`

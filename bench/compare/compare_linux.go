@@ -236,7 +236,8 @@ func (c *comparison) measure(ctx context.Context, x cell, t tool) (result, error
 		if err != nil {
 			return r, err
 		}
-		wipe := "rm -rf " + target + "; mkdir " + target
+		// each measurement is a site of its own, with its own journal
+		wipe := "rm -rf " + target + " /var/lib/deploy/owner; mkdir " + target
 		if t.cold {
 			wipe += "; rm -rf /root/.cache/deploy /var/lib/deploy"
 		}

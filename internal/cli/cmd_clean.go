@@ -83,9 +83,12 @@ func (a *App) clean(ctx context.Context, path string, f siteFlags, only []string
 					n.Name), "run deploy resume to fetch its report")
 				return
 			}
-			if errs[i] = fl.clean(ctx, n); errs[i] == nil && st.Standing(n.Name) == 0 {
-				disowned[i], errs[i] = fl.disown(ctx, n.Name, j.Identity().ID)
+			if st.Standing(n.Name) == 0 {
+				if disowned[i], errs[i] = fl.disown(ctx, n, j.Identity().ID); errs[i] != nil {
+					return
+				}
 			}
+			errs[i] = fl.clean(ctx, n)
 		})
 	}
 	all.Wait()

@@ -8,7 +8,9 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"deploy/internal/engine"
 	"deploy/internal/node"
+	"deploy/inventory"
 )
 
 // ownerFlags say that a run goes on although the owner record of a node speaks against it.
@@ -36,27 +38,61 @@ func (l *loaded) shared() map[string]bool {
 }
 
 // disown takes the site's owner record off a node, where this journal wrote it. It says whether
-// there was one.
-func (fl *fleet) disown(ctx context.Context, name, journal string) (removed bool, err error) {
-	s, err := fl.session(ctx, name)
+// there was one. It must come before the agent is removed: a Windows node behind SSH may have no
+// PowerShell, and then the agent is the only way to its registry.
+func (fl *fleet) disown(ctx context.Context, n inventory.Node, journal string) (removed bool, err error) {
+	o, closeOwned, err := fl.owned(ctx, n)
 	if err != nil {
 		return false, err
 	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	rows, err := s.Query(ctx, node.Owners{})
+	defer func() { err = errors.Join(err, closeOwned()) }()
+	kept, err := o.Owners(ctx)
 	if err != nil {
-		return false, fmt.Errorf("cannot read the owner record on %s: %w", name, err)
+		return false, fmt.Errorf("cannot read the owner record on %s: %w", n.Name, err)
 	}
-	for _, row := range rows {
-		text := row.String("record")
-		o, perr := node.ParseOwner(text)
-		if !strings.EqualFold(row.String("site"), fl.l.site.Name) || perr != nil || o.Journal != journal {
+	for _, r := range kept.Records {
+		there, perr := node.ParseOwner(r.Record)
+		if !strings.EqualFold(r.Site, fl.l.site.Name) || perr != nil || there.Journal != journal {
 			continue // another controller's, or none that can be read: it is not ours to remove
 		}
-		if _, err := s.Do(ctx, node.OwnerSet{Site: row.String("site"), Was: text}); err != nil {
-			return false, fmt.Errorf("cannot remove the owner record from %s: %w", name, err)
+		if err := o.SetOwner(ctx, node.OwnerSet{Site: r.Site, Was: r.Record}); err != nil {
+			return false, fmt.Errorf("cannot remove the owner record from %s: %w", n.Name, err)
 		}
 		return true, nil
 	}
 	return false, nil
+}
+
+// owned opens the way to a node's owner records: a session from here, which leaves nothing there,
+// or on Windows behind SSH whatever dial finds.
+func (fl *fleet) owned(ctx context.Context, n inventory.Node) (engine.Owned, func() error, error) {
+	var ex engine.Executor
+	if n.Transport == "ssh" && fl.unwanted(n) == "" {
+		conn, err := fl.conn(ctx, n)
+		if err != nil {
+			return nil, nil, err
+		}
+		windows := fl.isWindows(n, conn)
+		if err := conn.Close(); err != nil {
+			return nil, nil, err
+		}
+		if windows {
+			if ex, err = fl.dial(ctx, n.Name, engine.Position{}); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	if ex == nil {
+		s, err := fl.session(ctx, n.Name)
+		if err != nil {
+			return nil, nil, err
+		}
+		ex = engine.Direct(s, "")
+	}
+	o, ok := ex.(engine.Owned)
+	if !ok {
+		return nil, nil, errors.Join(fmt.Errorf("cannot read the owner record on %s: this connection cannot carry it", n.Name),
+			ex.Close())
+	}
+	return o, ex.Close, nil
 }

@@ -160,9 +160,14 @@ func (g *rig) copyJournal() string {
 func (g *rig) worker(root string) *agent.Worker {
 	return agent.NewWorker(context.Background(), agent.Options{Kinds: registry(), Root: root, Version: "test",
 		Session: func(ctx context.Context, creds map[string]node.Credential) (node.Session, error) {
-			return local.Open(ctx, local.Options{Options: session.Options{Node: "n1", Credentials: creds}, Agent: true,
-				State: filepath.Join(root, "jobs")})
+			return onThisMachine(ctx, root, creds)
 		}})
+}
+
+func onThisMachine(ctx context.Context, root string, creds map[string]node.Credential) (node.Session, error) {
+	key := `SOFTWARE\deploy-test-` + filepath.Base(filepath.Dir(root)) + "-" + filepath.Base(root)
+	return local.Open(ctx, local.Options{Options: session.Options{Node: "n1", Credentials: creds}, Agent: true,
+		State: filepath.Join(root, "jobs"), OwnerKey: key})
 }
 
 // program writes notes: "name" or "name:flag".

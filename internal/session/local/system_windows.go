@@ -87,10 +87,19 @@ func (s *Session) system(ctx context.Context, r node.Request) ([]node.Row, error
 	return nil, s.unsupported(r.Op(), "no verb "+r.Verb)
 }
 
-func (s *Session) owners() ([]node.Row, error) { return winapi.Owners() }
+func (s *Session) owners() ([]node.Row, error) { return winapi.Owners(s.ownerRoot()) }
+
+func (s *Session) ownerRoot() string {
+	if s.opts.OwnerKey != "" {
+		return s.opts.OwnerKey
+	}
+	return winapi.DeployKey
+}
 
 // putOwner puts a site's owner record in place; "" removes it.
-func (s *Session) putOwner(site, record string) error { return winapi.SetOwner(site, record) }
+func (s *Session) putOwner(site, record string) error {
+	return winapi.SetOwner(s.ownerRoot(), site, record)
+}
 
 // throughShell has one resident PowerShell on this machine carry a request out. One that broke is
 // started anew for the next request; what was under way in it has an unknown outcome, which its

@@ -1,4 +1,4 @@
-// Package winelab runs programs that were built for Windows, for tests: on Wine, an implementation
+// Package winenodes runs programs that were built for Windows, for tests: on Wine, an implementation
 // of the Windows API that is independent of Microsoft's and of ours. It needs Linux and root, for
 // namespaces and a changed root; the Windows programs themselves run as an ordinary user.
 //

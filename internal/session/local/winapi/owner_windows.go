@@ -8,15 +8,15 @@ import (
 	"deploy/internal/node"
 )
 
-// Where a machine keeps which controllers work on it, see package protocol.
-const (
-	deployKey = `SOFTWARE\deploy`
-	ownerKey  = deployKey + `\Owner`
-)
+// DeployKey is the key below HKLM in which a machine keeps which controllers work on it, see package
+// protocol.
+const DeployKey = `SOFTWARE\deploy`
 
-// Owners serves owner.get.
-func Owners() ([]node.Row, error) {
-	values, err := RegistryValues(`HKLM\` + ownerKey)
+func ownerKey(root string) string { return root + `\Owner` }
+
+// Owners serves owner.get. root is DeployKey, or another key in tests that share one registry.
+func Owners(root string) ([]node.Row, error) {
+	values, err := RegistryValues(`HKLM\` + ownerKey(root))
 	if errors.Is(err, node.ErrNotFound) {
 		return nil, nil
 	}
@@ -28,10 +28,10 @@ func Owners() ([]node.Row, error) {
 }
 
 // SetOwner puts a site's owner record in place; "" removes it, and the keys that are empty then.
-func SetOwner(site, record string) error {
+func SetOwner(root, site, record string) error {
 	const op = "owner.set"
 	if record != "" {
-		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, ownerKey, registry.SET_VALUE|registry.QUERY_VALUE|view64)
+		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, ownerKey(root), registry.SET_VALUE|registry.QUERY_VALUE|view64)
 		if err != nil {
 			return failed(op, err)
 		}
@@ -44,10 +44,10 @@ func SetOwner(site, record string) error {
 		}
 		return nil
 	}
-	if err := RegistryDelete(`HKLM\`+ownerKey, site); err != nil {
+	if err := RegistryDelete(`HKLM\`+ownerKey(root), site); err != nil {
 		return err
 	}
-	for _, key := range []string{ownerKey, deployKey} {
+	for _, key := range []string{ownerKey(root), root} {
 		k, err := registry.OpenKey(registry.LOCAL_MACHINE, key, registry.QUERY_VALUE|view64)
 		if isMissing(err) {
 			continue

@@ -91,7 +91,8 @@ func (fl *fleet) owned(ctx context.Context, n inventory.Node) (engine.Owned, fun
 	}
 	o, ok := ex.(engine.Owned)
 	if !ok {
-		return nil, nil, errors.Join(fmt.Errorf("cannot read the owner record on %s: this connection cannot carry it", n.Name),
+		return nil, nil, errors.Join(fmt.Errorf("cannot read the owner record on %s: this connection cannot carry it",
+			n.Name),
 			ex.Close())
 	}
 	return o, ex.Close, nil

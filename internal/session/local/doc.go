@@ -36,8 +36,8 @@ type Options struct {
 	Agent bool // the session serves an agent: Mode says "agent" and not "local"
 	// private directory for jobs, made when it is missing; "" is the system's own place
 	State string
-	// Windows: the registry key below HKLM that stands for SOFTWARE\deploy, so that tests which share a
-	// registry do not share owner records; "" is SOFTWARE\deploy
+	// Windows: the registry key below HKLM that stands for SOFTWARE\deploy, so that tests which share
+	// a registry do not share owner records; "" is SOFTWARE\deploy
 	OwnerKey string
 }
 

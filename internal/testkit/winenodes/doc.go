@@ -1,6 +1,7 @@
-// Package winenodes runs programs that were built for Windows, for tests: on Wine, an implementation
-// of the Windows API that is independent of Microsoft's and of ours. It needs Linux and root, for
-// namespaces and a changed root; the Windows programs themselves run as an ordinary user.
+// Package winenodes runs programs that were built for Windows, for tests: on Wine, an
+// implementation of the Windows API that is independent of Microsoft's and of ours. It needs Linux
+// and root, for namespaces and a changed root; the Windows programs themselves run as an ordinary
+// user.
 //
 // Wine comes from a Debian 13 tree, whichever system the tests run on, so that every run has the
 // same Wine (10). The tree and a prepared prefix (Wine's drive C: and registry) are built once and

@@ -8,8 +8,8 @@ import (
 	"deploy/internal/node"
 )
 
-// DeployKey is the key below HKLM in which a machine keeps which controllers work on it, see package
-// protocol.
+// DeployKey is the key below HKLM in which a machine keeps which controllers work on it, see
+// package protocol.
 const DeployKey = `SOFTWARE\deploy`
 
 func ownerKey(root string) string { return root + `\Owner` }
@@ -31,7 +31,8 @@ func Owners(root string) ([]node.Row, error) {
 func SetOwner(root, site, record string) error {
 	const op = "owner.set"
 	if record != "" {
-		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, ownerKey(root), registry.SET_VALUE|registry.QUERY_VALUE|view64)
+		k, _, err := registry.CreateKey(registry.LOCAL_MACHINE, ownerKey(root),
+			registry.SET_VALUE|registry.QUERY_VALUE|view64)
 		if err != nil {
 			return failed(op, err)
 		}

@@ -2,7 +2,6 @@ package winapi
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"syscall"
 	"unsafe"
@@ -277,7 +276,7 @@ func ServiceCall(where map[string]any, method string, args map[string]any) (node
 	}
 	code, err := returnValue(err)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", op, err)
+		return nil, failed(op, err)
 	}
 	return node.Row{"ReturnValue": code}, nil
 }
@@ -371,5 +370,6 @@ func returnValue(err error) (int64, error) {
 	case windows.ERROR_SERVICE_EXISTS:
 		return 23, nil
 	}
-	return 8, nil // unknown failure
+	// WMI answers 8, unknown failure, and the reason is lost; the system's own code says more
+	return 0, err
 }

@@ -65,6 +65,16 @@ type Task struct {
 	Timeout time.Duration // 0 means the engine's default
 }
 
+// Count is the number of tasks.
+func (p *Program) Count() (n int) {
+	for _, ph := range p.Phases {
+		for _, g := range ph.Groups {
+			n += len(g.Tasks)
+		}
+	}
+	return n
+}
+
 // Tasks returns every task in running order.
 func (p *Program) Tasks() []Task {
 	var out []Task

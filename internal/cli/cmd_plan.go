@@ -38,12 +38,12 @@ connect to any node. Exit code 1 when something is wrong.`,
 				}
 				return view.WriteJSON(a.Stdout, map[string]any{"site": l.site.Name, "playbook": l.program.Playbook,
 					"nodes":  len(l.site.Nodes),
-					"phases": len(l.program.Phases), "steps": len(l.program.Tasks()), "warnings": list})
+					"phases": len(l.program.Phases), "steps": l.program.Count(), "warnings": list})
 			}
 			a.showFindings(l)
 			fmt.Fprintf(a.Stdout, "%s is valid: playbook %s, %s, %s, %s, %s\n", args[0], l.program.Playbook,
 				view.Count(len(l.site.Nodes), "node"),
-				view.Count(len(l.program.Phases), "phase"), view.Count(len(l.program.Tasks()), "step"),
+				view.Count(len(l.program.Phases), "phase"), view.Count(l.program.Count(), "step"),
 				view.Count(len(l.findings), "warning"))
 			return nil
 		},

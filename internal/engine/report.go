@@ -119,11 +119,9 @@ func (r *run) accept(name string, rep Report) (steps.Task, journal.StepData, err
 	if why != "" {
 		return t, step, r.reported(name, rep, why)
 	}
-	for _, own := range r.o.Program.Tasks() {
-		if own.ID == t.ID && own.Node == name {
-			own.Phase = t.Phase
-			return own, step, nil
-		}
+	if own, ok := r.byID[t.ID]; ok && own.Node == name {
+		own.Phase = t.Phase
+		return own, step, nil
 	}
 	return t, step, nil
 }
@@ -162,9 +160,8 @@ func (r *run) handedAs(name string, rep Report) (journal.HandedTask, string) {
 		return h, "that task was not handed to it"
 	}
 	// a record of an earlier version tells the step itself: it must be one that is known here
-	known := slices.ContainsFunc(r.o.Program.Tasks(), func(t steps.Task) bool {
-		return t.ID == rep.Task && t.Node == name && stepData(t.Step).Equal(*rep.Step)
-	})
+	own, known := r.byID[rep.Task]
+	known = known && own.Node == name && stepData(own.Step).Equal(*rep.Step)
 	for _, a := range r.state.Task(rep.Task).Acts {
 		known = known || (journal.StepData{Kind: a.Intent.Kind, Data: a.Intent.Step}).Equal(*rep.Step)
 	}

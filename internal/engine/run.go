@@ -17,7 +17,8 @@ import (
 // run is one run of the engine over a program.
 type run struct {
 	o     Options
-	prog  *steps.Program // the part that was asked for
+	prog  *steps.Program        // the part that was asked for
+	byID  map[string]steps.Task // the tasks of the whole program: an agent reports each by its id
 	start time.Time
 
 	waits   map[string][]string // by task: the tasks that the plan says it waits for
@@ -66,7 +67,10 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
 	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{},
 		known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{},
-		rested: map[string]bool{}, forgotten: map[string]int{}}
+		rested: map[string]bool{}, forgotten: map[string]int{}, byID: map[string]steps.Task{}}
+	for _, t := range o.Program.Tasks() {
+		r.byID[t.ID] = t
+	}
 	var entries []journal.Entry
 	if o.Journal != nil {
 		var err error

@@ -94,7 +94,7 @@ func (r *run) progress() (done, all int) {
 	if r.undoing {
 		return done, r.toUndo
 	}
-	return done, len(r.prog.Tasks())
+	return done, r.prog.Count()
 }
 
 // countEvent keeps the summary's counts in step with what is told.

@@ -56,7 +56,8 @@ func TestRollback(t *testing.T) {
 		{"undo restarts", "p: a b:undoreboot", RollbackOptions{},
 			"undo-begin:b@n1 undo:b@n1 reboot:b@n1 restart:n1 rebooted:b@n1 undone:b@n1 undo-begin:a@n1 undo:a@n1 undone:a@n1",
 			""},
-		{"the link breaks", "p: a:undolost", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 lost:a@n1 undone:a@n1", ""},
+		{"the link breaks", "p: a:undolost", RollbackOptions{}, "undo-begin:a@n1 undo:a@n1 lost:a@n1 undo-begin:a@n1 " +
+			"undo:a@n1 undone:a@n1", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			g := newRig(t, c.setup)

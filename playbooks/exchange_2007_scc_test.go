@@ -11,12 +11,14 @@ import (
 	"deploy/inventory"
 	"deploy/playbooks"
 	"deploy/steps"
+	"deploy/steps/assert"
 	"deploy/steps/cluster"
+	"deploy/steps/command"
 	"deploy/steps/dns"
 	"deploy/steps/exchange"
 	"deploy/steps/feature"
 	"deploy/steps/file"
-	"deploy/steps/manual"
+	"deploy/steps/gate"
 	"deploy/steps/network"
 	"deploy/steps/packages"
 	regkind "deploy/steps/registry"
@@ -25,7 +27,8 @@ import (
 )
 
 func allKinds() *steps.Registry {
-	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), manual.Kinds(),
+	return steps.NewRegistry(cluster.Kinds(), dns.Kinds(), exchange.Kinds(), feature.Kinds(), file.Kinds(), assert.Kinds(),
+		command.Kinds(), gate.Kinds(),
 		network.Kinds(),
 		packages.Kinds(), regkind.Kinds(), service.Kinds(), storage.Kinds())
 }

@@ -1,7 +1,6 @@
-package manual
+package assert
 
 import (
-	"strings"
 	"testing"
 
 	"deploy/internal/hint"
@@ -74,7 +73,7 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 }
 
 func TestProbeOfTheOtherSystem(t *testing.T) {
-	for _, s := range []*Probe{{Features: []string{"x"}}, {FreeLetter: "E"}, {Registry: &Value{Key: `HKLM\x`}},
+	for _, s := range []*Probe{{Features: []string{"x"}}, {FreeLetter: "E"}, {Registry: &inspect.ExpectedValue{Key: `HKLM\x`}},
 		{Adapters: 1}, {Disks: []string{"x"}}, {ServicePack: 1}} {
 		if _, err := s.Check(t.Context(), debian()); err == nil || hint.Of(err) == "" {
 			t.Errorf("%+v on Linux: %v", s, err)
@@ -94,38 +93,5 @@ func TestProbeOfTheOtherSystem(t *testing.T) {
 	delete(m.Files, "/proc/net/tcp6")
 	if _, err := (&Probe{Listens: 1}).Check(t.Context(), m); err == nil {
 		t.Error("no table of sockets, and no error came")
-	}
-}
-
-func TestGateOfLinux(t *testing.T) {
-	for report, there := range map[string]bool{"/srv/reports/Report-*.html": true, "/srv/reports/report-1.html": false,
-		"/srv/reports/*.txt": false, "/srv/none/*": false, "/*": false} {
-		s := &Gate{Title: "t", Text: "t", Report: report}
-		if err := s.Validate(); err != nil {
-			t.Fatal(err)
-		}
-		if d := check(t, s, debian()); (d.Action == steps.NoOp) != there {
-			t.Errorf("%s: %+v", report, d)
-		}
-	}
-}
-
-// A command needs nothing but its programs.
-func TestTierConformanceCommandOnLinux(t *testing.T) {
-	m := debian()
-	m.Programs["/usr/bin/test"] = func([]string) node.Result {
-		if m.Files["/opt/done"] == nil {
-			return node.Result{Code: 1}
-		}
-		return node.Result{}
-	}
-	m.Programs["touch"] = func(argv []string) node.Result { m.SetFile(argv[1], nil); return node.Result{} }
-	m.Programs["rm"] = func(argv []string) node.Result { delete(m.Files, argv[1]); return node.Result{} }
-	with := map[string]any{"check": []any{"/usr/bin/test", "-e", "/opt/done"}, "apply": []any{"touch", "/opt/done"},
-		"undo": []any{"rm", "/opt/done"}, "directory": "/opt"}
-	conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{"touch", "rm"},
-		Open: func(*testing.T) node.Session { return m }})
-	if m.Asked("run", strings.ToLower("/opt/done")) == 0 {
-		t.Error("nothing was run")
 	}
 }

@@ -1,10 +1,9 @@
-package manual
+package assert
 
 import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"
@@ -22,47 +21,6 @@ func check(t *testing.T, s steps.Step, r node.Reader) steps.Diff {
 		t.Fatal(err)
 	}
 	return d
-}
-
-func TestTierConformanceGate(t *testing.T) {
-	m := nodetest.New(node.WS2008)
-	m.SetDir(`C:\Reports`)
-	conformance.Run(t, conformance.Case{
-		Kind:   gateKind(),
-		With:   map[string]any{"title": "Validate", "text": "...", "report": `C:\Reports\*.mht`, "min_size": 3},
-		Open:   func(*testing.T) node.Session { return m },
-		Person: func(*testing.T) { m.SetFile(`C:\Reports\Überprüfung 1.MHT`, []byte("html")) },
-	})
-}
-
-func TestGateBelievesNoSignOff(t *testing.T) {
-	m := nodetest.New(node.WS2008)
-	s := &Gate{Title: "Validate", Report: `C:\Reports\r.mht`, Operator: "validate-cluster"}
-	if g := s.Gate(); g.Argument != `C:\Reports\r.mht` {
-		t.Errorf("argument %q", g.Argument)
-	}
-	_, err := s.Apply(t.Context(), m, check(t, s, m))
-	if err == nil || hint.Of(err) == "" {
-		t.Errorf("error %v", err)
-	}
-}
-
-func TestGateWantsANewReport(t *testing.T) {
-	m := nodetest.New(node.WS2008)
-	m.SetFile(`C:\Reports\r.mht`, []byte("old"))
-	m.SetFile(`C:\Windows\Cluster\CLUSDB`, nil)
-	s := &Gate{Title: "Validate", Report: `C:\Reports\r.mht`, Newer: `C:\Windows\Cluster\CLUSDB`}
-	for name, c := range map[string]struct {
-		written time.Duration
-		data    string
-		ok      bool
-	}{"older": {-time.Hour, "x", false}, "newer": {time.Hour, "x", true}, "empty": {time.Hour, "", false}} {
-		f := m.Files[`c:\reports\r.mht`]
-		f.Modified, f.Data = m.Files[`c:\windows\cluster\clusdb`].Modified.Add(c.written), []byte(c.data)
-		if d := check(t, s, m); (d.Action == steps.NoOp) != c.ok {
-			t.Errorf("%s: %+v", name, d)
-		}
-	}
 }
 
 func TestTierConformanceProbe(t *testing.T) {
@@ -174,72 +132,6 @@ func TestProbeThatCannotTell(t *testing.T) {
 	}
 }
 
-func command(code *int) *nodetest.Machine {
-	m := nodetest.New(node.WS2008)
-	done := false
-	m.Programs[`c:\t\check.exe`] = func([]string) node.Result {
-		if *code != 0 {
-			return node.Result{Code: *code}
-		}
-		if done {
-			return node.Result{}
-		}
-		return node.Result{Code: 1}
-	}
-	m.Programs[`c:\t\do.exe`] = func(argv []string) node.Result {
-		done = argv[1] == "on"
-		return node.Result{Code: 7}
-	}
-	return m
-}
-
-func TestTierConformanceCommand(t *testing.T) {
-	for _, as := range []string{"", "admin"} {
-		code := 0
-		m := command(&code)
-		with := map[string]any{"check": []any{`C:\t\check.exe`}, "apply": []any{`C:\t\do.exe`, "on"},
-			"undo": []any{`C:\t\do.exe`, "off"}, "codes": []any{7}, "as": as}
-		conformance.Run(t, conformance.Case{Kind: commandKind(), With: with, Programs: []string{`C:\t\do.exe`},
-			Open: func(*testing.T) node.Session { return m }})
-		s := &Command{CheckArgv: []string{`C:\t\check.exe`}, ApplyArgv: []string{`C:\t\do.exe`, "on"}, RebootCodes: []int{7},
-			As: as}
-		d := check(t, s, m)
-		if d.Effects.PointOfNoReturn == "" {
-			t.Error("a command without undo is a point of no return")
-		}
-		if out, err := s.Apply(t.Context(), m, d); err != nil || !out.Reboot {
-			t.Errorf("%+v, %v", out, err)
-		}
-		s.RebootCodes = nil
-		if _, err := s.Apply(t.Context(), m, d); err == nil {
-			t.Error("code 7 was taken for success")
-		}
-		code = 9
-		if d, err := s.Check(t.Context(), m); err == nil {
-			t.Errorf("code 9 of check is neither yes nor no: %+v", d)
-		}
-	}
-}
-
-func TestValidate(t *testing.T) {
-	for name, s := range map[string]steps.Validator{
-		"gate without proof":   &Gate{Title: "t", Text: "t"},
-		"two stars":            &Gate{Report: `C:\*\*.mht`},
-		"newer than nothing":   &Gate{Value: &Value{Key: `HKLM\x`}, Newer: `C:\x`},
-		"other hive":           &Gate{Value: &Value{Key: `HKCU\x`}},
-		"probe of nothing":     &Probe{Message: "m"},
-		"unknown release":      &Probe{Message: "m", Releases: []string{"2010"}},
-		"no letter":            &Probe{Message: "m", FreeLetter: "EE"},
-		"command without work": &Command{CheckArgv: []string{"x"}},
-		"0 is to be done":      &Command{CheckArgv: []string{"x"}, ApplyArgv: []string{"x"}, Todo: []int{0}},
-	} {
-		var fe *steps.FieldError
-		if err := s.Validate(); !errors.As(err, &fe) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // A card that is not there, and a release that does not tell, are no plain cards.
 func TestPlainCardCannotBeTold(t *testing.T) {
 	m := nodetest.New(node.WS2008)
@@ -254,5 +146,18 @@ func TestPlainCardCannotBeTold(t *testing.T) {
 	}
 	if err := (&Probe{Message: "m", Severity: "must", Plain: []string{"x"}}).Validate(); err == nil {
 		t.Error("x is no hardware address")
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, s := range map[string]steps.Validator{
+		"nothing":         &Probe{Message: "m"},
+		"unknown release": &Probe{Message: "m", Releases: []string{"2010"}},
+		"no letter":       &Probe{Message: "m", FreeLetter: "EE"},
+	} {
+		var fe *steps.FieldError
+		if err := s.Validate(); !errors.As(err, &fe) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -1,4 +1,5 @@
-package manual
+// Package gate holds the step of a person: asked for, signed off, and then verified by looking.
+package gate
 
 import (
 	"context"
@@ -10,19 +11,23 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 )
 
 // Gate is an act of a person, asked for, signed off, and then verified by looking.
 type Gate struct {
-	Title    string `json:"title" required:"true" doc:"what is asked for, in a few words"`
-	Text     string `json:"text" required:"true" doc:"what to do, step by step"`
-	Operator string `json:"operator,omitempty" doc:"the name under which the lab plays this act"`
-	Argument string `json:"argument,omitempty" doc:"what the act is about, for the lab; the default is report"`
-	Report   string `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *"`
-	Newer    string `json:"newer_than,omitempty" doc:"a file; the report must have been written after it"`
-	MinSize  int    `json:"min_size" doc:"bytes that the report must have at least; the default is 1"`
-	Value    *Value `json:"registry,omitempty" doc:"registry value that must be there when the act is done"`
+	Title    string                 `json:"title" required:"true" doc:"what is asked for, in a few words"`
+	Text     string                 `json:"text" required:"true" doc:"what to do, step by step"`
+	Operator string                 `json:"operator,omitempty" doc:"the name under which the lab plays this act"`
+	Argument string                 `json:"argument,omitempty" doc:"what the act is about, for the lab; the default is report"`
+	Report   string                 `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *"`
+	Newer    string                 `json:"newer_than,omitempty" doc:"a file; the report must have been written after it"`
+	MinSize  int                    `json:"min_size" doc:"bytes that the report must have at least; the default is 1"`
+	Value    *inspect.ExpectedValue `json:"registry,omitempty" doc:"registry value that must be there when the act is done"`
 }
+
+// Kinds lists the kind of this family.
+func Kinds() []steps.Kind { return []steps.Kind{gateKind()} }
 
 func gateKind() steps.Kind {
 	return steps.Kind{
@@ -31,10 +36,9 @@ func gateKind() steps.Kind {
 		Doc: "A sign-off alone is not believed: a report file, with a least size and written after another file, or a " +
 			"registry value must show " +
 			"that the act was done. While they show it already, nobody is asked.",
-		Undo:      "Nothing to undo: what a person did stays.",
-		Proof:     "unit-tested on a scripted machine; played in the lab",
-		ReadForms: forms(),
-		New:       func() steps.Step { return &Gate{} },
+		Undo:  "Nothing to undo: what a person did stays.",
+		Proof: "unit-tested on a scripted machine; played in the lab",
+		New:   func() steps.Step { return &Gate{} },
 		Example: "title: Validate the cluster\ntext: |\n  Run the Validate a Configuration wizard with all tests and save " +
 			"its report under the path below.\nreport: C:\\Windows\\Cluster\\Reports\\deploy-validation.mht\noperator: " +
 			"validate-cluster\n",
@@ -65,7 +69,7 @@ func (s *Gate) Validate() error {
 	if strings.Contains(dir, "*") || strings.Count(name, "*") > 1 {
 		return steps.FieldErr("report", "one * at most, in the last part of the path")
 	}
-	return s.Value.validate("registry")
+	return s.Value.Validate("registry")
 }
 
 // Reads names what Check will ask.
@@ -102,12 +106,12 @@ func (s *Gate) missing(ctx context.Context, r node.Reader) (change *steps.Change
 		proof = found
 	}
 	if s.Value != nil {
-		ok, found, err := s.Value.holds(ctx, r)
+		ok, found, err := s.Value.Holds(ctx, r)
 		if err != nil {
 			return nil, "", err
 		}
 		if !ok {
-			return &steps.Change{Attr: s.Value.label(), From: found, To: s.Value.wish()}, "", nil
+			return &steps.Change{Attr: s.Value.Label(), From: found, To: s.Value.Wish()}, "", nil
 		}
 	}
 	return nil, proof, nil

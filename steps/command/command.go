@@ -1,4 +1,5 @@
-package manual
+// Package command holds the step of a program of the user's own.
+package command
 
 import (
 	"context"
@@ -28,6 +29,9 @@ type Command struct {
 // commandBefore is empty: what was there before is the command's own business.
 type commandBefore struct{}
 
+// Kinds lists the kind of this family.
+func Kinds() []steps.Kind { return []steps.Kind{commandKind()} }
+
 func commandKind() steps.Kind {
 	return steps.Kind{
 		Name:    "command",
@@ -38,9 +42,8 @@ func commandKind() steps.Kind {
 			"stand in the journal.",
 		Undo: "Runs the undo program, unless check says that nothing is in place; without an undo program, the step is " +
 			"a point of no return.",
-		Proof:     "unit-tested on a scripted machine; played in the lab",
-		ReadForms: forms(),
-		New:       func() steps.Step { return &Command{} },
+		Proof: "unit-tested on a scripted machine; played in the lab",
+		New:   func() steps.Step { return &Command{} },
 		Example: "check: [C:\\tools\\licence.exe, /query]\napply: [C:\\tools\\licence.exe, /install, " +
 			"D:\\media\\key.lic]\nundo: [C:\\tools\\licence.exe, /remove]\n",
 	}

@@ -1,5 +1,4 @@
-// Package manual holds what people do or say themselves: gates, probes, and commands of their own.
-package manual
+package inspect
 
 import (
 	"context"
@@ -7,58 +6,51 @@ import (
 
 	"deploy/internal/node"
 	"deploy/steps"
-	"deploy/steps/inspect"
 )
 
-// Kinds lists the kinds of this family.
-func Kinds() []steps.Kind {
-	return []steps.Kind{
-		gateKind(),
-		probeKind(),
-		commandKind(),
-	}
-}
-
-// Value is a registry value that is looked for.
-type Value struct {
+// ExpectedValue is a registry value that a step looks for.
+type ExpectedValue struct {
 	Key    string `json:"key" required:"true" doc:"key, begins with HKLM\\"`
 	Name   string `json:"name" doc:"value name; no name and no data means the key itself"`
 	Data   string `json:"data" doc:"what the value must be, as text; no key means that it must exist"`
 	Absent bool   `json:"absent,omitempty" doc:"it must not be there"`
 }
 
-func (v *Value) validate(key string) error {
+// Validate looks at the data; key is the field that holds the value. A nil ExpectedValue is valid.
+func (v *ExpectedValue) Validate(key string) error {
 	if v != nil && !strings.HasPrefix(strings.ToUpper(v.Key), `HKLM\`) {
 		return &steps.FieldError{Path: []string{key, "key"}, Msg: `must begin with HKLM\`}
 	}
 	return nil
 }
 
-// holds says whether the value is the declared one, and what was found, for people.
-func (v *Value) holds(ctx context.Context, r node.Reader) (ok bool, found string, err error) {
+// Holds says whether the value is the declared one, and what was found, for people.
+func (v *ExpectedValue) Holds(ctx context.Context, r node.Reader) (ok bool, found string, err error) {
 	if v.Name == "" && v.Data == "" {
-		_, there, err := inspect.RegistryKey(ctx, r, v.Key)
-		return there != v.Absent, thereWord(there), err
+		_, there, err := RegistryKey(ctx, r, v.Key)
+		return there != v.Absent, There(there), err
 	}
-	val, there, err := inspect.RegistryValue(ctx, r, v.Key, v.Name)
+	val, there, err := RegistryValue(ctx, r, v.Key, v.Name)
 	if err != nil {
 		return false, "", err
 	}
 	if !there {
-		return v.Absent, thereWord(false), nil
+		return v.Absent, There(false), nil
 	}
 	same := v.Data == "" || strings.EqualFold(val.Text(), v.Data)
 	return same != v.Absent, val.Text(), nil
 }
 
-func (v *Value) label() string {
+// Label names the value for people.
+func (v *ExpectedValue) Label() string {
 	if v.Name == "" {
 		return v.Key
 	}
 	return v.Key + `\` + v.Name
 }
 
-func (v *Value) wish() string {
+// Wish is the declared state for people.
+func (v *ExpectedValue) Wish() string {
 	w := "there"
 	if v.Data != "" {
 		w = v.Data
@@ -69,7 +61,8 @@ func (v *Value) wish() string {
 	return w
 }
 
-func thereWord(there bool) string {
+// There is the word for something that exists or does not.
+func There(there bool) string {
 	if there {
 		return "there"
 	}

@@ -1,4 +1,6 @@
-package manual
+// Package assert holds the kind that only looks: what a playbook demands of a machine before it
+// goes on, with the rule that demands it.
+package assert
 
 import (
 	"context"
@@ -17,26 +19,26 @@ import (
 
 // Probe asserts facts about a node and changes nothing. All that is named must hold.
 type Probe struct {
-	Rule          string   `json:"rule,omitempty" doc:"id of the rule in the catalogue, like SCC-01"`
-	Message       string   `json:"message" required:"true" doc:"what is wrong when it does not hold"`
-	Hint          string   `json:"hint,omitempty" doc:"what a person can do about it"`
-	Severity      string   `json:"severity" enum:"must|should" doc:"must stops the run; should only warns"`
-	Releases      []string `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux"`
-	Distros       []string `json:"distros,omitempty" doc:"Linux: the distribution is one of these, by the ID of os-release: debian ubuntu rhel rocky"`
-	ServicePack   int      `json:"min_service_pack,omitempty" doc:"Windows: service pack number at least"`
-	Arch          string   `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture"`
-	Features      []string `json:"features,omitempty" doc:"Windows: feature ids that are installed"`
-	Service       *Running `json:"service,omitempty" doc:"a service, or a unit of systemd, and how it must stand"`
-	Registry      *Value   `json:"registry,omitempty" doc:"Windows: a registry value that must be there, or not"`
-	File          string   `json:"file,omitempty" doc:"a file or directory that exists"`
-	NoFile        string   `json:"no_file,omitempty" doc:"a file or directory that does not exist"`
-	FreeLetter    string   `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
-	Domain        string   `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
-	Adapters      int      `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
-	Plain         []string `json:"plain_adapters,omitempty" doc:"Windows from 2008 on: hardware addresses of network cards that are cards, and no team or other card that only a driver makes"`
-	PendingReboot string   `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting"`
-	Disks         []string `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
-	Listens       int      `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
+	Rule          string                 `json:"rule,omitempty" doc:"id of the rule in the catalogue, like SCC-01"`
+	Message       string                 `json:"message" required:"true" doc:"what is wrong when it does not hold"`
+	Hint          string                 `json:"hint,omitempty" doc:"what a person can do about it"`
+	Severity      string                 `json:"severity" enum:"must|should" doc:"must stops the run; should only warns"`
+	Releases      []string               `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux"`
+	Distros       []string               `json:"distros,omitempty" doc:"Linux: the distribution is one of these, by the ID of os-release: debian ubuntu rhel rocky"`
+	ServicePack   int                    `json:"min_service_pack,omitempty" doc:"Windows: service pack number at least"`
+	Arch          string                 `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture"`
+	Features      []string               `json:"features,omitempty" doc:"Windows: feature ids that are installed"`
+	Service       *Running               `json:"service,omitempty" doc:"a service, or a unit of systemd, and how it must stand"`
+	Registry      *inspect.ExpectedValue `json:"registry,omitempty" doc:"Windows: a registry value that must be there, or not"`
+	File          string                 `json:"file,omitempty" doc:"a file or directory that exists"`
+	NoFile        string                 `json:"no_file,omitempty" doc:"a file or directory that does not exist"`
+	FreeLetter    string                 `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
+	Domain        string                 `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
+	Adapters      int                    `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
+	Plain         []string               `json:"plain_adapters,omitempty" doc:"Windows from 2008 on: hardware addresses of network cards that are cards, and no team or other card that only a driver makes"`
+	PendingReboot string                 `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting"`
+	Disks         []string               `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
+	Listens       int                    `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
 }
 
 // Running is how a service must stand.
@@ -46,6 +48,9 @@ type Running struct {
 	Start  string `json:"start,omitempty" enum:"auto|manual|disabled" doc:"start type; on Linux enabled, disabled or masked"`
 	Absent bool   `json:"absent,omitempty" doc:"there is no such service"`
 }
+
+// Kinds lists the kind of this family.
+func Kinds() []steps.Kind { return []steps.Kind{probeKind()} }
 
 func probeKind() steps.Kind {
 	return steps.Kind{
@@ -97,7 +102,7 @@ func (s *Probe) Validate() error {
 				Msg: fmt.Sprintf("%q is not a hardware address", mac)}
 		}
 	}
-	return s.Registry.validate("registry")
+	return s.Registry.Validate("registry")
 }
 
 // Reads names what Check will ask.
@@ -175,11 +180,11 @@ func (s *Probe) asserts() []assert {
 	add(len(s.Features) > 0, s.features)
 	add(s.Service != nil, s.service)
 	add(s.Registry != nil, func(ctx context.Context, r node.Reader) (*steps.Change, error) {
-		ok, found, err := s.Registry.holds(ctx, r)
+		ok, found, err := s.Registry.Holds(ctx, r)
 		if err != nil || ok {
 			return nil, err
 		}
-		return broken(s.Registry.label(), found, s.Registry.wish())
+		return broken(s.Registry.Label(), found, s.Registry.Wish())
 	})
 	add(s.File != "", exists(s.File, true))
 	add(s.NoFile != "", exists(s.NoFile, false))
@@ -219,7 +224,7 @@ func exists(path string, wish bool) assert {
 		if err != nil || there == wish {
 			return nil, err
 		}
-		return broken(path, thereWord(there), thereWord(wish))
+		return broken(path, inspect.There(there), inspect.There(wish))
 	}
 }
 
@@ -262,7 +267,7 @@ func (s *Probe) service(ctx context.Context, r node.Reader) (*steps.Change, erro
 	}
 	attr := "service " + s.Service.Name
 	if found == s.Service.Absent {
-		return broken(attr, thereWord(found), thereWord(!found))
+		return broken(attr, inspect.There(found), inspect.There(!found))
 	}
 	if !found {
 		return nil, nil

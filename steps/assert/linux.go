@@ -1,4 +1,4 @@
-package manual
+package assert
 
 import (
 	"context"
@@ -45,7 +45,7 @@ func (s *Probe) unit(ctx context.Context, r node.Reader) (*steps.Change, error) 
 	}
 	attr := "service " + s.Service.Name
 	if found == s.Service.Absent {
-		return broken(attr, thereWord(found), thereWord(!found))
+		return broken(attr, inspect.There(found), inspect.There(!found))
 	}
 	if !found {
 		return nil, nil

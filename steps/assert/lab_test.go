@@ -1,4 +1,4 @@
-package manual
+package assert
 
 import (
 	"strings"
@@ -54,18 +54,5 @@ func TestTeamProbeInLab(t *testing.T) {
 			!strings.HasPrefix(d.Warnings[0], "SCC-27: m (network card "+card.Name) {
 			t.Errorf("a team: %+v", d)
 		}
-	})
-}
-
-// reg.exe is a program that every release has, so it serves as the user's own.
-func TestTierConformanceCommandInLab(t *testing.T) {
-	const key = `HKLM\SOFTWARE\DeployTest`
-	conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
-		conformance.Run(t, conformance.Case{
-			Kind: commandKind(),
-			With: map[string]any{"check": []any{"reg.exe", "query", key}, "apply": []any{"reg.exe", "add", key, "/f"},
-				"undo": []any{"reg.exe", "delete", key, "/f"}},
-			Programs: []string{"reg.exe"}, Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) },
-		})
 	})
 }

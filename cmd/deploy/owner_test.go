@@ -87,8 +87,19 @@ func (b *bench) refused(l *lab.Lab, verdict owner.Verdict, text string) {
 	if len(p.Nodes) != 1 || p.Nodes[0].Owner == nil || p.Nodes[0].Owner.Verdict != verdict || !p.Nodes[0].Owner.Refused {
 		b.t.Errorf("the plan's JSON says %+v, want %s", p.Nodes, verdict)
 	}
-	b.must(0, "status", "--lab", b.site)
 	b.must(0, "history", "--lab", b.site)
+	if r := b.must(0, "status", "--lab", "--nodes", b.site); !strings.Contains(r.out, "! dc01") || !strings.Contains(r.out,
+		text) {
+		b.t.Errorf("status --nodes does not say %q:\n%s", text, tail(r.out))
+	}
+	var s engine.StatusReport
+	if err := json.Unmarshal([]byte(b.must(0, "status", "--lab", "--nodes", "--json", b.site).out), &s); err != nil {
+		b.t.Fatal(err)
+	}
+	if len(s.Nodes) != 1 || s.Nodes[0].Verdict != verdict || s.Nodes[0].Hint == "" {
+		b.t.Errorf("the status's JSON says %+v, want %s", s.Nodes, verdict)
+	}
+	same(b.t, "a command that only reads changed the machines", was, machines(b.t, l))
 }
 
 func TestTierLabTwoControllers(t *testing.T) {

@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -16,13 +18,17 @@ import (
 
 func (a *App) statusCmd() *cobra.Command {
 	var f siteFlags
+	var nodes bool
 	c := &cobra.Command{
 		Use:   "status SITE",
 		Short: "Show the status of phases and steps from the journal",
-		Long: `Reads the journal and does not connect to any node. To compare the nodes with the site, use
-deploy plan.`,
+		Long: `Reads the journal and does not connect to any node. With --nodes it also reads the owner record of
+every node and says which one does not fit this journal: another controller is in charge, the
+journal is an older copy, or the node was put back to an older state. A node that cannot be asked
+is listed, and the exit code is 1. To compare the nodes with the site, use deploy plan.`,
 		Example: `  deploy status site.yaml
-  deploy status --verbose site.yaml`,
+  deploy status --verbose site.yaml
+  deploy status --nodes --json site.yaml`,
 		Args: oneArg("a site file"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p, err := a.place(args[0], f)
@@ -37,18 +43,63 @@ deploy plan.`,
 			if err != nil {
 				return err
 			}
+			var unasked error
+			if nodes {
+				if s.Nodes, err = a.nodeRecords(c.Context(), args[0], f, j); err != nil {
+					return err
+				}
+				unasked = notAsked(s.Nodes)
+			}
 			if f.json {
-				return view.WriteJSON(a.Stdout, s)
+				return errors.Join(view.WriteJSON(a.Stdout, s), unasked)
 			}
 			view.Status(redactingWriter{a.Stdout, &a.redact}, s, view.Options{Verbose: f.verbose, Color: a.color()})
-			return nil
+			return unasked
 		},
 	}
+	c.Flags().BoolVar(&nodes, "nodes", false, "also read the owner record of every node")
 	f.addLab(c.Flags())
 	f.addState(c.Flags())
 	f.addJSON(c.Flags())
 	f.addVerbose(c.Flags())
 	return c
+}
+
+// nodeRecords reads the owner records from here, so that it leaves nothing on a node.
+func (a *App) nodeRecords(ctx context.Context, path string, f siteFlags, j frozenJournal) (_ []engine.NodeRecord,
+	err error) {
+	l, err := a.load(path, f)
+	if err != nil {
+		return nil, err
+	}
+	fl, err := a.fleet(ctx, l, f)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, fl.close()) }()
+	o := a.options(l, fl, runFlags{siteFlags: f}, j)
+	o.Dial = a.wrapped(func(ctx context.Context, name string, _ engine.Position) (engine.Executor, error) {
+		s, err := fl.session(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return engine.Direct(s, ""), nil
+	})
+	return engine.NodeRecords(ctx, o)
+}
+
+// notAsked is the error of the nodes that could not be asked; they are listed with their reasons.
+func notAsked(list []engine.NodeRecord) error {
+	var names []string
+	for _, n := range list {
+		if n.Error != "" {
+			names = append(names, n.Node)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fmt.Errorf("cannot read the owner record of %s", strings.Join(names, ", "))
 }
 
 // status lays the journal over the playbook. One that cannot be read any more does not hide what

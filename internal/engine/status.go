@@ -25,6 +25,8 @@ type StatusReport struct {
 	// Restarts are nodes of which nobody can tell whether they must restart.
 	Restarts []RestartNote `json:"restarts_unknown,omitempty"`
 	Open     int           `json:"open"` // tasks whose state only a look at the node can settle
+	// Nodes are the owner records of the nodes, where they were asked for.
+	Nodes []NodeRecord `json:"nodes,omitempty"`
 }
 
 // RunStatus is one run.

@@ -126,11 +126,35 @@ func restarts(w io.Writer, list []engine.RestartNote) {
 	}
 }
 
+// nodeRecords tells what the owner records of the nodes say.
+func nodeRecords(w io.Writer, list []engine.NodeRecord, paint painter) {
+	if len(list) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\nowner records:")
+	for _, n := range list {
+		mark, text := paint.good("="), "fits"
+		switch {
+		case n.Error != "":
+			mark, text = paint.warn("?"), n.Error
+		case n.Text != "":
+			mark, text = paint.bad("!"), n.Text
+		case n.None():
+			mark, text = " ", "none"
+		}
+		fmt.Fprintf(w, "  %s %-16s %s\n", mark, n.Node, text)
+		if n.Hint != "" {
+			fmt.Fprintf(w, "    %-16s hint: %s\n", "", n.Hint)
+		}
+	}
+}
+
 // Status writes what the journal knows of a site.
 func Status(w io.Writer, s *engine.StatusReport, o Options) {
 	paint := painter{o.Color}
 	if s.LastRun == nil {
 		fmt.Fprintf(w, "site %s was never applied from this state directory\n", s.Site)
+		nodeRecords(w, s.Nodes, paint)
 		return
 	}
 	r := s.LastRun
@@ -169,6 +193,7 @@ func Status(w io.Writer, s *engine.StatusReport, o Options) {
 			}
 		}
 	}
+	nodeRecords(w, s.Nodes, paint)
 	restarts(w, s.Restarts)
 	for _, g := range s.GoneNodes {
 		fmt.Fprintf(w, "  %s\n", g.Text())

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"regexp"
+	"slices"
 	"strings"
 
 	"deploy/internal/hint"
@@ -109,6 +110,9 @@ func (s *Create) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 				f.Computer, name),
 				"name that cluster in the site, or take the node out of it first")
 		}
+		if err := s.sameAddresses(ctx, r); err != nil {
+			return steps.Diff{}, err
+		}
 		return steps.NoChange(), nil
 	}
 	if !f.Release.AtLeast(node.WS2008) {
@@ -129,6 +133,26 @@ func (s *Create) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		Before:  steps.MustJSON(createBefore{s.Name, s.As}),
 		Via:     via,
 	}, nil
+}
+
+// sameAddresses compares the addresses, which the cluster got when it was formed. A step does not
+// move them: the name would be unreachable meanwhile, for every client at once.
+func (s *Create) sameAddresses(ctx context.Context, r node.Reader) error {
+	v, err := clus.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	now, err := clus.Addresses(ctx, v, func(x clus.Resource) bool { return x.Core })
+	if err != nil {
+		return fmt.Errorf("cannot tell the addresses of cluster %s: %w", s.Name, err)
+	}
+	want := slices.Sorted(slices.Values(s.Addresses))
+	if slices.Equal(now, want) {
+		return nil
+	}
+	return hint.Wrap(fmt.Errorf("cluster %s has address %s, the site says %s", s.Name, strings.Join(now, ", "),
+		strings.Join(want, ", ")),
+		"put addresses back, or change the cluster's IP Address resource by hand and plan again")
 }
 
 func clusterName(ctx context.Context, r node.Reader) (string, error) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"deploy/internal/hint"
@@ -114,6 +115,9 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	complete := found && m.complete()
 	if complete {
+		if err := s.asMade(ctx, r, v, m); err != nil {
+			return steps.Diff{}, err
+		}
 		d.Action, d.Via = steps.Update, clus.HandOf(r.Facts()).Via(clus.MoveResource)
 	} else {
 		d.Changes = append(d.Changes, steps.Change{Attr: "clustered mailbox server", From: nil, To: s.Name},
@@ -139,6 +143,30 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d.Before = steps.MustJSON(b)
 	return d, nil
+}
+
+// asMade compares what the server got when it was made, and what no step changes afterwards.
+func (s *CMS) asMade(ctx context.Context, r node.Reader, v clus.Reader, m mailboxServer) error {
+	now, err := clus.Addresses(ctx, v, func(x clus.Resource) bool { return strings.EqualFold(x.Group, m.Group.Name) })
+	if err != nil {
+		return fmt.Errorf("cannot tell the address of clustered mailbox server %s: %w", s.Name, err)
+	}
+	// a group may hold addresses of other subnets that an administrator has added
+	if !slices.Contains(now, s.Address) {
+		return hint.Wrap(fmt.Errorf("clustered mailbox server %s has address %s, the site says %s", s.Name,
+			strings.Join(now, ", "), s.Address),
+			"put address back, or change the IP Address resource of its group by hand and plan again")
+	}
+	path, found, err := inspect.RegistryValue(ctx, r, madeKey(s.Name), dataPathName)
+	if err != nil {
+		return err
+	}
+	if found && !strings.EqualFold(path.Text(), s.DataPath) {
+		return hint.Wrap(fmt.Errorf("clustered mailbox server %s was made with data path %s, the site says %s", s.Name,
+			path.Text(), s.DataPath),
+			"put data_path back; exchange.storagegrouppath and exchange.databasepath move what lies there")
+	}
+	return nil
 }
 
 // clusterDisk finds the cluster resource of a disk.
@@ -221,8 +249,9 @@ func (s *CMS) make(ctx context.Context, n node.Node, v clus.Reader) error {
 func madeKey(name string) string { return markRoot + `\Made\` + strings.ToLower(name) }
 
 const (
-	foldersName = "Folders"
-	foldersSep  = "|" // no path holds it
+	foldersName  = "Folders"
+	foldersSep   = "|" // no path holds it
+	dataPathName = "DataPath"
 )
 
 func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
@@ -233,10 +262,11 @@ func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
 	if err != nil {
 		return err
 	}
-	_, err = n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: foldersName, Type: "string",
-		Data: strings.Join(folders, foldersSep)})
-	if err != nil {
-		return fmt.Errorf("cannot write down the folders of %s: %w", s.Name, err)
+	for _, v := range []struct{ name, text string }{{dataPathName, s.DataPath},
+		{foldersName, strings.Join(folders, foldersSep)}} {
+		if _, err := n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: v.name, Type: "string", Data: v.text}); err != nil {
+			return fmt.Errorf("cannot write down the folders of %s: %w", s.Name, err)
+		}
 	}
 	return nil
 }

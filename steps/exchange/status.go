@@ -3,6 +3,7 @@ package exchange
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 type Status struct {
 	Name     string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
 	Machines []string `json:"machines" doc:"nodes that must be operational for it" required:"true"`
+	Address  string   `json:"address,omitempty" doc:"IPv4 address that an IP Address resource of its group must have; no key leaves it out" example:"192.0.2.21"`
 	As       string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
 }
 
@@ -90,7 +92,7 @@ func (s *Status) PreviewEffects() steps.Effects { return steps.Effects{NothingTo
 
 // Check asks Exchange.
 func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	if _, _, err := needServer(ctx, r, s.Name); err != nil {
+	if err := s.addressed(ctx, r); err != nil {
 		return steps.Diff{}, err
 	}
 	st, err := askStatus(ctx, r, s.As, s.Name)
@@ -106,6 +108,23 @@ func (s *Status) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	return steps.Diff{Action: steps.Run, Via: "Exchange cmdlets",
 		Changes:  []steps.Change{{Attr: "state", From: st.State, To: "Online"}},
 		Warnings: []string{bad.Error()}, Effects: s.PreviewEffects()}, nil
+}
+
+// addressed wants the server to be there, and to have the address that the site names.
+func (s *Status) addressed(ctx context.Context, r node.Reader) error {
+	v, m, err := needServer(ctx, r, s.Name)
+	if err != nil || s.Address == "" {
+		return err
+	}
+	now, err := clus.Addresses(ctx, v, func(x clus.Resource) bool { return strings.EqualFold(x.Group, m.Group.Name) })
+	if err != nil {
+		return err
+	}
+	if !slices.Contains(now, s.Address) {
+		return hint.Wrap(fmt.Errorf("clustered mailbox server %s has address %s, the site says %s", s.Name,
+			strings.Join(now, ", "), s.Address), "put address back, or change the IP Address resource of its group by hand")
+	}
+	return nil
 }
 
 func (s *Status) good(st serverStatus) error {
@@ -138,7 +157,7 @@ func (s *Status) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Ou
 	if err != nil {
 		return steps.Outcome{}, err
 	}
-	return steps.Outcome{}, s.good(st)
+	return steps.Outcome{}, errors.Join(s.good(st), s.addressed(ctx, n))
 }
 
 // Undo has nothing to restore: the step only looks and waits.

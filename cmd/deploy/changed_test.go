@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A site whose declared data was changed after an apply is never called unchanged: where the data is
-// fixed once the thing exists, the plan ends with an error that names both values.
+// A site whose declared data was changed after an apply is never called unchanged: where the data
+// is fixed once the thing exists, the plan ends with an error that names both values.
 func TestTierLabChangedSite(t *testing.T) {
 	tierLab(t)
 	b := newBench(t, twoNodes)

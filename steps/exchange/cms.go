@@ -264,7 +264,8 @@ func (s *CMS) noteFolders(ctx context.Context, n node.Node) error {
 	}
 	for _, v := range []struct{ name, text string }{{dataPathName, s.DataPath},
 		{foldersName, strings.Join(folders, foldersSep)}} {
-		if _, err := n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: v.name, Type: "string", Data: v.text}); err != nil {
+		if _, err := n.Do(ctx, node.RegistrySet{Key: madeKey(s.Name), Name: v.name, Type: "string",
+			Data: v.text}); err != nil {
 			return fmt.Errorf("cannot write down the folders of %s: %w", s.Name, err)
 		}
 	}

@@ -246,16 +246,19 @@ func (c *compiler) rule(r rule, vars variables) {
 	if met, ok := c.truth(r.assert, vars, "assert"); !ok || met {
 		return
 	}
-	path, message := "parameters", r.rule.Text
+	path, message, hint := "parameters", r.rule.Text, r.rule.Hint
 	if r.at != nil {
 		path = c.string(r.at, vars)
 	}
 	if r.message != nil {
 		message = c.string(r.message, vars)
 	}
+	if r.hint != nil {
+		hint = c.string(r.hint, vars)
+	}
 	line, col := c.sitePos(path)
 	c.findings = append(c.findings, Finding{Rule: r.rule.ID, Severity: r.severity, Text: r.rule.Text,
-		Message: strings.TrimSpace(message), Hint: r.rule.Hint,
+		Message: strings.TrimSpace(message), Hint: strings.TrimSpace(hint),
 		Source: r.rule.Source, File: c.site.Path, Line: line, Col: col})
 }
 

@@ -78,6 +78,7 @@ func ruleType() *shape.Type {
 		field("assert", shape.Need(expressionType("expression that is true when the rule is met"))),
 		field("at", shape.Text("path in the site file that the message points to: parameters.networks.private")),
 		field("message", shape.Text("what is wrong, for this site")),
+		field("hint", shape.Text("what to do about it, for this site; instead of the rule's own hint")),
 		field("each", expressionType("list to check the rule for; assert, at and message then read item and index")),
 		field("if", expressionType("the rule is checked only when this is true")),
 		field("severity", shape.Enum("instead of the rule's own severity", "must", "should")),

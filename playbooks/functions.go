@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/expr-lang/expr"
+
+	"deploy/internal/nearest"
 )
 
 // builtins are the library's functions that playbooks may use: those that make nothing large and do
@@ -74,6 +76,14 @@ func ownFunctions() []function {
 			call: cidr(func(p netip.Prefix) any { return mask(p.Bits()) })},
 		{name: "cidr_prefix", usage: "cidr_prefix('10.0.0.1/24')", doc: "the prefix length: 24", typ: new(func(string) int),
 			call: cidr(func(p netip.Prefix) any { return p.Bits() })},
+		{name: "cidr_broadcast", usage: "cidr_broadcast('10.0.0.1/24')",
+			doc: "the last address, which reaches all of the network: 10.0.0.255", typ: new(func(string) string),
+			call: cidr(func(p netip.Prefix) any { return broadcast(p) })},
+		{name: "duplicates", usage: "duplicates(list, 'field')",
+			doc: "the values that a field has in more than one element, each with these elements: [{value, items, indexes}]; " +
+				"texts are compared without case", typ: new(func(any, string) []any), call: duplicates},
+		{name: "nearest", usage: "nearest(text, list)", doc: "the text of the list that was probably meant, or ''",
+			typ: new(func(string, any) string), call: nearestOf},
 		{name: "cidr_contains", usage: "cidr_contains('10.0.0.0/24', '10.0.0.1')", doc: "whether the network has the address",
 			typ: new(func(string, string) bool), call: cidrContains},
 		{name: "cidr_overlaps", usage: "cidr_overlaps('10.0.0.0/24', '10.0.0.0/16')",
@@ -247,6 +257,60 @@ func cidr(get func(netip.Prefix) any) func(...any) (any, error) {
 		}
 		return get(p), nil
 	}
+}
+
+func broadcast(p netip.Prefix) string {
+	b := p.Masked().Addr().As4()
+	for bit := p.Bits(); bit < 32; bit++ {
+		b[bit/8] |= 1 << (7 - bit%8)
+	}
+	return netip.AddrFrom4(b).String()
+}
+
+func duplicates(a ...any) (any, error) {
+	list, err := items(a[0])
+	if err != nil {
+		return nil, err
+	}
+	field := a[1].(string)
+	byValue, places := map[string][]any{}, map[string][]any{}
+	var order []any
+	for i, x := range list {
+		m, ok := x.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("%s has no field %s", valueWord(x), field)
+		}
+		if m[field] == nil {
+			continue
+		}
+		k := strings.ToLower(fmt.Sprint(m[field]))
+		if byValue[k] == nil {
+			order = append(order, m[field])
+		}
+		byValue[k], places[k] = append(byValue[k], x), append(places[k], i)
+	}
+	out := []any{}
+	for _, v := range order {
+		k := strings.ToLower(fmt.Sprint(v))
+		if found := byValue[k]; len(found) > 1 {
+			out = append(out, map[string]any{"value": v, "items": found, "indexes": places[k]})
+		}
+	}
+	return out, nil
+}
+
+func nearestOf(a ...any) (any, error) {
+	list, err := items(a[1])
+	if err != nil {
+		return nil, err
+	}
+	var words []string
+	for _, x := range list {
+		if s, ok := x.(string); ok {
+			words = append(words, s)
+		}
+	}
+	return nearest.Of(a[0].(string), words), nil
 }
 
 // mask writes an IPv4 prefix length as Windows wants it.

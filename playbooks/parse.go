@@ -116,6 +116,7 @@ func (r *reader) rule(n *yamlx.Node, sc scope) (rule, bool) {
 	out.cond = r.expression(n.Get("if"), sc, "bool")
 	out.at = r.text(n.Get("at"), sc)
 	out.message = r.text(n.Get("message"), sc)
+	out.hint = r.text(n.Get("hint"), sc)
 	return out, true
 }
 

@@ -44,6 +44,7 @@ type rule struct {
 	each     *each
 	at       *texts
 	message  *texts
+	hint     *texts
 }
 
 type phase struct {

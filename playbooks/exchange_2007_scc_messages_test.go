@@ -30,11 +30,11 @@ func TestSCCMessages(t *testing.T) {
 		"name of a node": {[]string{"mbx01-clu", "MBX01-NODE2"},
 			"MBX01-NODE2 is the name of the cluster and a node", "a name of its own"},
 		"server of a disk": {[]string{"server: mbx01", "server: mbx10"},
-			"39:81: disk LUN-DATA-01 belongs to mbx10, which is no mailbox server", "did you mean mbx01?"},
+			"39:81: error: disk LUN-DATA-01 belongs to mbx10, which is no mailbox server", "did you mean mbx01?"},
 		"path on no disk": {[]string{`data_path: 'E:\mbx01'`, `data_path: 'G:\mbx01'`},
 			`G:\mbx01 is on no data disk of mailbox server mbx01`, "its disks are E:, F:"},
 		"letter twice": {[]string{"letter: 'F:'", "letter: 'E:'"},
-			"40:37: LUN-DATA-01 and LUN-LOGS-01 both want E:", "give one of them a free letter"},
+			"40:37: error: LUN-DATA-01 and LUN-LOGS-01 both want E:", "give one of them a free letter"},
 		"card twice": {[]string{"00:15:5D:00:02:01", "00:15:5d:00:01:01"},
 			"hardware address 00:15:5D:00:01:01 is used twice: the public card of mbx01-node1 and the public card of " +
 				"mbx01-node2", "ipconfig"},

@@ -92,7 +92,7 @@ func TestExpressions(t *testing.T) {
 		"string(cidr_prefix('10.0.0.7/24'))":                       "24",
 		"cidr_broadcast('10.0.0.7/25')":                            "10.0.0.127",
 		"nearest('mbx20', ['mbx02', 'dc01'])":                      "mbx02",
-		"nearest('x', ['mbx02'])":                                  "",
+		"'none: ' + nearest('x', ['mbx02'])":                       "none: ",
 		"string(cidr_contains('10.0.0.0/24', '10.0.0.9'))":         "true",
 		"string(cidr_contains('10.0.0.0/24', '10.0.1.9'))":         "false",
 		"string(cidr_overlaps('10.0.0.9/24', '10.0.0.128/25'))":    "true",

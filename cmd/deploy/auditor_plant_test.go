@@ -75,7 +75,7 @@ func planted() map[string]func(a *cli.App) {
 		}),
 		"act outside the journal": executors(func(e engine.Executor) engine.Executor { return &stray{Executor: e} }),
 		"undo and look that do nothing": executors(func(e engine.Executor) engine.Executor {
-			return &blind{Executor: e, first: map[string]steps.Diff{}}
+			return &blind{Executor: e, undone: map[string]json.RawMessage{}}
 		}),
 	}
 }
@@ -116,8 +116,7 @@ func (s *stray) Apply(ctx context.Context, step steps.Step, d steps.Diff) (steps
 type blind struct {
 	engine.Executor
 	mu     sync.Mutex
-	first  map[string]steps.Diff
-	undone map[string]bool
+	undone map[string]json.RawMessage // by step: what was recorded before the act
 }
 
 func (b *blind) Check(ctx context.Context, list []steps.Step) []engine.Checked {
@@ -125,8 +124,8 @@ func (b *blind) Check(ctx context.Context, list []steps.Step) []engine.Checked {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i, s := range list {
-		if b.undone[string(steps.MustJSON(s))] && s.Kind() == "registry" {
-			out[i] = engine.Checked{Diff: steps.Diff{Action: steps.Create}}
+		if before, ok := b.undone[string(steps.MustJSON(s))]; ok && s.Kind() == "registry" {
+			out[i] = engine.Checked{Diff: steps.Diff{Action: steps.Create, Before: before}}
 		}
 	}
 	return out
@@ -138,10 +137,7 @@ func (b *blind) Undo(ctx context.Context, s steps.Step, before json.RawMessage) 
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.undone == nil {
-		b.undone = map[string]bool{}
-	}
-	b.undone[string(steps.MustJSON(s))] = true
+	b.undone[string(steps.MustJSON(s))] = before
 	return nil
 }
 

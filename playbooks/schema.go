@@ -1,8 +1,6 @@
 package playbooks
 
 import (
-	"strings"
-
 	"deploy/internal/yamlx/shape"
 	"deploy/inventory"
 	"deploy/steps"
@@ -52,7 +50,14 @@ func withSchema(fields []steps.Field) map[string]any {
 	props := map[string]any{}
 	var required []string
 	for _, f := range fields {
-		props[f.Name] = fieldSchema(f, f.Type)
+		s := fieldSchema(f.Shape, f.Fields)
+		if f.Doc != "" {
+			s["description"] = f.Doc
+		}
+		if f.Default != nil {
+			s["default"] = f.Default
+		}
+		props[f.Name] = s
 		if f.Required {
 			required = append(required, f.Name)
 		}
@@ -64,37 +69,26 @@ func withSchema(fields []steps.Field) map[string]any {
 	return out
 }
 
-func fieldSchema(f steps.Field, typ string) map[string]any {
-	out := map[string]any{}
-	expression := map[string]any{"type": "string", "pattern": templated}
-	switch elem, isList := strings.CutPrefix(typ, "list of "); {
-	case isList:
-		inner := f
-		inner.Doc, inner.Default = "", nil
-		out["anyOf"] = []any{map[string]any{"type": "array", "items": fieldSchema(inner, elem)}, expression}
-	case strings.HasPrefix(typ, "map of "):
-		inner := f
-		inner.Doc, inner.Default = "", nil
-		out["anyOf"] = []any{map[string]any{"type": "object",
-			"additionalProperties": fieldSchema(inner, strings.TrimPrefix(typ, "map of "))}, expression}
-	case typ == "object":
-		out["anyOf"] = []any{withSchema(f.Fields), expression}
-	case typ == "int":
-		out["anyOf"] = []any{map[string]any{"type": "integer"}, expression}
-	case typ == "number":
-		out["anyOf"] = []any{map[string]any{"type": "number"}, expression}
-	case typ == "bool":
-		out["anyOf"] = []any{map[string]any{"type": "boolean"}, expression}
-	case typ == "string" && len(f.Enum) > 0:
-		out["anyOf"] = []any{map[string]any{"enum": f.Enum}, expression}
-	case typ == "string":
-		out["type"] = "string"
+// fieldSchema is the schema of a value in `with`: what its type says, or a text with an expression.
+func fieldSchema(t *shape.Type, fields []steps.Field) map[string]any {
+	var own map[string]any
+	switch t.Kind {
+	case "any", "":
+		return map[string]any{}
+	case "object":
+		own = withSchema(fields)
+	case "list", "map":
+		bare := *t
+		bare.Of, bare.Doc, bare.Default = shape.Of("any", ""), "", nil
+		own = shape.Part(&bare)
+		own[map[string]string{"list": "items", "map": "additionalProperties"}[t.Kind]] = fieldSchema(t.Of, fields)
+	default:
+		bare := *t
+		bare.Doc, bare.Default = "", nil
+		own = shape.Part(&bare)
+		if len(own) == 1 && own["type"] == "string" {
+			return own // any text, so one with an expression too
+		}
 	}
-	if f.Doc != "" {
-		out["description"] = f.Doc
-	}
-	if f.Default != nil {
-		out["default"] = f.Default
-	}
-	return out
+	return map[string]any{"anyOf": []any{own, map[string]any{"type": "string", "pattern": templated}}}
 }

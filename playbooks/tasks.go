@@ -157,7 +157,7 @@ func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Ta
 		c.decodeErrors(s, vars, err)
 		return none, false
 	}
-	c.credential(s, kind, with, vars)
+	c.credentials(s, kind, with, vars)
 	return steps.Task{ID: id, Phase: ph.id, StepID: s.id, Node: node, Step: st, Timeout: s.timeout}, c.list.Len() == before
 }
 
@@ -261,20 +261,18 @@ func (c *compiler) nodeIndex(vars variables) int {
 	return 0
 }
 
-// credential checks that the credential which a step acts under is one of the site's. Kinds call
-// the key `as`.
-func (c *compiler) credential(s step, kind steps.Kind, with map[string]any, vars variables) {
-	name, _ := with["as"].(string)
-	if name == "" {
-		return
+// credentials checks that those which a step acts under are of the site.
+func (c *compiler) credentials(s step, kind steps.Kind, with map[string]any, vars variables) {
+	for _, ref := range kind.Values("credential", with) {
+		if _, ok := c.site.Credentials[ref.Text]; ok {
+			continue
+		}
+		key := strings.ReplaceAll(strings.Join(ref.Path, "."), ".[", "[")
+		msg := fmt.Sprintf("%s of step %s: the site has no credential %q", key, s.id, shape.Clip(ref.Text))
+		v, _ := s.with.find(ref.Path)
+		if from := c.origin(s, v, vars); from != "" {
+			msg += "; the name comes from " + from
+		}
+		c.list.At(c.pb.File, v.node, fmt.Sprintf("declare it under credentials in %s", c.site.Path), "%s", msg)
 	}
-	if _, ok := c.site.Credentials[name]; ok {
-		return
-	}
-	v, _ := s.with.find([]string{"as"})
-	msg := fmt.Sprintf("as of step %s: the site has no credential %q", s.id, shape.Clip(name))
-	if from := c.origin(s, v, vars); from != "" {
-		msg += "; the name comes from " + from
-	}
-	c.list.At(c.pb.File, v.node, fmt.Sprintf("declare it under credentials in %s", c.site.Path), "%s", msg)
 }

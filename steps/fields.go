@@ -5,21 +5,60 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strconv"
 	"strings"
 
 	"deploy/internal/nearest"
+	"deploy/internal/yamlx"
+	"deploy/internal/yamlx/shape"
 )
 
 // Field is one key of a kind's `with`, read from its struct tags:
-// json:"name", doc:"text", required:"true", enum:"a|b", example:"x".
+//
+//	json:"name"  doc:"text"  required:"true"  example:"x"
+//	type:"ipv4"       what the text means: a kind of package shape; of a list or map, that of its elements
+//	enum:"a|b"        the values of a text
+//	pattern:"^x"      a regular expression (RE2) that the text must match; means:"..." says it in words
+//	min:"1" max:"9"   bounds of a number
+//	items:"1"         how many elements a list has at least
+//	unique:"true"     no element of a list stands there twice
+//	key:"hostname"    what the keys of a map mean
+//	check:"compared"  how Check treats it: a Class. Behind "instruction:" stands one of Instructions,
+//	                  behind "unreadable:" the systems concerned, parted by commas (none: all), and why
+//	                  says the reason
+//
+// An object has no class of its own: its fields have.
 type Field struct {
 	Name     string
-	Type     string // string, int, bool, list of T, map of T, object
+	Type     string // in words: "list of ipv4"
 	Required bool
 	Enum     []string
 	Doc      string
 	Default  any
-	Fields   []Field // of an object, or of the elements of a list or map of objects
+	Class    Class
+	Why      string      // of an unreadable field and of an instruction: the reason
+	On       []string    // of an unreadable field: the systems concerned; none means all
+	Fields   []Field     // of an object, or of the elements of a list or map of objects
+	Shape    *shape.Type `json:"-"`
+}
+
+// Leaves calls visit for every field that holds a value and no fields of its own, with its path:
+// "acl[].sid".
+func Leaves(fields []Field, visit func(path string, f Field)) { leaves("", fields, visit) }
+
+func leaves(prefix string, fields []Field, visit func(path string, f Field)) {
+	for _, f := range fields {
+		if len(f.Fields) == 0 {
+			visit(prefix+f.Name, f)
+			continue
+		}
+		at := prefix + f.Name
+		if f.Shape.Kind == "list" {
+			at += "[]"
+		}
+		leaves(at+".", f.Fields, visit)
+	}
 }
 
 // FieldError points at a key inside `with`. Path holds keys, and indexes as "[2]".
@@ -64,48 +103,100 @@ func fieldsOf(t reflect.Type, defaults reflect.Value) []Field {
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.Enum = strings.Split(e, "|")
 		}
-		f.Type, f.Fields = typeName(sf.Type)
+		f.Shape, f.Fields = shapeOf(sf.Type, sf.Tag)
+		f.Shape.Doc, f.Shape.Required = f.Doc, f.Required
+		f.Shape.Filled = f.Required && f.Shape.Kind == "string" && len(f.Enum) == 0
+		f.Type = inWords(f.Shape)
+		f.classify(sf.Tag)
 		if defaults.IsValid() && !defaults.Field(i).IsZero() {
 			f.Default = defaults.Field(i).Interface()
+			f.Shape.Default = f.Default
 		}
 		out = append(out, f)
 	}
 	return out
 }
 
-func typeName(t reflect.Type) (string, []Field) {
+// shapeOf makes the type of a struct's field. Tags that narrow a text or a number concern the
+// elements of a list or map.
+func shapeOf(t reflect.Type, tag reflect.StructTag) (*shape.Type, []Field) {
 	switch t.Kind() {
 	case reflect.Pointer:
-		return typeName(t.Elem())
+		return shapeOf(t.Elem(), tag)
 	case reflect.String:
-		return "string", nil
+		s := &shape.Type{Kind: "string", Pattern: tag.Get("pattern"), Means: tag.Get("means")}
+		if k := tag.Get("type"); k != "" {
+			s.Kind = k
+		}
+		if e := tag.Get("enum"); e != "" {
+			s.Enum = strings.Split(e, "|")
+		}
+		return s, nil
 	case reflect.Bool:
-		return "bool", nil
+		return &shape.Type{Kind: "boolean"}, nil
 	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Int32:
-		return "int", nil
+		return &shape.Type{Kind: "integer", Min: bound(tag.Get("min")), Max: bound(tag.Get("max"))}, nil
 	case reflect.Float64:
-		return "number", nil
+		return &shape.Type{Kind: "number", Min: bound(tag.Get("min")), Max: bound(tag.Get("max"))}, nil
 	case reflect.Slice:
-		n, f := typeName(t.Elem())
-		return "list of " + n, f
+		of, f := shapeOf(t.Elem(), tag)
+		s := &shape.Type{Kind: "list", Of: of, Unique: tag.Get("unique")}
+		s.MinItems, _ = strconv.Atoi(tag.Get("items")) // "" means none; a test reads every tag
+		return s, f
 	case reflect.Map:
-		n, f := typeName(t.Elem())
-		return "map of " + n, f
+		of, f := shapeOf(t.Elem(), tag)
+		return &shape.Type{Kind: "map", Of: of, KeyKind: tag.Get("key")}, f
 	case reflect.Struct:
-		return "object", fieldsOf(t, reflect.Value{})
+		fields := fieldsOf(t, reflect.Value{})
+		return object(fields), fields
 	}
-	return "any", nil
+	return &shape.Type{Kind: "any"}, nil
+}
+
+func object(fields []Field) *shape.Type {
+	t := &shape.Type{Kind: "object"}
+	for _, f := range fields {
+		t.Fields = append(t.Fields, shape.Field{Name: f.Name, Type: f.Shape})
+	}
+	return t
+}
+
+func bound(text string) *float64 {
+	if text == "" {
+		return nil
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil {
+		panic(fmt.Sprintf("a bound of a field is %q", text)) // the tests read every kind
+	}
+	return &n
+}
+
+func inWords(t *shape.Type) string {
+	switch t.Kind {
+	case "list", "map":
+		return t.Kind + " of " + inWords(t.Of)
+	case "integer", "number":
+		switch {
+		case t.Min != nil && t.Max != nil:
+			return fmt.Sprintf("%s %.0f to %.0f", t.Kind, *t.Min, *t.Max)
+		case t.Min != nil:
+			return fmt.Sprintf("%s from %.0f", t.Kind, *t.Min)
+		}
+	}
+	return t.Kind
 }
 
 // Decode fills an empty step of kind k from with, strictly: unknown keys, missing required keys,
-// wrong types and values outside an enumeration are FieldErrors, all of them, joined.
+// wrong types and values that are none of the type are FieldErrors, all of them, joined. Values
+// come in their normal form: "q:" of a drive letter is "Q".
 func (k Kind) Decode(with map[string]any) (Step, error) {
-	errs := checkFields(k.Fields(), with, nil)
-	if len(errs) > 0 {
-		return nil, errors.Join(errs...)
+	plain, err := check(object(k.Fields()), with)
+	if err != nil {
+		return nil, err
 	}
 	s := k.New()
-	b, err := json.Marshal(with)
+	b, err := json.Marshal(plain)
 	if err != nil {
 		return nil, fmt.Errorf("cannot encode the data of a %s step: %w", k.Name, err)
 	}
@@ -125,119 +216,108 @@ func (k Kind) Decode(with map[string]any) (Step, error) {
 	return s, nil
 }
 
-func checkFields(fields []Field, with map[string]any, path []string) []error {
+// check holds data against a type. The mistakes are FieldErrors.
+func check(t *shape.Type, with map[string]any) (any, error) {
+	p := &places{}
+	root := p.node(with, t, nil)
+	var list yamlx.List
+	plain := (&shape.Checker{List: &list, Sparse: true}).Check(root, t)
 	var errs []error
-	byName := map[string]Field{}
-	var names []string
-	for _, f := range fields {
-		byName[f.Name] = f
-		names = append(names, f.Name)
-	}
-	for key, v := range with {
-		f, ok := byName[key]
-		at := append(append([]string{}, path...), key)
-		if !ok {
-			e := &FieldError{Path: at, Msg: fmt.Sprintf("unknown key %q", key)}
-			if s := Nearest(key, names); s != "" {
-				e.Hint = fmt.Sprintf("did you mean %q?", s)
-			} else {
-				e.Hint = "known keys: " + strings.Join(names, ", ")
-			}
-			errs = append(errs, e)
-			continue
+	for _, e := range yamlx.All(list.Err()) {
+		fe := &FieldError{Path: p.paths[e.Line-1], Msg: e.Msg, Hint: e.Hint}
+		if e.Missing != "" {
+			fe.Path, fe.Msg = append(slices.Clone(fe.Path), e.Missing), "is required"
 		}
-		errs = append(errs, checkValue(f, f.Type, v, at)...)
+		errs = append(errs, fe)
 	}
-	for _, f := range fields {
-		if v, ok := with[f.Name]; f.Required && (!ok || v == nil || v == "") {
-			errs = append(errs, &FieldError{Path: append(append([]string{}, path...), f.Name), Msg: "is required", Hint: f.Doc})
-		}
+	if plain == nil {
+		plain = map[string]any{} // nothing was given, and nothing is required
 	}
-	return errs
+	return plain, errors.Join(errs...)
 }
 
-func checkValue(f Field, typ string, v any, at []string) []error {
-	if v == nil {
+// places are the paths of the values of a `with`: a node's line is the number of its path.
+type places struct{ paths [][]string }
+
+func (p *places) node(v any, t *shape.Type, path []string) *yamlx.Node {
+	p.paths = append(p.paths, path)
+	n := &yamlx.Node{Line: len(p.paths), Col: 1, KeyLine: len(p.paths), KeyCol: 1}
+	below := func(step string, v any, t *shape.Type) {
+		n.Items = append(n.Items, p.node(v, t, append(slices.Clone(path), step)))
+	}
+	switch v := v.(type) {
+	case nil:
+		return n
+	case map[string]any:
+		n.Kind = yamlx.Map
+		for k := range v {
+			n.Keys = append(n.Keys, k)
+		}
+		slices.Sort(n.Keys)
+		for _, k := range n.Keys {
+			below(k, v[k], within(t, k))
+		}
+		return n
+	case []any:
+		n.Kind = yamlx.Seq
+		for i, x := range v {
+			below(fmt.Sprintf("[%d]", i), x, within(t, ""))
+		}
+		return n
+	case int64:
+		n.Value = int(v)
+	case float64:
+		n.Value = v
+		if t != nil && t.Kind == "integer" && v == float64(int64(v)) {
+			n.Value = int(v) // JSON, and an expression that reckons, know no whole numbers
+		}
+	default:
+		n.Value = v
+	}
+	n.Kind, n.Raw = yamlx.Scalar, fmt.Sprint(v)
+	return n
+}
+
+// within is the type of what a key of t holds; nil where t says nothing of it.
+func within(t *shape.Type, key string) *shape.Type {
+	if t == nil {
 		return nil
 	}
-	wrong := func() []error {
-		return []error{&FieldError{Path: at, Msg: fmt.Sprintf("must be %s, is %s", typ, kindOf(v)), Hint: f.Doc}}
+	if t.Kind == "object" {
+		return t.Field(key)
 	}
-	if elem, ok := strings.CutPrefix(typ, "list of "); ok {
-		list, ok := v.([]any)
-		if !ok {
-			return wrong()
-		}
-		var errs []error
-		for i, x := range list {
-			errs = append(errs, checkValue(f, elem, x, append(append([]string{}, at...), fmt.Sprintf("[%d]", i)))...)
-		}
-		return errs
-	}
-	if elem, ok := strings.CutPrefix(typ, "map of "); ok {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return wrong()
-		}
-		var errs []error
-		for key, x := range m {
-			errs = append(errs, checkValue(f, elem, x, append(append([]string{}, at...), key))...)
-		}
-		return errs
-	}
-	ok := true
-	switch typ {
-	case "string":
-		_, ok = v.(string)
-	case "bool":
-		_, ok = v.(bool)
-	case "int":
-		switch n := v.(type) {
-		case int, int64:
-		case float64:
-			ok = n == float64(int64(n))
-		default:
-			ok = false
-		}
-	case "object":
-		m, isMap := v.(map[string]any)
-		if !isMap {
-			return wrong()
-		}
-		return checkFields(f.Fields, m, at)
-	}
-	if !ok {
-		return wrong()
-	}
-	if s, isText := v.(string); isText && len(f.Enum) > 0 {
-		for _, e := range f.Enum {
-			if s == e {
-				return nil
-			}
-		}
-		e := &FieldError{Path: at, Msg: fmt.Sprintf("%q is not one of %s", s, strings.Join(f.Enum, ", "))}
-		if n := Nearest(s, f.Enum); n != "" {
-			e.Hint = fmt.Sprintf("did you mean %q?", n)
-		}
-		return []error{e}
-	}
-	return nil
+	return t.Of
 }
 
-func kindOf(v any) string {
-	switch v.(type) {
-	case string:
-		return "text"
-	case bool:
-		return "a truth value"
-	case int, int64, float64:
-		return "a number"
-	case []any:
-		return "a list"
-	case map[string]any:
-		return "a map"
+// Value is one value of a step's data.
+type Value struct {
+	Path []string // as in FieldError
+	Text string
+}
+
+// Values lists the texts of a `with` that are of a type, like "credential".
+func (k Kind) Values(typ string, with map[string]any) []Value {
+	p := &places{}
+	var out []Value
+	var walk func(n *yamlx.Node, t *shape.Type)
+	walk = func(n *yamlx.Node, t *shape.Type) {
+		if t == nil {
+			return
+		}
+		if text, ok := n.Value.(string); ok && t.Kind == typ && text != "" {
+			out = append(out, Value{p.paths[n.Line-1], text})
+		}
+		for i, x := range n.Items {
+			key := ""
+			if n.Kind == yamlx.Map {
+				key = n.Keys[i]
+			}
+			walk(x, within(t, key))
+		}
 	}
-	return fmt.Sprintf("%T", v)
+	t := object(k.Fields())
+	walk(p.node(with, t, nil), t)
+	return out
 }
 
 // Nearest returns the word of known that a person probably meant by got, or "".

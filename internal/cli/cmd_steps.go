@@ -81,8 +81,9 @@ func kindJSON(k steps.Kind) map[string]any {
 
 func kindMarkdown(w io.Writer, k steps.Kind) {
 	fmt.Fprintf(w, "## %s\n\n%s\n\n%s\n\n", k.Name, k.Summary, k.Doc)
-	fmt.Fprint(w, "| key | type | default | meaning |\n|---|---|---|---|\n")
+	fmt.Fprint(w, "| key | type | default | check | meaning |\n|---|---|---|---|---|\n")
 	fieldRows(w, "", k.Fields())
+	fieldReasons(w, k.Fields())
 	if k.Example != "" {
 		fmt.Fprintf(w, "\n```yaml\nuses: %s\nwith:\n%s```\n", k.Name, indent(k.Example, "  "))
 	}
@@ -134,8 +135,22 @@ func fieldRows(w io.Writer, prefix string, fields []steps.Field) {
 			b, _ := json.Marshal(f.Default)
 			def = "`" + string(b) + "`"
 		}
-		fmt.Fprintf(w, "| `%s%s` | %s | %s | %s |\n", prefix, f.Name, typ, def, strings.ReplaceAll(f.Doc, "|", "\\|"))
+		fmt.Fprintf(w, "| `%s%s` | %s | %s | %s | %s |\n", prefix, f.Name, typ, def, f.Class,
+			strings.ReplaceAll(f.Doc, "|", "\\|"))
 		fieldRows(w, prefix+f.Name+".", f.Fields)
+	}
+}
+
+// fieldReasons says why fields are not compared.
+func fieldReasons(w io.Writer, fields []steps.Field) {
+	var out []string
+	steps.Leaves(fields, func(path string, f steps.Field) {
+		if f.Why != "" {
+			out = append(out, fmt.Sprintf("- `%s`: %s", path, f.Why))
+		}
+	})
+	if len(out) > 0 {
+		fmt.Fprintf(w, "\nNot compared:\n\n%s\n", strings.Join(out, "\n"))
 	}
 }
 

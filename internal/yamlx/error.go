@@ -17,6 +17,7 @@ type Error struct {
 	Line, Col int
 	Msg       string
 	Hint      string // what a person can do about it, or ""
+	Missing   string // the key that is not there, where that is the mistake
 }
 
 // Error answers "file:line:col: message", and the hint on a line of its own.

@@ -17,10 +17,10 @@ import (
 
 // Group is a local group, or none of that name.
 type Group struct {
-	Name   string `json:"name" required:"true" doc:"name of the group"`
-	GID    *int   `json:"gid" doc:"its number; no key leaves it to the machine"`
-	System bool   `json:"system,omitempty" doc:"a new group without gid gets a number of the range for system groups"`
-	Absent bool   `json:"absent,omitempty" doc:"there shall be no such group"`
+	Name   string `json:"name" required:"true" doc:"name of the group" check:"compared"`
+	GID    *int   `json:"gid" doc:"its number; no key leaves it to the machine" min:"0" check:"compared"`
+	System bool   `json:"system,omitempty" doc:"a new group without gid gets a number of the range for system groups" check:"fixed"`
+	Absent bool   `json:"absent,omitempty" doc:"there shall be no such group" check:"compared"`
 }
 
 // groupFound is a group as found.
@@ -54,9 +54,6 @@ func (s *Group) Kind() string { return "group" }
 
 // Validate looks at the data.
 func (s *Group) Validate() error {
-	if s.GID != nil && *s.GID < 0 {
-		return steps.FieldErr("gid", "is a number from 0 on")
-	}
 	if s.Absent && (s.GID != nil || s.System) {
 		return steps.FieldErr("absent", "excludes gid and system")
 	}

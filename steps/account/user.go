@@ -17,18 +17,18 @@ import (
 
 // User is a local account, or none of that name.
 type User struct {
-	Name        string   `json:"name" required:"true" doc:"name of the account"`
-	UID         *int     `json:"uid" doc:"its number; no key leaves it to the machine"`
-	Group       string   `json:"group,omitempty" doc:"primary group, which must be there; no key leaves it, and gives a new user a group of its own name"`
-	Groups      []string `json:"groups" doc:"other groups that it must be a member of; they must be there"`
-	OnlyGroups  bool     `json:"only_groups,omitempty" doc:"it is a member of no other groups than these"`
-	Home        string   `json:"home,omitempty" doc:"home directory; no key leaves it, and gives a new user /home/NAME; changing it does not move what is in it"`
-	MakeHome    *bool    `json:"make_home" doc:"a new user gets the directory, filled from /etc/skel; the default is true, and false for system: true"`
-	Shell       string   `json:"shell,omitempty" doc:"login shell, a full path; no key leaves it"`
-	Comment     *string  `json:"comment" doc:"the comment field, often the full name; no key leaves it"`
-	System      bool     `json:"system,omitempty" doc:"a new user without uid gets a number of the range for system accounts"`
-	Absent      bool     `json:"absent,omitempty" doc:"there shall be no such account"`
-	DeletesHome bool     `json:"delete_home,omitempty" doc:"with absent: delete the home directory and the mail box too; that cannot be undone"`
+	Name        string   `json:"name" required:"true" doc:"name of the account" check:"compared"`
+	UID         *int     `json:"uid" doc:"its number; no key leaves it to the machine" min:"0" check:"compared"`
+	Group       string   `json:"group,omitempty" doc:"primary group, which must be there; no key leaves it, and gives a new user a group of its own name" check:"compared"`
+	Groups      []string `json:"groups" doc:"other groups that it must be a member of; they must be there" check:"compared"`
+	OnlyGroups  bool     `json:"only_groups,omitempty" doc:"it is a member of no other groups than these" check:"compared"`
+	Home        string   `json:"home,omitempty" doc:"home directory; no key leaves it, and gives a new user /home/NAME; changing it does not move what is in it" type:"path" check:"compared"`
+	MakeHome    *bool    `json:"make_home" doc:"a new user gets the directory, filled from /etc/skel; the default is true, and false for system: true" check:"fixed"`
+	Shell       string   `json:"shell,omitempty" doc:"login shell, a full path; no key leaves it" type:"path" check:"compared"`
+	Comment     *string  `json:"comment" doc:"the comment field, often the full name; no key leaves it" pattern:"^[^:\n]*$" means:"write it without a colon and on one line" check:"compared"`
+	System      bool     `json:"system,omitempty" doc:"a new user without uid gets a number of the range for system accounts" check:"fixed"`
+	Absent      bool     `json:"absent,omitempty" doc:"there shall be no such account" check:"compared"`
+	DeletesHome bool     `json:"delete_home,omitempty" doc:"with absent: delete the home directory and the mail box too; that cannot be undone" check:"unreadable:linux" why:"which directory was its home is in the entry of the account, and that is gone"`
 }
 
 // userFound is an account as found.
@@ -87,9 +87,6 @@ func (s *User) Validate() error {
 	if s.DeletesHome {
 		return steps.FieldErr("delete_home", "goes with absent: true")
 	}
-	if s.UID != nil && *s.UID < 0 {
-		return steps.FieldErr("uid", "is a number from 0 on")
-	}
 	if s.Group != "" {
 		if err := checkName("group", s.Group); err != nil {
 			return err
@@ -105,9 +102,6 @@ func (s *User) Validate() error {
 		if path != "" && (!strings.HasPrefix(path, "/") || strings.ContainsAny(path, ":\n")) {
 			return steps.FieldErr(key, "%q is not a full path", path)
 		}
-	}
-	if s.Comment != nil && strings.ContainsAny(*s.Comment, ":\n") {
-		return steps.FieldErr("comment", "must not hold a colon or a line end")
 	}
 	return nil
 }

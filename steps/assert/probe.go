@@ -19,34 +19,34 @@ import (
 
 // Probe asserts facts about a node and changes nothing. All that is named must hold.
 type Probe struct {
-	Rule          string                 `json:"rule,omitempty" doc:"id of the rule in the catalogue, like SCC-01"`
-	Message       string                 `json:"message" required:"true" doc:"what is wrong when it does not hold"`
-	Hint          string                 `json:"hint,omitempty" doc:"what a person can do about it"`
-	Severity      string                 `json:"severity" enum:"must|should" doc:"must stops the run; should only warns"`
-	Releases      []string               `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux"`
-	Distros       []string               `json:"distros,omitempty" doc:"Linux: the distribution is one of these, by the ID of os-release: debian ubuntu rhel rocky"`
-	ServicePack   int                    `json:"min_service_pack,omitempty" doc:"Windows: service pack number at least"`
-	Arch          string                 `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture"`
-	Features      []string               `json:"features,omitempty" doc:"Windows: feature ids that are installed"`
+	Rule          string                 `json:"rule,omitempty" doc:"id of the rule in the catalogue, like SCC-01" check:"instruction:person"`
+	Message       string                 `json:"message" required:"true" doc:"what is wrong when it does not hold" check:"instruction:person"`
+	Hint          string                 `json:"hint,omitempty" doc:"what a person can do about it" check:"instruction:person"`
+	Severity      string                 `json:"severity" enum:"must|should" doc:"must stops the run; should only warns" check:"instruction:severity"`
+	Releases      []string               `json:"releases,omitempty" doc:"the node's release is one of these: 2003 2008 2008r2 2012 2012r2 2016 2019 2022 2025 linux" enum:"2003|2008|2008r2|2012|2012r2|2016|2019|2022|2025|linux" check:"compared"`
+	Distros       []string               `json:"distros,omitempty" doc:"Linux: the distribution is one of these, by the ID of os-release: debian ubuntu rhel rocky" check:"compared"`
+	ServicePack   int                    `json:"min_service_pack,omitempty" doc:"Windows: service pack number at least" min:"0" check:"compared"`
+	Arch          string                 `json:"arch,omitempty" enum:"amd64|386|arm64" doc:"processor architecture" check:"compared"`
+	Features      []string               `json:"features,omitempty" doc:"Windows: feature ids that are installed" check:"compared"`
 	Service       *Running               `json:"service,omitempty" doc:"a service, or a unit of systemd, and how it must stand"`
 	Registry      *inspect.ExpectedValue `json:"registry,omitempty" doc:"Windows: a registry value that must be there, or not"`
-	File          string                 `json:"file,omitempty" doc:"a file or directory that exists"`
-	NoFile        string                 `json:"no_file,omitempty" doc:"a file or directory that does not exist"`
-	FreeLetter    string                 `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds"`
-	Domain        string                 `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of"`
-	Adapters      int                    `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least"`
-	Plain         []string               `json:"plain_adapters,omitempty" doc:"Windows from 2008 on: hardware addresses of network cards that are cards, and no team or other card that only a driver makes"`
-	PendingReboot string                 `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting"`
-	Disks         []string               `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible"`
-	Listens       int                    `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens"`
+	File          string                 `json:"file,omitempty" doc:"a file or directory that exists" check:"compared"`
+	NoFile        string                 `json:"no_file,omitempty" doc:"a file or directory that does not exist" check:"compared"`
+	FreeLetter    string                 `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds" type:"letter" check:"compared"`
+	Domain        string                 `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of" type:"domain" check:"compared"`
+	Adapters      int                    `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least" min:"0" check:"compared"`
+	Plain         []string               `json:"plain_adapters,omitempty" doc:"Windows from 2008 on: hardware addresses of network cards that are cards, and no team or other card that only a driver makes" type:"mac" check:"compared"`
+	PendingReboot string                 `json:"pending_reboot,omitempty" enum:"none" doc:"none: no restart is due; on Linux by the mark that Debian and its kin keep, or by needs-restarting" check:"compared"`
+	Disks         []string               `json:"disks,omitempty" doc:"Windows: serial numbers of disks that are visible" check:"compared"`
+	Listens       int                    `json:"listens,omitempty" doc:"Linux: number of a TCP port on which something listens" min:"0" max:"65535" check:"compared"`
 }
 
 // Running is how a service must stand.
 type Running struct {
-	Name   string `json:"name" required:"true" doc:"service name"`
-	State  string `json:"state,omitempty" enum:"running|stopped" doc:"whether it runs"`
-	Start  string `json:"start,omitempty" enum:"auto|manual|disabled" doc:"start type; on Linux enabled, disabled or masked"`
-	Absent bool   `json:"absent,omitempty" doc:"there is no such service"`
+	Name   string `json:"name" required:"true" doc:"service name" check:"compared"`
+	State  string `json:"state,omitempty" enum:"running|stopped" doc:"whether it runs" check:"compared"`
+	Start  string `json:"start,omitempty" enum:"auto|manual|disabled" doc:"start type; on Linux enabled, disabled or masked" check:"compared"`
+	Absent bool   `json:"absent,omitempty" doc:"there is no such service" check:"compared"`
 }
 
 // Kinds lists the kind of this family.
@@ -79,30 +79,11 @@ func (s *Probe) Kind() string { return "probe" }
 
 // Validate looks at the data.
 func (s *Probe) Validate() error {
-	known := append(node.WindowsReleases(), node.Linux)
-	for i, r := range s.Releases {
-		if !slices.Contains(known, node.Release(r)) {
-			return &steps.FieldError{Path: []string{"releases", fmt.Sprintf("[%d]", i)},
-				Msg: fmt.Sprintf("%q is not a release", r)}
-		}
-	}
-	if s.FreeLetter != "" && inspect.Letter(s.FreeLetter) == "" {
-		return steps.FieldErr("free_letter", "%q is not a drive letter", s.FreeLetter)
-	}
-	if s.Listens < 0 || s.Listens > 65535 {
-		return steps.FieldErr("listens", "is a port from 1 to 65535")
-	}
 	if len(s.asserts()) == 0 {
 		return steps.FieldErr("message", "the probe asserts nothing: give releases, features, service, registry, file or "+
 			"another one")
 	}
-	for i, mac := range s.Plain {
-		if inspect.MAC(mac) == "" {
-			return &steps.FieldError{Path: []string{"plain_adapters", fmt.Sprintf("[%d]", i)},
-				Msg: fmt.Sprintf("%q is not a hardware address", mac)}
-		}
-	}
-	return s.Registry.Validate("registry")
+	return nil
 }
 
 // Reads names what Check will ask.

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -17,12 +15,12 @@ import (
 
 // Create forms a failover cluster of which the node it runs on is the first and only member.
 type Create struct {
-	Name       string   `json:"name" doc:"name of the cluster: a NetBIOS computer name that nothing else in the domain uses" required:"true" example:"mbx01-clu"`
-	Node       string   `json:"node" doc:"computer name of the node that forms it; the step runs on that node" required:"true" example:"mbx01-node1"`
-	Addresses  []string `json:"addresses" doc:"IPv4 addresses of the cluster, one for each client subnet; before 2008 R2 one only" required:"true"`
-	Mask       string   `json:"mask" doc:"subnet mask of the address; with connection, used with cluster.exe only"`
-	Connection string   `json:"connection" doc:"name of the node's network connection for the address; needs mask"`
-	As         string   `json:"as" doc:"credential of the site under which the cluster is formed: it makes a computer account in the directory" required:"true" example:"admin"`
+	Name       string   `json:"name" doc:"name of the cluster: a NetBIOS computer name that nothing else in the domain uses" required:"true" example:"mbx01-clu" pattern:"^[A-Za-z][A-Za-z0-9-]{0,14}$" means:"a NetBIOS computer name is a letter, then up to 14 letters, digits or hyphens" check:"fixed"`
+	Node       string   `json:"node" doc:"computer name of the node that forms it; the step runs on that node" required:"true" example:"mbx01-node1" type:"hostname" check:"fixed"`
+	Addresses  []string `json:"addresses" doc:"IPv4 addresses of the cluster, one for each client subnet; before 2008 R2 one only" required:"true" type:"ipv4" items:"1" unique:"true" check:"fixed"`
+	Mask       string   `json:"mask" doc:"subnet mask of the address; with connection, used with cluster.exe only" type:"ipv4" check:"fixed"`
+	Connection string   `json:"connection" doc:"name of the node's network connection for the address; needs mask" check:"fixed"`
+	As         string   `json:"as" doc:"credential of the site under which the cluster is formed: it makes a computer account in the directory" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type createBefore struct {
@@ -57,10 +55,6 @@ func createKind() steps.Kind {
 	}
 }
 
-// netbios is what a computer name may be. Source: naming conventions in Active Directory for
-// computers.
-var netbios = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9-]{0,14}$`)
-
 // Kind names the step.
 func (s *Create) Kind() string { return "cluster.create" }
 
@@ -72,18 +66,6 @@ func (s *Create) Reads(f node.Facts) []node.Query { return clus.Reads(f) }
 
 // Validate looks at the data.
 func (s *Create) Validate() error {
-	if !netbios.MatchString(s.Name) {
-		return steps.FieldErr("name", "%q is no NetBIOS computer name: a letter, then up to 14 letters, digits or dashes",
-			s.Name)
-	}
-	if len(s.Addresses) == 0 {
-		return steps.FieldErr("addresses", "at least one address is needed")
-	}
-	for _, a := range s.Addresses {
-		if ip, err := netip.ParseAddr(a); err != nil || !ip.Is4() {
-			return steps.FieldErr("addresses", "%q is no IPv4 address", a)
-		}
-	}
 	if (s.Mask == "") != (s.Connection == "") {
 		return steps.FieldErr("mask", "mask and connection go together")
 	}

@@ -16,11 +16,11 @@ import (
 // Dependency says which resources must be online before a resource may come online. Others that it
 // depends on stay.
 type Dependency struct {
-	Resource   string   `json:"resource" doc:"resource that depends; give this, or group and type" example:"First Storage Group/Mailbox Database (mbx01)"`
-	Group      string   `json:"group" doc:"group in which every resource of the type depends" example:"mbx01"`
-	Type       string   `json:"type" doc:"text in the type name of the resources of the group, for example Exchange Database; type names are not translated" example:"Exchange Database"`
-	On         []string `json:"on" doc:"resources that must be online first, all of them; they are in the same group" required:"true"`
-	MayRestart bool     `json:"may_restart" doc:"whether a resource may be taken offline for a moment when Windows takes the change only so"`
+	Resource   string   `json:"resource" doc:"resource that depends; give this, or group and type" example:"First Storage Group/Mailbox Database (mbx01)" check:"compared"`
+	Group      string   `json:"group" doc:"group in which every resource of the type depends" example:"mbx01" check:"compared"`
+	Type       string   `json:"type" doc:"text in the type name of the resources of the group, for example Exchange Database; type names are not translated" example:"Exchange Database" check:"compared"`
+	On         []string `json:"on" doc:"resources that must be online first, all of them; they are in the same group" required:"true" items:"1" check:"compared"`
+	MayRestart bool     `json:"may_restart" doc:"whether a resource may be taken offline for a moment when Windows takes the change only so" check:"instruction:consent"`
 }
 
 // dependencyBefore maps each resource to what the step adds to it.
@@ -57,9 +57,6 @@ func (s *Dependency) Reads(f node.Facts) []node.Query { return clus.Reads(f, clu
 func (s *Dependency) Validate() error {
 	if (s.Resource == "") == (s.Group == "") || (s.Group == "") != (s.Type == "") {
 		return steps.FieldErr("resource", "give resource, or group and type")
-	}
-	if len(s.On) == 0 {
-		return steps.FieldErr("on", "names no resource")
 	}
 	return nil
 }

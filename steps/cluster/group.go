@@ -15,8 +15,8 @@ import (
 
 // Group is a group of resources, the unit of failover.
 type Group struct {
-	Name       string           `json:"name" doc:"name of the group" required:"true" example:"files"`
-	Properties map[string]int64 `json:"properties" doc:"common properties of the group: AutoFailbackType, FailoverPeriod, FailoverThreshold, FailbackWindowStart, FailbackWindowEnd"`
+	Name       string           `json:"name" doc:"name of the group" required:"true" example:"files" check:"compared"`
+	Properties map[string]int64 `json:"properties" doc:"common properties of the group: AutoFailbackType, FailoverPeriod, FailoverThreshold, FailbackWindowStart, FailbackWindowEnd" check:"compared"`
 }
 
 type groupBefore struct {

@@ -16,9 +16,9 @@ import (
 // Network names a cluster network and gives it a role. It is known by its address, never by its
 // name.
 type Network struct {
-	Subnet string `json:"subnet" doc:"the network in CIDR form, 192.0.2.0/24: how the network is found" required:"true" example:"10.10.10.0/24"`
-	Name   string `json:"name" doc:"name to give it; left alone when empty"`
-	Role   string `json:"role" doc:"private: cluster traffic only; mixed: cluster and clients; unmanaged: not used by the cluster; left alone when empty" enum:"private|mixed|unmanaged"`
+	Subnet string `json:"subnet" doc:"the network in CIDR form, 192.0.2.0/24: how the network is found" required:"true" example:"10.10.10.0/24" type:"cidr" check:"compared"`
+	Name   string `json:"name" doc:"name to give it; left alone when empty" check:"compared"`
+	Role   string `json:"role" doc:"private: cluster traffic only; mixed: cluster and clients; unmanaged: not used by the cluster; left alone when empty" enum:"private|mixed|unmanaged" check:"compared"`
 }
 
 type networkBefore struct {
@@ -54,10 +54,6 @@ func (s *Network) Reads(f node.Facts) []node.Query { return clus.Reads(f, clus.P
 
 // Validate looks at the data.
 func (s *Network) Validate() error {
-	p, err := netip.ParsePrefix(s.Subnet)
-	if err != nil || !p.Addr().Is4() {
-		return steps.FieldErr("subnet", "%q is no IPv4 network like 10.10.10.0/24", s.Subnet)
-	}
 	if s.Name == "" && s.Role == "" {
 		return steps.FieldErr("name", "name or role must be given")
 	}

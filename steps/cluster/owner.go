@@ -16,9 +16,9 @@ import (
 
 // Owner limits where a resource may run, or says where a group prefers to run.
 type Owner struct {
-	Resource string   `json:"resource" doc:"resource whose possible owners are set; give resource or group" example:"files-name"`
-	Group    string   `json:"group" doc:"group whose preferred owners are set, in order"`
-	Nodes    []string `json:"nodes" doc:"node names: possible owners as a set, preferred owners in order" required:"true"`
+	Resource string   `json:"resource" doc:"resource whose possible owners are set; give resource or group" example:"files-name" check:"compared"`
+	Group    string   `json:"group" doc:"group whose preferred owners are set, in order" check:"compared"`
+	Nodes    []string `json:"nodes" doc:"node names: possible owners as a set, preferred owners in order" required:"true" type:"hostname" check:"compared"`
 }
 
 type ownerBefore struct {

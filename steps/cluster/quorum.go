@@ -15,9 +15,9 @@ import (
 
 // Quorum says how the cluster counts votes.
 type Quorum struct {
-	Model string `json:"model" doc:"how votes are counted" required:"true" enum:"node-majority|node-and-disk-majority|node-and-share-majority|disk-only" example:"node-and-disk-majority"`
-	Disk  string `json:"disk" doc:"serial number of the witness disk, for node-and-disk-majority and disk-only; it is a cluster disk already" example:"LUN-QUORUM"`
-	Share string `json:"share" doc:"UNC path of the witness share, for node-and-share-majority; the cluster's computer account must be allowed to write there"`
+	Model string `json:"model" doc:"how votes are counted" required:"true" enum:"node-majority|node-and-disk-majority|node-and-share-majority|disk-only" example:"node-and-disk-majority" check:"compared"`
+	Disk  string `json:"disk" doc:"serial number of the witness disk, for node-and-disk-majority and disk-only; it is a cluster disk already" example:"LUN-QUORUM" check:"compared"`
+	Share string `json:"share" doc:"UNC path of the witness share, for node-and-share-majority; the cluster's computer account must be allowed to write there" check:"compared"`
 }
 
 // The models.

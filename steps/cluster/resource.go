@@ -14,13 +14,13 @@ import (
 
 // Resource is one resource of the cluster with its properties.
 type Resource struct {
-	Name       string         `json:"name" doc:"name of the resource; when empty, it is the one resource of its type in its group, whatever its name, and is not made" example:"files-name"`
-	Type       string         `json:"type" doc:"resource type, which is not translated: Network Name, IP Address, Generic Service; needed to make it or to find it without a name" example:"Network Name"`
-	Group      string         `json:"group" doc:"group that holds it; needed to make it or to find it without a name" example:"files"`
-	Common     map[string]any `json:"common" doc:"common properties, for example PendingTimeout: 300000"`
-	Private    map[string]any `json:"private" doc:"private properties, for example HostRecordTTL: 600"`
-	State      string         `json:"state" doc:"state to bring it to; left alone when empty" enum:"online|offline"`
-	MayRestart bool           `json:"may_restart" doc:"take the resource, with all that depends on it, offline and online so that private properties take effect now; otherwise they do when it comes online the next time"`
+	Name       string         `json:"name" doc:"name of the resource; when empty, it is the one resource of its type in its group, whatever its name, and is not made" example:"files-name" check:"compared"`
+	Type       string         `json:"type" doc:"resource type, which is not translated: Network Name, IP Address, Generic Service; needed to make it or to find it without a name" example:"Network Name" check:"compared"`
+	Group      string         `json:"group" doc:"group that holds it; needed to make it or to find it without a name" example:"files" check:"compared"`
+	Common     map[string]any `json:"common" doc:"common properties, for example PendingTimeout: 300000" check:"compared"`
+	Private    map[string]any `json:"private" doc:"private properties, for example HostRecordTTL: 600" check:"compared"`
+	State      string         `json:"state" doc:"state to bring it to; left alone when empty" enum:"online|offline" check:"compared"`
+	MayRestart bool           `json:"may_restart" doc:"take the resource, with all that depends on it, offline and online so that private properties take effect now; otherwise they do when it comes online the next time" check:"instruction:consent"`
 }
 
 type resourceBefore struct {

@@ -18,11 +18,11 @@ import (
 
 // Validation runs the cluster's own configuration tests and keeps the report.
 type Validation struct {
-	Report string   `json:"report" doc:"folder on the node that keeps the reports; it must be there" required:"true" example:"C:\\ClusterReports"`
-	Name   string   `json:"name" doc:"name of the report without an extension" required:"true" example:"before-exchange"`
-	Nodes  []string `json:"nodes" doc:"computer names to test; the members of the cluster when empty"`
-	Ignore []string `json:"ignore" doc:"test categories or tests to leave out, as Test-Cluster -List shows them on that node"`
-	As     string   `json:"as" doc:"credential of the site under which the tests run: they log on to the other nodes" required:"true" example:"admin"`
+	Report string   `json:"report" doc:"folder on the node that keeps the reports; it must be there" required:"true" example:"C:\\ClusterReports" type:"path" check:"compared"`
+	Name   string   `json:"name" doc:"name of the report without an extension" required:"true" example:"before-exchange" pattern:"^[^\\\\/:*?\"<>|]+$" means:"use what a file name may hold" check:"compared"`
+	Nodes  []string `json:"nodes" doc:"computer names to test; the members of the cluster when empty" type:"hostname" check:"compared"`
+	Ignore []string `json:"ignore" doc:"test categories or tests to leave out, as Test-Cluster -List shows them on that node" check:"compared"`
+	As     string   `json:"as" doc:"credential of the site under which the tests run: they log on to the other nodes" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type validationBefore struct {
@@ -52,14 +52,6 @@ func validationKind() steps.Kind {
 
 // Kind names the step.
 func (s *Validation) Kind() string { return "cluster.validation" }
-
-// Validate looks at the data.
-func (s *Validation) Validate() error {
-	if strings.ContainsAny(s.Name, `\/:*?"<>|`) {
-		return steps.FieldErr("name", "%q holds a character that a file name may not hold", s.Name)
-	}
-	return nil
-}
 
 func (s *Validation) path(ext string) string {
 	return strings.TrimRight(s.Report, `\`) + `\` + s.Name + ext

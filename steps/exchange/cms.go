@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -18,12 +17,12 @@ import (
 // CMS is a clustered mailbox server on shared storage. It runs on the node that shall be active
 // first.
 type CMS struct {
-	Name     string   `json:"name" doc:"network name of the clustered mailbox server" required:"true" example:"mbx01"`
-	Address  string   `json:"address" doc:"its IPv4 address on the client network" required:"true" example:"192.0.2.21"`
-	DataPath string   `json:"data_path" doc:"folder on the shared disk for the first storage group" required:"true" example:"E:\\mbx01"`
-	Disks    []string `json:"disks" doc:"serial numbers of its cluster disks: brought to this node before setup runs and put into its group after" required:"true"`
-	Setup    string   `json:"setup" doc:"path of setup.com on the node" required:"true" example:"D:\\Exchange\\setup.com"`
-	As       string   `json:"as" doc:"credential of the site: Exchange organisation administrator and local administrator" required:"true" example:"admin"`
+	Name     string   `json:"name" doc:"network name of the clustered mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	Address  string   `json:"address" doc:"its IPv4 address on the client network" required:"true" example:"192.0.2.21" type:"ipv4" check:"fixed"`
+	DataPath string   `json:"data_path" doc:"folder on the shared disk for the first storage group" required:"true" example:"E:\\mbx01" pattern:"^[A-Za-z]:\\\\" means:"write a full path with a drive letter, like E:\\mbx01" check:"fixed"`
+	Disks    []string `json:"disks" doc:"serial numbers of its cluster disks: brought to this node before setup runs and put into its group after" required:"true" items:"1" check:"compared"`
+	Setup    string   `json:"setup" doc:"path of setup.com on the node" required:"true" example:"D:\\Exchange\\setup.com" type:"path" check:"instruction:media"`
+	As       string   `json:"as" doc:"credential of the site: Exchange organisation administrator and local administrator" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type cmsBefore struct {
@@ -71,20 +70,6 @@ func (s *CMS) Provides() []string {
 // Reads names what Check will ask.
 func (s *CMS) Reads(f node.Facts) []node.Query {
 	return append(clus.Reads(f, clus.PartResources), node.Registry{Key: markKey(s.id())})
-}
-
-// Validate looks at the data.
-func (s *CMS) Validate() error {
-	if ip, err := netip.ParseAddr(s.Address); err != nil || !ip.Is4() {
-		return steps.FieldErr("address", "%q is no IPv4 address", s.Address)
-	}
-	if len(s.Disks) == 0 {
-		return steps.FieldErr("disks", "names no disk")
-	}
-	if len(s.DataPath) < 3 || s.DataPath[1:3] != `:\` {
-		return steps.FieldErr("data_path", `%q is no full path like E:\%s`, s.DataPath, s.Name)
-	}
-	return nil
 }
 
 func (s *CMS) id() string { return jobID("newcms", s.Name, s.Setup) }

@@ -3,7 +3,6 @@ package exchange
 import (
 	"context"
 	"encoding/json"
-	"strings"
 
 	"deploy/internal/node"
 	"deploy/steps"
@@ -12,11 +11,11 @@ import (
 
 // DatabasePath moves the file of a mailbox database.
 type DatabasePath struct {
-	Server       string `json:"server" doc:"name of the mailbox server" required:"true" example:"mbx01"`
-	StorageGroup string `json:"storage_group" doc:"name of the storage group; the only one when empty"`
-	Name         string `json:"name" doc:"name of the database; the only one of the storage group when empty"`
-	Path         string `json:"path" doc:"full path of the .edb file" required:"true" example:"E:\\mbx01\\mbx01.edb"`
-	As           string `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+	Server       string `json:"server" doc:"name of the mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	StorageGroup string `json:"storage_group" doc:"name of the storage group; the only one when empty" check:"compared"`
+	Name         string `json:"name" doc:"name of the database; the only one of the storage group when empty" check:"compared"`
+	Path         string `json:"path" doc:"full path of the .edb file" required:"true" example:"E:\\mbx01\\mbx01.edb" pattern:"^[A-Za-z]:\\\\.*\\.[eE][dD][bB]$" means:"write a full path with a drive letter that ends in .edb" check:"compared"`
+	As           string `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type databasePathBefore struct {
@@ -56,14 +55,6 @@ func (s *DatabasePath) Reads(f node.Facts) []node.Query {
 // PreviewEffects tells that the databases are dismounted while their files move.
 func (s *DatabasePath) PreviewEffects() steps.Effects {
 	return steps.Effects{Interrupts: "databases of " + s.Server}
-}
-
-// Validate looks at the data.
-func (s *DatabasePath) Validate() error {
-	if !strings.HasSuffix(strings.ToLower(s.Path), ".edb") {
-		return steps.FieldErr("path", "%q must end in .edb", s.Path)
-	}
-	return checkPaths(map[string]string{"path": s.Path})
 }
 
 // find reads the database's record; group and name may be empty for the only one.

@@ -15,10 +15,10 @@ import (
 
 // Install installs Exchange 2007 server roles on the node.
 type Install struct {
-	Roles     []string `json:"roles" doc:"roles: Mailbox, HubTransport, ClientAccess, UnifiedMessaging, ManagementTools; on a node of a failover cluster only Mailbox" required:"true"`
-	Setup     string   `json:"setup" doc:"path of setup.com on the node, on a local disk" required:"true" example:"D:\\Exchange\\setup.com"`
-	TargetDir string   `json:"target_dir" doc:"folder to install into; setup's default when empty"`
-	As        string   `json:"as" doc:"credential of the site: Exchange organisation administrator and local administrator" required:"true" example:"admin"`
+	Roles     []string `json:"roles" doc:"roles: Mailbox, HubTransport, ClientAccess, UnifiedMessaging, ManagementTools; on a node of a failover cluster only Mailbox" required:"true" items:"1" enum:"ClientAccess|HubTransport|Mailbox|ManagementTools|UnifiedMessaging" check:"compared"`
+	Setup     string   `json:"setup" doc:"path of setup.com on the node, on a local disk" required:"true" example:"D:\\Exchange\\setup.com" type:"path" check:"instruction:media"`
+	TargetDir string   `json:"target_dir" doc:"folder to install into; setup's default when empty" type:"path" check:"fixed"`
+	As        string   `json:"as" doc:"credential of the site: Exchange organisation administrator and local administrator" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type installBefore struct {
@@ -73,26 +73,6 @@ func (s *Install) Reads(node.Facts) []node.Query {
 		out = append(out, node.Registry{Key: roleRoot + `\` + key})
 	}
 	return append(out, node.Registry{Key: markKey(s.id())})
-}
-
-// Validate looks at the data.
-func (s *Install) Validate() error {
-	if len(s.Roles) == 0 {
-		return steps.FieldErr("roles", "names no role")
-	}
-	for i, r := range s.Roles {
-		if roleKeys[r] == "" {
-			var known []string
-			for k := range roleKeys {
-				known = append(known, k)
-			}
-			slices.Sort(known)
-			e := &steps.FieldError{Path: []string{"roles", fmt.Sprintf("[%d]", i)}, Msg: fmt.Sprintf("%q is no role", r),
-				Hint: "roles are " + strings.Join(known, ", ")}
-			return e
-		}
-	}
-	return nil
 }
 
 func (s *Install) id() string {

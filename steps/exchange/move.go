@@ -19,11 +19,11 @@ import (
 // Move proves that a clustered mailbox server runs on every node: it moves it to each and back to
 // its owner.
 type Move struct {
-	Name    string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
-	Nodes   []string `json:"nodes" doc:"nodes to prove, in order" required:"true"`
-	Owner   string   `json:"owner" doc:"node that holds it when the proof is done" required:"true" example:"mbx01-node1"`
-	Comment string   `json:"comment" doc:"comment that Exchange writes down with each move"`
-	As      string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+	Name    string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	Nodes   []string `json:"nodes" doc:"nodes to prove, in order" required:"true" type:"hostname" check:"compared"`
+	Owner   string   `json:"owner" doc:"node that holds it when the proof is done" required:"true" example:"mbx01-node1" type:"hostname" check:"compared"`
+	Comment string   `json:"comment" doc:"comment that Exchange writes down with each move" check:"unreadable:windows" why:"Exchange writes it into the event log with a move, and a move that was made keeps the one it had"`
+	As      string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type moveBefore struct {

@@ -14,8 +14,8 @@ import (
 // MTA gives a second or later clustered mailbox server of a cluster the Microsoft MTA object
 // without which mailboxes cannot be created on it. It runs on a domain controller.
 type MTA struct {
-	Server string `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx02"`
-	Like   string `json:"like" doc:"name of the first clustered mailbox server, whose object gives the values" required:"true" example:"mbx01"`
+	Server string `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx02" type:"hostname" check:"compared"`
+	Like   string `json:"like" doc:"name of the first clustered mailbox server, whose object gives the values" required:"true" example:"mbx01" type:"hostname" check:"compared"`
 }
 
 type mtaBefore struct {
@@ -51,11 +51,6 @@ func (s *MTA) Kind() string { return "exchange.mta" }
 func (s *MTA) Validate() error {
 	if strings.EqualFold(s.Server, s.Like) {
 		return steps.FieldErr("like", "must be another server")
-	}
-	for key, v := range map[string]string{"server": s.Server, "like": s.Like} {
-		if strings.ContainsAny(v, `()*\/`) {
-			return steps.FieldErr(key, "%q is no server name", v)
-		}
 	}
 	return nil
 }

@@ -15,11 +15,11 @@ import (
 // Prepare extends the directory for Exchange 2007: the schema, the organisation, or the domain. It
 // runs on a domain controller.
 type Prepare struct {
-	What         string `json:"what" doc:"schema: extend the schema; ad: make the organisation; domain: prepare this domain" required:"true" enum:"schema|ad|domain" example:"schema"`
-	Setup        string `json:"setup" doc:"path of setup.com on the node, on a local disk" required:"true" example:"D:\\Exchange\\setup.com"`
-	Organization string `json:"organization" doc:"name of the Exchange organisation; required for ad" example:"Contoso"`
-	ServicePack  int    `json:"service_pack" doc:"service pack of the media, 1 to 3: the directory must be at least at its level"`
-	As           string `json:"as" doc:"credential of the site: Schema Admins and Enterprise Admins" required:"true" example:"admin"`
+	What         string `json:"what" doc:"schema: extend the schema; ad: make the organisation; domain: prepare this domain" required:"true" enum:"schema|ad|domain" example:"schema" check:"compared"`
+	Setup        string `json:"setup" doc:"path of setup.com on the node, on a local disk" required:"true" example:"D:\\Exchange\\setup.com" type:"path" check:"instruction:media"`
+	Organization string `json:"organization" doc:"name of the Exchange organisation; required for ad" example:"Contoso" check:"fixed"`
+	ServicePack  int    `json:"service_pack" doc:"service pack of the media, 1 to 3: the directory must be at least at its level" min:"1" max:"3" check:"compared"`
+	As           string `json:"as" doc:"credential of the site: Schema Admins and Enterprise Admins" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 // levels are what each service pack leaves in the directory. Source: Exchange schema versions,
@@ -57,9 +57,6 @@ func (s *Prepare) Provides() []string { return []string{"exchange/" + s.What} }
 
 // Validate looks at the data.
 func (s *Prepare) Validate() error {
-	if _, ok := levels[s.ServicePack]; !ok {
-		return steps.FieldErr("service_pack", "is %d, must be 1 to 3", s.ServicePack)
-	}
 	if s.What == "ad" && s.Organization == "" {
 		return steps.FieldErr("organization", "is required for ad")
 	}

@@ -18,10 +18,10 @@ import (
 // Status proves that a clustered mailbox server is online and that every named node can run it. It
 // changes nothing.
 type Status struct {
-	Name     string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
-	Machines []string `json:"machines" doc:"nodes that must be operational for it" required:"true"`
-	Address  string   `json:"address,omitempty" doc:"IPv4 address that an IP Address resource of its group must have; no key leaves it out" example:"192.0.2.21"`
-	As       string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+	Name     string   `json:"name" doc:"name of the clustered mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	Machines []string `json:"machines" doc:"nodes that must be operational for it" required:"true" type:"hostname" check:"compared"`
+	Address  string   `json:"address,omitempty" doc:"IPv4 address that an IP Address resource of its group must have; no key leaves it out" example:"192.0.2.21" type:"ipv4" check:"compared"`
+	As       string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 // statusLimit is how long a server that is on its way may take to be online.

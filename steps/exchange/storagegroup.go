@@ -17,10 +17,10 @@ import (
 // StorageGroup verifies that a clustered mailbox server has its storage group and databases,
 // mounted, on shared disks. It changes nothing.
 type StorageGroup struct {
-	Server  string   `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx01"`
-	Name    string   `json:"name" doc:"name of the storage group; the only one, whatever its name, when empty" example:"First Storage Group"`
-	Letters []string `json:"letters" doc:"drive letters of the server's shared disks, E: and so on; every path must stand on one of them" required:"true"`
-	As      string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+	Server  string   `json:"server" doc:"name of the clustered mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	Name    string   `json:"name" doc:"name of the storage group; the only one, whatever its name, when empty" example:"First Storage Group" check:"compared"`
+	Letters []string `json:"letters" doc:"drive letters of the server's shared disks, E: and so on; every path must stand on one of them" required:"true" type:"letter" check:"compared"`
+	As      string   `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 func storageGroupKind() steps.Kind {
@@ -44,17 +44,6 @@ func (s *StorageGroup) Kind() string { return "exchange.storagegroup" }
 // Reads names what Check will ask.
 func (s *StorageGroup) Reads(f node.Facts) []node.Query {
 	return clus.Reads(f, clus.PartResources, clus.PartGroups)
-}
-
-// Validate looks at the data.
-func (s *StorageGroup) Validate() error {
-	for i, l := range s.Letters {
-		if inspect.Letter(l) == "" {
-			return &steps.FieldError{Path: []string{"letters", fmt.Sprintf("[%d]", i)},
-				Msg: fmt.Sprintf("%q is no drive letter", l)}
-		}
-	}
-	return nil
 }
 
 // PreviewEffects tells that the step only looks.

@@ -11,11 +11,11 @@ import (
 
 // StorageGroupPath moves a storage group's log and system folders.
 type StorageGroupPath struct {
-	Server     string `json:"server" doc:"name of the mailbox server" required:"true" example:"mbx01"`
-	Name       string `json:"name" doc:"name of the storage group; the only one when empty"`
-	LogPath    string `json:"log_path" doc:"folder for the transaction logs; left alone when empty" example:"F:\\mbx01\\logs"`
-	SystemPath string `json:"system_path" doc:"folder for the checkpoint; left alone when empty" example:"F:\\mbx01\\logs"`
-	As         string `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin"`
+	Server     string `json:"server" doc:"name of the mailbox server" required:"true" example:"mbx01" type:"hostname" check:"compared"`
+	Name       string `json:"name" doc:"name of the storage group; the only one when empty" check:"compared"`
+	LogPath    string `json:"log_path" doc:"folder for the transaction logs; left alone when empty" example:"F:\\mbx01\\logs" pattern:"^[A-Za-z]:\\\\" means:"write a full path with a drive letter" check:"compared"`
+	SystemPath string `json:"system_path" doc:"folder for the checkpoint; left alone when empty" example:"F:\\mbx01\\logs" pattern:"^[A-Za-z]:\\\\" means:"write a full path with a drive letter" check:"compared"`
+	As         string `json:"as" doc:"credential of the site for Exchange's cmdlets" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
 type storageGroupPathBefore struct {
@@ -62,15 +62,6 @@ func (s *StorageGroupPath) PreviewEffects() steps.Effects {
 func (s *StorageGroupPath) Validate() error {
 	if s.LogPath == "" && s.SystemPath == "" {
 		return steps.FieldErr("log_path", "log_path or system_path must be given")
-	}
-	return checkPaths(map[string]string{"log_path": s.LogPath, "system_path": s.SystemPath})
-}
-
-func checkPaths(paths map[string]string) error {
-	for key, p := range paths {
-		if p != "" && (len(p) < 3 || p[1:3] != `:\`) {
-			return steps.FieldErr(key, "%q is no full path with a drive letter", p)
-		}
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 
 // Feature installs Windows roles, role services and features by their ids.
 type Feature struct {
-	Names  []string `json:"names" required:"true" doc:"ids as Windows names them in every language, like Failover-Clustering or Web-Server"`
-	Source string   `json:"source,omitempty" doc:"folder with the installation files, for systems whose payload was removed (2012 and later)"`
+	Names  []string `json:"names" required:"true" doc:"ids as Windows names them in every language, like Failover-Clustering or Web-Server" items:"1" pattern:"^[^ \t\"*?]+$" means:"ids have no blanks: Failover-Clustering, not what the window shows" check:"compared"`
+	Source string   `json:"source,omitempty" doc:"folder with the installation files, for systems whose payload was removed (2012 and later)" check:"instruction:media"`
 }
 
 // before holds the named features that were there already, in lower case.
@@ -59,21 +59,6 @@ func kind() steps.Kind {
 
 // Kind names the step.
 func (s *Feature) Kind() string { return "feature" }
-
-// Validate looks at the data.
-func (s *Feature) Validate() error {
-	if len(s.Names) == 0 {
-		return steps.FieldErr("names", "give one at least")
-	}
-	for i, n := range s.Names {
-		if n == "" || strings.ContainsAny(n, " \t\"*?") {
-			return &steps.FieldError{Path: []string{"names", fmt.Sprintf("[%d]", i)},
-				Msg:  fmt.Sprintf("%q is not an id of a feature", n),
-				Hint: "ids have no blanks: Failover-Clustering, not what the window shows"}
-		}
-	}
-	return nil
-}
 
 // Reads names what Check will ask.
 func (s *Feature) Reads(f node.Facts) []node.Query { return inspect.FeatureReads(f) }

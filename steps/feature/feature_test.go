@@ -136,15 +136,6 @@ func TestModule(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
-	for _, s := range []*Feature{{}, {Names: []string{"Failover Clustering"}}} {
-		var fe *steps.FieldError
-		if err := s.Validate(); !errors.As(err, &fe) {
-			t.Errorf("%+v: %v", s, err)
-		}
-	}
-}
-
 // A member of a cluster keeps the feature, whatever the journal says, whether its service runs or
 // not; without an answer nothing is removed.
 func TestUndoOnAClusterMember(t *testing.T) {

@@ -15,16 +15,16 @@ import (
 
 // Directory is a directory with access rights.
 type Directory struct {
-	Path string `json:"path" required:"true" doc:"full path on the node; missing parents are made"`
+	Path string `json:"path" required:"true" doc:"full path on the node; missing parents are made" type:"path" check:"compared"`
 	ACL  []ACE  `json:"acl" doc:"Windows: rights that must be granted; other entries stay"`
 	Access
 }
 
 // ACE grants rights to one account, known by its SID since account names are translated.
 type ACE struct {
-	SID     string `json:"sid" required:"true" doc:"S-1-5-20, or a short form of SDDL like BA (Administrators), SY (SYSTEM), NS (NETWORK SERVICE)"`
-	Rights  string `json:"rights" required:"true" enum:"full|modify|read|write" doc:"full control, change, read and execute, or write"`
-	Inherit *bool  `json:"inherit" doc:"also on the files and directories in it; the default is true"`
+	SID     string `json:"sid" required:"true" doc:"S-1-5-20, or a short form of SDDL like BA (Administrators), SY (SYSTEM), NS (NETWORK SERVICE)" check:"compared"`
+	Rights  string `json:"rights" required:"true" enum:"full|modify|read|write" doc:"full control, change, read and execute, or write" check:"compared"`
+	Inherit *bool  `json:"inherit" doc:"also on the files and directories in it; the default is true" check:"compared"`
 }
 
 type directoryBefore struct {
@@ -67,9 +67,6 @@ func (s *Directory) Validate() error {
 				Msg:  fmt.Sprintf("%q is neither a SID nor a known short form", a.SID),
 				Hint: "write the SID itself, S-1-5-21-...: short forms of accounts of a domain are not known here"}
 		}
-	}
-	if err := checkPath("path", s.Path); err != nil {
-		return err
 	}
 	if len(s.ACL) > 0 && strings.HasPrefix(s.Path, "/") {
 		return &steps.FieldError{Path: []string{"acl"}, Msg: "access lists are for Windows",

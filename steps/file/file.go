@@ -21,12 +21,12 @@ import (
 
 // File is a file with given content, or no file.
 type File struct {
-	Path     string  `json:"path" required:"true" doc:"full path on the node; its directory must be there"`
-	Content  *string `json:"content" doc:"the text that it shall hold; never a secret, since plan and journal show it"`
-	Base64   string  `json:"base64,omitempty" doc:"its bytes in base64, instead of content"`
-	Encoding string  `json:"encoding,omitempty" enum:"utf-8|utf-8-bom|utf-16le" doc:"how content is written; utf-16le gets a byte order mark"`
-	CRLF     bool    `json:"crlf,omitempty" doc:"write line ends of content as CR LF"`
-	Absent   bool    `json:"absent,omitempty" doc:"the file shall not be there"`
+	Path     string  `json:"path" required:"true" doc:"full path on the node; its directory must be there" type:"path" check:"compared"`
+	Content  *string `json:"content" doc:"the text that it shall hold; never a secret, since plan and journal show it" check:"compared"`
+	Base64   string  `json:"base64,omitempty" doc:"its bytes in base64, instead of content" check:"compared"`
+	Encoding string  `json:"encoding,omitempty" enum:"utf-8|utf-8-bom|utf-16le" doc:"how content is written; utf-16le gets a byte order mark" check:"compared"`
+	CRLF     bool    `json:"crlf,omitempty" doc:"write line ends of content as CR LF" check:"compared"`
+	Absent   bool    `json:"absent,omitempty" doc:"the file shall not be there" check:"compared"`
 	Access
 }
 
@@ -72,9 +72,6 @@ func provides(path string, absent bool) []string {
 
 // Validate looks at the data.
 func (s *File) Validate() error {
-	if err := checkPath("path", s.Path); err != nil {
-		return err
-	}
 	given := 0
 	for _, is := range []bool{s.Content != nil, s.Base64 != "", s.Absent} {
 		if is {

@@ -29,15 +29,6 @@ const proof = "unit-tested on a scripted machine; played in the lab for every Wi
 // journal.
 const mostKept = 1 << 20
 
-// checkPath wants a full path: C:\..., \\server\share\... or /...
-func checkPath(key, path string) error {
-	windows := len(path) >= 3 && path[1] == ':' && path[2] == '\\'
-	if !windows && !strings.HasPrefix(path, `\\`) && !strings.HasPrefix(path, "/") {
-		return steps.FieldErr(key, "%q is not a full path", path)
-	}
-	return nil
-}
-
 // parent returns the directory that holds path, or "" above the root.
 func parent(path string) string {
 	path = strings.TrimRight(path, `\/`)

@@ -16,9 +16,9 @@ import (
 
 // Access is who may do what with a file or directory on Linux.
 type Access struct {
-	Mode  string `json:"mode,omitempty" doc:"Linux: permission bits as octal text like '0644', with quotes; no key leaves those that are there, a new file gets 0644 and a new directory 0755"`
-	Owner string `json:"owner,omitempty" doc:"Linux: user name or number; no key leaves the one that is there"`
-	Group string `json:"group,omitempty" doc:"Linux: group name or number; no key leaves the one that is there"`
+	Mode  string `json:"mode,omitempty" doc:"Linux: permission bits as octal text like '0644', with quotes; no key leaves those that are there, a new file gets 0644 and a new directory 0755" pattern:"^[0-7]{3,4}$" means:"write three or four octal digits like '0644', in quotes" check:"compared"`
+	Owner string `json:"owner,omitempty" doc:"Linux: user name or number; no key leaves the one that is there" check:"compared"`
+	Group string `json:"group,omitempty" doc:"Linux: group name or number; no key leaves the one that is there" check:"compared"`
 }
 
 var octal = regexp.MustCompile(`^[0-7]{3,4}$`)

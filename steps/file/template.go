@@ -18,10 +18,10 @@ import (
 
 // Template is a file whose text is filled in with facts of the node and with given values.
 type Template struct {
-	Path   string         `json:"path" required:"true" doc:"full path on the node; its directory must be there"`
-	Text   string         `json:"text" required:"true" doc:"the text, with places like {{ .node.hostname }} and {{ .values.servers }}; never a secret, since plan and journal show it"`
-	Values map[string]any `json:"values" doc:"what the text may name under .values"`
-	CRLF   bool           `json:"crlf,omitempty" doc:"write line ends as CR LF"`
+	Path   string         `json:"path" required:"true" doc:"full path on the node; its directory must be there" type:"path" check:"compared"`
+	Text   string         `json:"text" required:"true" doc:"the text, with places like {{ .node.hostname }} and {{ .values.servers }}; never a secret, since plan and journal show it" check:"compared"`
+	Values map[string]any `json:"values" doc:"what the text may name under .values" check:"compared"`
+	CRLF   bool           `json:"crlf,omitempty" doc:"write line ends as CR LF" check:"compared"`
 	Access
 }
 
@@ -79,9 +79,6 @@ func (s *Template) parse() (*template.Template, error) {
 
 // Validate parses the text and holds the names that are surely used against those that there are.
 func (s *Template) Validate() error {
-	if err := checkPath("path", s.Path); err != nil {
-		return err
-	}
 	t, err := s.parse()
 	if err != nil {
 		return steps.FieldErr("text", "is not a template: %v", err)

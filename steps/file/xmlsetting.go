@@ -13,11 +13,11 @@ import (
 
 // XMLSetting sets one attribute of one element of an XML file and leaves every other byte as it is.
 type XMLSetting struct {
-	File      string `json:"file" required:"true" doc:"full path of the file on the node"`
-	Element   string `json:"element" required:"true" doc:"path of the element, like configuration/appSettings/add[@key='QueueDatabasePath']; a missing last element with a condition is made"`
-	Attribute string `json:"attribute" doc:"attribute to set; the default is value"`
-	Value     string `json:"value" required:"true" doc:"what it shall be"`
-	Until     string `json:"until,omitempty" doc:"tag of the earlier step that makes the file; with it, a file that is not there yet is unknown in a plan"`
+	File      string `json:"file" required:"true" doc:"full path of the file on the node" type:"path" check:"compared"`
+	Element   string `json:"element" required:"true" doc:"path of the element, like configuration/appSettings/add[@key='QueueDatabasePath']; a missing last element with a condition is made" check:"compared"`
+	Attribute string `json:"attribute" doc:"attribute to set; the default is value" check:"compared"`
+	Value     string `json:"value" required:"true" doc:"what it shall be" check:"compared"`
+	Until     string `json:"until,omitempty" doc:"tag of the earlier step that makes the file; with it, a file that is not there yet is unknown in a plan" check:"instruction:order"`
 }
 
 type xmlBefore struct {
@@ -51,9 +51,6 @@ func (s *XMLSetting) Kind() string { return "xmlsetting" }
 
 // Validate looks at the data.
 func (s *XMLSetting) Validate() error {
-	if err := checkPath("file", s.File); err != nil {
-		return err
-	}
 	if _, err := parsePath(s.Element); err != nil {
 		return steps.FieldErr("element", "%v", err)
 	}

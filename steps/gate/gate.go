@@ -16,13 +16,13 @@ import (
 
 // Gate is an act of a person, asked for, signed off, and then verified by looking.
 type Gate struct {
-	Title    string                 `json:"title" required:"true" doc:"what is asked for, in a few words"`
-	Text     string                 `json:"text" required:"true" doc:"what to do, step by step"`
-	Operator string                 `json:"operator,omitempty" doc:"the name under which the lab plays this act"`
-	Argument string                 `json:"argument,omitempty" doc:"what the act is about, for the lab; the default is report"`
-	Report   string                 `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *"`
-	Newer    string                 `json:"newer_than,omitempty" doc:"a file; the report must have been written after it"`
-	MinSize  int                    `json:"min_size" doc:"bytes that the report must have at least; the default is 1"`
+	Title    string                 `json:"title" required:"true" doc:"what is asked for, in a few words" check:"instruction:person"`
+	Text     string                 `json:"text" required:"true" doc:"what to do, step by step" check:"instruction:person"`
+	Operator string                 `json:"operator,omitempty" doc:"the name under which the lab plays this act" check:"instruction:lab"`
+	Argument string                 `json:"argument,omitempty" doc:"what the act is about, for the lab; the default is report" check:"instruction:lab"`
+	Report   string                 `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *" check:"compared"`
+	Newer    string                 `json:"newer_than,omitempty" doc:"a file; the report must have been written after it" check:"compared"`
+	MinSize  int                    `json:"min_size" doc:"bytes that the report must have at least; the default is 1" min:"0" check:"compared"`
 	Value    *inspect.ExpectedValue `json:"registry,omitempty" doc:"registry value that must be there when the act is done"`
 }
 
@@ -69,7 +69,7 @@ func (s *Gate) Validate() error {
 	if strings.Contains(dir, "*") || strings.Count(name, "*") > 1 {
 		return steps.FieldErr("report", "one * at most, in the last part of the path")
 	}
-	return s.Value.Validate("registry")
+	return nil
 }
 
 // Reads names what Check will ask.

@@ -85,7 +85,6 @@ func TestValidate(t *testing.T) {
 		"without proof":      &Gate{Title: "t", Text: "t"},
 		"two stars":          &Gate{Report: `C:\*\*.mht`},
 		"newer than nothing": &Gate{Value: &inspect.ExpectedValue{Key: `HKLM\x`}, Newer: `C:\x`},
-		"other hive":         &Gate{Value: &inspect.ExpectedValue{Key: `HKCU\x`}},
 	} {
 		var fe *steps.FieldError
 		if err := s.Validate(); !errors.As(err, &fe) {

@@ -5,23 +5,14 @@ import (
 	"strings"
 
 	"deploy/internal/node"
-	"deploy/steps"
 )
 
 // ExpectedValue is a registry value that a step looks for.
 type ExpectedValue struct {
-	Key    string `json:"key" required:"true" doc:"key, begins with HKLM\\"`
-	Name   string `json:"name" doc:"value name; no name and no data means the key itself"`
-	Data   string `json:"data" doc:"what the value must be, as text; no key means that it must exist"`
-	Absent bool   `json:"absent,omitempty" doc:"it must not be there"`
-}
-
-// Validate looks at the data; key is the field that holds the value. A nil ExpectedValue is valid.
-func (v *ExpectedValue) Validate(key string) error {
-	if v != nil && !strings.HasPrefix(strings.ToUpper(v.Key), `HKLM\`) {
-		return &steps.FieldError{Path: []string{key, "key"}, Msg: `must begin with HKLM\`}
-	}
-	return nil
+	Key    string `json:"key" required:"true" doc:"key, begins with HKLM\\" pattern:"^[Hh][Kk][Ll][Mm]\\\\" means:"begin it with HKLM\\" check:"compared"`
+	Name   string `json:"name" doc:"value name; no name and no data means the key itself" check:"compared"`
+	Data   string `json:"data" doc:"what the value must be, as text; no key means that it must exist" check:"compared"`
+	Absent bool   `json:"absent,omitempty" doc:"it must not be there" check:"compared"`
 }
 
 // Holds says whether the value is the declared one, and what was found, for people.

@@ -15,11 +15,11 @@ import (
 
 // Address gives a network card its static addresses, or DHCP.
 type Address struct {
-	MAC       string   `json:"mac" required:"true" doc:"hardware address of the card"`
-	Addresses []string `json:"addresses" doc:"static IPv4 addresses with prefix length, like 192.0.2.11/24; the set that the card shall have"`
-	Gateway   string   `json:"gateway,omitempty" doc:"default gateway; when it is not given, the card's gateways are left as they are"`
-	NoGateway bool     `json:"no_gateway,omitempty" doc:"the card shall have no default gateway, as a private network wants it"`
-	DHCP      bool     `json:"dhcp" doc:"take the address from DHCP; excludes addresses and gateway"`
+	MAC       string   `json:"mac" required:"true" doc:"hardware address of the card" type:"mac" check:"compared"`
+	Addresses []string `json:"addresses" doc:"static IPv4 addresses with prefix length, like 192.0.2.11/24; the set that the card shall have" type:"cidr" check:"compared"`
+	Gateway   string   `json:"gateway,omitempty" doc:"default gateway; when it is not given, the card's gateways are left as they are" type:"ipv4" check:"compared"`
+	NoGateway bool     `json:"no_gateway,omitempty" doc:"the card shall have no default gateway, as a private network wants it" check:"compared"`
+	DHCP      bool     `json:"dhcp" doc:"take the address from DHCP; excludes addresses and gateway" check:"compared"`
 }
 
 type addressBefore struct {
@@ -62,9 +62,6 @@ func (s *Address) Kind() string { return "network.address" }
 
 // Validate looks at the data.
 func (s *Address) Validate() error {
-	if err := checkMAC("mac", s.MAC); err != nil {
-		return err
-	}
 	if s.DHCP {
 		if len(s.Addresses) > 0 || s.Gateway != "" || s.NoGateway {
 			return steps.FieldErr("dhcp", "excludes addresses and gateway")
@@ -78,9 +75,9 @@ func (s *Address) Validate() error {
 	gw, gwErr := netip.ParseAddr(s.Gateway)
 	for i, text := range s.Addresses {
 		p, err := netip.ParsePrefix(text)
-		if err != nil || !p.Addr().Is4() || p.Bits() == 0 {
+		if err != nil || p.Bits() == 0 {
 			return &steps.FieldError{Path: []string{"addresses", fmt.Sprintf("[%d]", i)},
-				Msg: fmt.Sprintf("%q is not an IPv4 address with prefix length, like 192.0.2.11/24", text)}
+				Msg: fmt.Sprintf("%q has no prefix length that a card can have", text)}
 		}
 		inside = inside || p.Contains(gw)
 	}

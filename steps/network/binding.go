@@ -15,7 +15,7 @@ import (
 
 // Binding puts network cards in order: the first is asked before the second, and so on.
 type Binding struct {
-	Order []string `json:"order" required:"true" doc:"hardware addresses of the cards in the order wished; only their order among each other counts"`
+	Order []string `json:"order" required:"true" doc:"hardware addresses of the cards in the order wished; only their order among each other counts" type:"mac" items:"2" unique:"true" check:"compared"`
 }
 
 const (
@@ -64,26 +64,6 @@ func bindingKind() steps.Kind {
 
 // Kind names the step.
 func (s *Binding) Kind() string { return "network.binding" }
-
-// Validate looks at the data.
-func (s *Binding) Validate() error {
-	if len(s.Order) < 2 {
-		return steps.FieldErr("order", "needs two cards at least")
-	}
-	seen := map[string]bool{}
-	for i, m := range s.Order {
-		at := []string{"order", fmt.Sprintf("[%d]", i)}
-		norm := inspect.MAC(m)
-		if norm == "" {
-			return &steps.FieldError{Path: at, Msg: fmt.Sprintf("%q is not a hardware address", m)}
-		}
-		if seen[norm] {
-			return &steps.FieldError{Path: at, Msg: norm + " stands there twice"}
-		}
-		seen[norm] = true
-	}
-	return nil
-}
 
 func byMetric(f node.Facts) bool { return f.Release.AtLeast(node.WS2016) }
 

@@ -18,13 +18,13 @@ import (
 // Hosts are names in /etc/hosts.
 type Hosts struct {
 	Entries []HostEntry `json:"entries" required:"true" doc:"addresses and the names that stand for them"`
-	Absent  bool        `json:"absent,omitempty" doc:"none of these names shall stand for its address"`
+	Absent  bool        `json:"absent,omitempty" doc:"none of these names shall stand for its address" check:"compared"`
 }
 
 // HostEntry is one address with its names.
 type HostEntry struct {
-	Address string   `json:"address" required:"true" doc:"IPv4 or IPv6 address"`
-	Names   []string `json:"names" required:"true" doc:"names for it; the first is the full one when a line is made"`
+	Address string   `json:"address" required:"true" doc:"IPv4 or IPv6 address" check:"compared"`
+	Names   []string `json:"names" required:"true" doc:"names for it; the first is the full one when a line is made" items:"1" check:"compared"`
 }
 
 const hostsFile = "/etc/hosts"
@@ -68,9 +68,6 @@ func (s *Hosts) Validate() error {
 		ip, err := netip.ParseAddr(e.Address)
 		if err != nil {
 			return &steps.FieldError{Path: append(at, "address"), Msg: fmt.Sprintf("%q is not an address", e.Address)}
-		}
-		if len(e.Names) == 0 {
-			return &steps.FieldError{Path: append(at, "names"), Msg: "give at least one name"}
 		}
 		for j, n := range e.Names {
 			at := append(at, "names", fmt.Sprintf("[%d]", j))

@@ -145,7 +145,6 @@ func TestHostsChanges(t *testing.T) {
 func TestHostsValidate(t *testing.T) {
 	for name, s := range map[string]*Hosts{
 		"no address": {Entries: []HostEntry{{"web1", []string{"a"}}}},
-		"no name":    {Entries: []HostEntry{{"192.0.2.1", nil}}},
 		"bad name":   {Entries: []HostEntry{{"192.0.2.1", []string{"a b"}}}},
 		"comment":    {Entries: []HostEntry{{"192.0.2.1", []string{"a#"}}}},
 		"twice":      {Entries: []HostEntry{{"192.0.2.1", []string{"a"}}, {"192.0.2.2", []string{"A"}}}},

@@ -31,13 +31,6 @@ const config = inspect.CIMv2 + ":Win32_NetworkAdapterConfiguration"
 const proof = "unit-tested on a scripted machine; played in the lab for every release; names checked against " +
 	"recorded tables"
 
-func checkMAC(key, mac string) error {
-	if inspect.MAC(mac) == "" {
-		return steps.FieldErr(key, "%q is not a hardware address like 00:15:5D:00:00:01", mac)
-	}
-	return nil
-}
-
 // call calls a method of one card's configuration. It returns whether a restart is due, which is
 // what return value 1 means. Source: Win32_NetworkAdapterConfiguration, method return values.
 func call(ctx context.Context, n node.Node, guid, method string, args map[string]any) (reboot bool, err error) {

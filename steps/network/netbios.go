@@ -12,8 +12,8 @@ import (
 
 // Netbios sets NetBIOS over TCP/IP of a card.
 type Netbios struct {
-	MAC  string `json:"mac" required:"true" doc:"hardware address of the card"`
-	Mode string `json:"mode" required:"true" enum:"default|enabled|disabled" doc:"default takes what DHCP says"`
+	MAC  string `json:"mac" required:"true" doc:"hardware address of the card" type:"mac" check:"compared"`
+	Mode string `json:"mode" required:"true" enum:"default|enabled|disabled" doc:"default takes what DHCP says" check:"compared"`
 }
 
 // modes by the number that WMI and the registry share. Source:
@@ -50,8 +50,6 @@ func netbiosKind() steps.Kind {
 func (s *Netbios) Kind() string { return "network.netbios" }
 
 // Validate looks at the data.
-func (s *Netbios) Validate() error { return checkMAC("mac", s.MAC) }
-
 // Reads names what Check will ask.
 func (s *Netbios) Reads(f node.Facts) []node.Query { return inspect.AdapterReads(f) }
 

@@ -19,11 +19,11 @@ import (
 
 // Packages are packages of a Linux distribution that are installed together, or none of them.
 type Packages struct {
-	Names      []string `json:"names" required:"true" doc:"names of packages; name=version wants exactly that version; an empty list is fulfilled"`
-	Absent     bool     `json:"absent,omitempty" doc:"none of them shall be installed; configuration files that they leave do not count"`
-	Refresh    bool     `json:"refresh,omitempty" doc:"Debian: fetch the package lists first (apt-get update) when there is something to install"`
-	Recommends bool     `json:"recommends,omitempty" doc:"install what the packages recommend as well"`
-	Restart    string   `json:"restart,omitempty" enum:"when-due" doc:"when-due: restart the machine when the installation leaves a restart due; without it the run only warns"`
+	Names      []string `json:"names" required:"true" doc:"names of packages; name=version wants exactly that version; an empty list is fulfilled" pattern:"^[A-Za-z0-9]" check:"compared"`
+	Absent     bool     `json:"absent,omitempty" doc:"none of them shall be installed; configuration files that they leave do not count" check:"compared"`
+	Refresh    bool     `json:"refresh,omitempty" doc:"Debian: fetch the package lists first (apt-get update) when there is something to install" check:"instruction:refresh"`
+	Recommends bool     `json:"recommends,omitempty" doc:"install what the packages recommend as well" check:"unreadable:linux" why:"nothing keeps why a package that another one recommends is not installed: it may have been left out, or removed since"`
+	Restart    string   `json:"restart,omitempty" enum:"when-due" doc:"when-due: restart the machine when the installation leaves a restart due; without it the run only warns" check:"instruction:restart"`
 }
 
 // installed is one package that is installed.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,21 +19,21 @@ import (
 
 // Package runs an MSI file or a setup program and knows by the registry whether it is installed.
 type Package struct {
-	Path        string   `json:"path" required:"true" doc:"the .msi file or the setup program on the node"`
-	Arguments   []string `json:"arguments" doc:"arguments, one each; for an .msi file the properties after /i FILE /qn /norestart"`
-	Directory   string   `json:"directory,omitempty" doc:"working directory"`
-	ProductCode string   `json:"product_code,omitempty" doc:"product code {GUID} under the uninstall key that says that it is installed"`
+	Path        string   `json:"path" required:"true" doc:"the .msi file or the setup program on the node" check:"instruction:media"`
+	Arguments   []string `json:"arguments" doc:"arguments, one each; for an .msi file the properties after /i FILE /qn /norestart" check:"unreadable:windows" why:"an installer keeps no record of its arguments that all of them share; what they bring about is told by detect where it stands in the registry"`
+	Directory   string   `json:"directory,omitempty" doc:"working directory" check:"instruction:media"`
+	ProductCode string   `json:"product_code,omitempty" doc:"product code {GUID} under the uninstall key that says that it is installed" pattern:"^\\{[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}\\}$" means:"write the GUID in braces" check:"compared"`
 	Detect      *Detect  `json:"detect,omitempty" doc:"a registry value that says that it is installed; use this or product_code"`
-	Codes       []int    `json:"codes" doc:"exit codes that mean done, beside 0; 3010 and 1641 mean done with a restart due and need not be named"`
-	As          string   `json:"as,omitempty" doc:"name of the site's credential to run it with; it is then a job, which outlives the session"`
-	Uninstall   []string `json:"uninstall,omitempty" doc:"program and arguments that take it off again; for an .msi file with product_code it is known"`
+	Codes       []int    `json:"codes" doc:"exit codes that mean done, beside 0; 3010 and 1641 mean done with a restart due and need not be named" check:"instruction:codes"`
+	As          string   `json:"as,omitempty" doc:"name of the site's credential to run it with; it is then a job, which outlives the session" type:"credential" check:"instruction:account"`
+	Uninstall   []string `json:"uninstall,omitempty" doc:"program and arguments that take it off again; for an .msi file with product_code it is known" check:"instruction:undo"`
 }
 
 // Detect is a registry value that tells whether a product is installed.
 type Detect struct {
-	Key  string `json:"key" required:"true" doc:"registry key, begins with HKLM\\"`
-	Name string `json:"name" doc:"value name; no name and no data means that the key itself must exist"`
-	Data string `json:"data" doc:"what the value must be, as text; no key means that it must exist"`
+	Key  string `json:"key" required:"true" doc:"registry key, begins with HKLM\\" pattern:"^[Hh][Kk][Ll][Mm]\\\\" means:"begin it with HKLM\\" check:"compared"`
+	Name string `json:"name" doc:"value name; no name and no data means that the key itself must exist" check:"compared"`
+	Data string `json:"data" doc:"what the value must be, as text; no key means that it must exist" check:"compared"`
 }
 
 // before tells nothing but that the product was not there: Apply is never asked to replace one.
@@ -85,19 +84,11 @@ func kind() steps.Kind {
 // Kind names the step.
 func (s *Package) Kind() string { return "package" }
 
-var guid = regexp.MustCompile(`(?i)^\{[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\}$`)
-
 // Validate looks at the data.
 func (s *Package) Validate() error {
 	if (s.ProductCode == "") == (s.Detect == nil) {
 		return steps.FieldErr("product_code", "give either product_code or detect, so that it can be told whether it is "+
 			"installed")
-	}
-	if s.ProductCode != "" && !guid.MatchString(s.ProductCode) {
-		return steps.FieldErr("product_code", "%q is not a GUID in braces", s.ProductCode)
-	}
-	if s.Detect != nil && !strings.HasPrefix(strings.ToUpper(s.Detect.Key), `HKLM\`) {
-		return &steps.FieldError{Path: []string{"detect", "key"}, Msg: `must begin with HKLM\`}
 	}
 	return nil
 }

@@ -17,11 +17,11 @@ import (
 
 // Registry is one registry value, there or not there.
 type Registry struct {
-	Key    string `json:"key" required:"true" doc:"key, begins with HKLM\\"`
-	Name   string `json:"name" doc:"value name; no name means the default value"`
-	Type   string `json:"type" enum:"string|expand|binary|dword|qword|multi" doc:"type of the value; no key means what fits the data: string, dword, multi"`
-	Data   any    `json:"data" doc:"text, a number, a list of text (multi), or bytes in hexadecimal (binary)"`
-	Absent bool   `json:"absent,omitempty" doc:"the value shall not be there"`
+	Key    string `json:"key" required:"true" doc:"key, begins with HKLM\\" pattern:"^[Hh][Kk][Ll][Mm]\\\\(.*[^\\\\])$" means:"begin it with HKLM\\ and do not end it with a backslash" check:"compared"`
+	Name   string `json:"name" doc:"value name; no name means the default value" check:"compared"`
+	Type   string `json:"type" enum:"string|expand|binary|dword|qword|multi" doc:"type of the value; no key means what fits the data: string, dword, multi" check:"compared"`
+	Data   any    `json:"data" doc:"text, a number, a list of text (multi), or bytes in hexadecimal (binary)" check:"compared"`
+	Absent bool   `json:"absent,omitempty" doc:"the value shall not be there" check:"compared"`
 }
 
 // before holds the value as it was. Data is in the form that the step's own data has.
@@ -56,9 +56,6 @@ func (s *Registry) Kind() string { return "registry" }
 
 // Validate looks at the data.
 func (s *Registry) Validate() error {
-	if len(s.Key) < 6 || !strings.EqualFold(s.Key[:5], `HKLM\`) || strings.HasSuffix(s.Key, `\`) {
-		return steps.FieldErr("key", `must begin with HKLM\ and not end with a backslash`)
-	}
 	if s.Absent {
 		if s.Data != nil || s.Type != "" {
 			return steps.FieldErr("absent", "excludes type and data")

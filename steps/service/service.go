@@ -16,10 +16,10 @@ import (
 
 // Service sets how a service of Windows, or a unit of systemd, starts and whether it runs.
 type Service struct {
-	Name  string `json:"name" required:"true" doc:"service name (not the display name), like MSExchangeIS; on Linux the unit's, where .service may be left out"`
-	Start string `json:"start" enum:"auto|delayed|manual|disabled" doc:"start type; no key leaves it; delayed needs Windows 2008 or later; on Linux auto is enabled, manual is disabled, disabled is masked"`
-	State string `json:"state" enum:"running|stopped" doc:"whether it runs now; no key leaves it"`
-	Until string `json:"until,omitempty" doc:"tag of the earlier step that makes the service; with it, a service that is not there yet is unknown in a plan"`
+	Name  string `json:"name" required:"true" doc:"service name (not the display name), like MSExchangeIS; on Linux the unit's, where .service may be left out" check:"compared"`
+	Start string `json:"start" enum:"auto|delayed|manual|disabled" doc:"start type; no key leaves it; delayed needs Windows 2008 or later; on Linux auto is enabled, manual is disabled, disabled is masked" check:"compared"`
+	State string `json:"state" enum:"running|stopped" doc:"whether it runs now; no key leaves it" check:"compared"`
+	Until string `json:"until,omitempty" doc:"tag of the earlier step that makes the service; with it, a service that is not there yet is unknown in a plan" check:"instruction:order"`
 }
 
 // before holds what was found. Start may also be boot or system.

@@ -14,9 +14,9 @@ import (
 
 // Disk makes a shared disk usable on one node.
 type Disk struct {
-	Serial     string `json:"serial" required:"true" doc:"serial number of the disk, as the storage reports it on every node"`
-	Style      string `json:"style" enum:"mbr|gpt" doc:"partition style; a disk that has another one already is an error"`
-	Initialize bool   `json:"initialize" doc:"true: bring it online, make it writable, initialise it; false: it must only be visible, as on every node but the first"`
+	Serial     string `json:"serial" required:"true" doc:"serial number of the disk, as the storage reports it on every node" check:"compared"`
+	Style      string `json:"style" enum:"mbr|gpt" doc:"partition style; a disk that has another one already is an error" check:"fixed"`
+	Initialize bool   `json:"initialize" doc:"true: bring it online, make it writable, initialise it; false: it must only be visible, as on every node but the first" check:"compared"`
 }
 
 type diskBefore struct {

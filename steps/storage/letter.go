@@ -13,8 +13,8 @@ import (
 // Letter makes sure that a drive letter is free or is the disk's own on a node, so that all nodes
 // can agree on it.
 type Letter struct {
-	Serial string `json:"serial" required:"true" doc:"serial number of the disk that may hold the letter"`
-	Letter string `json:"letter" required:"true" doc:"drive letter, like E or E:"`
+	Serial string `json:"serial" required:"true" doc:"serial number of the disk that may hold the letter" check:"compared"`
+	Letter string `json:"letter" required:"true" doc:"drive letter, like E or E:" type:"letter" check:"compared"`
 }
 
 func letterKind() steps.Kind {
@@ -35,14 +35,6 @@ func letterKind() steps.Kind {
 
 // Kind names the step.
 func (s *Letter) Kind() string { return "storage.letter" }
-
-// Validate looks at the data.
-func (s *Letter) Validate() error {
-	if inspect.Letter(s.Letter) == "" {
-		return steps.FieldErr("letter", "%q is not a drive letter", s.Letter)
-	}
-	return nil
-}
 
 // Reads names what Check will ask.
 func (s *Letter) Reads(f node.Facts) []node.Query { return append(reads(f), inspect.LettersQuery()) }

@@ -257,9 +257,6 @@ func TestReadModule(t *testing.T) {
 func TestValidate(t *testing.T) {
 	for name, s := range map[string]steps.Validator{
 		"system letter": &Volume{Serial: "A", Letter: "C"},
-		"no letter":     &Letter{Serial: "A", Letter: "EE"},
-		"script words":  &Volume{Serial: "A", Letter: "E", Label: "x\"\r\nclean"},
-		"long label":    &Volume{Serial: "A", Letter: "E", Label: strings.Repeat("x", 33)},
 	} {
 		var fe *steps.FieldError
 		if err := s.Validate(); !errors.As(err, &fe) {

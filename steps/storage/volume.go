@@ -17,10 +17,10 @@ import (
 
 // Volume makes the one NTFS volume of an empty shared disk.
 type Volume struct {
-	Serial string `json:"serial" required:"true" doc:"serial number of the disk"`
-	Letter string `json:"letter" required:"true" doc:"drive letter, like E or E:"`
-	Label  string `json:"label" doc:"volume label, 32 plain characters at most; no key means any"`
-	Size   int    `json:"size" doc:"size of the partition in MB; 0 takes the whole disk and accepts any size"`
+	Serial string `json:"serial" required:"true" doc:"serial number of the disk" check:"compared"`
+	Letter string `json:"letter" required:"true" doc:"drive letter, like E or E:" type:"letter" check:"compared"`
+	Label  string `json:"label" doc:"volume label, 32 plain characters at most; no key means any" pattern:"^[ !#-)0-9@A-Z^-{}~-]{0,32}$" means:"use plain letters, figures, blanks, - and _, 32 at most" check:"compared"`
+	Size   int    `json:"size" doc:"size of the partition in MB; 0 takes the whole disk and accepts any size" min:"0" check:"compared"`
 }
 
 type volumeBefore struct {
@@ -68,17 +68,6 @@ func (s *Volume) Kind() string { return "storage.volume" }
 func (s *Volume) Validate() error {
 	if l := inspect.Letter(s.Letter); l == "" || l <= "C:" {
 		return steps.FieldErr("letter", "%q is not a drive letter from D to Z", s.Letter)
-	}
-	if len(s.Label) > 32 {
-		return steps.FieldErr("label", "is longer than 32 characters")
-	}
-	for _, c := range s.Label {
-		if c < ' ' || c > '~' || strings.ContainsRune(`"*?/\|.,;:+=<>[]`, c) {
-			return steps.FieldErr("label", "must be plain letters, figures, blanks, - and _")
-		}
-	}
-	if s.Size < 0 {
-		return steps.FieldErr("size", "must not be negative")
 	}
 	return nil
 }

@@ -18,12 +18,12 @@ import (
 // Mount is a file system at a place of the directory tree: its line in /etc/fstab and whether it is
 // mounted.
 type Mount struct {
-	Path    string   `json:"path" required:"true" doc:"where it is mounted; the directory is made when it is missing"`
-	Source  string   `json:"source,omitempty" doc:"what is mounted: a device, UUID=..., LABEL=..., host:/path, tmpfs, or a directory with the option bind"`
-	Type    string   `json:"type,omitempty" doc:"type of file system, like ext4, xfs, nfs, tmpfs; none with the option bind"`
-	Options []string `json:"options" doc:"mount options, one each; no key means any in the line that is there, and defaults in a new one"`
-	Pass    int      `json:"pass,omitempty" doc:"sixth field of the line: when fsck looks at it"`
-	State   string   `json:"state" enum:"mounted|configured|absent" doc:"mounted: line and mount; configured: the line, mounted or not; absent: neither"`
+	Path    string   `json:"path" required:"true" doc:"where it is mounted; the directory is made when it is missing" check:"compared"`
+	Source  string   `json:"source,omitempty" doc:"what is mounted: a device, UUID=..., LABEL=..., host:/path, tmpfs, or a directory with the option bind" check:"compared"`
+	Type    string   `json:"type,omitempty" doc:"type of file system, like ext4, xfs, nfs, tmpfs; none with the option bind" check:"compared"`
+	Options []string `json:"options" doc:"mount options, one each; no key means any in the line that is there, and defaults in a new one" check:"compared"`
+	Pass    int      `json:"pass,omitempty" doc:"sixth field of the line: when fsck looks at it" check:"compared"`
+	State   string   `json:"state" enum:"mounted|configured|absent" doc:"mounted: line and mount; configured: the line, mounted or not; absent: neither" check:"compared"`
 }
 
 // mountBefore is what was found.

@@ -19,8 +19,8 @@ import (
 
 // Sysctl is one setting of the kernel, now and after every start.
 type Sysctl struct {
-	Key   string `json:"key" required:"true" doc:"the setting, like net.ipv4.ip_forward; written with slashes where a part of it holds dots: net/ipv4/conf/eth0.100/forwarding"`
-	Value string `json:"value" required:"true" doc:"its value as text; blanks and tabs between its parts are alike"`
+	Key   string `json:"key" required:"true" doc:"the setting, like net.ipv4.ip_forward; written with slashes where a part of it holds dots: net/ipv4/conf/eth0.100/forwarding" check:"compared"`
+	Value string `json:"value" required:"true" doc:"its value as text; blanks and tabs between its parts are alike" pattern:"^[^\r\n]*$" means:"write one line" check:"compared"`
 }
 
 type sysctlBefore struct {
@@ -62,9 +62,6 @@ var keyForm = regexp.MustCompile(`^[a-zA-Z0-9_]+([./][a-zA-Z0-9_:@.-]+)+$`)
 func (s *Sysctl) Validate() error {
 	if !keyForm.MatchString(s.Key) || strings.Contains(s.Key, "..") {
 		return steps.FieldErr("key", "%q is not a setting like net.ipv4.ip_forward", s.Key)
-	}
-	if strings.ContainsAny(s.Value, "\n\r") {
-		return steps.FieldErr("value", "must be one line")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var arrows = map[string][]string{
 	"inventory": {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
 	"playbooks": {"internal/hint", "internal/nearest", "internal/rules", "internal/yamlx", "internal/yamlx/shape",
 		"inventory", "steps"},
-	"steps":         {"internal/nearest", "internal/node"},
+	"steps":         {"internal/hint", "internal/nearest", "internal/node", "internal/yamlx", "internal/yamlx/shape"},
 	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},
 	"transport":     {"internal/secret"},
 	"transport/...": {"internal/hint", "internal/node", "internal/proctree", "internal/secret", "transport"},

@@ -16,6 +16,9 @@ type Checker struct {
 	List        *yamlx.List
 	Nodes       []string // names that the kind "node" allows; nil allows every host name
 	Credentials []string // names that the kind "credential" allows; nil allows every name
+	// Sparse leaves keys that are not given out of the answer, where no key and an empty list mean
+	// different things.
+	Sparse bool
 }
 
 // Check returns n as plain data with defaults filled in and values in their normal form. What is
@@ -120,12 +123,16 @@ func (c *Checker) object(n *yamlx.Node, t *Type) any {
 			if v != nil {
 				c.List.AtKey(c.File, v, hint, "%q has no value", f.Name)
 			} else {
-				c.List.At(c.File, n, hint, "%q is missing here", f.Name)
+				line, col := n.Pos()
+				c.List.Add(&yamlx.Error{File: c.File, Line: line, Col: col, Missing: f.Name, Hint: hint,
+					Msg: fmt.Sprintf("%q is missing here", f.Name)})
 			}
 			continue
 		}
 		if !v.IsNull() {
 			given++
+		} else if c.Sparse {
+			continue
 		}
 		out[f.Name] = c.Check(v, f.Type)
 	}
@@ -255,6 +262,10 @@ func (c *Checker) scalar(n *yamlx.Node, t *Type) any {
 			return "the value"
 		}
 		return fmt.Sprintf("%q", Clip(text))
+	}
+	if t.Filled && text == "" {
+		c.List.At(c.File, n, either(t.Doc, "write a value"), "must not be empty")
+		return nil
 	}
 	if len(t.Enum) > 0 && !slices.Contains(t.Enum, text) {
 		c.List.At(c.File, n, Suggest(text, t.Enum), "%s is not one of %s", show(), strings.Join(t.Enum, ", "))

@@ -13,6 +13,9 @@ func Schema(t *Type, id, title string) map[string]any {
 	return out
 }
 
+// Part answers the schema of a type that has no names, to stand within another schema.
+func Part(t *Type) map[string]any { return build(t, map[string]any{}, true) }
+
 // build answers the schema of one type; named types go to defs. With ref set the type itself is
 // spelt out.
 func build(t *Type, defs map[string]any, ref bool) map[string]any {
@@ -90,6 +93,9 @@ func narrow(t *Type, out, defs map[string]any) {
 	}
 	if t.Pattern != "" {
 		out["pattern"] = t.Pattern
+	}
+	if t.Filled {
+		out["minLength"] = 1
 	}
 	if len(t.Enum) > 0 {
 		out["enum"] = t.Enum

@@ -26,6 +26,7 @@ type Type struct {
 	Instead  string // hint for a value of the wrong form
 	Refusal  string // message for a scalar where an object is wanted
 	Example  any
+	Filled   bool // a text must not be empty
 }
 
 // Field is a key of an object.

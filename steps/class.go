@@ -13,10 +13,15 @@ type Class string
 
 // The classes.
 //
-// Compared: the machine is asked, and what differs is in the Diff. Fixed: it is settled when the
-// thing is made; Check reads it where it can, and a difference is an error that names both values
-// and the way out. Unreadable: the machine cannot tell, for a reason that is given. Instruction: how
-// the act is done, not what it brings about; a change of it leaves the task unchanged.
+// Compared: the machine is asked, and what differs is in the Diff.
+//
+// Fixed: it is settled when the thing is made; Check reads it where it can, and a difference is an
+// error that names both values and the way out.
+//
+// Unreadable: the machine cannot tell, for a reason that is given.
+//
+// Instruction: how the act is done, not what it brings about; a change of it leaves the task
+// unchanged.
 const (
 	Compared    Class = "compared"
 	Fixed       Class = "fixed"

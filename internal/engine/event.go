@@ -10,31 +10,59 @@ import (
 // EventKind says what happened.
 type EventKind string
 
-// The kinds of events.
+// The kinds of events. Their comments are the table in docs/events.md: what they carry, and what
+// they mean. "task" is short for Task, Phase, Node and Step.
 const (
-	EvRunStart   EventKind = "run-start"   // Text: the command
-	EvConnected  EventKind = "connected"   // Node; Text: direct or agent, and why
-	EvRetry      EventKind = "retry"       // Node; Error: why the link is tried again; Text: after how long, like "1.2s"
-	EvPlan       EventKind = "plan"        // Counts
-	EvPhaseStart EventKind = "phase-start" // Phase; Text: its title
-	EvCheckpoint EventKind = "checkpoint"  // Phase
-	EvNoOp       EventKind = "no-op"       // Task: nothing to do
-	EvBegin      EventKind = "begin"       // Task: an act begins; Action, Changes
-	EvDone       EventKind = "done"        // Task: done and checked; Text: note
-	EvFailed     EventKind = "failed"      // Task; Error, Hint
-	EvLost       EventKind = "lost"        // Task: the link broke, outcome unknown; Error
-	EvHeartbeat  EventKind = "heartbeat"   // Task or Node; Text: what is waited for; ElapsedMS
-	EvReboot     EventKind = "reboot"      // Task: its node restarts
-	EvRebooted   EventKind = "rebooted"    // Task: its node is back
-	EvApprove    EventKind = "approve"     // Task: a point of no return is asked for; Text: why it is one
-	EvGate       EventKind = "gate"        // Task: waiting for sign-off; Text: the gate's text
-	EvSigned     EventKind = "signed"      // Task; Text: by whom
-	EvWarning    EventKind = "warning"     // Text
-	EvUndoBegin  EventKind = "undo-begin"  // Task
-	EvUndone     EventKind = "undone"      // Task; Text: note
-	EvUndoFailed EventKind = "undo-failed" // Task; Error, Hint
-	EvLeft       EventKind = "left"        // Task: a rollback leaves it as it is; Text: why; Hint
-	EvRunEnd     EventKind = "run-end"     // Text: done, failed, stopped, waiting, declined, left; Error; Counts
+	// `text`: the command. The first event.
+	EvRunStart EventKind = "run-start"
+	// `node`, `text`: how the steps reach it, and why. A node answered.
+	EvConnected EventKind = "connected"
+	// `node`, `error`, `text`: after how long, like `1.2s`. The connection to a node is tried again.
+	EvRetry EventKind = "retry"
+	// `counts`. What is to be done.
+	EvPlan EventKind = "plan"
+	// `phase`, `text`: its title.
+	EvPhaseStart EventKind = "phase-start"
+	// `phase`, `elapsed_ms`. The phase is done.
+	EvCheckpoint EventKind = "checkpoint"
+	// task, `text`: a note. Nothing to do; in a rollback: nothing to undo.
+	EvNoOp EventKind = "no-op"
+	// task, `action`, `changes`, `via`. An act begins. It is in the journal already.
+	EvBegin EventKind = "begin"
+	// task, `elapsed_ms`, `text`: a note. Done, and a check of the node confirmed it.
+	EvDone EventKind = "done"
+	// task, `error`, `hint`.
+	EvFailed EventKind = "failed"
+	// task, `error`. The connection was lost, and the outcome is unknown. It is not `failed`.
+	EvLost EventKind = "lost"
+	// task or `node`, `elapsed_ms`, `text`: what is waited for and, after a colon, the last line of
+	// its output. Every 10 s while something takes long.
+	EvHeartbeat EventKind = "heartbeat"
+	// task. Its node restarts.
+	EvReboot EventKind = "reboot"
+	// task, `elapsed_ms`. Its node is back.
+	EvRebooted EventKind = "rebooted"
+	// task, `text`: why, `changes`. A point of no return needs approval.
+	EvApprove EventKind = "approve"
+	// task, `text`: title and text. A person is asked.
+	EvGate EventKind = "gate"
+	// task, `text`: by whom.
+	EvSigned EventKind = "signed"
+	// task or `node`, `text`. A warning of a step, of the plan (then before the first phase), or of how
+	// the node was reached.
+	EvWarning EventKind = "warning"
+	// task.
+	EvUndoBegin EventKind = "undo-begin"
+	// task, `text`: a note.
+	EvUndone EventKind = "undone"
+	// task, `error`, `hint`.
+	EvUndoFailed EventKind = "undo-failed"
+	// task, `text`: why, `hint`. A rollback leaves it as it is. Without a task: nothing can be said of
+	// the node.
+	EvLeft EventKind = "left"
+	// `text`: `done`, `failed`, `stopped`, `waiting`, `declined` or `left`, `counts`, `error`, `hint`,
+	// `elapsed_ms`. The last event.
+	EvRunEnd EventKind = "run-end"
 )
 
 // Event is one line of a run's story. Its JSON is stable: keys are added, never renamed or removed.

@@ -11,36 +11,60 @@ import (
 // Kind is what an entry says.
 type Kind string
 
-// The kinds of entries. A begin without an end (done, failed, undone) is settled by looking at the
-// node.
+// The kinds of entries. A begin without an end (done, failed, undone) is settled by a check of the
+// node. Their comments are the table in docs/events.md: the keys of their data, and what they mean.
 const (
-	RunStart   Kind = "run-start"  // Data: RunInfo
-	RunEnd     Kind = "run-end"    // Data: how it ended
-	PhaseStart Kind = "phase"      // a phase begins
-	Checkpoint Kind = "checkpoint" // every task of the phase is done or needs nothing
-	Handed     Kind = "handed"     // Data: HandedOver. Written before tasks are given to the agent on a node.
-	// Position: a report of the agent on a node changes nothing here. Data: AgentPosition.
+	// `command`, `who`, `version`, `site_digest`, `playbook`, `playbook_digest`; for a rollback
+	// `rollback: {all, runs, to_phase, nodes, tasks, leave, overwrite}`.
+	RunStart Kind = "run-start"
+	// `how`, `error`, `at_rest`: nodes whose agents have reported everything that they did.
+	RunEnd Kind = "run-end"
+	// `needs`, `waits`: tasks by a task of the phase on another node that had to wait for them. A phase
+	// begins.
+	PhaseStart Kind = "phase"
+	// `needs`, `waits`. Every task of the phase is done or needs nothing.
+	Checkpoint Kind = "checkpoint"
+	// `tasks`, `digests`, `steps` by digest. Written before tasks are given to the agent on a node.
+	Handed Kind = "handed"
+	// `agent`: where the agent's record stands, `note`: why. Its report changes nothing here.
 	Position Kind = "agent-position"
-	Begin    Kind = "begin"    // Data: step, diff (with Before). Written before the act.
-	Done     Kind = "done"     // Data: outcome
-	NoOp     Kind = "no-op"    // the check found nothing to do
-	Failed   Kind = "failed"   // Data: error text and hint
-	Lost     Kind = "lost"     // the link broke, outcome unknown
-	Reboot   Kind = "reboot"   // Data: boot id before
-	Rebooted Kind = "rebooted" // Data: boot id after
-	// RestartUnknown: whether the node must restart after the task cannot be told. Data: Boot, the one
-	// that may have to go. RestartSeen: another boot was seen since. Data: Boot.
+	// `kind`, `step` (the step's data), `diff` (with `before`), `boot_id`, `restart`: whether one will be
+	// due, `run` (where an agent reported the act to a later run). Written before the act.
+	Begin Kind = "begin"
+	// `note`, `warnings`, `proof`: what shows that a gate is passed.
+	Done Kind = "done"
+	// `note`, `warnings`, `proof`. The check found nothing to do.
+	NoOp Kind = "no-op"
+	// `error`, `hint`.
+	Failed Kind = "failed"
+	// `note`. The connection was lost, and the outcome is unknown.
+	Lost Kind = "lost"
+	// `boot_id` before the restart.
+	Reboot Kind = "reboot"
+	// `boot_id` after it.
+	Rebooted Kind = "rebooted"
+	// `boot_id` that may have to go. Whether the node must restart after the task cannot be told.
 	RestartUnknown Kind = "restart-unknown"
-	RestartSeen    Kind = "restart-seen"
-	Waiting        Kind = "gate"   // a gate waits for a person
-	Signed         Kind = "signed" // Data: who and what they said
-	UndoBegin      Kind = "undo-begin"
-	Undone         Kind = "undone"
-	UndoFailed     Kind = "undo-failed"
-	Answered       Kind = "machine"   // Data: MachineSeen. Another machine answers, or the first, under the node's name.
-	Forgotten      Kind = "forgotten" // Data: Forgot. The node's machine is gone, and all acts on it.
-	TookOver       Kind = "take-over" // Data: TakeOver. This controller took nodes from another one.
-	Left           Kind = "left"      // Data: Note with Act. A rollback left the act standing, and why.
+	// `boot_id`. Another boot was seen since.
+	RestartSeen Kind = "restart-seen"
+	// The gate. It waits for a person.
+	Waiting Kind = "gate"
+	// `by`, `text`, `at`.
+	Signed Kind = "signed"
+	// `act`: the `begin` that is undone, `boot_id`, `restart`. Written before the undo.
+	UndoBegin Kind = "undo-begin"
+	// `act`, `note`, `warnings`.
+	Undone Kind = "undone"
+	// `error`, `hint`.
+	UndoFailed Kind = "undo-failed"
+	// `id`, `computer`. Another machine answers, or the first, under the node's name.
+	Answered Kind = "machine"
+	// `who`, `replaced`. The node's machine is gone, and all acts on it.
+	Forgotten Kind = "forgotten"
+	// `epoch`: the journal's from here on, `nodes`, `from`: who held them.
+	TookOver Kind = "take-over"
+	// `act`: the `begin` that a rollback left standing, `note`: why.
+	Left Kind = "left"
 )
 
 // Entry is one record.

@@ -8,8 +8,11 @@ import (
 
 // Kinds of entries that say who is in charge of a node; see also TookOver.
 const (
-	WentBack Kind = "went-back" // Data: BackTo. The node was put back to an older state, as a person says.
-	Adopted  Kind = "adopted"   // Data: Note. A node with acts of this journal and no owner record has one now.
+	// `seq`: the last entry whose act the node still has, `agent`: the last of the agent's record. A
+	// person said that the node was put back to an older state.
+	WentBack Kind = "went-back"
+	// `note`. A node with acts of this journal and no owner record has one now.
+	Adopted Kind = "adopted"
 )
 
 // BackTo is the Data of WentBack: the node of the entry was put back to an older state of itself.

@@ -95,7 +95,7 @@ func TestTierNodesAgentInOtherHands(t *testing.T) {
 			for _, args := range [][]string{{"apply", "--auto-approve"}, {"rollback", "--auto-approve"}} {
 				r := f.run(t, nil, append(args, f.site)...)
 				text := r.out + r.errOut
-				if r.code == 0 || !strings.Contains(text, "cannot accept what the agent on "+bad.Name+" reports") ||
+				if r.code != 1 || !strings.Contains(text, "cannot accept what the agent on "+bad.Name+" reports") ||
 					!strings.Contains(text, tc.says) {
 					t.Errorf("deploy %s: exit %d\n%s\n%s", args[0], r.code, tail(r.out), tail(r.errOut))
 				}

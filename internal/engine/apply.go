@@ -174,9 +174,9 @@ func Resume(ctx context.Context, o Options) (*Summary, error) {
 // does nothing is written down once, at its end.
 func (r *run) begin(rb *RollbackOptions) error {
 	p := r.o.Program
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, err := r.append(journal.Entry{Kind: journal.RunStart}, runStart{journal.RunInfo{
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	_, err := r.rec.Append(journal.Entry{Kind: journal.RunStart}, runStart{journal.RunInfo{
 		Command: r.o.Command, Who: r.o.Who, Version: r.o.Version,
 		SiteDigest: p.SiteDigest, Playbook: p.Playbook, PlaybookDigest: p.PlaybookDigest,
 	}, rb})
@@ -208,8 +208,8 @@ func (r *run) phase(ctx context.Context, ph steps.Phase) {
 
 // failTogether lets nothing new begin where a node has dropped out: what follows may rest on it.
 func (r *run) failTogether() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	if len(r.errs) > 0 {
 		r.failing.Store(true)
 	}
@@ -218,8 +218,8 @@ func (r *run) failTogether() {
 // checkpoint marks the phase as reached, once, when no task of it was left out by the selection of
 // nodes.
 func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) error {
-	r.mu.Lock()
-	s, ok := r.state.Phases[ph.ID]
+	r.rec.Lock()
+	s, ok := r.rec.State.Phases[ph.ID]
 	reached := ok && s.Reached
 	for _, whole := range r.o.Program.Phases {
 		if whole.ID != ph.ID || reached {
@@ -227,16 +227,16 @@ func (r *run) checkpoint(ctx context.Context, ph steps.Phase, start time.Time) e
 		}
 		for _, g := range whole.Groups {
 			for _, t := range g.Tasks {
-				if w := r.state.Task(t.ID).Status; w != journal.StatusDone && w != journal.StatusUnchanged {
-					r.mu.Unlock()
+				if w := r.rec.State.Task(t.ID).Status; w != journal.StatusDone && w != journal.StatusUnchanged {
+					r.rec.Unlock()
 					return nil
 				}
 			}
 		}
 	}
-	r.mu.Unlock()
+	r.rec.Unlock()
 	if !reached {
-		if _, err := r.write(ctx, journal.Entry{Kind: journal.Checkpoint, Phase: ph.ID}, r.phaseInfo(ph.ID)); err != nil {
+		if _, err := r.rec.Write(ctx, journal.Entry{Kind: journal.Checkpoint, Phase: ph.ID}, r.phaseInfo(ph.ID)); err != nil {
 			return err
 		}
 	}
@@ -251,8 +251,8 @@ func (r *run) mayTakeBack(ctx context.Context) bool {
 	if ctx.Err() != nil || r.stopped() {
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for _, err := range r.errs {
 		if errors.Is(err, ErrJournal) || notOurs(err) {
 			return false
@@ -295,7 +295,7 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 		r.giveUp(ctx)
 		r.close()
 	})
-	_, jerr := r.write(ctx, journal.Entry{Kind: journal.RunEnd}, res)
+	_, jerr := r.rec.Write(ctx, journal.Entry{Kind: journal.RunEnd}, res)
 	leaving.Wait()
 	if jerr != nil && !errors.Is(err, ErrJournal) {
 		err = errors.Join(err, jerr)
@@ -308,9 +308,9 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 // ended closes the summary and emits the run's last event.
 func (r *run) ended(how string, err error) error {
 	r.summarize()
-	r.mu.Lock()
-	r.sum.Restarts = restartNotes(r.state)
-	r.mu.Unlock()
+	r.rec.Lock()
+	r.sum.Restarts = restartNotes(r.rec.State)
+	r.rec.Unlock()
 	r.sum.How, r.sum.Elapsed = how, r.o.Now().Sub(r.start)
 	e := Event{Kind: EvRunEnd, Text: how, Counts: &r.sum.Counts}.since(r, r.start)
 	if err != nil {

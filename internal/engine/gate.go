@@ -51,7 +51,7 @@ func confirmed(st journal.TaskState, d steps.Diff) bool {
 
 // gate asks a person, notes the signature, and looks whether it is so.
 func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff) error {
-	st := r.task(t.ID)
+	st := r.rec.Task(t.ID)
 	if confirmed(st, d) {
 		return r.nothing(ctx, t)
 	}
@@ -127,7 +127,7 @@ func (r *run) current(t steps.Task, k look) look {
 	if k.diff.Proof == "" || k.err != nil || k.diff.Action != steps.NoOp {
 		return k
 	}
-	if k.diff.Proof == r.task(t.ID).Stale {
+	if k.diff.Proof == r.rec.Task(t.ID).Stale {
 		k.diff = steps.Diff{Action: steps.Run, Effects: steps.Effects{NothingToUndo: true}, Via: "a person",
 			Changes: []steps.Change{{Attr: "proof", From: k.diff.Proof + ", before what it depends on was undone",
 				To: "one of the machines as they are"}}}

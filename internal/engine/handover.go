@@ -81,9 +81,9 @@ func (r *run) askLate(ctx context.Context, name string, w Worker, b Position) er
 
 // books are what the journal knows of the agent on a node.
 func (r *run) books(name string) Position {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return Position{Journal: r.o.journalID(), Agent: r.state.Agents[name]}
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return Position{Journal: r.o.journalID(), Agent: r.rec.State.Agents[name]}
 }
 
 // heardLate writes down what an agent did while nobody listened.
@@ -112,9 +112,9 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 		return err
 	case RepLost:
 		if ours {
-			r.mu.Lock()
+			r.rec.Lock()
 			r.lostActs[t.ID]++
-			r.mu.Unlock()
+			r.rec.Unlock()
 		}
 		if _, err := r.note(ctx, journal.Lost, t,
 			journal.Note{Note: r.o.Redact(rep.Err.Error()), Agent: rep.Agent}); err != nil {
@@ -143,7 +143,7 @@ func (r *run) heardLate(ctx context.Context, name string, rep Report) error {
 
 // bootOf is the boot of the node in which the last act of a task was begun.
 func (r *run) bootOf(id string) string {
-	acts := r.task(id).Acts
+	acts := r.rec.Task(id).Acts
 	if len(acts) == 0 {
 		return ""
 	}
@@ -151,15 +151,15 @@ func (r *run) bootOf(id string) string {
 }
 
 func (r *run) keepLate(id string, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	r.late[id] = err
 }
 
 // toldLate says that the end of a task of this run was told over a later link.
 func (r *run) toldLate(t steps.Task) (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	err, ok := r.late[t.ID]
 	delete(r.late, t.ID)
 	return ok && err == nil, err
@@ -167,23 +167,23 @@ func (r *run) toldLate(t steps.Task) (bool, error) {
 
 // timesLost is how often in this run an agent was gone in the middle of the task.
 func (r *run) timesLost(id string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	return r.lostActs[id]
 }
 
 // wasHanded says that an agent may have begun the task, and nothing was heard of it.
 func (r *run) wasHanded(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Handed[id]
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return r.rec.State.Handed[id]
 }
 
 // notBegun notes that the agent found nothing to do in what it was given just now.
 func (r *run) notBegun(id string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	delete(r.state.Handed, id)
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	delete(r.rec.State.Handed, id)
 }
 
 // heardBegin writes down an intent: the step as it was handed over, and what the agent saw before
@@ -318,14 +318,14 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 // with the node's disk, this is what remains; and nothing else is taken from what it reports.
 func (r *run) noteHanded(ctx context.Context, row Batch) error {
 	over := journal.HandedOver{Digests: row.Digests, Steps: map[string]journal.StepData{}}
-	r.mu.Lock()
+	r.rec.Lock()
 	for i, t := range row.Tasks {
 		over.Tasks = append(over.Tasks, t.ID)
-		if d := row.Digests[i]; !r.state.KnowsStep(d) {
+		if d := row.Digests[i]; !r.rec.State.KnowsStep(d) {
 			over.Steps[d] = stepData(t.Step)
 		}
 	}
-	r.mu.Unlock()
+	r.rec.Unlock()
 	t := steps.Task{Phase: row.Tasks[0].Phase, Node: row.Tasks[0].Node}
 	_, err := r.note(ctx, journal.Handed, t, over)
 	return err
@@ -448,7 +448,7 @@ func (h *handover) heard(rep Report) error {
 func (h *handover) lazy() context.Context { return context.WithValue(h.ctx, laterKey{}, &h.later) }
 
 // write returns once every note is on disk.
-func (h *handover) write() error { return h.r.commit(h.ctx, h.later.seq) }
+func (h *handover) write() error { return h.r.rec.Commit(h.ctx, h.later.seq) }
 
 // keep parts a task's failure, which ends the row by itself, from a journal that cannot be written,
 // which must end the agent's work.

@@ -48,8 +48,8 @@ func jitter(d time.Duration) time.Duration {
 
 // link returns the node's connection, without opening it.
 func (r *run) link(name string) *link {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	l := r.links[name]
 	if l == nil {
 		l = &link{}
@@ -95,9 +95,9 @@ func (r *run) open(ctx context.Context, name string) (Executor, error) {
 
 // restarting says that the journal holds a restart of the node that has no end.
 func (r *run) restarting(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, t := range r.state.Tasks {
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	for _, t := range r.rec.State.Tasks {
 		if t.Node == name && t.BootID != "" {
 			return true
 		}
@@ -118,9 +118,9 @@ func (r *run) drop(name string) {
 
 // close closes every executor, all at the same time: each may take a round trip.
 func (r *run) close() {
-	r.mu.Lock()
+	r.rec.Lock()
 	names := slices.Collect(maps.Keys(r.links))
-	r.mu.Unlock()
+	r.rec.Unlock()
 	r.lookers(names, r.drop)
 }
 
@@ -201,8 +201,8 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for i, t := range tasks {
 		r.known[t.ID] = got[i]
 	}
@@ -304,7 +304,7 @@ func sound(t steps.Task, c Checked, stamp int64) look {
 
 // lookOf returns what is known of a task.
 func (r *run) lookOf(id string) look {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	return r.known[id]
 }

@@ -25,7 +25,8 @@ func (g GoneNode) Text() string {
 		return fmt.Sprintf("%s is the machine that was %s: %s are applied under the old name; restore that name to "+
 			"undo them, or run `deploy forget SITE %s`", g.Now, g.Node, ofSteps(g.Steps, ""), g.Node)
 	}
-	return fmt.Sprintf("%s is no longer in the site; %s are still applied: put it back and run `deploy rollback --node %s`, or run "+
+	return fmt.Sprintf("%s is no longer in the site; %s are still applied: put it back and run `deploy rollback --node "+
+		"%s`, or run "+
 		"`deploy forget SITE %s`", g.Node, ofSteps(g.Steps, " of it"), g.Node, g.Node)
 }
 
@@ -83,28 +84,28 @@ func goneNodes(st *journal.State, p *steps.Program) []GoneNode {
 // before, and machines that are there under another name. What is known of a machine that was
 // replaced counts no more from here on. A machine that tells no id makes no statement.
 func (r *run) machines(p *Plan) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	p.Gone = goneNodes(r.state, r.o.Program)
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	p.Gone = goneNodes(r.rec.State, r.o.Program)
 	for _, n := range p.Nodes {
 		id := n.Facts.Machine
-		known, ok := r.state.Machines[n.Name]
+		known, ok := r.rec.State.Machines[n.Name]
 		switch {
 		case id == "":
 		case ok && known.ID != id:
-			p.Replaced = append(p.Replaced, Replaced{n.Name, known.Run, r.state.Standing(n.Name)})
-			r.state.Forget(n.Name, true)
-		case !ok && r.state.Standing(n.Name) == 0:
+			p.Replaced = append(p.Replaced, Replaced{n.Name, known.Run, r.rec.State.Standing(n.Name)})
+			r.rec.State.Forget(n.Name, true)
+		case !ok && r.rec.State.Standing(n.Name) == 0:
 			r.renamed(p, n.Name, id)
 		}
 	}
 }
 
 // renamed looks whether a node that the journal has never seen is one that left the site. Copies of
-// one machine share its id, so two that have it tell nothing. The caller holds mu.
+// one machine share its id, so two that have it tell nothing. The caller holds the lock of rec.
 func (r *run) renamed(p *Plan, name, id string) {
 	holders := 0
-	for _, m := range r.state.Machines {
+	for _, m := range r.rec.State.Machines {
 		if m.ID == id {
 			holders++
 		}
@@ -115,7 +116,7 @@ func (r *run) renamed(p *Plan, name, id string) {
 		}
 	}
 	for i := range p.Gone {
-		if r.state.Machines[p.Gone[i].Node].ID == id && holders == 1 {
+		if r.rec.State.Machines[p.Gone[i].Node].ID == id && holders == 1 {
 			p.Gone[i].Now = name
 		}
 	}
@@ -124,19 +125,19 @@ func (r *run) renamed(p *Plan, name, id string) {
 // identify writes down which machines answered, where the journal does not know it, and that those
 // are gone in whose place another one answers.
 func (r *run) identify(p *Plan) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for _, g := range p.Replaced {
-		_, err := r.append(journal.Entry{Kind: journal.Forgotten, Node: g.Node}, journal.Forgot{Replaced: true})
+		_, err := r.rec.Append(journal.Entry{Kind: journal.Forgotten, Node: g.Node}, journal.Forgot{Replaced: true})
 		if err != nil {
 			return err
 		}
 	}
 	for _, n := range p.Nodes {
-		if n.Facts.Machine == "" || r.state.Machines[n.Name].ID == n.Facts.Machine {
+		if n.Facts.Machine == "" || r.rec.State.Machines[n.Name].ID == n.Facts.Machine {
 			continue
 		}
-		if _, err := r.append(journal.Entry{Kind: journal.Answered, Node: n.Name},
+		if _, err := r.rec.Append(journal.Entry{Kind: journal.Answered, Node: n.Name},
 			journal.MachineSeen{ID: n.Facts.Machine, Computer: n.Facts.Computer}); err != nil {
 			return err
 		}

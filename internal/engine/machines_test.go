@@ -113,12 +113,14 @@ func TestGoneNode(t *testing.T) {
 		}
 		return strings.Join(out, "\n")
 	}
-	gone := "n2 is no longer in the site; 2 steps of it are still applied: put it back and run `deploy rollback --node n2`, or run " +
+	gone := "n2 is no longer in the site; 2 steps of it are still applied: put it back and run `deploy rollback --node " +
+		"n2`, or run " +
 		"`deploy forget SITE n2`"
 	if got := told("p: a@n1"); got != gone {
 		t.Errorf("got %s", got)
 	}
-	if got, want := told("p: a@n1+n3"), "n3 is the machine that was n2: 2 steps are applied under the old name; restore that name to undo them, or run `deploy forget SITE n2`"; got != want {
+	if got, want := told("p: a@n1+n3"), "n3 is the machine that was n2: 2 steps are applied under the old name; "+
+		"restore that name to undo them, or run `deploy forget SITE n2`"; got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
 	if got := told("p: a@n1+n4"); got != gone {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"time"
 
+	"deploy/internal/engine/recorder"
 	"deploy/internal/journal"
 	"deploy/internal/task"
 	"deploy/steps"
@@ -26,7 +27,7 @@ var (
 	// ErrWaiting: a gate waits for a person. The error is a *GateError.
 	ErrWaiting = errors.New("waiting for sign-off")
 	// ErrJournal: the journal could not be written, so nothing further was done.
-	ErrJournal = errors.New("cannot write the journal")
+	ErrJournal = recorder.ErrJournal
 	// ErrStale: a saved plan no longer holds. The error is a *StaleError.
 	ErrStale = errors.New("the saved plan is out of date")
 	// ErrNoReturn: rollback stands before a step that cannot be undone.

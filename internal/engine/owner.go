@@ -130,18 +130,18 @@ func (r *run) compareOwner(ctx context.Context, name string) (owner.Finding, err
 
 // knownOf is what the journal knows of a node's record.
 func (r *run) knownOf(name string, n *ownedNode, kept Kept) owner.Known {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	k := owner.Known{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.state.Epoch,
-		Shared: r.o.Shared[name], Announced: r.state.Announced(name), Runs: map[string]bool{},
-		Recorded: r.state.Recorded(name), Stands: r.state.Stands(name)}
-	for _, run := range r.state.Runs {
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	k := owner.Known{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.rec.State.Epoch,
+		Shared: r.o.Shared[name], Announced: r.rec.State.Announced(name), Runs: map[string]bool{},
+		Recorded: r.rec.State.Recorded(name), Stands: r.rec.State.Stands(name)}
+	for _, run := range r.rec.State.Runs {
 		k.Runs[run.ID] = true
 	}
-	if a := r.state.Agents[name]; kept.Agent != nil && a.Epoch != "" {
+	if a := r.rec.State.Agents[name]; kept.Agent != nil && a.Epoch != "" {
 		k.AgentBack = kept.Agent.Epoch == a.Epoch && kept.Agent.Seq < a.Seq
 	}
-	if m := r.state.Machines[name].ID; m != "" && n.machine != "" && m != n.machine {
+	if m := r.rec.State.Machines[name].ID; m != "" && n.machine != "" && m != n.machine {
 		// another machine answers under the name: nothing of what was done stands there
 		k.Stands, k.Recorded, k.AgentBack = false, 0, false
 	}
@@ -217,10 +217,10 @@ func (r *run) putBack(ctx context.Context, names []string) error {
 	if err != nil {
 		return err
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st.Seq = r.state.Seq
-	r.state = st
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	st.Seq = r.rec.State.Seq
+	r.rec.State = st
 	return nil
 }
 
@@ -244,9 +244,9 @@ func (r *run) backTo(name string) (journal.BackTo, bool) {
 func (r *run) noteOwners(names []string) error {
 	for _, name := range names {
 		if back, ok := r.backTo(name); ok {
-			r.mu.Lock()
-			_, err := r.append(journal.Entry{Kind: journal.WentBack, Node: name}, back)
-			r.mu.Unlock()
+			r.rec.Lock()
+			_, err := r.rec.Append(journal.Entry{Kind: journal.WentBack, Node: name}, back)
+			r.rec.Unlock()
 			if err != nil {
 				return err
 			}
@@ -255,10 +255,10 @@ func (r *run) noteOwners(names []string) error {
 	if len(r.own.over) == 0 {
 		return nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	_, err := r.append(journal.Entry{Kind: journal.TookOver}, journal.TakeOver{
-		Epoch: max(r.own.epoch, r.state.Epoch) + 1, Nodes: r.own.over, From: strings.Join(r.own.from, "; ")})
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	_, err := r.rec.Append(journal.Entry{Kind: journal.TookOver}, journal.TakeOver{
+		Epoch: max(r.own.epoch, r.rec.State.Epoch) + 1, Nodes: r.own.over, From: strings.Join(r.own.from, "; ")})
 	return err
 }
 
@@ -269,11 +269,11 @@ func (r *run) takes(name string) bool { return slices.Contains(r.own.over, name)
 // limit below zero says that the run has ended.
 func (r *run) record(name string, n *ownedNode, limit time.Duration, busy *node.Busy) (string, error) {
 	who, host, _ := strings.Cut(r.o.Who, "@")
-	r.mu.Lock()
-	o := node.Owner{Format: node.OwnerFormat, Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.state.Epoch,
+	r.rec.Lock()
+	o := node.Owner{Format: node.OwnerFormat, Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.rec.State.Epoch,
 		Seq: n.seq, Run: r.o.Run, Shared: r.o.Shared[name], Busy: busy,
 		Holder: node.Holder{Who: who, Host: host, Since: n.since.UTC()}}
-	r.mu.Unlock()
+	r.rec.Unlock()
 	if limit >= 0 {
 		o.Holder.Until = r.o.Now().Add(limit + grace).UTC()
 	}
@@ -328,18 +328,18 @@ func (r *run) takeCharge(ctx context.Context, name string, ex Executor, limit ti
 // announced takes the number for the record. What the record says, the journal must know first: the
 // number, and the run.
 func (r *run) announced(ctx context.Context, name string, n *ownedNode) error {
-	r.mu.Lock()
-	n.seq = r.state.LastAnnounced(name)
-	last := r.state.Seq
-	r.mu.Unlock()
-	return r.commit(ctx, last)
+	r.rec.Lock()
+	n.seq = r.rec.State.LastAnnounced(name)
+	last := r.rec.State.Seq
+	r.rec.Unlock()
+	return r.rec.Commit(ctx, last)
 }
 
 // claim puts this journal's record on a node for the first time in the run.
 func (r *run) claim(ctx context.Context, name string, o Owned, n *ownedNode, limit time.Duration) error {
 	if n.finding.Verdict == owner.Adopt {
 		e := journal.Entry{Kind: journal.Adopted, Node: name}
-		if _, err := r.write(ctx, e, journal.Note{Note: "it had no owner record"}); err != nil {
+		if _, err := r.rec.Write(ctx, e, journal.Note{Note: "it had no owner record"}); err != nil {
 			return err
 		}
 	}
@@ -380,9 +380,9 @@ func (r *run) setOwner(ctx context.Context, o Owned, was, text string) error {
 		return err
 	}
 	there, perr := node.ParseOwner(s.Record)
-	r.mu.Lock()
-	ours := perr == nil && there.Journal == r.o.journalID() && there.Epoch == r.state.Epoch && there.Run == r.o.Run
-	r.mu.Unlock()
+	r.rec.Lock()
+	ours := perr == nil && there.Journal == r.o.journalID() && there.Epoch == r.rec.State.Epoch && there.Run == r.o.Run
+	r.rec.Unlock()
 	if !ours {
 		return err
 	}

@@ -128,9 +128,10 @@ func (r *run) stillInCharge(ctx context.Context, name string, ex Executor) error
 
 // fence is what this run proves, with the record that is to stand on the node.
 func (r *run) fence(record string) node.Fence {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return node.Fence{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.state.Epoch, Run: r.o.Run, Record: record}
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return node.Fence{Site: r.o.Program.Site, Journal: r.o.journalID(), Epoch: r.rec.State.Epoch, Run: r.o.Run,
+		Record: record}
 }
 
 // unsent makes of a link that broke while the record was read or written one that says nothing of

@@ -28,7 +28,7 @@ func MakePlan(ctx context.Context, o Options) (*Plan, error) {
 
 // choose cuts the program down to what was asked for.
 func (r *run) choose() error {
-	prog, err := selectTasks(r.o.Program, r.o.Selection, r.state)
+	prog, err := selectTasks(r.o.Program, r.o.Selection, r.rec.State)
 	r.prog = prog
 	return err
 }
@@ -126,7 +126,7 @@ func (r *run) fill(p *Plan) error {
 		if pp.OnFailure == "" {
 			pp.OnFailure = steps.Stop
 		}
-		if s, ok := r.state.Phases[ph.ID]; ok {
+		if s, ok := r.rec.State.Phases[ph.ID]; ok {
 			pp.Checkpoint = s.Reached
 		}
 		for _, g := range ph.Groups {
@@ -151,7 +151,7 @@ func (r *run) fill(p *Plan) error {
 					r.waits[t.ID] = d.Waits
 				}
 				changes = changes || d.Action != steps.NoOp
-				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.task(t.ID).Status}
+				pt := PlanTask{ID: t.ID, Node: t.Node, Kind: t.Step.Kind(), Diff: d, Last: r.rec.Task(t.ID).Status}
 				if gs, ok := t.Step.(steps.Gated); ok && d.Action != steps.NoOp {
 					g := gs.Gate()
 					pt.Gate = &g
@@ -184,7 +184,7 @@ func provide(providers map[string][]string, t steps.Task) {
 func (r *run) planned(t steps.Task, providers map[string][]string) (steps.Diff, error) {
 	k := r.lookOf(t.ID)
 	if k.err == nil {
-		if _, ok := t.Step.(steps.Gated); ok && confirmed(r.task(t.ID), k.diff) {
+		if _, ok := t.Step.(steps.Gated); ok && confirmed(r.rec.Task(t.ID), k.diff) {
 			return steps.NoChange(), nil
 		}
 		return k.diff, nil

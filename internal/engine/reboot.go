@@ -59,9 +59,9 @@ func (r *run) rebooted(ctx context.Context, t steps.Task, boot string, start tim
 	r.acted(t.Node)
 	r.emit(event(EvRebooted, t).since(r, start))
 	r.freeShared(ctx, t.Node)
-	r.mu.Lock()
+	r.rec.Lock()
 	r.sum.Reboots++
-	r.mu.Unlock()
+	r.rec.Unlock()
 	return nil
 }
 
@@ -101,7 +101,7 @@ func (r *run) awaitServing(ctx context.Context, name, old string) (Executor, err
 // settleReboot ends a restart that an earlier run left on record: it was done when the boot is
 // another, and is owed otherwise.
 func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
-	st := r.task(t.ID)
+	st := r.rec.Task(t.ID)
 	if st.BootID == "" {
 		return nil
 	}

@@ -64,32 +64,32 @@ func (r *run) reported(name string, rep Report, why string) error {
 
 // began is the task whose begin the agent on a node reported, and no end of it yet.
 func (r *run) began(name string) string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Began[name]
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return r.rec.State.Began[name]
 }
 
 // accept compares a numbered report with what this journal handed to the node, and returns the task
 // and, for a begin, the step that was handed over. An agent is believed as to how a task ended that
 // it was given. It is not believed as to another node's task, or as to what the task is.
 func (r *run) accept(name string, rep Report) (steps.Task, journal.StepData, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	var step journal.StepData
 	t := steps.Task{ID: rep.Task, Node: name}
-	if known, ok := r.state.Tasks[rep.Task]; ok && known.Node == name {
+	if known, ok := r.rec.State.Tasks[rep.Task]; ok && known.Node == name {
 		t.Phase = known.Phase
 	}
 	why := r.misnumbered(name, rep.Agent)
-	if why == "" && r.state.Run(rep.Run) == nil {
+	if why == "" && r.rec.State.Run(rep.Run) == nil {
 		why = "this journal knows no run " + quoted(rep.Run) + ": it is an older copy, or another journal is used for the " +
 			"site as well"
 	}
 	if why != "" {
 		return t, step, r.reported(name, rep, why)
 	}
-	began := r.state.Began[name]
-	if r.state.Agents[name].Epoch != rep.Agent.Epoch {
+	began := r.rec.State.Began[name]
+	if r.rec.State.Agents[name].Epoch != rep.Agent.Epoch {
 		began = "" // what another record left open has no end in this one
 	}
 	switch rep.What {
@@ -106,7 +106,7 @@ func (r *run) accept(name string, rep Report) (steps.Task, journal.StepData, err
 			why = "it has not begun that task"
 		}
 	case RepUndoBegin, RepUndone:
-		u, ok := r.state.AskedUndo(rep.Act)
+		u, ok := r.rec.State.AskedUndo(rep.Act)
 		switch {
 		case began != "":
 			why = "it has begun " + quoted(began)
@@ -127,10 +127,10 @@ func (r *run) accept(name string, rep Report) (steps.Task, journal.StepData, err
 }
 
 // misnumbered tells what is wrong with the place of a report in the agent's record: entries follow
-// each other without gaps. The caller holds mu.
+// each other without gaps. The caller holds the lock of rec.
 func (r *run) misnumbered(name string, at journal.AgentRef) string {
 	want := int64(1)
-	if known := r.state.Agents[name]; known.Epoch == at.Epoch {
+	if known := r.rec.State.Agents[name]; known.Epoch == at.Epoch {
 		want = known.Seq + 1
 	}
 	switch {
@@ -142,7 +142,8 @@ func (r *run) misnumbered(name string, at journal.AgentRef) string {
 	return ""
 }
 
-// handedAs finds the task of a begin, or tells why it is not accepted. The caller holds mu.
+// handedAs finds the task of a begin, or tells why it is not accepted. The caller holds the lock of
+// rec.
 func (r *run) handedAs(name string, rep Report) (journal.HandedTask, string) {
 	switch {
 	case len(rep.BootID) > maxBootID || len(rep.Look) > maxLook:
@@ -150,11 +151,11 @@ func (r *run) handedAs(name string, rep Report) (journal.HandedTask, string) {
 	case rep.Diff.Action == "" || rep.Diff.Action == steps.NoOp || rep.Diff.Action == steps.Unknown:
 		return journal.HandedTask{}, "there is nothing to do by its own diff"
 	}
-	h, ok := r.state.HandedAs(name, rep.Task, rep.Digest)
+	h, ok := r.rec.State.HandedAs(name, rep.Task, rep.Digest)
 	switch {
 	case ok && rep.Digest != "":
 		return h, ""
-	case !ok && rep.Digest != "" && r.state.WasHanded(name, rep.Task):
+	case !ok && rep.Digest != "" && r.rec.State.WasHanded(name, rep.Task):
 		return h, "it was handed over under another digest"
 	case !ok || rep.Step == nil:
 		return h, "that task was not handed to it"
@@ -162,7 +163,7 @@ func (r *run) handedAs(name string, rep Report) (journal.HandedTask, string) {
 	// a record of an earlier version tells the step itself: it must be one that is known here
 	own, known := r.byID[rep.Task]
 	known = known && own.Node == name && stepData(own.Step).Equal(*rep.Step)
-	for _, a := range r.state.Task(rep.Task).Acts {
+	for _, a := range r.rec.State.Task(rep.Task).Acts {
 		known = known || (journal.StepData{Kind: a.Intent.Kind, Data: a.Intent.Step}).Equal(*rep.Step)
 	}
 	if !known {
@@ -179,10 +180,10 @@ func (r *run) refused(ctx context.Context, name string, rep Report, err error) e
 	if !slices.Contains(r.o.ForgetAgents, name) || at.Seq <= 0 || at.Epoch == "" || len(at.Epoch) > maxEpoch {
 		return err
 	}
-	r.mu.Lock()
+	r.rec.Lock()
 	r.forgotten[name]++
 	n := r.forgotten[name]
-	r.mu.Unlock()
+	r.rec.Unlock()
 	if n > maxForgotten {
 		return err
 	}
@@ -195,6 +196,7 @@ func (r *run) refused(ctx context.Context, name string, rep Report, err error) e
 
 // position notes that a report of an agent was heard of which nothing else is written down.
 func (r *run) position(ctx context.Context, name string, at journal.AgentRef, why string) error {
-	_, err := r.write(ctx, journal.Entry{Kind: journal.Position, Node: name}, journal.AgentPosition{Agent: at, Note: why})
+	_, err := r.rec.Write(ctx, journal.Entry{Kind: journal.Position, Node: name},
+		journal.AgentPosition{Agent: at, Note: why})
 	return err
 }

@@ -111,12 +111,12 @@ func (r *run) restartUnknown(ctx context.Context, t steps.Task, boot string) err
 
 // seeRestart notes that a node which perhaps had to restart has done so.
 func (r *run) seeRestart(ctx context.Context, name, boot string) error {
-	r.mu.Lock()
-	open, ok := r.state.Restarts[name]
-	r.mu.Unlock()
+	r.rec.Lock()
+	open, ok := r.rec.State.Restarts[name]
+	r.rec.Unlock()
 	if !ok || !r.acting || node.SameBoot(boot, open.BootID) {
 		return nil
 	}
-	_, err := r.write(ctx, journal.Entry{Kind: journal.RestartSeen, Node: name}, journal.Boot{ID: boot})
+	_, err := r.rec.Write(ctx, journal.Entry{Kind: journal.RestartSeen, Node: name}, journal.Boot{ID: boot})
 	return err
 }

@@ -66,16 +66,17 @@ func (p *RollbackPlan) Undoes() int {
 
 // RollbackAct is one act of an earlier run.
 type RollbackAct struct {
-	Task    string         `json:"task"`
-	Phase   string         `json:"phase"`
-	Node    string         `json:"node"`
-	Kind    string         `json:"kind"`
-	Run     string         `json:"run"`
-	Do      string         `json:"do"` // undo, pass (nothing to undo), leave, stop
-	Why     string         `json:"why,omitempty"`
-	Beyond  bool           `json:"beyond,omitempty"`  // it is not touched, since a point of no return stands on it
-	Open    bool           `json:"open,omitempty"`    // whether it was done is not known; the node will be looked at
-	Changes []steps.Change `json:"changes,omitempty"` // what undoing changes: from the desired value back to the previous one
+	Task   string `json:"task"`
+	Phase  string `json:"phase"`
+	Node   string `json:"node"`
+	Kind   string `json:"kind"`
+	Run    string `json:"run"`
+	Do     string `json:"do"` // undo, pass (nothing to undo), leave, stop
+	Why    string `json:"why,omitempty"`
+	Beyond bool   `json:"beyond,omitempty"` // it is not touched, since a point of no return stands on it
+	Open   bool   `json:"open,omitempty"`   // whether it was done is not known; the node will be looked at
+	// what undoing changes: from the desired value back to the previous one
+	Changes []steps.Change `json:"changes,omitempty"`
 }
 
 func (a RollbackAct) undone() bool { return a.Do == DoUndo && !a.Beyond }
@@ -118,7 +119,7 @@ func PlanRollback(ctx context.Context, o Options, ro RollbackOptions) (*Rollback
 			}
 		}
 		p.Acts = append(p.Acts, a)
-		p.count(a, r.state.Run(a.Run))
+		p.count(a, r.rec.State.Run(a.Run))
 	}
 	return p, nil
 }
@@ -188,13 +189,13 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 // takeBack undoes what was done in a phase since its last checkpoint: the policy of a phase that
 // does not want to be left half done.
 func (r *run) takeBack(ctx context.Context, ph steps.Phase) error {
-	r.mu.Lock()
+	r.rec.Lock()
 	var from int64
-	if s, ok := r.state.Phases[ph.ID]; ok {
+	if s, ok := r.rec.State.Phases[ph.ID]; ok {
 		from = s.Checkpoint
 	}
 	acts, err := r.decodeActs(func(t *journal.TaskState, a journal.Act) bool { return t.Phase == ph.ID && a.Seq > from })
-	r.mu.Unlock()
+	r.rec.Unlock()
 	if err != nil {
 		return err
 	}
@@ -226,13 +227,13 @@ func (r *run) syncThese(ctx context.Context, names []string) map[string]error {
 // tellers are the nodes whose agents a rollback asks first what they did: an agent that was at work
 // may have done more than the journal knows.
 func (r *run) tellers(ro RollbackOptions) []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	names := map[string]bool{}
-	for name := range r.state.Agents {
+	for name := range r.rec.State.Agents {
 		names[name] = true
 	}
-	for name := range r.state.Owing {
+	for name := range r.rec.State.Owing {
 		names[name] = true
 	}
 	var out []string

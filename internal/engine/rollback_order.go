@@ -40,15 +40,15 @@ type stop struct {
 func (r *run) newTakingBack(acts []standingAct, ro RollbackOptions) *takingBack {
 	b := &takingBack{r: r, ro: ro, in: r.chooses(ro), acts: acts, needs: map[string]map[string]bool{},
 		stages: map[string]int{}, silent: map[string]error{}}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for _, sa := range acts {
 		if b.needs[sa.task.Phase] == nil {
 			b.needs[sa.task.Phase] = r.phaseNeeds(sa.task.Phase)
 		}
 	}
 	for _, ph := range r.o.Program.Phases {
-		s := r.state.Phases[ph.ID]
+		s := r.rec.State.Phases[ph.ID]
 		if s == nil || !s.Known {
 			continue // which of its tasks waited for another node is not known
 		}
@@ -63,7 +63,8 @@ func (r *run) newTakingBack(acts []standingAct, ro RollbackOptions) *takingBack 
 	return b
 }
 
-// phaseNeeds lists what a phase needs, by the program and by the journal. The caller holds mu.
+// phaseNeeds lists what a phase needs, by the program and by the journal. The caller holds the lock
+// of rec.
 func (r *run) phaseNeeds(id string) map[string]bool {
 	out := map[string]bool{}
 	var walk func(id string)
@@ -75,11 +76,11 @@ func (r *run) phaseNeeds(id string) map[string]bool {
 				next, inProgram = ph.Needs, true
 			}
 		}
-		switch s := r.state.Phases[id]; {
+		switch s := r.rec.State.Phases[id]; {
 		case s != nil && s.Known:
 			next = append(slices.Clone(next), s.Info.Needs...)
 		case !inProgram:
-			for _, other := range r.state.Order {
+			for _, other := range r.rec.State.Order {
 				if other == id {
 					break
 				}
@@ -195,9 +196,9 @@ func (b *takingBack) unasked() {
 			continue
 		}
 		text := b.r.o.Redact("what its agent did is not known: " + b.silent[name].Error())
-		b.r.mu.Lock()
+		b.r.rec.Lock()
 		b.r.sum.Left = append(b.r.sum.Left, LeftNote{Node: name, Acts: 1, Text: text, Hint: hint.Of(b.silent[name])})
-		b.r.mu.Unlock()
+		b.r.rec.Unlock()
 		b.r.emit(Event{Kind: EvLeft, Node: name, Text: text, Hint: hint.Of(b.silent[name])})
 	}
 }
@@ -207,8 +208,8 @@ func (b *takingBack) result(ctx context.Context) error {
 	if err := b.failures(); err != nil || b.r.halted(ctx) {
 		return err
 	}
-	b.r.mu.Lock()
-	defer b.r.mu.Unlock()
+	b.r.rec.Lock()
+	defer b.r.rec.Unlock()
 	return leftBehind(b.r.sum.Left)
 }
 

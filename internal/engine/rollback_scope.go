@@ -35,8 +35,8 @@ func (r *run) scope(ro RollbackOptions) (RollbackOptions, error) {
 	if ro.scoped() {
 		return ro, nil
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	ro.Runs = r.lastRuns()
 	ro.All = len(ro.Runs) == 0 // nothing was ever done
 	return ro, nil
@@ -44,14 +44,14 @@ func (r *run) scope(ro RollbackOptions) (RollbackOptions, error) {
 
 // knownNames refuses names that neither the journal nor the program has.
 func (r *run) knownNames(ro RollbackOptions) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	phases, tasks, nodes := map[string]bool{}, map[string]bool{}, map[string]bool{}
 	add := func(id, phase, node string) {
 		phases[phase], nodes[node] = true, true
 		tasks[id], tasks[stepOf(id)] = true, true
 	}
-	for _, t := range r.state.Tasks {
+	for _, t := range r.rec.State.Tasks {
 		add(t.ID, t.Phase, t.Node)
 	}
 	for _, ph := range r.o.Program.Phases {
@@ -66,10 +66,10 @@ func (r *run) knownNames(ro RollbackOptions) error {
 		nodes[n] = true
 	}
 	runs := map[string]bool{}
-	for _, run := range r.state.Runs {
+	for _, run := range r.rec.State.Runs {
 		runs[run.ID] = true
 	}
-	for _, t := range r.state.Tasks {
+	for _, t := range r.rec.State.Tasks {
 		for _, a := range t.Acts {
 			runs[a.Run] = true
 		}
@@ -111,10 +111,10 @@ func unknownName(what, name string, all []string) error {
 
 // lastRuns are the last run that changed something, and, where that went on with runs that were cut
 // off, those as well. Work that an agent was given and of which nothing was heard counts, since it
-// may have been done. The caller holds mu.
+// may have been done. The caller holds the lock of rec.
 func (r *run) lastRuns() []string {
 	var newest, probe journal.Act
-	for _, t := range r.state.Tasks {
+	for _, t := range r.rec.State.Tasks {
 		for _, a := range t.Acts {
 			d, err := diffOf(a)
 			switch {
@@ -131,11 +131,11 @@ func (r *run) lastRuns() []string {
 	if id == "" {
 		id = probe.Run
 	}
-	at := slices.IndexFunc(r.state.Runs, func(x *journal.RunState) bool { return x.ID == id })
-	if len(r.state.Owing) > 0 {
-		for i := len(r.state.Runs) - 1; i > at; i-- {
-			if r.state.Runs[i].Handed {
-				id, at = r.state.Runs[i].ID, i
+	at := slices.IndexFunc(r.rec.State.Runs, func(x *journal.RunState) bool { return x.ID == id })
+	if len(r.rec.State.Owing) > 0 {
+		for i := len(r.rec.State.Runs) - 1; i > at; i-- {
+			if r.rec.State.Runs[i].Handed {
+				id, at = r.rec.State.Runs[i].ID, i
 				break
 			}
 		}
@@ -147,25 +147,25 @@ func (r *run) lastRuns() []string {
 		return []string{id}
 	}
 	out := []string{id}
-	for ; at > 0 && r.state.Runs[at].Info.Command == "resume"; at-- {
-		out = append(out, r.state.Runs[at-1].ID)
+	for ; at > 0 && r.rec.State.Runs[at].Info.Command == "resume"; at-- {
+		out = append(out, r.rec.State.Runs[at-1].ID)
 	}
 	return out
 }
 
 // knowsRun says that the journal has the run.
 func (r *run) knowsRun(id string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Run(id) != nil
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return r.rec.State.Run(id) != nil
 }
 
 // standingActs lists what a rollback has to take back, newest first. It refuses to take an act from
 // under a later one of the same task.
 func (r *run) standingActs(ro RollbackOptions) ([]standingAct, error) {
 	in := r.chooses(ro)
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	if err := r.covered(in); err != nil {
 		return nil, err
 	}
@@ -191,11 +191,12 @@ func (r *run) chooses(ro RollbackOptions) func(t *journal.TaskState, run string)
 	}
 }
 
-// covered refuses a choice of runs whose work a later run changed. The caller holds mu.
+// covered refuses a choice of runs whose work a later run changed. The caller holds the lock of
+// rec.
 func (r *run) covered(in func(*journal.TaskState, string) bool) error {
 	var runs, tasks []string
-	for _, id := range slices.Sorted(maps.Keys(r.state.Tasks)) {
-		t, below := r.state.Tasks[id], false
+	for _, id := range slices.Sorted(maps.Keys(r.rec.State.Tasks)) {
+		t, below := r.rec.State.Tasks[id], false
 		for _, a := range t.Acts {
 			if in(t, a.Run) {
 				below = true
@@ -222,7 +223,7 @@ func (r *run) covered(in func(*journal.TaskState, string) bool) error {
 }
 
 // decodeActs makes steps of the journalled acts that want agrees to, so that a rollback works when
-// the site or the playbook has changed or lost the step. The caller holds mu.
+// the site or the playbook has changed or lost the step. The caller holds the lock of rec.
 func (r *run) decodeActs(want func(*journal.TaskState, journal.Act) bool) ([]standingAct, error) {
 	if r.o.Decode == nil {
 		return nil, errors.New("cannot undo: no step decoder")
@@ -232,7 +233,7 @@ func (r *run) decodeActs(want func(*journal.TaskState, journal.Act) bool) ([]sta
 		timeouts[t.ID] = t
 	}
 	var out []standingAct
-	for _, t := range r.state.Tasks {
+	for _, t := range r.rec.State.Tasks {
 		for _, a := range t.Acts {
 			if !want(t, a) {
 				continue

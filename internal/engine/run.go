@@ -2,14 +2,13 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"deploy/internal/hint"
+	"deploy/internal/engine/recorder"
 	"deploy/internal/journal"
 	"deploy/steps"
 )
@@ -29,13 +28,7 @@ type run struct {
 	evMu sync.Mutex // events go out one at a time
 	ask  sync.Mutex // people are asked one thing at a time
 
-	writing sync.Mutex // one write to the journal at a time; taken before mu
-
-	mu      sync.Mutex // guards what follows
-	state   *journal.State
-	pending []journal.Entry // taken into state, and not yet on disk
-	written int64           // number of the last entry on disk
-	broken  error           // the journal's failure; nothing is done after it
+	rec     *recorder.Recorder // its lock guards what follows
 	begun   map[string]bool
 	links   map[string]*link
 	known   map[string]look
@@ -71,100 +64,28 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	for _, t := range o.Program.Tasks() {
 		r.byID[t.ID] = t
 	}
-	var entries []journal.Entry
-	if o.Journal != nil {
-		var err error
-		if entries, err = o.Journal.Entries(ctx); err != nil {
-			return nil, err
-		}
-	}
 	var err error
-	if r.state, err = journal.Fold(entries); err != nil {
+	r.rec, err = recorder.Open(ctx, o.Journal, o.Run, o.Now, func() { r.failing.Store(true) })
+	if err != nil {
 		return nil, err
 	}
-	r.written = r.state.Seq
 	r.sum = Summary{Run: o.Run, Started: r.start}
 	return r, nil
-}
-
-// write appends an entry and takes it into the state. It returns once the entry is on disk.
-func (r *run) write(ctx context.Context, e journal.Entry, data any) (int64, error) {
-	r.mu.Lock()
-	seq, err := r.append(e, data)
-	r.mu.Unlock()
-	if err != nil {
-		return 0, err
-	}
-	return seq, r.commit(ctx, seq)
-}
-
-// append takes an entry in and queues it; it is not written down before commit. The caller holds
-// mu.
-func (r *run) append(e journal.Entry, data any) (int64, error) {
-	if data != nil {
-		b, err := json.Marshal(data)
-		if err != nil {
-			return 0, fmt.Errorf("cannot encode a %s entry: %w", e.Kind, err)
-		}
-		e.Data = b
-	}
-	if r.broken != nil {
-		return 0, r.broken
-	}
-	// the site's lock is ours, so nobody else takes the next number
-	e.Run, e.Time, e.Seq = r.o.Run, r.o.Now(), r.state.Seq+1
-	r.pending = append(r.pending, e)
-	return e.Seq, r.state.Add(e)
-}
-
-// commit returns once every entry up to seq is on disk. Nodes that work at the same time share one
-// write. What was done must be written down even when ctx has ended meanwhile.
-func (r *run) commit(ctx context.Context, seq int64) error {
-	r.writing.Lock()
-	defer r.writing.Unlock()
-	r.mu.Lock()
-	if r.written >= seq || r.broken != nil {
-		defer r.mu.Unlock()
-		if r.written >= seq {
-			return nil
-		}
-		return r.broken
-	}
-	list := r.pending
-	r.pending = nil
-	r.mu.Unlock()
-	last, err := r.o.Journal.Append(context.WithoutCancel(ctx), list...)
-	if err == nil && last != list[len(list)-1].Seq {
-		err = fmt.Errorf("another process writes to it: got entry %d, expected %d", last, list[len(list)-1].Seq)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if err == nil {
-		r.written = last
-		return nil
-	}
-	err = fmt.Errorf("%w: %w", ErrJournal, err)
-	if hint.Of(err) == "" {
-		err = hint.Wrap(err, "deploy stops when it cannot write its journal: fix this and run again")
-	}
-	r.broken = err
-	r.failing.Store(true)
-	return err
 }
 
 // note writes an entry about a task. The first one of a phase in an apply is preceded by the
 // phase's own.
 func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data any) (int64, error) {
-	r.mu.Lock()
+	r.rec.Lock()
 	if !r.undoing && !r.begun[t.Phase] {
 		r.begun[t.Phase] = true
-		if _, err := r.append(journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, r.phaseInfo(t.Phase)); err != nil {
-			r.mu.Unlock()
+		if _, err := r.rec.Append(journal.Entry{Kind: journal.PhaseStart, Phase: t.Phase}, r.phaseInfo(t.Phase)); err != nil {
+			r.rec.Unlock()
 			return 0, err
 		}
 	}
-	seq, err := r.append(journal.Entry{Kind: kind, Phase: t.Phase, Task: t.ID, Node: t.Node}, data)
-	r.mu.Unlock()
+	seq, err := r.rec.Append(journal.Entry{Kind: kind, Phase: t.Phase, Task: t.ID, Node: t.Node}, data)
+	r.rec.Unlock()
 	if err != nil {
 		return 0, err
 	}
@@ -172,7 +93,7 @@ func (r *run) note(ctx context.Context, kind journal.Kind, t steps.Task, data an
 		l.seq = seq
 		return seq, nil
 	}
-	return seq, r.commit(ctx, seq)
+	return seq, r.rec.Commit(ctx, seq)
 }
 
 // phaseInfo is what a rollback may have to know of a phase of the program when the program has
@@ -211,13 +132,6 @@ type later struct{ seq int64 }
 
 type laterKey struct{}
 
-// task returns the journal's state of a task.
-func (r *run) task(id string) journal.TaskState {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Task(id)
-}
-
 // fail keeps an error and lets nothing new begin.
 func (r *run) fail(err error) {
 	if err == nil {
@@ -230,8 +144,8 @@ func (r *run) fail(err error) {
 	if errors.Is(err, ErrWaiting) {
 		r.waiting.Store(true)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for _, e := range r.errs {
 		if errors.Is(err, ErrJournal) && errors.Is(e, ErrJournal) || notOurs(err) && notOurs(e) {
 			return // every node meets the same broken journal, or the same other controller
@@ -256,8 +170,8 @@ func (r *run) stopped() bool {
 
 // result joins what went wrong; nil when nothing did.
 func (r *run) result(ctx context.Context) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	switch {
 	case len(r.errs) == 1:
 		return r.errs[0]

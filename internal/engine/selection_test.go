@@ -63,7 +63,8 @@ func TestSelection(t *testing.T) {
 		{name: "what is made elsewhere", setup: "p: a:gives=x b@n2:until=x", sel: Selection{Nodes: []string{"n2"}},
 			err: "cannot check p/b@n2 on n2: cannot tell before x exists: it is not there; you chose n2 alone, and p/a runs " +
 				"on n1", hint: "choose n1 too"},
-		{name: "no such phase", sel: Selection{Only: []string{"pp"}}, err: `there is no phase "pp"`, hint: `did you mean "p"?`},
+		{name: "no such phase", sel: Selection{Only: []string{"pp"}}, err: `there is no phase "pp"`,
+			hint: `did you mean "p"?`},
 		{name: "no such node", sel: Selection{Nodes: []string{"n3"}}, err: `there is no node "n3"`,
 			hint: `did you mean "n1"?`},
 		{name: "no such node to leave out", sel: Selection{Exclude: []string{"nn"}}, err: `there is no node "nn"`},

@@ -37,9 +37,10 @@ type RunStatus struct {
 	Version string    `json:"version"`
 	Started time.Time `json:"started"`
 	Ended   time.Time `json:"ended,omitzero"`
-	How     string    `json:"how"` // done, failed, stopped, waiting, declined; "cut off" when no end was written (or it still runs)
-	Error   string    `json:"error,omitempty"`
-	Moved   []string  `json:"moved,omitempty"` // what has changed since: the site file, the playbook
+	// done, failed, stopped, waiting, declined; "cut off" when no end was written (or it still runs)
+	How   string   `json:"how"`
+	Error string   `json:"error,omitempty"`
+	Moved []string `json:"moved,omitempty"` // what has changed since: the site file, the playbook
 }
 
 // CutOff is how a run ended that wrote no end.

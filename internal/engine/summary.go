@@ -9,12 +9,12 @@ import (
 
 // count changes the counts of a phase.
 func (r *run) count(phase string, f func(c *Counts)) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	f(&r.phaseSummary(phase).Counts)
 }
 
-// phaseSummary finds or makes the summary of a phase. The caller holds mu.
+// phaseSummary finds or makes the summary of a phase. The caller holds the lock of rec.
 func (r *run) phaseSummary(id string) *PhaseSummary {
 	for i := range r.sum.Phases {
 		if r.sum.Phases[i].ID == id {
@@ -26,15 +26,15 @@ func (r *run) phaseSummary(id string) *PhaseSummary {
 }
 
 func (r *run) phaseTime(id string, d time.Duration) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	r.phaseSummary(id).Elapsed = d
 }
 
 // summarize puts the phases in order, fills in what every phase has, and adds the counts up.
 func (r *run) summarize() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	var out []PhaseSummary
 	if r.prog != nil && !r.undoing {
 		for _, ph := range r.prog.Phases {
@@ -52,7 +52,7 @@ func (r *run) summarize() {
 	}
 	r.sum.Counts = Counts{}
 	for i := range out {
-		if s, ok := r.state.Phases[out[i].ID]; ok {
+		if s, ok := r.rec.State.Phases[out[i].ID]; ok {
 			out[i].Checkpoint = s.Reached
 		}
 		c := out[i].Counts
@@ -83,8 +83,8 @@ func (r *run) standing() string {
 }
 
 func (r *run) progress() (done, all int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	for _, ph := range r.sum.Phases {
 		done += ph.Counts.NoOp + ph.Counts.Change + ph.Counts.Undone
 		if r.undoing {

@@ -88,16 +88,16 @@ func (r *run) wished(t steps.Task, since int64) bool {
 // fresh says that the last look at t still holds: nothing was done anywhere between it and the
 // beginning of the stage, nor on its own node since.
 func (r *run) fresh(t steps.Task, since int64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	k, ok := r.known[t.ID]
 	return ok && k.stamp >= max(since, r.nodeAct[t.Node])
 }
 
 // acted notes that something was done on a node: what was seen there before counts no more.
 func (r *run) acted(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	r.nodeAct[name] = r.acts.Add(1)
 }
 
@@ -119,7 +119,7 @@ func (r *run) doTask(ctx context.Context, t steps.Task, next []steps.Task) (bool
 // nothing notes that a task needs nothing. The journal hears it once; and where it had been left
 // open, it hears how it ended.
 func (r *run) nothing(ctx context.Context, t steps.Task) error {
-	st := r.task(t.ID)
+	st := r.rec.Task(t.ID)
 	kind, text := journal.NoOp, ""
 	proof := r.lookOf(t.ID).diff.Proof
 	switch st.Status {
@@ -199,7 +199,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 		case k.err != nil:
 			return r.failed(ctx, "check", t, k.err)
 		case k.diff.Action == steps.NoOp:
-			if err := r.rebootIfOwed(ctx, t, r.task(t.ID)); err != nil {
+			if err := r.rebootIfOwed(ctx, t, r.rec.Task(t.ID)); err != nil {
 				return err
 			}
 			return r.done(ctx, t, journal.Note{Note: "connection lost during the step; a check shows that it is done"}, do.start)
@@ -360,9 +360,9 @@ func (r *run) recalled(t steps.Task, d steps.Diff) bool {
 	if !task.IsProof(d) {
 		return false
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	st := r.state.Task(t.ID)
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	st := r.rec.State.Task(t.ID)
 	if st.Status != journal.StatusDone || len(st.Acts) == 0 || !sameStep(st.Acts[len(st.Acts)-1], t.Step) {
 		return false
 	}
@@ -370,7 +370,7 @@ func (r *run) recalled(t steps.Task, d steps.Diff) bool {
 		if earlier.ID == t.ID {
 			return true
 		}
-		if r.state.Task(earlier.ID).Changed > st.Seq {
+		if r.rec.State.Task(earlier.ID).Changed > st.Seq {
 			return false
 		}
 	}
@@ -443,7 +443,7 @@ func (r *run) approve(ctx context.Context, t steps.Task, d steps.Diff) error {
 	if why == "" {
 		return nil
 	}
-	for _, a := range r.task(t.ID).Acts {
+	for _, a := range r.rec.Task(t.ID).Acts {
 		if !a.Done && sameStep(a, t.Step) {
 			return nil
 		}

@@ -69,7 +69,7 @@ func (n *nodeUndo) one(ctx context.Context, i int, sa standingAct) error {
 	} else if err != nil {
 		return n.unreachable(ctx, sa, err)
 	}
-	if r.task(sa.task.ID).BootID != "" {
+	if r.rec.Task(sa.task.ID).BootID != "" {
 		clear(n.looks)
 		if err := r.settleReboot(ctx, sa.task); err != nil {
 			return err
@@ -160,7 +160,7 @@ func (n *nodeUndo) left(ctx context.Context, sa standingAct, note LeftNote) erro
 		return err
 	}
 	r.count(sa.task.Phase, func(c *Counts) { c.Left++ })
-	r.mu.Lock()
+	r.rec.Lock()
 	same := slices.IndexFunc(r.sum.Left, func(l LeftNote) bool {
 		return l.Node == note.Node && l.Text == note.Text && l.Asked == note.Asked
 	})
@@ -170,7 +170,7 @@ func (n *nodeUndo) left(ctx context.Context, sa standingAct, note LeftNote) erro
 	} else {
 		r.sum.Left = append(r.sum.Left, note)
 	}
-	r.mu.Unlock()
+	r.rec.Unlock()
 	e := event(EvLeft, sa.task)
 	e.Text, e.Hint = note.Text, note.Hint
 	r.emit(e)

@@ -130,7 +130,7 @@ func short(s string) string {
 // and which is undone, and that the machine is as that one found it. So it is known, and no change
 // by others. anew says that nothing was there: what the act changed was gone already.
 func (b *takingBack) underneath(sa standingAct, now steps.Diff) (ok, anew bool) {
-	t := b.r.task(sa.task.ID)
+	t := b.r.rec.Task(sa.task.ID)
 	var above *journal.Above // as it is now: mostly it was undone in this run
 	for _, a := range t.Acts {
 		if a.Seq == sa.act.Seq {

@@ -46,29 +46,29 @@ func (r *run) dial(ctx context.Context, name string) (Executor, error) {
 // owes says that the agent on a node was given tasks and has not come to rest since, as far as the
 // journal knows.
 func (r *run) owes(name string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.state.Owing[name]
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	return r.rec.State.Owing[name]
 }
 
 // atRest notes that the agent on a node has told everything. The journal hears it at the end of the
 // run.
 func (r *run) atRest(name string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.state.Owing[name] {
-		delete(r.state.Owing, name)
+	r.rec.Lock()
+	defer r.rec.Unlock()
+	if r.rec.State.Owing[name] {
+		delete(r.rec.State.Owing, name)
 		r.rested[name] = true
 	}
 }
 
 // restedNow lists the agents of which the journal does not know yet that they are at rest.
 func (r *run) restedNow() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.rec.Lock()
+	defer r.rec.Unlock()
 	var out []string
 	for _, name := range slices.Sorted(maps.Keys(r.rested)) {
-		if !r.state.Owing[name] {
+		if !r.rec.State.Owing[name] {
 			out = append(out, name)
 		}
 	}

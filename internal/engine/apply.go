@@ -70,7 +70,7 @@ func Apply(ctx context.Context, o Options, saved *Plan) (*Summary, error) {
 	if err := r.choose(); err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.links.close()
 	r.acting = true
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})
 	plan, err := r.plan(ctx)
@@ -293,7 +293,7 @@ func (r *run) end(ctx context.Context) (*Summary, error) {
 	var leaving sync.WaitGroup
 	leaving.Go(func() { // nothing is asked of a node any more, and the disk takes its time as well
 		r.giveUp(ctx)
-		r.close()
+		r.links.close()
 	})
 	_, jerr := r.rec.Write(ctx, journal.Entry{Kind: journal.RunEnd}, res)
 	leaving.Wait()

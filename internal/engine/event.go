@@ -48,8 +48,8 @@ const (
 	EvGate EventKind = "gate"
 	// task, `text`: by whom.
 	EvSigned EventKind = "signed"
-	// task or `node`, `text`. A warning of a step, of the plan (then before the first phase), or of how
-	// the node was reached.
+	// task or `node`, `text`. A warning of a step, of the plan (then before the first phase), or of
+	// how the node was reached.
 	EvWarning EventKind = "warning"
 	// task.
 	EvUndoBegin EventKind = "undo-begin"

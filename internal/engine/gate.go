@@ -78,7 +78,7 @@ func (r *run) gate(ctx context.Context, t steps.Task, g steps.Gate, d steps.Diff
 	}
 	var sig Signature
 	ok := false
-	err := r.retry(ctx, t.Node, true, func() error { // whoever acts for the person may need a link
+	err := r.links.retry(ctx, t.Node, true, func() error { // whoever acts for the person may need a link
 		var err error
 		sig, ok, err = r.o.Gate(ctx, GateRequest{Task: t.ID, Phase: t.Phase, Node: t.Node, Gate: g, Missing: d.Changes})
 		return err

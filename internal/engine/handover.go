@@ -26,9 +26,9 @@ const (
 // sync lets the agent on a node tell what it did that the journal does not have, once for every
 // link. Where there is no agent, dial has seen to it that there is nothing to be told.
 func (r *run) sync(ctx context.Context, name string) error {
-	return r.reads(ctx, name, func(ex Executor) error {
+	return r.links.reads(ctx, name, func(ex Executor) error {
 		w, ok := ex.(Worker)
-		l := r.link(name)
+		l := r.links.of(name)
 		l.mu.Lock()
 		synced := l.synced
 		l.mu.Unlock()
@@ -51,7 +51,7 @@ func (r *run) sync(ctx context.Context, name string) error {
 			l.synced = l.ex == ex
 			l.mu.Unlock()
 		case errors.Is(err, ErrReport), errors.Is(err, errMute):
-			r.drop(name)
+			r.links.drop(name)
 		case errors.Is(err, task.ErrRecordDamaged):
 			err = hint.Wrap(err, "what the agent on "+name+" did and has not reported is in that file, which is kept: "+
 				"read it, then pass --forget-agent "+name+" to set it aside and check the node instead")
@@ -234,7 +234,7 @@ func (r *run) row(tasks []steps.Task) Batch {
 // of them are at their end.
 func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, error) {
 	name := tasks[0].Node
-	ex, err := r.open(ctx, name)
+	ex, err := r.links.open(ctx, name)
 	if err != nil {
 		return 0, notTaken, r.failed(ctx, "check", tasks[0], err)
 	}
@@ -251,7 +251,7 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 		return 0, notTaken, err
 	}
 	again := false
-	err = r.reads(ctx, name, func(now Executor) error {
+	err = r.links.reads(ctx, name, func(now Executor) error {
 		again = now != ex
 		return r.takeCharge(ctx, name, now, row.limit(), row.Tasks[0].ID)
 	})
@@ -283,9 +283,9 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 		r.atRest(name)
 		err = r.batchEnded(ctx, name, w)
 	case errors.Is(err, ErrReport), errors.Is(err, errMute):
-		r.drop(name)
+		r.links.drop(name)
 	}
-	l := r.link(name)
+	l := r.links.of(name)
 	l.mu.Lock()
 	if l.silent++; h.told || err == nil {
 		l.silent = 0
@@ -298,7 +298,7 @@ func (r *run) handOver(ctx context.Context, tasks []steps.Task) (int, handed, er
 	case err != nil && ctx.Err() != nil:
 		return h.ended, goOn, fmt.Errorf("interrupted: %w", ctx.Err())
 	case err != nil && linkBroke(err) && silent < maxTries:
-		r.drop(name)
+		r.links.drop(name)
 		r.emit(Event{Kind: EvRetry, Node: name, Text: "0s"}.failed(err))
 		return h.ended, goOn, nil
 	case err != nil:

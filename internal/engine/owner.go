@@ -102,7 +102,7 @@ func (r *run) compareOwner(ctx context.Context, name string) (owner.Finding, err
 		return n.finding, nil
 	}
 	keeps := false
-	err := r.reads(ctx, name, func(ex Executor) error {
+	err := r.links.reads(ctx, name, func(ex Executor) error {
 		o, ok := ex.(Owned)
 		if !ok {
 			return nil
@@ -449,7 +449,7 @@ func (r *run) giveUp(ctx context.Context) {
 	names := slices.Collect(maps.Keys(r.own.nodes))
 	r.own.mu.Unlock()
 	r.lookers(names, func(name string) {
-		l, n := r.link(name), r.ownedNode(name)
+		l, n := r.links.of(name), r.ownedNode(name)
 		l.mu.Lock()
 		o, ok := l.ex.(Owned)
 		l.mu.Unlock()

@@ -71,7 +71,7 @@ func (r *run) enter(ctx context.Context, names []string) error {
 		if !r.takes(name) && (f.Verdict != owner.Fits || f.Record == "" || f.Owner.Shared == r.o.Shared[name]) {
 			return
 		}
-		err := r.reads(ctx, name, func(ex Executor) error { return r.enterOne(ctx, name, ex) })
+		err := r.links.reads(ctx, name, func(ex Executor) error { return r.enterOne(ctx, name, ex) })
 		if err != nil {
 			mu.Lock()
 			defer mu.Unlock()
@@ -140,7 +140,7 @@ func (r *run) unsent(name string, err error) error {
 	if !linkBroke(err) {
 		return err
 	}
-	r.drop(name)
+	r.links.drop(name)
 	return &node.LinkError{Node: name, Err: err}
 }
 
@@ -166,5 +166,5 @@ func (r *run) freeShared(ctx context.Context, name string) {
 	if !r.o.Shared[name] {
 		return
 	}
-	_ = r.reads(ctx, name, func(ex Executor) error { return r.actEnded(ctx, name, ex) }) // else it expires
+	_ = r.links.reads(ctx, name, func(ex Executor) error { return r.actEnded(ctx, name, ex) }) // else it expires
 }

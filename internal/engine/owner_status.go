@@ -27,7 +27,7 @@ func NodeRecords(ctx context.Context, o Options) ([]NodeRecord, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.links.close()
 	names := o.Program.Nodes
 	out := make([]NodeRecord, len(names))
 	at := map[string]int{}

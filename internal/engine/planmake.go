@@ -22,7 +22,7 @@ func MakePlan(ctx context.Context, o Options) (*Plan, error) {
 	if err := r.choose(); err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.links.close()
 	return r.plan(ctx)
 }
 
@@ -76,7 +76,7 @@ func (r *run) lookEverywhere(ctx context.Context, p *Plan, tasks map[string][]st
 	looking, vain := context.WithCancel(ctx)
 	defer vain()
 	r.lookers(r.prog.Nodes, func(name string) {
-		ex, err := r.open(ctx, name)
+		ex, err := r.links.open(ctx, name)
 		var n PlanNode
 		if err == nil {
 			mode, why := ex.Mode()

@@ -15,7 +15,7 @@ import (
 
 // reboot restarts t's node and waits until another boot of it serves.
 func (r *run) reboot(ctx context.Context, t steps.Task, at journal.AgentRef) error {
-	ex, err := r.open(ctx, t.Node)
+	ex, err := r.links.open(ctx, t.Node)
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
@@ -38,14 +38,14 @@ func (r *run) restart(ctx context.Context, t steps.Task, old string) error {
 	if err != nil && !sent(err) {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
-	r.drop(t.Node)
+	r.links.drop(t.Node)
 	var ex Executor
 	text := t.Node + " to come back from its restart"
 	r.beat(event(EvHeartbeat, t), always(text), func() { ex, err = r.awaitServing(ctx, t.Node, old) })
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}
-	l := r.link(t.Node)
+	l := r.links.of(t.Node)
 	l.mu.Lock()
 	l.ex, l.seen, l.synced = ex, true, false
 	l.mu.Unlock()
@@ -105,7 +105,7 @@ func (r *run) settleReboot(ctx context.Context, t steps.Task) error {
 	if st.BootID == "" {
 		return nil
 	}
-	ex, err := r.open(ctx, t.Node)
+	ex, err := r.links.open(ctx, t.Node)
 	if err != nil {
 		return r.failed(ctx, "restart the machine after", t, err)
 	}

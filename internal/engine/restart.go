@@ -63,7 +63,7 @@ func (r *run) settleUnheard(ctx context.Context, t steps.Task, e steps.Effects, 
 	if announced == journal.RestartNo {
 		return false, nil
 	}
-	ex, err := r.open(ctx, t.Node)
+	ex, err := r.links.open(ctx, t.Node)
 	if err != nil {
 		return false, r.failed(ctx, "settle", t, err)
 	}

@@ -150,7 +150,7 @@ func Rollback(ctx context.Context, o Options, ro RollbackOptions) (*Summary, err
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
+	defer r.links.close()
 	r.undoing, r.acting = true, true
 	r.prog = r.o.Program
 	r.emit(Event{Kind: EvRunStart, Text: r.o.Command})

@@ -28,9 +28,10 @@ type run struct {
 	evMu sync.Mutex // events go out one at a time
 	ask  sync.Mutex // people are asked one thing at a time
 
+	links *links
+
 	rec     *recorder.Recorder // its lock guards what follows
 	begun   map[string]bool
-	links   map[string]*link
 	known   map[string]look
 	nodeAct map[string]int64 // count of acts after the last one on a node
 	late    map[string]error // tasks of this run whose end was told over a later link; nil for done
@@ -58,7 +59,7 @@ type look struct {
 
 func newRun(ctx context.Context, o Options) (*run, error) {
 	o = o.withDefaults()
-	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, links: map[string]*link{}, waits: map[string][]string{},
+	r := &run{o: o, start: o.Now(), begun: map[string]bool{}, waits: map[string][]string{},
 		known: map[string]look{}, nodeAct: map[string]int64{}, late: map[string]error{}, lostActs: map[string]int{},
 		rested: map[string]bool{}, forgotten: map[string]int{}, byID: map[string]steps.Task{}}
 	for _, t := range o.Program.Tasks() {
@@ -69,6 +70,9 @@ func newRun(ctx context.Context, o Options) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
+	r.links = &links{timeout: o.LinkTimeout, sleep: o.Sleep, byName: map[string]*link{}, dial: r.dial, away: r.restarting,
+		await:  func(ctx context.Context, name string) (Executor, error) { return r.awaitServing(ctx, name, "") },
+		opened: r.connected, retrying: r.retrying}
 	r.sum = Summary{Run: o.Run, Started: r.start}
 	return r, nil
 }
@@ -189,9 +193,11 @@ func (r *run) eachNode(nodes []string, f func(node string)) { atOnce(r.o.Paralle
 // lookers is eachNode for what only connects, reads or leaves: that waits for the network, so many
 // more can do it than should work.
 func (r *run) lookers(nodes []string, f func(node string)) {
-	const many = 64
-	atOnce(max(r.o.Parallel, many), nodes, f)
+	atOnce(max(r.o.Parallel, lookers), nodes, f)
 }
+
+// lookers is how many nodes are looked at side by side.
+const lookers = 64
 
 func atOnce(most int, nodes []string, f func(node string)) {
 	sem := make(chan struct{}, most)

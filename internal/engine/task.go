@@ -190,7 +190,7 @@ func (r *run) act(ctx context.Context, t steps.Task, d steps.Diff, next []steps.
 		if ctx.Err() != nil {
 			return &TaskError{"apply", t.ID, t.Node, err}
 		}
-		r.drop(t.Node)
+		r.links.drop(t.Node)
 		if err := r.check(ctx, t.Node, []steps.Task{t}); err != nil {
 			return r.failed(ctx, "check", t, err)
 		}
@@ -227,7 +227,7 @@ type doing struct {
 // Begin writes the intent to the journal.
 func (a *doing) Begin(ctx context.Context, d steps.Diff) error {
 	r, t := a.r, a.t
-	ex, err := r.open(ctx, t.Node)
+	ex, err := r.links.open(ctx, t.Node)
 	if err != nil {
 		return r.failed(ctx, "apply", t, err)
 	}
@@ -302,8 +302,8 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string,
 		limit = r.o.StepTimeout
 	}
 	var final error
-	err := r.retry(ctx, t.Node, true, func() error {
-		ex, err := r.open(ctx, t.Node)
+	err := r.links.retry(ctx, t.Node, true, func() error {
+		ex, err := r.links.open(ctx, t.Node)
 		if err != nil {
 			final = err
 			return nil // open has its own row of tries
@@ -319,13 +319,13 @@ func (r *run) bounded(ctx context.Context, t steps.Task, what string,
 			}
 		})
 		if err != nil && errors.Is(tctx.Err(), context.DeadlineExceeded) && ctx.Err() == nil {
-			r.drop(t.Node) // what hangs there must not hold up the look that follows
+			r.links.drop(t.Node) // what hangs there must not hold up the look that follows
 			final = hint.Wrap(fmt.Errorf("it did not end within %s: %w", limit, err),
 				"set timeout on the step in the playbook")
 			return nil
 		}
 		if err != nil && linkBroke(err) {
-			r.drop(t.Node)
+			r.links.drop(t.Node)
 			if sent(err) {
 				final = err
 				return nil

@@ -257,7 +257,7 @@ func (n *nodeUndo) ask(ctx context.Context, list []standingAct) error {
 func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 	r, t := n.r, sa.task
 	for try := 1; ; try++ {
-		ex, err := r.open(ctx, t.Node)
+		ex, err := r.links.open(ctx, t.Node)
 		if err != nil {
 			return r.undoFailed(ctx, sa, err)
 		}
@@ -293,7 +293,7 @@ func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 		if ctx.Err() != nil {
 			return &TaskError{"undo", t.ID, t.Node, err}
 		}
-		r.drop(t.Node)
+		r.links.drop(t.Node)
 		if lerr := n.ask(ctx, n.acts[i:i+1]); lerr != nil {
 			return r.undoFailed(ctx, sa, lerr)
 		}

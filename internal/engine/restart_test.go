@@ -9,13 +9,26 @@ import (
 	"deploy/internal/journal"
 )
 
+// lostCase is an act whose answer is lost: the flags of the task, the marks that the machine keeps of
+// a restart that is due, and the story from there on.
+type lostCase struct{ name, flags, marks, want string }
+
+// cutAndKilled plays each case twice: the link breaks, and the controller is killed.
+func cutAndKilled(t *testing.T, cases []lostCase, play func(t *testing.T, tc lostCase, killed bool)) {
+	t.Helper()
+	for _, tc := range cases {
+		t.Run("cut, "+tc.name, func(t *testing.T) { play(t, tc, false) })
+		t.Run("killed, "+tc.name, func(t *testing.T) { play(t, tc, true) })
+	}
+}
+
 // TestRestartOfALostAnswer: the link breaks between an act and its answer, or the controller is
 // killed there. Whether a restart is due, the machine is asked; where it cannot tell, a person is.
 func TestRestartOfALostAnswer(t *testing.T) {
 	const restarts = "begin:a@n1 apply:a@n1 lost:a@n1 reboot:a@n1 restart:n1 rebooted:a@n1 done:a@n1 checkpoint:p"
 	const unknown = "begin:a@n1 apply:a@n1 lost:a@n1 restart-unknown:a@n1 done:a@n1 checkpoint:p"
 	const nothing = "begin:a@n1 apply:a@n1 lost:a@n1 done:a@n1 checkpoint:p"
-	for _, tc := range []struct{ name, flags, marks, want string }{
+	cutAndKilled(t, []lostCase{
 		{"announced", "reboot", "none", restarts},
 		{"announced, the machine cannot tell", "reboot,marked", "cannot", restarts},
 		{"announced, and marked where it is due", "reboot,marked", "", restarts},
@@ -25,40 +38,32 @@ func TestRestartOfALostAnswer(t *testing.T) {
 		{"perhaps, and no mark where there would be one", "may,marked", "none", nothing},
 		{"perhaps, and the machine cannot tell", "may,marked", "cannot", unknown},
 		{"never", "none", "", nothing},
-	} {
-		for _, killed := range []bool{false, true} {
-			name := "cut, " + tc.name
-			if killed {
-				name = "killed, " + tc.name
+	}, func(t *testing.T, tc lostCase, killed bool) {
+		g := newRig(t, "p: a:quiet,lost,"+tc.flags)
+		g.w.marks = tc.marks
+		want := tc.want
+		if killed {
+			g.m.killAt, g.m.late = 3, true // run-start, phase, begin: the next one is never written
+			if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, errKilled) {
+				t.Fatal(err)
 			}
-			t.Run(name, func(t *testing.T) {
-				g := newRig(t, "p: a:quiet,lost,"+tc.flags)
-				g.w.marks = tc.marks
-				want := tc.want
-				if killed {
-					g.m.killAt, g.m.late = 3, true // run-start, phase, begin: the next one is never written
-					if _, err := Apply(context.Background(), g.o, nil); !errors.Is(err, errKilled) {
-						t.Fatal(err)
-					}
-					g.revive()
-					g.story()
-					// the act went through, and nobody heard of it
-					g.w.values["n1/a"] = map[bool]string{true: "new", false: "pending"}[tc.flags == "none"]
-					want = strings.TrimPrefix(want, "begin:a@n1 apply:a@n1 lost:a@n1 ")
-				}
-				sum, err := Apply(context.Background(), g.o, nil)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := g.story(); got != want {
-					t.Errorf("got %s\nwant %s", got, want)
-				}
-				if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
-					t.Errorf("the summary says %+v", sum.Restarts)
-				}
-			})
+			g.revive()
+			g.story()
+			// the act went through, and nobody heard of it
+			g.w.values["n1/a"] = map[bool]string{true: "new", false: "pending"}[tc.flags == "none"]
+			want = strings.TrimPrefix(want, "begin:a@n1 apply:a@n1 lost:a@n1 ")
 		}
-	}
+		sum, err := Apply(context.Background(), g.o, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.story(); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
+			t.Errorf("the summary says %+v", sum.Restarts)
+		}
+	})
 }
 
 // TestRestartOfALostUndo is the same for an undo: whether taking back needs a restart tells its
@@ -69,51 +74,43 @@ func TestRestartOfALostUndo(t *testing.T) {
 	const restarts = lost + "reboot:a@n1 restart:n1 rebooted:a@n1 " + again
 	const unknown = lost + "restart-unknown:a@n1 " + again
 	const nothing = lost + again
-	for _, tc := range []struct{ name, flags, marks, want string }{
+	cutAndKilled(t, []lostCase{
 		{"it may, and the machine tells", "may", "", restarts},
 		{"it may, and no mark proves nothing", "may", "none", unknown},
 		{"it may, and no mark where there would be one", "may,marked", "none", nothing},
 		{"the act announced one, and the machine tells", "reboot,marked", "", restarts},
 		{"the act announced one, and the machine cannot tell", "reboot,marked", "cannot", unknown},
 		{"neither needs one", "none", "cannot", nothing},
-	} {
-		for _, killed := range []bool{false, true} {
-			name := "cut, " + tc.name
-			if killed {
-				name = "killed, " + tc.name
-			}
-			t.Run(name, func(t *testing.T) {
-				g := newRig(t, "p: a:quiet,undoreboot,undolost,"+tc.flags)
-				if _, err := Apply(context.Background(), g.o, nil); err != nil {
-					t.Fatal(err)
-				}
-				g.story()
-				g.o.Run = ""
-				g.w.marks = tc.marks
-				want := tc.want
-				if killed {
-					g.m.killAt, g.m.late = len(g.m.entries)+2, true // run-start, undo-begin
-					if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); !errors.Is(err, errKilled) {
-						t.Fatal(err)
-					}
-					g.revive()
-					g.story()
-					g.w.values["n1/a"] = "leaving" // the undo went through, and nobody heard of it
-					want = strings.TrimPrefix(want, lost)
-				}
-				sum, err := Rollback(context.Background(), g.o, RollbackOptions{})
-				if err != nil {
-					t.Fatal(err)
-				}
-				if got := g.story(); got != want {
-					t.Errorf("got %s\nwant %s", got, want)
-				}
-				if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
-					t.Errorf("the summary says %+v", sum.Restarts)
-				}
-			})
+	}, func(t *testing.T, tc lostCase, killed bool) {
+		g := newRig(t, "p: a:quiet,undoreboot,undolost,"+tc.flags)
+		if _, err := Apply(context.Background(), g.o, nil); err != nil {
+			t.Fatal(err)
 		}
-	}
+		g.story()
+		g.o.Run = ""
+		g.w.marks = tc.marks
+		want := tc.want
+		if killed {
+			g.m.killAt, g.m.late = len(g.m.entries)+2, true // run-start, undo-begin
+			if _, err := Rollback(context.Background(), g.o, RollbackOptions{}); !errors.Is(err, errKilled) {
+				t.Fatal(err)
+			}
+			g.revive()
+			g.story()
+			g.w.values["n1/a"] = "leaving" // the undo went through, and nobody heard of it
+			want = strings.TrimPrefix(want, lost)
+		}
+		sum, err := Rollback(context.Background(), g.o, RollbackOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := g.story(); got != want {
+			t.Errorf("got %s\nwant %s", got, want)
+		}
+		if told := len(sum.Restarts) == 1; told != (tc.want == unknown) {
+			t.Errorf("the summary says %+v", sum.Restarts)
+		}
+	})
 }
 
 // TestRestartUnknownStays: status keeps saying so until another boot of the node is seen.

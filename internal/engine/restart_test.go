@@ -9,8 +9,8 @@ import (
 	"deploy/internal/journal"
 )
 
-// lostCase is an act whose answer is lost: the flags of the task, the marks that the machine keeps of
-// a restart that is due, and the story from there on.
+// lostCase is an act whose answer is lost: the task's flags, the marks that the machine keeps of a
+// restart that is due, and the story from there on.
 type lostCase struct{ name, flags, marks, want string }
 
 // cutAndKilled plays each case twice: the link breaks, and the controller is killed.

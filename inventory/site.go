@@ -124,3 +124,25 @@ type LabDisk struct {
 	SizeMB int64
 	Nodes  []string // who sees it; empty means every cluster node
 }
+
+// SystemOf is the operating system that the site itself says of a node, as node.Facts has it, or
+// "": WinRM means Windows, and the lab's part names what it delivers.
+func (s *Site) SystemOf(name string) string {
+	for _, n := range s.Nodes {
+		if n.Name == name && n.Transport == "winrm" {
+			return "windows"
+		}
+	}
+	m, ok := s.Lab.Machines[name]
+	os := m.OS
+	if os == "" {
+		os = s.Lab.OS
+	}
+	switch {
+	case !ok:
+		return ""
+	case os == "linux":
+		return "linux"
+	}
+	return "windows"
+}

@@ -19,6 +19,7 @@ playbook: x
 inventory:
   nodes:
     - {name: node1, transport: local, roles: [cluster]}
+lab: {os: '2008', machines: {node1: {}}}
 `
 
 // validate does what `deploy validate` does with a site file.

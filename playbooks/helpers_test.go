@@ -17,7 +17,8 @@ type note struct {
 	Tags  []string          `json:"tags"`
 	Extra map[string]string `json:"extra"`
 	Parts []part            `json:"parts"`
-	As    string            `json:"as" doc:"credential"`
+	As    string            `json:"as" doc:"credential" type:"credential"`
+	File  string            `json:"file" type:"path"`
 }
 
 type part struct {
@@ -42,6 +43,7 @@ func (n *note) Validate() error {
 
 func testRegistry() *steps.Registry {
 	return steps.NewRegistry([]steps.Kind{{Name: "test.note", Summary: "says something",
+		New: func() steps.Step { return &note{} }}, {Name: "test.unix", Summary: "says something on Linux", OS: "linux",
 		New: func() steps.Step { return &note{} }}})
 }
 

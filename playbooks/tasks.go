@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"deploy/internal/node"
 	"deploy/internal/rules"
 	"deploy/internal/yamlx"
 	"deploy/internal/yamlx/shape"
@@ -121,7 +122,7 @@ func (c *compiler) on(s step, vars variables) []string {
 	return out
 }
 
-func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Task, bool) {
+func (c *compiler) task(ph phase, s step, on string, vars variables) (steps.Task, bool) {
 	none := steps.Task{}
 	if s.cond != nil {
 		if yes, ok := c.truth(s.cond, vars, "if"); !ok || !yes {
@@ -136,7 +137,7 @@ func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Ta
 		}
 		id += "[" + key + "]"
 	}
-	id += "@" + node
+	id += "@" + on
 	if c.tasks[id] {
 		c.list.At(c.pb.File, orNode(s.node.Get("key"), s.node.Get("id")), "make the key different for each item",
 			"two tasks would have the id %s", id)
@@ -158,7 +159,26 @@ func (c *compiler) task(ph phase, s step, node string, vars variables) (steps.Ta
 		return none, false
 	}
 	c.credentials(s, kind, with, vars)
-	return steps.Task{ID: id, Phase: ph.id, StepID: s.id, Node: node, Step: st, Timeout: s.timeout}, c.list.Len() == before
+	t := steps.Task{ID: id, Phase: ph.id, StepID: s.id, Node: on, Step: st, Timeout: s.timeout, Needs: kind.Needs(with)}
+	c.system(s, t, vars)
+	return t, c.list.Len() == before
+}
+
+// system refuses a task whose node runs another system, where the site says what it runs.
+func (c *compiler) system(s step, t steps.Task, vars variables) {
+	var se *steps.SystemError
+	if !errors.As(t.Refuse(node.Facts{OS: c.site.SystemOf(t.Node)}), &se) {
+		return
+	}
+	at, from := s.node.Get("uses"), ""
+	if v, found := s.with.find(se.Need.Path); found && len(se.Need.Path) > 0 {
+		at, from = v.node, c.origin(s, v, vars)
+	}
+	msg := fmt.Sprintf("step %s: %s", s.id, se)
+	if from != "" {
+		msg += "; the value comes from " + from
+	}
+	c.list.At(c.pb.File, at, "choose with on: the nodes that it is for", "%s", msg)
 }
 
 func orNode(a, b *yamlx.Node) *yamlx.Node {

@@ -63,6 +63,7 @@ type Task struct {
 	Node    string
 	Step    Step
 	Timeout time.Duration // 0 means the engine's default
+	Needs   []Need        // the operating systems that it can run on, each with its reason
 }
 
 // Count is the number of tasks.

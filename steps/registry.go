@@ -11,6 +11,7 @@ import (
 // to know of it.
 type Kind struct {
 	Name    string // "cluster.quorum"
+	OS      string // the operating system it is for, node.Facts.OS; "" means every one
 	Summary string // one sentence
 	Doc     string // a few sentences: what it looks at, what it changes, what it cannot do
 	Undo    string // what undo restores, or why there is none

@@ -75,12 +75,15 @@ func (a *App) stepsCmd() *cobra.Command {
 }
 
 func kindJSON(k steps.Kind) map[string]any {
-	return map[string]any{"kind": k.Name, "summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof,
+	return map[string]any{"kind": k.Name, "os": k.OS, "summary": k.Summary, "doc": k.Doc, "undo": k.Undo, "proof": k.Proof,
 		"sources": k.Sources, "fields": k.Fields()}
 }
 
 func kindMarkdown(w io.Writer, k steps.Kind) {
 	fmt.Fprintf(w, "## %s\n\n%s\n\n%s\n\n", k.Name, k.Summary, k.Doc)
+	if k.OS != "" {
+		fmt.Fprintf(w, "For %s only.\n\n", map[string]string{"windows": "Windows", "linux": "Linux"}[k.OS])
+	}
 	fmt.Fprint(w, "| key | type | default | check | meaning |\n|---|---|---|---|---|\n")
 	fieldRows(w, "", k.Fields())
 	fieldReasons(w, k.Fields())

@@ -26,19 +26,15 @@ func (r *run) check(ctx context.Context, name string, tasks []steps.Task) error 
 
 // looks is check without keeping the answers.
 func (r *run) looks(ctx context.Context, name string, tasks []steps.Task) ([]look, error) {
-	list := make([]steps.Step, len(tasks))
-	for i, t := range tasks {
-		list[i] = t.Step
-	}
 	stamp := r.acts.Load()
-	got, own, err := r.lookAt(ctx, name, list, r.checkTime(tasks))
+	got, own, err := r.lookAt(ctx, name, tasks)
 	var slept time.Duration
 	for d := time.Second; err == nil && settling(got) != nil && slept < r.o.SettleTimeout; d = min(2*d, 15*time.Second) {
 		w := min(jitter(d), r.o.SettleTimeout-slept)
 		slept += w
 		r.retrying(name, w, settling(got))
 		if err = r.o.Sleep(ctx, w); err == nil {
-			got, own, err = r.lookAt(ctx, name, list, r.checkTime(tasks))
+			got, own, err = r.lookAt(ctx, name, tasks)
 		}
 	}
 	if err != nil {
@@ -63,18 +59,32 @@ func settling(got []Checked) error {
 	return nil
 }
 
-// lookAt asks the checks over a link that holds. own says that the controller looked itself, and no
-// agent for it.
-func (r *run) lookAt(ctx context.Context, name string, list []steps.Step, limit time.Duration) (got []Checked,
-	own bool, err error) {
+// lookAt asks the checks over a link that holds; a task that is for another system than the node
+// runs is refused and not asked. own says that the controller looked itself, and no agent for it.
+func (r *run) lookAt(ctx context.Context, name string, tasks []steps.Task) (got []Checked, own bool, err error) {
 	err = r.links.reads(ctx, name, func(ex Executor) error {
 		_, agent := ex.(Worker)
 		own = !agent
-		cctx, cancel := context.WithTimeout(ctx, limit)
+		got = make([]Checked, len(tasks))
+		var list []steps.Step
+		var at []int
+		for i, t := range tasks {
+			if got[i].Err = t.Refuse(ex.Facts()); got[i].Err == nil {
+				list, at = append(list, t.Step), append(at, i)
+			}
+		}
+		if len(list) == 0 {
+			return nil
+		}
+		cctx, cancel := context.WithTimeout(ctx, r.checkTime(tasks))
 		defer cancel()
-		r.beat(Event{Node: name}, always(answers(name, len(list))), func() { got = ex.Check(cctx, list) })
-		if len(got) != len(list) {
-			return fmt.Errorf("the executor gave %d answers to %d checks", len(got), len(list))
+		var answered []Checked
+		r.beat(Event{Node: name}, always(answers(name, len(list))), func() { answered = ex.Check(cctx, list) })
+		if len(answered) != len(list) {
+			return fmt.Errorf("the executor gave %d answers to %d checks", len(answered), len(list))
+		}
+		for i, c := range answered {
+			got[at[i]] = c
 		}
 		for _, c := range got {
 			if c.Err != nil && linkBroke(c.Err) {

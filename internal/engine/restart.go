@@ -91,7 +91,7 @@ func (r *run) restartDue(ctx context.Context, name string) (bool, error) {
 	if r.o.RestartDue == nil {
 		return false, fmt.Errorf("cannot tell whether %s must restart: %w", name, node.ErrUnsupported)
 	}
-	got, _, err := r.lookAt(ctx, name, []steps.Step{r.o.RestartDue}, r.o.StepTimeout)
+	got, _, err := r.lookAt(ctx, name, []steps.Task{{Node: name, Step: r.o.RestartDue}})
 	if err != nil {
 		return false, err
 	}

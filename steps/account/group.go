@@ -33,6 +33,7 @@ type groupFound struct {
 func groupKind() steps.Kind {
 	return steps.Kind{
 		Name:    "group",
+		OS:      "linux",
 		Summary: "Makes or removes a local group on Linux.",
 		Doc: "Looks by getent, and works by groupadd, groupmod and groupdel. Members are the business of the user kind. " +
 			"Changing the number of a group does not change the files that carry the old one. The primary group of a user " +

@@ -49,6 +49,7 @@ type userFound struct {
 func userKind() steps.Kind {
 	return steps.Kind{
 		Name:    "user",
+		OS:      "linux",
 		Summary: "Makes, changes or removes a local account on Linux.",
 		Doc: "Looks by getent and id, and works by useradd, usermod and userdel. It never reads or sets a password: a new " +
 			"account has none, so it is locked for passwords; " +

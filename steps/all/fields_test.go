@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"deploy/internal/node"
 	"deploy/internal/yamlx/shape"
 	"deploy/steps"
 )
@@ -59,6 +60,35 @@ func TestFieldsAreDeclared(t *testing.T) {
 		t.Errorf("%d of %d fields are unreadable, which is more than 5 %%", unreadable, fields)
 	}
 	t.Logf("%d fields, %d unreadable", fields, unreadable)
+}
+
+// TestSystems: a kind whose calls are all on one system is for that system, and says so.
+func TestSystems(t *testing.T) {
+	for _, name := range Kinds().Names() {
+		k, _ := Kinds().Get(name)
+		on := map[string]bool{}
+		for _, c := range k.Calls {
+			for _, r := range c.On {
+				on[map[bool]string{true: "linux", false: "windows"}[r == node.Linux]] = true
+			}
+		}
+		if k.OS != "" && k.OS != "windows" && k.OS != "linux" {
+			t.Errorf("%s is for %q", name, k.OS)
+		}
+		if k.OS != "" && on[map[string]string{"windows": "linux", "linux": "windows"}[k.OS]] {
+			t.Errorf("%s is for %s and makes calls on the other", name, k.OS)
+		}
+	}
+	for name, os := range map[string]string{"feature": "windows", "registry": "windows", "storage.disk": "windows",
+		"sysctl": "linux", "package": "windows", "packages": "linux", "file": ""} {
+		if k, _ := Kinds().Get(name); k.OS != os {
+			t.Errorf("%s is for %q, not %q", name, k.OS, os)
+		}
+	}
+	dir, _ := Kinds().Get("directory")
+	if n := dir.Needs(map[string]any{"path": `C:\farm`}); len(n) != 1 || n[0].OS != "windows" {
+		t.Errorf("%+v", n)
+	}
 }
 
 // TestTypesRefuse: what a type says needs no Validate, and the error names the place.

@@ -30,8 +30,8 @@ type Probe struct {
 	Features      []string               `json:"features,omitempty" doc:"Windows: feature ids that are installed" check:"compared"`
 	Service       *Running               `json:"service,omitempty" doc:"a service, or a unit of systemd, and how it must stand"`
 	Registry      *inspect.ExpectedValue `json:"registry,omitempty" doc:"Windows: a registry value that must be there, or not"`
-	File          string                 `json:"file,omitempty" doc:"a file or directory that exists" check:"compared"`
-	NoFile        string                 `json:"no_file,omitempty" doc:"a file or directory that does not exist" check:"compared"`
+	File          string                 `json:"file,omitempty" doc:"a file or directory that exists" type:"path" check:"compared"`
+	NoFile        string                 `json:"no_file,omitempty" doc:"a file or directory that does not exist" type:"path" check:"compared"`
 	FreeLetter    string                 `json:"free_letter,omitempty" doc:"Windows: a drive letter that nothing holds" type:"letter" check:"compared"`
 	Domain        string                 `json:"domain,omitempty" doc:"DNS name of the domain that the node is a member of" type:"domain" check:"compared"`
 	Adapters      int                    `json:"min_adapters,omitempty" doc:"Windows: number of network cards at least" min:"0" check:"compared"`

@@ -31,6 +31,7 @@ type createBefore struct {
 func createKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.create",
+		OS:      "windows",
 		Summary: "Forms a failover cluster with its first node.",
 		Doc: "A node that is in no cluster forms one, without taking any disk into it where the tool can be told so. A " +
 			"node that is in a cluster of that name is left alone; " +

@@ -31,6 +31,7 @@ type dependencyBefore struct {
 func dependencyKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.dependency",
+		OS:      "windows",
 		Summary: "Makes resources depend on others.",
 		Doc: "Dependencies are compared as a set: what is missing is added, what is there besides stays. A choice (A or " +
 			"B) cannot be told as a set and is an error. " +

@@ -29,6 +29,7 @@ type diskBefore struct {
 func diskKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.disk",
+		OS:      "windows",
 		Summary: "Puts a shared disk under the cluster's control.",
 		Doc: "Finds the disk by serial number on the node, and its cluster resource by the disk signature or GUID that " +
 			"both know. " +

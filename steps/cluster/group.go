@@ -37,6 +37,7 @@ var groupLimits = map[string]limits{
 func groupKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.group",
+		OS:      "windows",
 		Summary: "Makes an empty group and sets its properties.",
 		Doc:     "Makes the group when there is none of that name. What is in it is the business of other steps.",
 		Undo:    "Deletes the group that it made, which must be empty; gives recorded properties back to one that was there.",

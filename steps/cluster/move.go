@@ -28,6 +28,7 @@ type moveBefore struct {
 func moveKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.move",
+		OS:      "windows",
 		Summary: "Moves a group to a node.",
 		Doc: "Compares the owner of a group and moves it, then waits until it is online there. Every service in the " +
 			"group stops and starts again.",

@@ -30,6 +30,7 @@ type networkBefore struct {
 func networkKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.network",
+		OS:      "windows",
 		Summary: "Names a cluster network and gives it a role.",
 		Doc: "Finds the network by address and mask: its own name is in the language of the node that formed the cluster. " +
 			"The last internal network cannot lose that role (error 5066), nor can one that an IP address resource uses lose " +

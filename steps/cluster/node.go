@@ -32,6 +32,7 @@ const goneLimit = 5 * time.Minute
 func nodeKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.node",
+		OS:      "windows",
 		Summary: "Adds a node to a cluster.",
 		Doc: "Runs on a member and adds another computer. Before it acts, the Cluster service must answer and the " +
 			"cluster's own group must be online. " +

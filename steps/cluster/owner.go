@@ -28,6 +28,7 @@ type ownerBefore struct {
 func ownerKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.owner",
+		OS:      "windows",
 		Summary: "Sets the possible owners of a resource or the preferred owners of a group.",
 		Doc: "Possible owners are compared as a set, preferred owners in their order. A resource that no node may own " +
 			"cannot be asked for.",

@@ -57,6 +57,7 @@ func propertyKind() steps.Kind {
 	sort.Slice(reads, func(i, j int) bool { return reads[i].Property+reads[i].WMI < reads[j].Property+reads[j].WMI })
 	return steps.Kind{
 		Name:    "cluster.property",
+		OS:      "windows",
 		Summary: "Sets common properties of the cluster.",
 		Doc: "Compares and sets numbers such as the tolerance for missed heartbeats, within the documented range of the " +
 			"node's release. " +

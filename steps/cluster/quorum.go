@@ -46,6 +46,7 @@ func quorumKind() steps.Kind {
 	read.Props = []string{"QuorumResource.Name", "QuorumType:name"}
 	return steps.Kind{
 		Name:    "cluster.quorum",
+		OS:      "windows",
 		Summary: "Sets how the cluster counts votes.",
 		Doc: "Compares the model and the witness: the disk by the signature or GUID behind its serial number, the share " +
 			"by its path. " +

@@ -35,6 +35,7 @@ type resourceBefore struct {
 func resourceKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.resource",
+		OS:      "windows",
 		Summary: "Makes a resource, or sets the group, properties and state of one.",
 		Doc: "Compares what is declared and nothing else. A property that a resource does not show counts as different " +
 			"and is set. " +

@@ -35,6 +35,7 @@ const reportSizeLimit = 64 << 20
 func validationKind() steps.Kind {
 	return steps.Kind{
 		Name:    "cluster.validation",
+		OS:      "windows",
 		Summary: "Runs the cluster's configuration tests.",
 		Doc: "Runs Test-Cluster and keeps its report. The verdict is read from the XML report, by the levels of its " +
 			"messages, which are not translated. " +

@@ -60,6 +60,7 @@ func recordKind() steps.Kind {
 	const source = "DNS WMI provider, MicrosoftDNS_AType class"
 	return steps.Kind{
 		Name:    "dns.record",
+		OS:      "windows",
 		Summary: "Sets the addresses of a name in a DNS zone.",
 		Doc: "Runs on the DNS server itself. The records of the name are compared as a set with those wished: surplus " +
 			"ones are removed, " +

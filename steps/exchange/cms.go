@@ -36,6 +36,7 @@ type cmsBefore struct {
 func cmsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.cms",
+		OS:      "windows",
 		Summary: "Makes a clustered mailbox server of a single copy cluster.",
 		Doc: "Looks in the cluster for a network name of that name with Exchange's System Attendant and Information Store " +
 			"in its group. Where there is none, it brings the server's disks " +

@@ -29,6 +29,7 @@ type databasePathBefore struct {
 func databasePathKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.databasepath",
+		OS:      "windows",
 		Summary: "Moves the file of a mailbox database.",
 		Doc: "Compares the file that Exchange names and moves it with Move-DatabasePath, which dismounts the database for " +
 			"as long as it takes and mounts it again. " +

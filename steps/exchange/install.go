@@ -38,6 +38,7 @@ var roleKeys = map[string]string{
 func installKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.install",
+		OS:      "windows",
 		Summary: "Installs Exchange 2007 server roles.",
 		Doc: "Reads each role's registry key: ConfiguredVersion alone means installed. UnpackedVersion without it, or " +
 			"with Action or Watermark beside it, means that a setup was cut: " +

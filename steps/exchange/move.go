@@ -37,6 +37,7 @@ const stampName = "Nodes"
 func moveKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.move",
+		OS:      "windows",
 		Summary: "Proves that a clustered mailbox server runs on every node.",
 		Doc: "Moves it with Move-ClusteredMailboxServer to every named node in turn and at last to its owner; after each " +
 			"move the cluster must show it online there and Exchange must call it Online. " +

@@ -30,6 +30,7 @@ var mtaAttrs = []string{"mTALocalDesig", "transRetryMins", "transTimeoutMins"}
 func mtaKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.mta",
+		OS:      "windows",
 		Summary: "Makes the Microsoft MTA object of a second clustered mailbox server.",
 		Doc: "Meets a known fault: from the second clustered mailbox server of a cluster on, a new mailbox fails for want " +
 			"of a proxy address generator. " +

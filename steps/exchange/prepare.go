@@ -33,6 +33,7 @@ var levels = map[int]struct{ schema, organization, domain int }{
 func prepareKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.prepare",
+		OS:      "windows",
 		Summary: "Prepares the directory for Exchange 2007.",
 		Doc: "Compares the version numbers that setup leaves in the directory (rangeUpper of ms-Exch-Schema-Version-Pt, " +
 			"objectVersion of the organisation and of " +

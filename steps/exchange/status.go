@@ -30,6 +30,7 @@ const statusLimit = 10 * time.Minute
 func statusKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.status",
+		OS:      "windows",
 		Summary: "Proves that a clustered mailbox server is online.",
 		Doc: "Asks Get-ClusteredMailboxServerStatus. The state is read by the name of the enumeration, never by the text " +
 			"that is shown. " +

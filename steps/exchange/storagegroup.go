@@ -26,6 +26,7 @@ type StorageGroup struct {
 func storageGroupKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.storagegroup",
+		OS:      "windows",
 		Summary: "Verifies a storage group of a clustered mailbox server.",
 		Doc: "Asks Exchange for the storage group's paths and its databases: every path must stand on one of the " +
 			"server's shared disks and every database must be mounted. It changes nothing.",

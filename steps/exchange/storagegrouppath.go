@@ -29,6 +29,7 @@ type storageGroupPathBefore struct {
 func storageGroupPathKind() steps.Kind {
 	return steps.Kind{
 		Name:    "exchange.storagegrouppath",
+		OS:      "windows",
 		Summary: "Moves the log and system folders of a storage group.",
 		Doc: "Compares the folders that Exchange names and moves them with Move-StorageGroupPath, which dismounts the " +
 			"databases for as long as it takes and mounts them again. " +

@@ -32,6 +32,7 @@ func kind() steps.Kind {
 	newer := inspect.From(node.WS2012)
 	return steps.Kind{
 		Name:    "feature",
+		OS:      "windows",
 		Summary: "Installs Windows roles, role services and features by their ids.",
 		Doc: "Windows Server 2008 is served by ServerManagerCmd, 2008 R2 by Add-WindowsFeature, later releases by " +
 			"Install-WindowsFeature. " +

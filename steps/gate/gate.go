@@ -20,8 +20,8 @@ type Gate struct {
 	Text     string                 `json:"text" required:"true" doc:"what to do, step by step" check:"instruction:person"`
 	Operator string                 `json:"operator,omitempty" doc:"the name under which the lab plays this act" check:"instruction:lab"`
 	Argument string                 `json:"argument,omitempty" doc:"what the act is about, for the lab; the default is report" check:"instruction:lab"`
-	Report   string                 `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *" check:"compared"`
-	Newer    string                 `json:"newer_than,omitempty" doc:"a file; the report must have been written after it" check:"compared"`
+	Report   string                 `json:"report,omitempty" doc:"file that must be there when the act is done; the last part of the path may hold one *" type:"path" check:"compared"`
+	Newer    string                 `json:"newer_than,omitempty" doc:"a file; the report must have been written after it" type:"path" check:"compared"`
 	MinSize  int                    `json:"min_size" doc:"bytes that the report must have at least; the default is 1" min:"0" check:"compared"`
 	Value    *inspect.ExpectedValue `json:"registry,omitempty" doc:"registry value that must be there when the act is done"`
 }

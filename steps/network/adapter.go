@@ -26,6 +26,7 @@ type adapterBefore struct {
 func adapterKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.adapter",
+		OS:      "windows",
 		Summary: "Gives a network card its connection name.",
 		Doc: "On Windows. Finds the card by its hardware address and renames its connection with netsh. " +
 			"A name that another card holds is an error: that card must be renamed first.",

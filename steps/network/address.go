@@ -32,6 +32,7 @@ type addressBefore struct {
 func addressKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.address",
+		OS:      "windows",
 		Summary: "Gives a network card its static addresses and gateway, or DHCP.",
 		Doc: "On Windows. Finds the card by its hardware address and sets IPv4 through WMI. IPv6 addresses are not looked " +
 			"at, and on a member of a running " +

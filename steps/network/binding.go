@@ -42,6 +42,7 @@ func bindingKind() steps.Kind {
 	newer := inspect.From(node.WS2016)
 	return steps.Kind{
 		Name:    "network.binding",
+		OS:      "windows",
 		Summary: "Puts network cards in order, the public one before the private one.",
 		Doc: "On Windows. Up to Windows Server 2012 R2 it orders the cards in the value Bind of the Tcpip service and a " +
 			"restart is due. From 2016 on, " +

@@ -29,6 +29,7 @@ type dnsBefore struct {
 func dnsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.dns",
+		OS:      "windows",
 		Summary: "Sets the DNS servers of a network card and whether it registers its addresses.",
 		Doc: "On Windows. Finds the card by its hardware address and works through WMI, for the registration from 2012 on " +
 			"through the module DnsClient. With register: false neither the full name nor the name " +

@@ -37,6 +37,7 @@ type hostsBefore struct {
 func hostsKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.hosts",
+		OS:      "linux",
 		Summary: "Sets names in /etc/hosts on Linux.",
 		Doc: "Every name stands for its address: it is added to the address's line, or to a new line at the end, and " +
 			"taken off the lines of other addresses of the same family. " +

@@ -29,6 +29,7 @@ type netbiosBefore struct {
 func netbiosKind() steps.Kind {
 	return steps.Kind{
 		Name:    "network.netbios",
+		OS:      "windows",
 		Summary: "Switches NetBIOS over TCP/IP of a network card.",
 		Doc: "On Windows. Finds the card by its hardware address. Where TCP/IP is enabled on it, WMI reads and sets the " +
 			"option; " +

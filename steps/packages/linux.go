@@ -92,6 +92,7 @@ const (
 func linuxKind() steps.Kind {
 	return steps.Kind{
 		Name:    "packages",
+		OS:      "linux",
 		Summary: "Installs or removes packages of a Linux distribution, all in one transaction.",
 		Doc: "On Debian and its kin it looks by dpkg-query and works by apt-get; on Fedora, RHEL and their kin by rpm and " +
 			"dnf. It asks no questions, keeps configuration files that were changed, " +

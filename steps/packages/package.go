@@ -60,6 +60,7 @@ const (
 func kind() steps.Kind {
 	return steps.Kind{
 		Name:    "package",
+		OS:      "windows",
 		Summary: "Installs an MSI file or a setup program.",
 		Doc: "Whether it is installed is read from the registry: by the product code under the uninstall keys, or by a " +
 			"value of your own. " +

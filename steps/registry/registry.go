@@ -35,6 +35,7 @@ type before struct {
 func kind() steps.Kind {
 	return steps.Kind{
 		Name:    "registry",
+		OS:      "windows",
 		Summary: "Sets or removes one registry value.",
 		Doc: "Compares type and data as Windows keeps them and writes the value, making its key when needed. " +
 			"Keys on a 64-bit system are those that 64-bit programs see. It never removes a key that it did not make. " +

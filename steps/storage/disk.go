@@ -29,6 +29,7 @@ func diskKind() steps.Kind {
 	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	return steps.Kind{
 		Name: "storage.disk",
+		OS:   "windows",
 		Summary: "Makes sure that a shared disk is visible on a node and, where wished, online, writable, basic and " +
 			"initialised.",
 		Doc: "Finds the disk by its serial number. A disk that a failover cluster owns is left to the cluster. Only a " +

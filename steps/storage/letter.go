@@ -20,6 +20,7 @@ type Letter struct {
 func letterKind() steps.Kind {
 	return steps.Kind{
 		Name:    "storage.letter",
+		OS:      "windows",
 		Summary: "Makes sure that a drive letter is free on a node, or belongs to the shared disk already.",
 		Doc: "It changes nothing: a letter that something else holds, an optical drive or a local volume, is an error " +
 			"that a person must settle. " +

@@ -37,6 +37,7 @@ func volumeKind() steps.Kind {
 	old, newer := inspect.Between(node.WS2003, node.WS2008R2), inspect.From(node.WS2012)
 	return steps.Kind{
 		Name:    "storage.volume",
+		OS:      "windows",
 		Summary: "Makes one NTFS volume with a letter and a label on an empty shared disk.",
 		Doc: "Only a disk without any partition is partitioned and formatted. A disk that holds the wished volume is left " +
 			"alone; " +

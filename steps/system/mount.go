@@ -46,6 +46,7 @@ const fstabFile = "/etc/fstab"
 func mountKind() steps.Kind {
 	return steps.Kind{
 		Name:    "mount",
+		OS:      "linux",
 		Summary: "Keeps a line of /etc/fstab and mounts it, on Linux.",
 		Doc: "Compares the line field by field, the options as a set and only when they are declared, and asks the kernel " +
 			"by findmnt whether it is mounted, " +

@@ -34,6 +34,7 @@ const sysctlDir = "/etc/sysctl.d"
 func sysctlKind() steps.Kind {
 	return steps.Kind{
 		Name:    "sysctl",
+		OS:      "linux",
 		Summary: "Sets a setting of the Linux kernel, now and after every start.",
 		Doc: "Compares the running value, as sysctl -n gives it, and the file /etc/sysctl.d/60-deploy-KEY.conf, which " +
 			"carries it over a restart. " +

@@ -22,7 +22,8 @@ var arrows = map[string][]string{
 
 	// the user's own layout
 	"inventory": {"internal/hint", "internal/nearest", "internal/secret", "internal/yamlx", "internal/yamlx/shape"},
-	"playbooks": {"internal/hint", "internal/nearest", "internal/node", "internal/rules", "internal/yamlx", "internal/yamlx/shape",
+	"playbooks": {"internal/hint", "internal/nearest", "internal/node", "internal/rules",
+		"internal/yamlx", "internal/yamlx/shape",
 		"inventory", "steps"},
 	"steps":         {"internal/hint", "internal/nearest", "internal/node", "internal/yamlx", "internal/yamlx/shape"},
 	"steps/...":     {"internal/hint", "internal/node", "steps", "steps/..."},

@@ -137,11 +137,6 @@ func (n *nodeUndo) settle(ctx context.Context, sa standingAct, k look, do, why s
 	return false, nil
 }
 
-// place is where an act stands among those of its node.
-func (n *nodeUndo) place(sa standingAct) int {
-	return slices.IndexFunc(n.acts, func(o standingAct) bool { return o.act.Seq == sa.act.Seq })
-}
-
 func overwriteHint(id string) string { return "--overwrite " + id + " undoes it all the same" }
 
 // final leaves a point of no return.

@@ -35,7 +35,7 @@ func TestTierLabReadme(t *testing.T) {
 			t.Errorf("the program does not print %q", text)
 		}
 	}
-	if n < 15 {
+	if n < 10 {
 		t.Errorf("only %d lines of output were found in the README", n)
 	}
 	again := b.must(0, "apply", "--lab", "--auto-approve", b.site).out

@@ -15,7 +15,7 @@ import (
 	"deploy/steps"
 )
 
-const planAgain = "make a new plan, review it and apply it: deploy plan -o FILE SITE"
+const planAgain = "plan again, review it and apply it: deploy plan -o FILE SITE"
 
 // CanSave says whether a plan could be written to path, before a node is asked anything.
 func CanSave(path string) error {

@@ -45,14 +45,13 @@ bench-compare: deps
 fuzz:
 	@./scripts/fuzz "$(FUZZTIME)" "$(FUZZ)"
 
-# The generated part of the documentation: the step and rule reference, the schemas, tables of flags, functions and events.
+# The generated part of the documentation: the step and rule reference, the schemas, tables of flags, keys, functions and events.
 docs:
 	go run ./cmd/deploy steps --markdown > docs/steps.md
 	go run ./cmd/deploy rules --markdown > docs/rules.md
 	go run ./cmd/deploy schema site > docs/site.schema.json
 	go run ./cmd/deploy schema playbook > docs/playbook.schema.json
-	UPDATE=1 go test -count=1 -run '^TestTableOf' ./internal/cli ./playbooks
-	UPDATE=1 go test -count=1 -run '^TestTablesOf' ./internal/testkit/archtest
+	UPDATE=1 go test -count=1 -run '^TestTables?Of' ./internal/cli ./playbooks ./inventory ./internal/testkit/archtest
 
 # Tests of the resident script for a machine that has a pwsh and neither Go nor a network; GOOS and GOARCH choose another system.
 # With PWSH=/path/to/pwsh they are run here, too.

@@ -13,14 +13,17 @@ const passwordHint = "write a reference: {env: DEPLOY_PASSWORD}, {file: path}, {
 
 func secretType(doc string) *shape.Type {
 	t := shape.Object(doc,
-		field("env", &shape.Type{Kind: "string", Doc: "name of an environment variable", Pattern: `^[A-Za-z_][A-Za-z0-9_]*$`,
+		field("env", &shape.Type{Kind: "string", Doc: "name of an environment variable; it must be set and not " +
+			"empty", Pattern: `^[A-Za-z_][A-Za-z0-9_]*$`,
 			Means: "give the name of an environment variable, not the secret", Hidden: true}),
-		field("file", &shape.Type{Kind: "string", Doc: "path of a file, relative to the site file; one trailing line end " +
-			"is cut", Hidden: true}),
-		field("command", &shape.Type{Kind: "list", Doc: "program and arguments; what it prints is the secret", MinItems: 1,
-			Hidden: true,
-			Of:     &shape.Type{Kind: "string", Hidden: true}, Instead: "write a list: [pass, show, deploy]"}),
-		field("prompt", &shape.Type{Kind: "string", Doc: "the question to ask on the terminal", Hidden: true}),
+		field("file", &shape.Type{Kind: "string", Doc: "path of a file, relative to the site file; one trailing line " +
+			"end is cut", Hidden: true}),
+		field("command", &shape.Type{Kind: "list", Doc: "program and arguments; what it prints is the secret, " +
+			"without one trailing line end. It is started without a shell, in the site file's " +
+			"directory", MinItems: 1, Hidden: true,
+			Of: &shape.Type{Kind: "string", Hidden: true}, Instead: "write a list: [pass, show, deploy]"}),
+		field("prompt", &shape.Type{Kind: "string", Doc: "the question to ask on the terminal, without an " +
+			"echo", Hidden: true}),
 	)
 	t.OneKey, t.Instead, t.Hidden = true, passwordHint, true
 	t.Refusal = "a secret must not be written in the file"
@@ -29,9 +32,10 @@ func secretType(doc string) *shape.Type {
 
 func credentialType() *shape.Type {
 	return shape.Object("how to log on; secrets are named, never written",
-		field("username", shape.Text(`user name: 'CONTOSO\deploy', deploy@contoso.example or root`)),
+		field("username", shape.Text(`'CONTOSO\deploy', deploy@contoso.example or root; needed with a password`)),
 		field("password", secretType("reference to the password")),
-		field("key_file", shape.Text("SSH private key, relative to the site file")),
+		field("key_file", shape.Text("SSH private key, relative to the site file; ~/ is your home. A certificate "+
+			"beside it (FILE-cert.pub) is used too")),
 		field("passphrase", secretType("reference to the key's passphrase")),
 		field("agent", shape.Of("boolean", "use the SSH agent")),
 	)
@@ -39,54 +43,72 @@ func credentialType() *shape.Type {
 
 func winrmType() *shape.Type {
 	return shape.Object("WinRM settings",
-		field("scheme", shape.Enum("https (default), or http, which needs ntlm or kerberos to seal the messages", "https",
-			"http")),
-		field("auth", shape.Enum("ntlm is the default", "ntlm", "basic", "kerberos", "certificate")),
-		field("ca", shape.Text("PEM file of the authority that signed the node's certificate, relative to the site file")),
-		field("fingerprint", &shape.Type{Kind: "string", Doc: "SHA-256 of the node's certificate in hexadecimal",
+		field("scheme", shape.Enum("default https; http needs auth: ntlm or kerberos, which seal the "+
+			"messages", "https", "http")),
+		field("auth", shape.Enum("default ntlm; basic and certificate need https. kerberos is not built in yet and "+
+			"says so",
+			"ntlm", "basic", "kerberos", "certificate")),
+		field("ca", shape.Text("PEM file of the authority that signed the node's certificate; default the system's "+
+			"authorities")),
+		field("fingerprint", &shape.Type{Kind: "string", Doc: "SHA-256 of the node's certificate, 64 hexadecimal " +
+			"digits; colons are allowed. It takes the place of the authority",
 			Pattern: `^([0-9A-Fa-f]{2}:?){32}$`,
 			Means:   "give 64 hexadecimal digits; colons are allowed"}),
-		field("certificate", shape.Text("client certificate (PEM) for auth: certificate")),
+		field("certificate", shape.Text("client certificate (PEM), for auth: certificate")),
 		field("key", shape.Text("its private key (PEM)")),
 	)
 }
 
 func sshType() *shape.Type {
 	return shape.Object("SSH settings",
-		field("known_hosts", shape.Text("known_hosts file; default ~/.ssh/known_hosts")),
+		field("known_hosts", shape.Text("file of known host keys and host authorities; default ~/.ssh/known_hosts, "+
+			"then /etc/ssh/ssh_known_hosts")),
 		field("fingerprints", shape.ListOf(&shape.Type{Kind: "string", Pattern: `^SHA256:[A-Za-z0-9+/]{43}$`,
-			Means: "write it as `ssh-keygen -l` does: SHA256: and 43 characters"}, "fingerprints of the host's keys")),
-		field("accept_new", shape.Of("boolean", "trust the key of a host that is not known yet and remember it")),
-		field("config", shape.Text("ssh_config file")),
-		field("proxy_jump", shape.Text("user@host:port to go through")),
-		field("sudo", shape.Of("boolean", "work as root by sudo; the credential's password, if it has one, is given to "+
-			"sudo and to nothing else than the logon")),
-		field("keepalive", shape.Of("duration", "time between keep-alive messages")),
+			Means: "write it as `ssh-keygen -l` does: SHA256: and 43 characters"}, "accepted host keys, as ssh-keygen "+
+			"-l prints them: SHA256:... They take the place of known_hosts")),
+		field("accept_new", shape.Of("boolean", "default false; trust the key of a host that is not known yet, and "+
+			"write it down. A key that changed is refused all the same")),
+		field("config", shape.Text("an ssh_config file to honour: HostName, User, Port, ProxyJump, HostKeyAlias, "+
+			"IdentityFile, IdentitiesOnly, UserKnownHostsFile, StrictHostKeyChecking=accept-new, ServerAliveInterval, "+
+			"ConnectTimeout. What the site file says wins. ProxyCommand is refused")),
+		field("proxy_jump", shape.Text("user@host:port to go through; several with commas. A jump host gets your "+
+			"keys and agent, never the password")),
+		field("sudo", shape.Of("boolean", "default false; work as root by sudo. The credential's password, if it has "+
+			"one, is given to sudo, once; without one, sudo must ask for none")),
+		field("keepalive", shape.Of("duration", "time between keep-alive messages; default 15s")),
 	)
 }
 
 // common are the keys that nodes and their defaults share.
 func common() []shape.Field {
 	return []shape.Field{
-		field("transport", shape.Enum("how to reach the node; winrm is the default", "winrm", "ssh", "local")),
-		field("port", number("TCP port; default 5986 or 5985 for winrm, 22 for ssh", 1, 65535)),
-		field("credential", shape.Of("credential", "name of a credential of the site")),
+		field("transport", shape.Enum("how to reach the node; default winrm. local is the machine that deploy itself "+
+			"runs on: no connection is made, and the lab refuses it", "winrm", "ssh", "local")),
+		field("port", number("TCP port; default 5986 (https), 5985 (http), 22 (ssh). A port of defaults is used only "+
+			"by nodes of the default transport", 1, 65535)),
+		field("credential", shape.Of("credential", "a name of credentials; needed for WinRM, except with auth: "+
+			"certificate")),
 		field("winrm", winrmType()),
 		field("ssh", sshType()),
-		field("agent", shape.Enum("whether to work with an agent beside the node; auto is the default", "auto", "never",
+		field("agent", shape.Enum("whether an agent works on the node; default auto: where one can be placed, and "+
+			"the plan says where not and why. always refuses to work without; never places nothing on the "+
+			"node", "auto", "never",
 			"always")),
-		field("timeout", shape.Of("duration", "how long to wait for the node's answer")),
+		field("timeout", shape.Of("duration", "time to be connected and logged on; default 30s")),
 	}
 }
 
 func nodeType() *shape.Type {
 	return shape.Object("one machine", append([]shape.Field{
-		field("name", shape.Need(shape.Of("hostname", "the machine's computer name"))),
-		field("address", shape.Of("address", "IP address or host name; default is the name")),
-		field("roles", &shape.Type{Kind: "list", Of: shape.Text(""), Unique: "true", Doc: "roles of the playbook"}),
+		field("name", shape.Need(shape.Of("hostname", "the machine's computer name. No two alike; upper and lower "+
+			"case do not count"))),
+		field("address", shape.Of("address", "IP address or host name; default the name. Two nodes may not share "+
+			"address and port")),
+		field("roles", &shape.Type{Kind: "list", Of: shape.Text(""), Unique: "true", Doc: "roles that the playbook " +
+			"declares"}),
 		field("parameters", shape.MapOf(shape.Of("any", ""), "the playbook's node parameters")),
-		field("shared", shape.Of("boolean", "other sites work on this node too, as they do on a domain controller; each of "+
-			"them must say so")),
+		field("shared", shape.Of("boolean", "other sites work on this node too, as they do on a domain controller; "+
+			"each of them must say so")),
 	}, common()...)...)
 }
 
@@ -104,9 +126,10 @@ func osType(doc string) *shape.Type {
 
 func labType() *shape.Type {
 	adapter := shape.Object("one network card",
-		field("name", shape.Text("connection name as delivered; default is that of the locale")),
-		field("mac", shape.Of("mac", "address of the card; generated by default")),
-		field("address", shape.Of("cidr", "address and prefix length; without it the card asks DHCP")),
+		field("name", shape.Text("connection name as delivered; default that of the locale")),
+		field("mac", shape.Of("mac", "address of the card; default one that is made up")),
+		field("address", shape.Of("cidr", "address and prefix length; without it the card asks DHCP, and gets "+
+			"169.254.x.y")),
 		field("team", shape.Of("boolean", "the card is a team of cards")),
 	)
 	machine := shape.Object("one machine as delivered",
@@ -118,17 +141,17 @@ func labType() *shape.Type {
 		field("dc", shape.Of("boolean", "the machine is a domain controller with DNS")),
 	)
 	disk := shape.Object("one disk of the shared storage",
-		field("serial", shape.Need(shape.Text("serial number"))),
+		field("serial", shape.Need(shape.Text("serial number; no two alike"))),
 		field("size", shape.Need(shape.Of("size", "size: 10 GB"))),
 		field("nodes", &shape.Type{Kind: "list", Of: shape.Of("node", ""), Unique: "true",
 			Doc: "nodes that see it; default every cluster node"}),
 	)
 	return shape.Object("the machines as delivered, for the emulated lab; real runs do not read it",
-		field("os", osType("release of every machine; default 2008")),
-		field("locale", shape.Enum("language of display names; default en", "en", "fr", "de", "ja")),
+		field("os", osType("release of every machine; default '2008'. Put numbers in quotes")),
+		field("locale", shape.Enum("language of display names and messages; default en", "en", "fr", "de", "ja")),
 		field("domain", shape.Of("domain", "DNS name of the domain")),
-		field("machines", &shape.Type{Kind: "map", Of: machine, KeyKind: "node", Doc: "machines by node name"}),
-		field("disks", &shape.Type{Kind: "list", Of: disk, Unique: "serial", Doc: "disks of the shared storage"}),
+		field("machines", &shape.Type{Kind: "map", Of: machine, KeyKind: "node", Doc: "single machines, by node name"}),
+		field("disks", &shape.Type{Kind: "list", Of: disk, Unique: "serial", Doc: "the shared storage"}),
 		field("faults", shape.ListOf(shape.Text(""), "faults to inject; `deploy lab faults` lists them")),
 	)
 }
@@ -148,12 +171,15 @@ func agentsType() *shape.Type {
 func siteType(parameters *shape.Type) *shape.Type {
 	return shape.Object("",
 		field("site", shape.Need(&shape.Type{Kind: "string", Pattern: `^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`,
-			Doc:   "name of the site",
+			Doc: "name of the site: letters, digits, dots, hyphens and underscores, at most 63. It names the state " +
+				"directory",
 			Means: "use letters, digits, dots, hyphens and underscores"})),
-		field("playbook", shape.Need(shape.Text("a shipped playbook, or the path of one, relative to the site file"))),
+		field("playbook", shape.Need(shape.Text("a shipped playbook (exchange-2007-scc, linux-baseline), or a file: "+
+			"./mine.yaml. What has a slash or ends in .yaml or .yml is a file, relative to the site file"))),
 		field("credentials", &shape.Type{Kind: "map", Of: credentialType(), Doc: "how to log on, by name"}),
 		field("inventory", shape.Need(shape.Object("the machines",
-			field("defaults", shape.Object("settings for every node that does not have its own", common()...)),
+			field("defaults", shape.Object("settings for every node that does not have its own; inside winrm and ssh "+
+				"this goes key by key", common()...)),
 			field("nodes", shape.Need(&shape.Type{Kind: "list", Of: nodeType(), MinItems: 1, Unique: "name",
 				Doc: "the machines"})),
 		))),
@@ -164,5 +190,5 @@ func siteType(parameters *shape.Type) *shape.Type {
 }
 
 func anyParameters() *shape.Type {
-	return shape.MapOf(shape.Of("any", ""), "parameters of the playbook")
+	return shape.MapOf(shape.Of("any", ""), "what the playbook asks for")
 }

@@ -2,6 +2,7 @@ package playbooks
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"reflect"
 	"slices"
@@ -20,7 +21,7 @@ func builtins() []string {
 		"count", "sum", "sortBy",
 		"len", "abs", "ceil", "floor", "round", "int", "float", "string", "trim", "trimPrefix", "trimSuffix", "upper",
 		"lower", "split",
-		"indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "first", "last", "get", "take", "keys", "values",
+		"indexOf", "lastIndexOf", "hasPrefix", "hasSuffix", "max", "min", "first", "last", "get", "take",
 		"reverse", "sort", "flatten"}
 }
 
@@ -64,6 +65,11 @@ func ownFunctions() []function {
 			typ: new(func(any) []any), call: unique},
 		{name: "concat", usage: "concat(list, list, ...)", doc: "one list of all", typ: new(func(*budget, ...any) []any),
 			call: concat, budgeted: true},
+		{name: "keys", usage: "keys(map)", doc: "the keys of a map, sorted", typ: new(func(any) []any),
+			call: func(a ...any) (any, error) { return ofMap(a[0], func(k string, _ any) any { return k }) }},
+		{name: "values", usage: "values(map)", doc: "the values of a map, in the order of its keys",
+			typ:  new(func(any) []any),
+			call: func(a ...any) (any, error) { return ofMap(a[0], func(_ string, v any) any { return v }) }},
 		{name: "join", usage: "join(list, separator)", doc: "one text of a list of texts",
 			typ: new(func(*budget, any, string) string), call: join, budgeted: true},
 		{name: "replace", usage: "replace(text, old, new)", doc: "the text with every old replaced by new",
@@ -265,6 +271,20 @@ func broadcast(p netip.Prefix) string {
 		b[bit/8] |= 1 << (7 - bit%8)
 	}
 	return netip.AddrFrom4(b).String()
+}
+
+// ofMap makes a list of a map in the order of its keys. The library's own keys and values come in
+// another order each time, so a plan of an unchanged site would not be the same twice.
+func ofMap(v any, get func(string, any) any) (any, error) {
+	m, ok := v.(map[string]any)
+	if !ok && v != nil {
+		return nil, fmt.Errorf("%s is not a map", valueWord(v))
+	}
+	out := []any{}
+	for _, k := range slices.Sorted(maps.Keys(m)) {
+		out = append(out, get(k, m[k]))
+	}
+	return out, nil
 }
 
 func duplicates(a ...any) (any, error) {

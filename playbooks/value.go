@@ -31,7 +31,14 @@ func (r *reader) compileValue(n *yamlx.Node, sc scope) *value {
 		v.text = t
 	case yamlx.Map, yamlx.Seq:
 		v.keys = n.Keys
-		for _, x := range n.Items {
+		for i, x := range n.Items {
+			switch {
+			case x.IsNull() && n.Kind == yamlx.Map:
+				// lines that are all remarks leave a key without a value: nobody means "empty" by that
+				r.list.AtKey(r.file, x, "write a value, or remove the key", "%q has no value", n.Keys[i])
+			case x.IsNull():
+				r.list.At(r.file, x, "remove the dash or write a value after it", "an empty item in a list")
+			}
 			v.items = append(v.items, r.compileValue(x, sc))
 		}
 	}

@@ -50,7 +50,7 @@ func (s *Probe) unit(ctx context.Context, r node.Reader) (*steps.Change, error) 
 	if !found {
 		return nil, nil
 	}
-	if s.Service.State != "" && u.Running() != (s.Service.State == "running") {
+	if s.Service.State == "running" && !u.Running() || s.Service.State == "stopped" && !u.Stopped() {
 		return broken(attr, u.Active, s.Service.State)
 	}
 	if s.Service.Start != "" && u.Start() != s.Service.Start {

@@ -23,10 +23,12 @@ type Unit struct {
 	Remain bool   // a oneshot that counts as active after it has ended
 	Wanted bool   // other units start it: behind a mask, this tells that it is enabled
 	Reload bool   // its file has changed since systemd read it
+	// Triggers are the units that start this one when something happens: sockets, timers, paths
+	Triggers []string
 }
 
 var unitProps = []string{"Id", "LoadState", "ActiveState", "SubState", "UnitFileState", "FragmentPath", "Type",
-	"RemainAfterExit", "WantedBy", "RequiredBy", "NeedDaemonReload"}
+	"RemainAfterExit", "WantedBy", "RequiredBy", "NeedDaemonReload", "TriggeredBy"}
 
 // UnitName completes a name without a unit type by ".service".
 func UnitName(name string) string {
@@ -78,7 +80,8 @@ func Units(ctx context.Context, r node.Reader, name string) (u Unit, found bool,
 	u = Unit{ID: v["Id"], Load: v["LoadState"], Active: v["ActiveState"], Sub: v["SubState"], File: v["UnitFileState"],
 		Path: v["FragmentPath"],
 		Type: v["Type"], Remain: v["RemainAfterExit"] == "yes",
-		Wanted: v["WantedBy"] != "" || v["RequiredBy"] != "", Reload: v["NeedDaemonReload"] == "yes"}
+		Wanted: v["WantedBy"] != "" || v["RequiredBy"] != "", Reload: v["NeedDaemonReload"] == "yes",
+		Triggers: strings.Fields(v["TriggeredBy"])}
 	if u.ID == "" {
 		u.ID = UnitName(name)
 	}
@@ -96,6 +99,10 @@ func (u Unit) Running() bool {
 	}
 	return false
 }
+
+// Stopped says that the unit has come to rest. One that waits to be started again, or is on its way
+// down, has not: systemd goes on with it.
+func (u Unit) Stopped() bool { return u.Active == "inactive" || u.Active == "failed" }
 
 // Start is the start type as the service kind words it: auto, manual, disabled, or systemd's own
 // word for what is none of these. A static unit has no [Install] section: nothing but other units

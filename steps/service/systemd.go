@@ -82,16 +82,48 @@ func (s *Service) checkUnit(ctx context.Context, r node.Reader) (steps.Diff, err
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	changes := s.changes(before{Start: u.Start(), Running: u.Running()})
-	if len(changes) == 0 {
-		return steps.NoChange(), nil
+	warnings, err := s.triggers(ctx, r, u)
+	if err != nil {
+		return steps.Diff{}, err
 	}
-	d := steps.Diff{Action: steps.Update, Changes: changes,
-		Before: steps.MustJSON(unitBefore{u.File, u.Wanted, u.Running()}), Via: "systemd"}
+	changes := s.changes(before{Start: u.Start(), Running: s.runs(u)})
+	if len(changes) == 0 {
+		d := steps.NoChange()
+		d.Warnings = warnings
+		return d, nil
+	}
+	d := steps.Diff{Action: steps.Update, Changes: changes, Warnings: warnings,
+		Before: steps.MustJSON(unitBefore{u.File, u.Wanted, s.runs(u)}), Via: "systemd"}
 	if s.State == "stopped" && u.Running() {
 		d.Effects.Interrupts = s.Name
 	}
 	return d, nil
+}
+
+// runs says whether the unit counts as running for the declared state: one that systemd starts over
+// and over again is neither running nor stopped.
+func (s *Service) runs(u inspect.Unit) bool {
+	if s.State == "stopped" {
+		return !u.Stopped()
+	}
+	return u.Running()
+}
+
+// triggers tells of units at work that will start a stopped service again.
+func (s *Service) triggers(ctx context.Context, r node.Reader, u inspect.Unit) (warnings []string, err error) {
+	if s.State != "stopped" {
+		return nil, nil
+	}
+	for _, name := range u.Triggers {
+		t, found, err := inspect.Units(ctx, r, name)
+		if err != nil {
+			return nil, err
+		}
+		if found && !t.Stopped() {
+			warnings = append(warnings, fmt.Sprintf("%s is active and can start %s again; stop it as well", name, u.ID))
+		}
+	}
+	return warnings, nil
 }
 
 // fileWords are the unit file states that fulfil the start types.
@@ -102,7 +134,7 @@ func (s *Service) applyUnit(ctx context.Context, n node.Node) error {
 	if err != nil {
 		return err
 	}
-	file, running := u.File, u.Running()
+	file, running := u.File, s.runs(u)
 	if s.Start != "" && s.Start != u.Start() {
 		file = fileWords[s.Start]
 	}
@@ -124,7 +156,7 @@ func (s *Service) undoUnit(ctx context.Context, n node.Node, recorded json.RawMe
 	if !found {
 		return nil // what came with a package has gone with it
 	}
-	file, running := u.File, u.Running()
+	file, running := u.File, s.runs(u)
 	start, state := false, false // what was right already was not changed
 	for _, c := range s.changes(before{Start: inspect.Unit{File: b.File}.Start(), Running: b.Running}) {
 		start, state = start || c.Attr == "start", state || c.Attr == "state"
@@ -159,7 +191,7 @@ func (s *Service) bringUnit(ctx context.Context, n node.Node, u inspect.Unit, fi
 			return fmt.Errorf("cannot make systemd read its units anew: %w", err)
 		}
 	}
-	if u.Running() && !running {
+	if !u.Stopped() && !running {
 		if err := s.controlUnit(ctx, n, u.ID, "stop"); err != nil {
 			return err
 		}

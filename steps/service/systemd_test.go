@@ -162,6 +162,11 @@ func TestSystemdStates(t *testing.T) {
 		if err != nil || (d.Action == steps.NoOp) != running {
 			t.Errorf("%v: %+v, %v", state, d, err)
 		}
+		rests := state[0] == "failed" || state[0] == "inactive"
+		d, err = (&Service{Name: "chrony", State: "stopped"}).Check(t.Context(), m)
+		if err != nil || (d.Action == steps.NoOp) != rests {
+			t.Errorf("stopped, %v: %+v, %v", state, d, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"deploy/steps/linux"
@@ -176,9 +177,10 @@ func (s *Mount) differing(kernel string) (out []string) {
 	for _, o := range s.Options {
 		key, value, valued := strings.Cut(o, "=")
 		switch {
+		case valued && rewritten(key, value):
 		case valued:
 			for _, h := range have {
-				if k, v, ok := strings.Cut(h, "="); ok && k == key && size(v) != size(value) {
+				if k, v, ok := strings.Cut(h, "="); ok && k == key && !sameValue(key, v, value) {
 					out = append(out, o)
 				}
 			}
@@ -190,6 +192,43 @@ func (s *Mount) differing(kernel string) (out []string) {
 			if slices.Contains(have, opposites[o]) {
 				out = append(out, o)
 			}
+		}
+	}
+	return out
+}
+
+// rewritten says that the kernel shows an option in other words, so that only the line of the file
+// can be compared: a share of memory becomes a size, a name a number.
+func rewritten(key, value string) bool {
+	switch key {
+	case "uid", "gid", "fsuid", "fsgid":
+		_, err := strconv.ParseUint(value, 10, 32)
+		return err != nil
+	}
+	return strings.HasSuffix(value, "%")
+}
+
+// sameValue compares an option's value as the kernel shows it with the declared one.
+func sameValue(key, kernel, declared string) bool {
+	switch key {
+	case "vers", "nfsvers": // 4 is whatever version 4 the server speaks
+		return kernel == declared || strings.HasPrefix(kernel, declared+".")
+	case "subvol": // the kernel writes the path from the top of the file system
+		return strings.TrimPrefix(kernel, "/") == strings.TrimPrefix(declared, "/")
+	}
+	return size(kernel) == size(declared)
+}
+
+// renewed are the options that the kernel rewrites and that an earlier line of the file did not
+// have: a mount that stands must be given them.
+func (s *Mount) renewed(text string) (out []string) {
+	var had []string
+	if lines := linesOf(text, s.Path); len(lines) > 0 {
+		had = strings.Split(fields(lines[0])[3], ",")
+	}
+	for _, o := range s.Options {
+		if key, value, ok := strings.Cut(o, "="); ok && rewritten(key, value) && !slices.Contains(had, o) {
+			out = append(out, o)
 		}
 	}
 	return out

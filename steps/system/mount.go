@@ -247,7 +247,7 @@ func (s *Mount) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Out
 	if err := s.same(ctx, n, m); err != nil {
 		return steps.Outcome{}, err
 	}
-	if bad := s.differing(m.Options); len(bad) > 0 {
+	if bad := append(s.differing(m.Options), s.renewed(text)...); len(bad) > 0 {
 		return steps.Outcome{}, mount(ctx, n, s.Path, "mount", "-o", "remount,"+strings.Join(bad, ","), s.Path)
 	}
 	return steps.Outcome{}, nil

@@ -210,7 +210,7 @@ func TestOptionsOfTheKernel(t *testing.T) {
 	for declared, differs := range map[string]bool{"ro": true, "rw": false, "noatime": true, "nofail": false,
 		"_netdev": false, "size=64m": false, "size=65m": true,
 		"mode=0755": false, "uid=0": false, "exec": false, "dev": true, "x-systemd.automount": false, "relatime": false,
-		"defaults": false} {
+		"defaults": false, "size=50%": false, "uid=admin": false} {
 		s := &Mount{Options: []string{declared}}
 		if got := len(s.differing("rw,nodev,relatime,size=65536k,mode=755")) > 0; got != differs {
 			t.Errorf("%s: differs is %t", declared, got)

@@ -84,6 +84,7 @@ func (p Program) run(ctx context.Context, worker bool, root string, idle time.Du
 	if !worker {
 		return h.Front(ctx, in, out)
 	}
+	usualUmask()
 	// asked only once the directory is known to be private
 	digest := sync.OnceValues(func() (string, error) {
 		d, err := digestOf(root, path, p.Digest)

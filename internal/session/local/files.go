@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -93,7 +94,25 @@ func (s *Session) remove(path string, tree bool) error {
 	return err
 }
 
-func (s *Session) makeDir(path string) error { return os.MkdirAll(path, 0o755) }
+// makeDir makes a directory and those above it that are missing, with 0755 whatever the umask of
+// this process is.
+func (s *Session) makeDir(path string) error {
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return os.MkdirAll(path, 0o755) // says what stands there when it is no directory
+	}
+	if above := filepath.Dir(path); above != path {
+		if err := s.makeDir(above); err != nil {
+			return err
+		}
+	}
+	if err := os.Mkdir(path, 0o755); err != nil {
+		if errors.Is(err, fs.ErrExist) {
+			return os.MkdirAll(path, 0o755)
+		}
+		return err
+	}
+	return os.Chmod(path, 0o755)
+}
 
 // listDir tells of each entry itself: a symbolic link is not followed.
 func (s *Session) listDir(path string) ([]node.Row, error) {

@@ -58,7 +58,7 @@ func frameLine(nonce, code string) string {
 }
 
 // surroundings are the environment of everything that runs.
-const surroundings = `unset LANG LANGUAGE CDPATH ENV BASH_ENV TMPDIR; LC_ALL=C.UTF-8; PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; export LC_ALL PATH; `
+const surroundings = `umask 022; unset LANG LANGUAGE CDPATH ENV BASH_ENV TMPDIR; LC_ALL=C.UTF-8; PATH="${PATH:+$PATH:}/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"; export LC_ALL PATH; `
 
 // codeOf makes one line of a script, to be evaluated in place, with its arguments as $1, $2, ...
 func codeOf(s linux.Script) (string, error) {

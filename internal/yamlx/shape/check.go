@@ -129,7 +129,12 @@ func (c *Checker) object(n *yamlx.Node, t *Type) any {
 			}
 			continue
 		}
-		if !v.IsNull() {
+		if v != nil && v.IsNull() {
+			// lines that are all remarks leave a key without a value: nobody means "empty" by that
+			c.List.AtKey(c.File, v, "write a value, or remove the key", "%q has no value", f.Name)
+			continue
+		}
+		if v != nil {
 			given++
 		} else if c.Sparse {
 			continue

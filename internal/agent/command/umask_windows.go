@@ -1,0 +1,4 @@
+package command
+
+// usualUmask: Windows has none.
+func usualUmask() {}

@@ -51,7 +51,7 @@ docs:
 	go run ./cmd/deploy rules --markdown > docs/rules.md
 	go run ./cmd/deploy schema site > docs/site.schema.json
 	go run ./cmd/deploy schema playbook > docs/playbook.schema.json
-	UPDATE=1 go test -count=1 -run '^TestTables?Of' ./internal/cli ./playbooks ./inventory ./internal/testkit/archtest
+	UPDATE=1 go test -p 1 -count=1 -run '^TestTables?Of' ./internal/cli ./playbooks ./inventory ./internal/testkit/archtest
 
 # Tests of the resident script for a machine that has a pwsh and neither Go nor a network; GOOS and GOARCH choose another system.
 # With PWSH=/path/to/pwsh they are run here, too.

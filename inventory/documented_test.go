@@ -1,10 +1,8 @@
 package inventory
 
 import (
-	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"deploy/internal/testkit/gendoc"
@@ -20,19 +18,7 @@ func TestTablesOfSite(t *testing.T) {
 		"winrm": winrmType(), "ssh": sshType(), "lab": lab, "machines": fieldOf(t, lab, "machines").Of,
 		"adapters": fieldOf(t, fieldOf(t, lab, "machines").Of, "adapters").Of, "disks": fieldOf(t, lab, "disks").Of,
 	} {
-		var b strings.Builder
-		b.WriteString("| key | type | meaning |\n|---|---|---|\n")
-		for _, f := range typ.Fields {
-			doc := f.Type.Doc
-			if doc == "" {
-				t.Errorf("%s: %s has no doc", name, f.Name)
-			}
-			if f.Type.Required {
-				doc += " (required)"
-			}
-			fmt.Fprintf(&b, "| `%s` | %s | %s |\n", f.Name, typeName(f.Type), doc)
-		}
-		gendoc.Part(t, page, name, b.String())
+		gendoc.Part(t, page, name, gendoc.Keys(t, typ))
 	}
 }
 
@@ -43,18 +29,4 @@ func fieldOf(t *testing.T, typ *shape.Type, name string) *shape.Type {
 		t.Fatalf("no field %s", name)
 	}
 	return typ.Fields[i].Type
-}
-
-func typeName(t *shape.Type) string {
-	switch {
-	case t.Enum != nil:
-		return "`" + strings.Join(t.Enum, "`, `") + "`"
-	case t.OneKey:
-		return "secret"
-	case t.Kind == "list" && t.Of != nil:
-		return "list of " + t.Of.Kind
-	case t.Min != nil && t.Max != nil:
-		return fmt.Sprintf("%s %.0f to %.0f", t.Kind, *t.Min, *t.Max)
-	}
-	return t.Kind
 }

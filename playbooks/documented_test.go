@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"deploy/internal/testkit/gendoc"
+	"deploy/internal/yamlx/shape"
 )
 
 // TestTableOfFunctions: docs/language.md has each function of the language with its usage, and
@@ -38,4 +39,27 @@ func TestTableOfFunctions(t *testing.T) {
 	}
 	b.WriteString(".\n")
 	gendoc.Part(t, filepath.Join("..", "docs", "language.md"), "functions", b.String())
+}
+
+// TestTablesOfPlaybooks: the tables of a playbook's keys in docs/language.md are what its types
+// say.
+func TestTablesOfPlaybooks(t *testing.T) {
+	page := filepath.Join("..", "docs", "language.md")
+	step := stepType(&shape.Type{Kind: "map", Doc: "the data of the step, as its kind declares it"})
+	playbook := playbookType(step)
+	for name, typ := range map[string]*shape.Type{
+		"playbook": playbook, "phases": fieldOf(t, playbook, "phases").Of, "steps": step, "parameters": parameterType(),
+		"rules": ruleType(),
+	} {
+		gendoc.Part(t, page, name, gendoc.Keys(t, typ))
+	}
+}
+
+func fieldOf(t *testing.T, typ *shape.Type, name string) *shape.Type {
+	t.Helper()
+	i := slices.IndexFunc(typ.Fields, func(f shape.Field) bool { return f.Name == name })
+	if i < 0 {
+		t.Fatalf("no field %s", name)
+	}
+	return typ.Fields[i].Type
 }

@@ -10,7 +10,9 @@ import (
 )
 
 var (
-	plainInt   = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+	plainInt = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)$`)
+	// what stands before a control character when a path was meant: a drive, a share, or folders
+	pathBefore = regexp.MustCompile(`(?i)^([a-z]:|.*\\|(/[^/\s]+)+)[^\s]*$`)
 	plainFloat = regexp.MustCompile(`^[-+]?(0|[1-9][0-9]*)\.[0-9]+$`)
 )
 
@@ -34,6 +36,9 @@ func (p *parser) scalar(y *yaml.Node, n *Node) {
 	}
 	if n.Style != Plain {
 		n.Value = y.Value
+		if n.Style == DoubleQuoted {
+			p.escapes(y)
+		}
 		return
 	}
 	switch y.ShortTag() {
@@ -50,6 +55,19 @@ func (p *parser) scalar(y *yaml.Node, n *Node) {
 		switch strings.ToLower(y.Value) {
 		case "yes", "no", "on", "off":
 			p.warn(y, "write true or false, or put it in quotes", "%s is the text %q here, not a truth value", y.Value, y.Value)
+		}
+	}
+}
+
+// escapes warns of a Windows path between double quotes: YAML takes \t there for a tab.
+func (p *parser) escapes(y *yaml.Node) {
+	names := map[rune]string{'\t': `\t as a tab`, '\r': `\r as a carriage return`, '\n': `\n as a line end`,
+		'\b': `\b as a backspace`, '\f': `\f as a form feed`, '\v': `\v as a vertical tab`, '\a': `\a as a bell`,
+		0x1b: `\e as an escape character`, 0: `\0 as a zero byte`}
+	for at, c := range y.Value {
+		if name, ok := names[c]; ok && pathBefore.MatchString(y.Value[:at]) {
+			p.warn(y, `put paths in single quotes: 'C:\temp'`, "between double quotes YAML reads %s", name)
+			return
 		}
 	}
 }

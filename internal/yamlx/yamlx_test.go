@@ -182,3 +182,19 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// A path between double quotes loses its backslashes; text with a tab or a line end is meant.
+func TestPathsBetweenDoubleQuotes(t *testing.T) {
+	for text, warned := range map[string]bool{`"C:\temp\readme.txt"`: true, `"C:\tools\new.exe"`: true,
+		`"D:\\x\r"`: true, `"/srv/temp\new"`: true, `"\\\\server\\share\name"`: true, `"one\ttwo"`: false, `"line\n"`: false,
+		`"a b: c\nd"`: false, `'C:\temp'`: false, `C:\temp`: false} {
+		doc, err := yamlx.Parse("f.yaml", []byte("a: "+text+"\n"), yamlx.Limits{})
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if (len(doc.Warnings) > 0) != warned {
+			t.Errorf("%s: %v", text, doc.Warnings)
+		}
+	}
+}

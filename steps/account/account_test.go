@@ -376,19 +376,33 @@ func TestValidate(t *testing.T) {
 	minus := -1
 	for name, s := range map[string]steps.Validator{
 		"option as name":    &User{Name: "-r"},
-		"capital":           &User{Name: "Ops"},
+		"number":            &User{Name: "1000"},
+		"slash":             &User{Name: `DOM\\ops`},
+		"blank at its end":  &User{Name: "ops "},
+		"control character": &User{Name: "o\tps"},
 		"two wishes":        &User{Name: "ops", Absent: true, Shell: "/bin/sh"},
 		"home without need": &User{Name: "ops", DeletesHome: true},
 		"relative shell":    &User{Name: "ops", Shell: "bash"},
 		"colon in home":     &User{Name: "ops", Home: "/a:b"},
 		"group's name":      &User{Name: "ops", Groups: []string{"a,b"}},
-		"primary's name":    &User{Name: "ops", Group: "a b"},
+		"primary's name":    &User{Name: "ops", Group: "a:b"},
 		"group":             &Group{Name: "a:b"},
 		"group twice":       &Group{Name: "web", Absent: true, GID: &minus},
 	} {
 		var fe *steps.FieldError
 		if err := s.Validate(); !errors.As(err, &fe) {
 			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// Names that useradd and groupadd of Debian and RHEL take, and those of a directory's groups.
+func TestNamesThatAreTaken(t *testing.T) {
+	for _, s := range []steps.Validator{&User{Name: "john.doe"}, &User{Name: "Ops"}, &User{Name: "machine$"},
+		&User{Name: "fran", Groups: []string{"Dom_Admins", "domain users"}}, &User{Name: "élodie"},
+		&User{Name: "ops", Group: "domain users"}, &Group{Name: "web.team"}} {
+		if err := s.Validate(); err != nil {
+			t.Errorf("%+v: %v", s, err)
 		}
 	}
 }

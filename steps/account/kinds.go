@@ -6,9 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
+	"unicode"
 
 	"deploy/internal/node"
 	"deploy/steps"
@@ -23,15 +23,22 @@ func Kinds() []steps.Kind {
 	}
 }
 
-// name is what useradd(8) and groupadd(8) take everywhere.
-var nameForm = regexp.MustCompile(`^[a-z_][a-z0-9_-]*\$?$`)
-
-func isName(s string) bool { return len(s) <= 32 && nameForm.MatchString(s) }
+// isName says whether a name can stand in passwd(5) and group(5) and be handed to their tools. What
+// a distribution takes beyond that is its own choice: first.last, capitals, and the groups of a
+// directory with blanks in their names are in use. A number would be taken for an id.
+func isName(s string) bool {
+	if s == "" || len(s) > 256 || s[0] == '-' || s == "." || s == ".." || strings.TrimSpace(s) != s ||
+		strings.ContainsAny(s, ":,/\\") {
+		return false
+	}
+	_, err := strconv.ParseUint(s, 10, 64)
+	return err != nil && !strings.ContainsFunc(s, unicode.IsControl)
+}
 
 func checkName(key, name string) error {
 	if !isName(name) {
-		return steps.FieldErr(key, "%q is not a name that Linux takes: small letters, digits, - and _, a letter first, 32 "+
-			"at most", name)
+		return steps.FieldErr(key, "%q is not a name that Linux takes: no colon, comma, slash or control character, no dash "+
+			"first, and no number", name)
 	}
 	return nil
 }

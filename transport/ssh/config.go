@@ -1,7 +1,9 @@
 package ssh
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 	"strings"
@@ -35,6 +37,16 @@ func (d *Dialer) effective(t transport.Target) (transport.Target, error) {
 		t.SSH.KeepAlive = 15 * time.Second
 	}
 	return t, nil
+}
+
+// tokens puts the values of ssh_config(5), section TOKENS, into a path.
+func (d *Dialer) tokens(text, alias string, t *transport.Target) string {
+	port := t.Port
+	if port == 0 {
+		port = 22
+	}
+	return strings.NewReplacer("%%", "%", "%h", t.Address, "%n", alias, "%p", strconv.Itoa(port), "%r", t.User,
+		"%d", d.o.Home).Replace(text)
 }
 
 func (d *Dialer) apply(t *transport.Target, cfg *ssh_config.Config) error {
@@ -72,7 +84,11 @@ func (d *Dialer) apply(t *transport.Target, cfg *ssh_config.Config) error {
 		t.SSH.HostKeyAlias = v
 	}
 	for _, v := range all("IdentityFile") {
-		t.SSH.KeyFiles = append(t.SSH.KeyFiles, d.expand(v))
+		// ssh passes over a file of the configuration that is not there; one of the site is an error
+		path := d.expand(d.tokens(v, alias, t))
+		if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
+			t.SSH.KeyFiles = append(t.SSH.KeyFiles, path)
+		}
 	}
 	if strings.EqualFold(get("IdentitiesOnly"), "yes") {
 		t.SSH.Agent = false

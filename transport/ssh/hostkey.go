@@ -1,8 +1,10 @@
 package ssh
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -62,7 +64,7 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 			there = append(there, d.expand(f))
 		}
 	}
-	db, err := knownhosts.NewDB(there...)
+	db, err := readKnownHosts(there)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read known_hosts: %w", err)
 	}
@@ -88,6 +90,41 @@ func (d *Dialer) hostKeys(t transport.Target, address string) (*hostKeys, error)
 		return fmt.Errorf("%w: %s: %w", node.ErrHostKey, name, err)
 	}
 	return k, nil
+}
+
+// readKnownHosts reads what ssh reads of the files: a line that is none (a remark with ;, an entry
+// of SSH 1, a key that was cut off or is of a later type) concerns no host. A line that revokes a
+// key is never passed over: then the key could be accepted.
+func readKnownHosts(files []string) (*knownhosts.HostKeyDB, error) {
+	dir, err := os.MkdirTemp("", "known-hosts-")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	var clean []string
+	for i, f := range files {
+		data, err := os.ReadFile(f)
+		if err != nil {
+			return nil, err
+		}
+		var out bytes.Buffer
+		for n, line := range bytes.Split(bytes.TrimPrefix(data, []byte("\xef\xbb\xbf")), []byte("\n")) {
+			_, _, _, _, _, err := ssh.ParseKnownHosts(append(bytes.Clone(line), '\n'))
+			if err != nil && !errors.Is(err, io.EOF) && bytes.HasPrefix(bytes.TrimSpace(line), []byte("@revoked")) {
+				return nil, fmt.Errorf("%s:%d: cannot read the key that this line revokes: %w", f, n+1, err)
+			}
+			if err == nil {
+				out.Write(line)
+			}
+			out.WriteByte('\n')
+		}
+		path := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.WriteFile(path, out.Bytes(), 0o600); err != nil {
+			return nil, err
+		}
+		clean = append(clean, path)
+	}
+	return knownhosts.NewDB(clean...)
 }
 
 // algorithmsFor works out what to ask the server for. The libraries' own lists fail either for

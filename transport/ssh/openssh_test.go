@@ -137,6 +137,10 @@ func TestTierOpensshHostKeys(t *testing.T) {
 		{"unknown", nil, nil, false},
 		{"changed", []string{wrongLine}, nil, false},
 		{"revoked", []string{s.Known("ed25519"), "@revoked " + s.Known("ed25519")}, nil, false},
+		{"lines that are none", []string{"; old machines", "old.example.com ssh-rsa AAAAB3NzaC1yc2E",
+			"old.example.com 1024 35 1432722500491662697379335", "old.example.com ssh-future AAAA", "\xef\xbb\xbf# remark",
+			s.Known("ed25519")}, nil, true},
+		{"a revoked key that cannot be read", []string{s.Known("ed25519"), "@revoked * ssh-rsa AAAAB3NzaC1yc2E"}, nil, false},
 		{"fingerprint", nil, func(t *transport.Target) {
 			t.SSH.Fingerprints = []string{ssh.FingerprintSHA256(s.HostKey["ed25519"])}
 		}, true},
@@ -163,7 +167,7 @@ func TestTierOpensshHostKeys(t *testing.T) {
 				if tc.ok != (err == nil) {
 					t.Fatalf("round %d: %v", round, err)
 				}
-				if err != nil && !errors.Is(err, node.ErrHostKey) {
+				if err != nil && !errors.Is(err, node.ErrHostKey) && !strings.Contains(err.Error(), "this line revokes") {
 					t.Fatalf("round %d: not a host key error: %v", round, err)
 				}
 				if c != nil {
@@ -321,6 +325,73 @@ func TestTierOpensshBastion(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// A node does not go through a bastion with the logon of another one: alone or together, the one
+// whose user is refused there is refused, and the other is not.
+func TestTierOpensshBastionOfAnother(t *testing.T) {
+	sshdtest.Tier(t)
+	bastion, inner := sshdtest.Start(t), sshdtest.Start(t)
+	sshdtest.Copy(t, inner.Key+".pub", filepath.Join(bastion.Dir, "authorized"))
+	good := inner.Target(t, inner.Known("ed25519"), bastion.Known("ed25519"))
+	good.SSH.ProxyJump = fmt.Sprintf("127.0.0.1:%d", bastion.Port)
+	bad := good
+	bad.User = "nobody-here"
+	for range 4 {
+		d := New(Options{Home: t.TempDir()})
+		var wg sync.WaitGroup
+		for _, tt := range []transport.Target{bad, good} {
+			wg.Go(func() {
+				c, err := d.Dial(t.Context(), tt)
+				if (err == nil) != (tt.User == good.User) || err != nil && !errors.Is(err, node.ErrAuth) {
+					t.Errorf("as %s: %v", tt.User, err)
+				}
+				if err == nil {
+					_ = c.Close()
+				}
+			})
+		}
+		wg.Wait()
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The SSH configuration puts a jump host behind another one, and names keys by tokens and keys that
+// are not there, as ssh reads it.
+func TestTierOpensshJumpHostBehindAnother(t *testing.T) {
+	sshdtest.Tier(t)
+	outer, middle, inner := sshdtest.Start(t), sshdtest.Start(t), sshdtest.Start(t)
+	for _, s := range []*sshdtest.Server{outer, middle} {
+		sshdtest.Copy(t, inner.Key+".pub", filepath.Join(s.Dir, "authorized"))
+	}
+	dir := t.TempDir()
+	sshdtest.Copy(t, inner.Key, filepath.Join(dir, "key-127.0.0.1-"+inner.User))
+	text := fmt.Sprintf("Host outer\n  Port %d\nHost middle\n  Port %d\n  ProxyJump outer\nHost inner\n  Port %d\n"+
+		"  ProxyJump middle\nHost *\n  HostName 127.0.0.1\n  User %s\n  IdentityFile %s/not-there\n"+
+		"  IdentityFile %[5]s/key-%%h-%%r\n", outer.Port, middle.Port, inner.Port, inner.User, dir)
+	file := filepath.Join(dir, "config")
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	target := inner.Target(t, inner.Known("ed25519"), middle.Known("ed25519"), outer.Known("ed25519"))
+	target.Address, target.Port, target.User, target.SSH.KeyFiles, target.SSH.ConfigFile = "inner", 0, "", nil, file
+	d := New(Options{Home: t.TempDir()})
+	defer d.Close()
+	c, err := d.Dial(t.Context(), target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = c.Close()
+	circle := strings.Replace(text, "Host outer\n", "Host outer\n  ProxyJump middle\n", 1)
+	if err := os.WriteFile(file, []byte(circle), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := New(Options{Home: t.TempDir()}).Dial(t.Context(), target); err == nil ||
+		!strings.Contains(err.Error(), "more than 16 jump hosts") {
+		t.Errorf("a circle of jump hosts: %v", err)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strconv"
 	"strings"
@@ -44,12 +45,13 @@ type Options struct {
 type Dialer struct {
 	o        Options
 	mu       sync.Mutex
-	bastions map[string]*bastion
+	bastions []*bastion
 	gates    map[string]chan struct{}
 }
 
 // bastion is one shared connection to a jump host, made by the first who needs it.
 type bastion struct {
+	hops []transport.Target // everything that goes into the connection: nodes share it only where all of it is the same
 	once sync.Once
 	conn *conn
 	err  error
@@ -67,7 +69,7 @@ func New(o Options) *Dialer {
 		d := &net.Dialer{KeepAlive: 30 * time.Second}
 		o.Net = d.DialContext
 	}
-	return &Dialer{o: o, bastions: map[string]*bastion{}, gates: map[string]chan struct{}{}}
+	return &Dialer{o: o, gates: map[string]chan struct{}{}}
 }
 
 var _ transport.Dialer = (*Dialer)(nil)
@@ -76,7 +78,7 @@ var _ transport.Dialer = (*Dialer)(nil)
 func (d *Dialer) Close() error {
 	d.mu.Lock()
 	bastions := d.bastions
-	d.bastions = map[string]*bastion{}
+	d.bastions = nil
 	d.mu.Unlock()
 	var errs []error
 	for _, b := range bastions {
@@ -238,41 +240,84 @@ func explain(ctx context.Context, t transport.Target, at stage, err error) error
 	return &node.LinkError{Node: t.Node, Err: err}
 }
 
-// bastion returns the shared connection through the chain of jump hosts in t.
+// bastion returns the shared connection through the chain of jump hosts in t. Nodes share it where
+// they would log on there with the same user, keys and trust: one node's logon is no other's.
 func (d *Dialer) bastion(ctx context.Context, t transport.Target) (*ssh.Client, error) {
-	d.mu.Lock()
-	b := d.bastions[t.SSH.ProxyJump]
-	if b == nil {
-		b = &bastion{}
-		d.bastions[t.SSH.ProxyJump] = b
+	fail := func(err error) error {
+		return fmt.Errorf("cannot reach %s through %s: %w", t.Node, t.SSH.ProxyJump, err)
 	}
-	d.mu.Unlock()
+	hops, err := d.hops(t)
+	if err != nil {
+		return nil, fail(err)
+	}
+	b := d.shared(hops)
 	b.once.Do(func() {
-		if b.conn, b.err = d.jump(ctx, t); b.err == nil {
+		if b.conn, b.err = d.jump(ctx, hops); b.err == nil {
 			b.conn.alive.Go(func() {
 				_ = b.conn.client.Wait()
-				d.forget(t.SSH.ProxyJump, b) // the next node makes a new one: a bastion may have been started again
+				d.forget(b) // the next node makes a new one: a bastion may have been started again
 			})
 		}
 	})
 	if b.err != nil {
-		// the next node may try again: a bastion that was down need not stay down
-		d.forget(t.SSH.ProxyJump, b)
-		return nil, fmt.Errorf("cannot reach %s through %s: %w", t.Node, t.SSH.ProxyJump, b.err)
+		d.forget(b) // the next node may try again: a bastion that was down need not stay down
+		return nil, fail(b.err)
 	}
 	return b.conn.client, nil
 }
 
-func (d *Dialer) forget(chain string, b *bastion) {
+func (d *Dialer) shared(hops []transport.Target) *bastion {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.bastions[chain] == b {
-		delete(d.bastions, chain)
+	for _, b := range d.bastions {
+		if reflect.DeepEqual(b.hops, hops) {
+			return b
+		}
 	}
+	b := &bastion{hops: hops}
+	d.bastions = append(d.bastions, b)
+	return b
 }
 
-// jump connects hop by hop. A bastion gets the node's keys and agent but never its password.
-func (d *Dialer) jump(ctx context.Context, t transport.Target) (*conn, error) {
+func (d *Dialer) forget(b *bastion) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.bastions = slices.DeleteFunc(d.bastions, func(o *bastion) bool { return o == b })
+}
+
+// hops are the targets of the chain of jump hosts in t. A jump host gets the node's keys and agent
+// but never its password. The first one may be behind others by the SSH configuration, as with ssh;
+// those after it are reached from it.
+func (d *Dialer) hops(t transport.Target) ([]transport.Target, error) {
+	var out []transport.Target
+	for i, hop := range strings.Split(t.SSH.ProxyJump, ",") {
+		hop = strings.TrimSpace(hop)
+		user, host, port, err := splitHop(hop)
+		if err != nil {
+			return nil, err
+		}
+		ht := transport.Target{Node: hop, Address: host, Port: port, User: user, SSH: t.SSH}
+		ht.SSH.ProxyJump, ht.SSH.HostKeyAlias, ht.SSH.Fingerprints = "", "", nil
+		if ht, err = d.effective(ht); err != nil {
+			return nil, err
+		}
+		if ht.User == "" {
+			ht.User = t.User
+		}
+		if i > 0 {
+			ht.SSH.ProxyJump = ""
+		}
+		out = append(out, ht)
+	}
+	return out, nil
+}
+
+// most is how many jump hosts may stand one behind the other: a circle in the SSH configuration
+// ends there.
+const most = 16
+
+// jump connects hop by hop.
+func (d *Dialer) jump(ctx context.Context, targets []transport.Target) (*conn, error) {
 	open := d.o.Net
 	var hops []*ssh.Client
 	end := func() error {
@@ -284,28 +329,28 @@ func (d *Dialer) jump(ctx context.Context, t transport.Target) (*conn, error) {
 		}
 		return errors.Join(errs...)
 	}
-	var last transport.Target
-	for _, hop := range strings.Split(t.SSH.ProxyJump, ",") {
-		user, host, port, err := splitHop(strings.TrimSpace(hop))
+	// what the first one is behind comes before it
+	for targets[0].SSH.ProxyJump != "" {
+		before, err := d.hops(targets[0])
+		if err == nil && len(before)+len(targets) > most {
+			err = fmt.Errorf("more than %d jump hosts; does the SSH configuration send one through itself?", most)
+		}
 		if err != nil {
-			return nil, errors.Join(err, end())
+			return nil, err
 		}
-		ht := transport.Target{Node: hop, Address: host, Port: port, User: user, SSH: t.SSH}
-		ht.SSH.ProxyJump, ht.SSH.HostKeyAlias, ht.SSH.Fingerprints = "", "", nil
-		if ht, err = d.effective(ht); err != nil {
-			return nil, errors.Join(err, end())
-		}
-		if ht.User == "" {
-			ht.User = t.User
-		}
+		targets = slices.Clone(targets)
+		targets[0].SSH.ProxyJump = ""
+		targets = append(before, targets...)
+	}
+	for _, ht := range targets {
 		next, err := d.handshake(ctx, ht, open, &counter{})
 		if err != nil {
 			return nil, errors.Join(err, end())
 		}
 		hops = append(hops, next)
-		open, last = through(next), ht
+		open = through(next)
 	}
-	return newConn(hops[len(hops)-1], last, &counter{}, end), nil
+	return newConn(hops[len(hops)-1], targets[len(targets)-1], &counter{}, end), nil
 }
 
 // tunnel is a connection through a jump host. The library's own waits in Read, after Close too,

@@ -12,13 +12,10 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/transport"
 )
-
-// maxSessions stays below sshd's MaxSessions default of 10, which refuses the eleventh with "open
-// failed".
-const maxSessions = 8
 
 type counter struct{ writes, sent, received atomic.Int64 }
 
@@ -46,14 +43,14 @@ type conn struct {
 	end      func() error // closes the client, and the jump hosts that serve it alone
 	target   transport.Target
 	count    *counter
-	sessions chan struct{}
+	sessions *slots
 	stop     chan struct{}
 	once     sync.Once
 	alive    sync.WaitGroup
 }
 
 func newConn(client *ssh.Client, t transport.Target, count *counter, end func() error) *conn {
-	c := &conn{end: end, client: client, target: t, count: count, sessions: make(chan struct{}, maxSessions),
+	c := &conn{end: end, client: client, target: t, count: count, sessions: newSlots(),
 		stop: make(chan struct{})}
 	c.alive.Add(1)
 	go c.keepAlive()
@@ -122,13 +119,48 @@ func (c *conn) Stats() transport.Stats {
 	return transport.Stats{Requests: c.count.writes.Load(), Sent: c.count.sent.Load(), Received: c.count.received.Load()}
 }
 
+// patience is how long the server may take to notice that an earlier session has ended.
+const patience = 3 * time.Second
+
+// session opens a session. A server that refuses one while others are open allows fewer than were
+// asked for: then this one waits for the end of another. One that refuses the only one may not have
+// noticed yet that the last has ended.
 func (c *conn) session(ctx context.Context) (*ssh.Session, func(), error) {
-	select {
-	case c.sessions <- struct{}{}:
-	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+	var alone time.Time // since when it refuses the only one
+	pause := 20 * time.Millisecond
+	for {
+		if err := c.sessions.take(ctx); err != nil {
+			return nil, nil, err
+		}
+		s, err := c.open(ctx)
+		var refused *ssh.OpenChannelError
+		switch {
+		case err == nil:
+			return s, c.sessions.free, nil
+		case !errors.As(err, &refused):
+			return nil, nil, err // open gave it back, or does so later
+		case c.sessions.refused():
+			alone = time.Time{}
+			continue
+		case alone.IsZero():
+			alone = time.Now()
+		case time.Since(alone) > patience:
+			err = fmt.Errorf("its SSH server opens no session: %w", err)
+			return nil, nil, hint.Wrap(&node.LinkError{Node: c.target.Node, Err: err},
+				"set MaxSessions in the node's sshd_config to at least 1")
+		}
+		select {
+		case <-time.After(pause):
+			pause = min(2*pause, 500*time.Millisecond)
+		case <-ctx.Done():
+			return nil, nil, ctx.Err()
+		}
 	}
-	free := func() { <-c.sessions }
+}
+
+// open asks the server for a session. Where it returns an error other than the server's refusal,
+// the slot is given back here, as soon as the server has answered.
+func (c *conn) open(ctx context.Context) (*ssh.Session, error) {
 	type opened struct {
 		s   *ssh.Session
 		err error
@@ -140,19 +172,20 @@ func (c *conn) session(ctx context.Context) (*ssh.Session, func(), error) {
 	}()
 	select {
 	case o := <-ch:
-		if o.err != nil {
-			free()
-			return nil, nil, &node.LinkError{Node: c.target.Node, Err: o.err}
+		var refused *ssh.OpenChannelError
+		if o.err != nil && !errors.As(o.err, &refused) {
+			c.sessions.free()
+			return nil, &node.LinkError{Node: c.target.Node, Err: o.err}
 		}
-		return o.s, free, nil
+		return o.s, o.err
 	case <-ctx.Done():
 		go func() {
 			if o := <-ch; o.s != nil {
 				_ = o.s.Close()
 			}
-			free()
+			c.sessions.free()
 		}()
-		return nil, nil, ctx.Err()
+		return nil, ctx.Err()
 	}
 }
 

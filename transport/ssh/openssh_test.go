@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/testkit/sshdtest"
 	"deploy/transport"
@@ -395,10 +396,43 @@ func TestTierOpensshJumpHostBehindAnother(t *testing.T) {
 	}
 }
 
-// Twenty commands at once on one connection stay below sshd's MaxSessions.
+// Twenty commands at once on one connection stay below sshd's MaxSessions, whatever that is; where
+// no session is allowed at all, the error says so.
 func TestTierOpensshManySessions(t *testing.T) {
 	sshdtest.Tier(t)
-	s := sshdtest.Start(t)
+	for _, most := range []string{"10", "3", "2", "1"} {
+		t.Run(most, func(t *testing.T) {
+			s := sshdtest.Start(t, "MaxSessions "+most)
+			d := New(Options{Home: t.TempDir()})
+			defer d.Close()
+			c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			var wg sync.WaitGroup
+			for range 20 {
+				wg.Go(func() {
+					p, err := c.Start(t.Context(), "sleep 0.1")
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					go func() { _, _ = io.Copy(io.Discard, p.Stderr()) }()
+					_, _ = io.Copy(io.Discard, p.Stdout())
+					if code, err := p.Wait(); err != nil || code != 0 {
+						t.Errorf("code %d, %v", code, err)
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
+
+func TestTierOpensshNoSessions(t *testing.T) {
+	sshdtest.Tier(t)
+	s := sshdtest.Start(t, "MaxSessions 0")
 	d := New(Options{Home: t.TempDir()})
 	defer d.Close()
 	c, err := d.Dial(t.Context(), s.Target(t, s.Known("ed25519")))
@@ -406,22 +440,11 @@ func TestTierOpensshManySessions(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer c.Close()
-	var wg sync.WaitGroup
-	for range 20 {
-		wg.Go(func() {
-			p, err := c.Start(t.Context(), "sleep 0.1")
-			if err != nil {
-				t.Error(err)
-				return
-			}
-			go func() { _, _ = io.Copy(io.Discard, p.Stderr()) }()
-			_, _ = io.Copy(io.Discard, p.Stdout())
-			if code, err := p.Wait(); err != nil || code != 0 {
-				t.Errorf("code %d, %v", code, err)
-			}
-		})
+	_, err = c.Start(t.Context(), "true")
+	var link *node.LinkError
+	if !errors.As(err, &link) || link.Sent || !strings.Contains(hint.Of(err), "MaxSessions") {
+		t.Errorf("%v, hint %q", err, hint.Of(err))
 	}
-	wg.Wait()
 }
 
 func TestTierOpensshConfigFile(t *testing.T) {

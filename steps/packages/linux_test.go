@@ -202,6 +202,29 @@ func TestTierConformanceDebianAgainstScript(t *testing.T) {
 	}
 }
 
+// Somebody else's apt that holds the lock of the lists or of the archives is waited for; any other
+// failure of apt-get is told at once.
+func TestAptsOtherLocks(t *testing.T) {
+	for _, held := range []int{0, 1} {
+		d := newDebian()
+		apt, left, asked := d.m.Programs["env"], 1, 0
+		d.m.Programs["env"] = func(argv []string) node.Result {
+			if left--; left >= 0 {
+				return node.Result{Code: aptNone}
+			}
+			return apt(argv)
+		}
+		d.m.Programs["perl"] = func([]string) node.Result {
+			asked++
+			return node.Result{Code: held * lockHeld}
+		}
+		_, err := (&Packages{Names: []string{"chrony"}}).Apply(t.Context(), d.m, steps.Diff{})
+		if (err == nil) != (held == 1) || asked != 1 {
+			t.Errorf("held %d: %v, asked %d times", held, err, asked)
+		}
+	}
+}
+
 func TestPackagesThatCannotBe(t *testing.T) {
 	d := newDebian()
 	if _, err := (&Packages{Names: []string{"nothing"}}).Apply(t.Context(), d.m, steps.Diff{}); err == nil ||

@@ -2,6 +2,7 @@ package packages
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -106,6 +107,29 @@ func debianArch(arch string) string {
 		return "armhf"
 	}
 	return arch
+}
+
+// lockHeld ends with this code when one of the files is locked.
+const lockHeld = 3
+
+// lockScript asks for the holder of a lock without taking it, as apt would take it: F_GETLK of
+// fcntl(2), on the structure of 64-bit Linux. Perl is on every Debian (perl-base is essential).
+const lockScript = `use Fcntl; for (@ARGV) { open(F, "+<", $_) or next; my $l = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
+fcntl(F, F_GETLK, $l) or next; exit 3 if (unpack("s", $l))[0] != F_UNLCK; } exit 0`
+
+// aptHeld says that another program holds a lock that DPkg::Lock::Timeout does not wait for: that of
+// the package lists, or of the downloaded packages. Source: apt.conf(5); apt's pkgAcquire::GetLock.
+func aptHeld(ctx context.Context, n node.Node) (bool, error) {
+	if arch := n.Facts().Arch; arch != "amd64" && arch != "arm64" {
+		return false, nil
+	}
+	res, err := n.Run(ctx, node.Cmd{Argv: []string{"perl", "-e", lockScript, "/var/lib/apt/lists/lock",
+		"/var/cache/apt/archives/lock"}, Timeout: time.Minute})
+	var broken *node.LinkError
+	if errors.As(err, &broken) {
+		return false, err
+	}
+	return err == nil && res.Code == lockHeld, nil // a machine without Perl cannot tell: what apt-get said stands
 }
 
 func recommends(yes bool) string {

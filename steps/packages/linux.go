@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"deploy/internal/hint"
 	"deploy/internal/node"

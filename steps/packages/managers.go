@@ -117,8 +117,9 @@ const lockHeld = 3
 const lockScript = `use Fcntl; for (@ARGV) { open(F, "+<", $_) or next; my $l = pack("s s x4 q q i x4", F_WRLCK, 0, 0, 0, 0);
 fcntl(F, F_GETLK, $l) or next; exit 3 if (unpack("s", $l))[0] != F_UNLCK; } exit 0`
 
-// aptHeld says that another program holds a lock that DPkg::Lock::Timeout does not wait for: that of
-// the package lists, or of the downloaded packages. Source: apt.conf(5); apt's pkgAcquire::GetLock.
+// aptHeld says that another program holds a lock that DPkg::Lock::Timeout does not wait for: that
+// of the package lists, or of the downloaded packages. Source: apt.conf(5); apt's
+// pkgAcquire::GetLock.
 func aptHeld(ctx context.Context, n node.Node) (bool, error) {
 	if arch := n.Facts().Arch; arch != "amd64" && arch != "arm64" {
 		return false, nil

@@ -58,5 +58,9 @@ docs:
 powershell-proof:
 	@./scripts/powershell-proof $(PWSH)
 
+# The page of fields and how a check treats them, from a play of the whole conformance tier.
+docs-fields:
+	DEPLOY_FIELDS=$$PWD/docs/fields.md go run ./tools/tier conformance
+
 clean:
 	rm -rf bin dist

@@ -40,6 +40,7 @@ type Field struct {
 	Why      string      // of an unreadable field and of an instruction: the reason
 	On       []string    // of an unreadable field: the systems concerned; none means all
 	Fields   []Field     // of an object, or of the elements of a list or map of objects
+	Optional bool        `json:"-"` // no key, and false, 0 or "", mean different things
 	Shape    *shape.Type `json:"-"`
 }
 
@@ -99,7 +100,8 @@ func fieldsOf(t reflect.Type, defaults reflect.Value) []Field {
 		if name == "" || name == "-" {
 			continue
 		}
-		f := Field{Name: name, Doc: sf.Tag.Get("doc"), Required: sf.Tag.Get("required") == "true"}
+		f := Field{Name: name, Doc: sf.Tag.Get("doc"), Required: sf.Tag.Get("required") == "true",
+			Optional: sf.Type.Kind() == reflect.Pointer}
 		if e := sf.Tag.Get("enum"); e != "" {
 			f.Enum = strings.Split(e, "|")
 		}

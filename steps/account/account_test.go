@@ -132,7 +132,11 @@ func (s *shadow) useradd(args []string) int {
 	if s.users[name] != nil {
 		return 9
 	}
-	u := &user{uid: 1000 + len(s.users), home: o["--home-dir"], shell: o["--shell"], comment: o["--comment"]}
+	first := 1000
+	if o["--system"] != "" {
+		first = 900
+	}
+	u := &user{uid: first + len(s.users), home: o["--home-dir"], shell: o["--shell"], comment: o["--comment"]}
 	if v, ok := o["--uid"]; ok {
 		u.uid, _ = strconv.Atoi(v)
 	}
@@ -228,6 +232,9 @@ func (s *shadow) groupadd(args []string) int {
 		return 9
 	}
 	g := &group{gid: 1000 + len(s.groups)}
+	if o["--system"] != "" {
+		g.gid -= 100
+	}
 	if v, ok := o["--gid"]; ok {
 		g.gid, _ = strconv.Atoi(v)
 	}
@@ -295,6 +302,7 @@ func TestTierConformanceAgainstScript(t *testing.T) {
 		"primary group":       {userKind(), map[string]any{"name": "www", "group": "adm"}},
 		"no user":             {userKind(), map[string]any{"name": "www", "absent": true}},
 		"new group":           {groupKind(), map[string]any{"name": "web", "gid": 1500}},
+		"new plain group":     {groupKind(), map[string]any{"name": "web"}},
 		"new system group":    {groupKind(), map[string]any{"name": "web", "system": true}},
 		"other number":        {groupKind(), map[string]any{"name": "adm", "gid": 44}},
 		"no group":            {groupKind(), map[string]any{"name": "adm", "absent": true}},

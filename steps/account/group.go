@@ -89,6 +89,11 @@ func (s *Group) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
+	if g.Found && s.System && s.GID == nil {
+		if err := inRange(ctx, r, "group "+s.Name, "gid", "GID_MIN", g.GID); err != nil {
+			return steps.Diff{}, err
+		}
+	}
 	d := steps.Diff{Before: steps.MustJSON(g), Via: "groupmod"}
 	switch {
 	case s.Absent && g.Found:

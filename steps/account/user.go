@@ -23,7 +23,7 @@ type User struct {
 	Groups      []string `json:"groups" doc:"other groups that it must be a member of; they must be there" check:"compared"`
 	OnlyGroups  bool     `json:"only_groups,omitempty" doc:"it is a member of no other groups than these" check:"compared"`
 	Home        string   `json:"home,omitempty" doc:"home directory; no key leaves it, and gives a new user /home/NAME; changing it does not move what is in it" type:"path" check:"compared"`
-	MakeHome    *bool    `json:"make_home" doc:"a new user gets the directory, filled from /etc/skel; the default is true, and false for system: true" check:"fixed"`
+	MakeHome    *bool    `json:"make_home" doc:"a new user gets the directory, filled from /etc/skel; the default is true, and false for system: true; false leaves one that is there" check:"fixed"`
 	Shell       string   `json:"shell,omitempty" doc:"login shell, a full path; no key leaves it" type:"path" check:"compared"`
 	Comment     *string  `json:"comment" doc:"the comment field, often the full name; no key leaves it" pattern:"^[^:\n]*$" means:"write it without a colon and on one line" check:"compared"`
 	System      bool     `json:"system,omitempty" doc:"a new user without uid gets a number of the range for system accounts" check:"fixed"`
@@ -216,6 +216,9 @@ func (s *User) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return d, nil
 	case !now.Found:
 		return s.create(ctx, r)
+	}
+	if err := s.made(ctx, r, now); err != nil {
+		return steps.Diff{}, err
 	}
 	changes := differences(now, s.wish(now))
 	if len(changes) == 0 {

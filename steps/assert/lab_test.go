@@ -22,7 +22,8 @@ func TestTierConformanceProbeInLab(t *testing.T) {
 			"registry": map[string]any{"key": `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip`},
 		}
 		conformance.Run(t, conformance.Case{Kind: probeKind(), With: with, OnlyLooks: true,
-			Open: func(*testing.T) node.Session { return s }})
+			Changed: map[string][]any{"no_file": {`C:\Windows`}, "free_letter": {"C"}},
+			Open:    func(*testing.T) node.Session { return s }})
 	})
 }
 

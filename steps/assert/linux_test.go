@@ -53,7 +53,8 @@ func TestTierConformanceProbeOfLinux(t *testing.T) {
 			m := debian()
 			if c.ok {
 				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true,
-					Open: func(*testing.T) node.Session { return m }})
+					Changed: map[string][]any{"no_file": {"/srv/reports/Report-1.html"}, "distros": {[]any{"rhel"}}},
+					Open:    func(*testing.T) node.Session { return m }})
 				return
 			}
 			step, err := probeKind().Decode(c.with)

@@ -94,7 +94,11 @@ func TestTierConformanceProbe(t *testing.T) {
 				t.Errorf("warnings %q", d.Warnings)
 			}
 			if c.ok {
-				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true,
+				changed := map[string][]any{"no_file": {`C:\there`}, "free_letter": {"C"}}
+				if c.with["severity"] == "should" {
+					changed["severity"] = []any{} // it does not hold, and that is what severity is about
+				}
+				conformance.Run(t, conformance.Case{Kind: probeKind(), With: c.with, OnlyLooks: true, Changed: changed,
 					Open: func(*testing.T) node.Session { return m }})
 				return
 			}

@@ -11,12 +11,13 @@ import (
 	"deploy/internal/node"
 	"deploy/steps"
 	"deploy/steps/cluster/clus"
+	"deploy/steps/inspect"
 )
 
 // Create forms a failover cluster of which the node it runs on is the first and only member.
 type Create struct {
 	Name       string   `json:"name" doc:"name of the cluster: a NetBIOS computer name that nothing else in the domain uses" required:"true" example:"mbx01-clu" pattern:"^[A-Za-z][A-Za-z0-9-]{0,14}$" means:"a NetBIOS computer name is a letter, then up to 14 letters, digits or hyphens" check:"fixed"`
-	Node       string   `json:"node" doc:"computer name of the node that forms it; the step runs on that node" required:"true" example:"mbx01-node1" type:"hostname" check:"fixed"`
+	Node       string   `json:"node" doc:"computer name of the node that forms it; the step runs on that node" required:"true" example:"mbx01-node1" type:"hostname" check:"compared"`
 	Addresses  []string `json:"addresses" doc:"IPv4 addresses of the cluster, one for each client subnet; before 2008 R2 one only" required:"true" type:"ipv4" items:"1" unique:"true" check:"fixed"`
 	Mask       string   `json:"mask" doc:"subnet mask of the address; with connection, used with cluster.exe only" type:"ipv4" check:"fixed"`
 	Connection string   `json:"connection" doc:"name of the node's network connection for the address; needs mask" check:"fixed"`
@@ -43,7 +44,7 @@ func createKind() steps.Kind {
 			"resources and disks.",
 		Proof:   proof,
 		Sources: []string{"Cluster command, Windows Server 2008", "New-Cluster", "Remove-Cluster"},
-		Calls: calls(clus.ReadCalls(), []node.Call{
+		Calls: calls(clus.ReadCalls(), inspect.AdapterCalls(), []node.Call{
 			{WMI: clus.Namespace + ":MSCluster_Cluster", Props: []string{"Name"}, On: from2008()},
 			clus.Cmdlet("New-Cluster", "Name", "Node", "StaticAddress", "NoStorage"),
 			clus.Cmdlet("Remove-Cluster", "Force", "CleanupAD"),
@@ -89,11 +90,14 @@ func (s *Create) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			return steps.Diff{}, err
 		}
 		if !strings.EqualFold(name, s.Name) {
-			return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot form cluster %s on %s: the node is a member of cluster %s", s.Name,
-				f.Computer, name),
-				"name that cluster in the site, or take the node out of it first")
+			return steps.Diff{}, fmt.Errorf("cannot form cluster %s on %s: %w", s.Name, f.Computer,
+				steps.FixedErr("the cluster of "+f.Computer, "name", name, s.Name,
+					"name that cluster in the site, or take the node out of it first"))
 		}
 		if err := s.sameAddresses(ctx, r); err != nil {
+			return steps.Diff{}, err
+		}
+		if err := s.sameNetwork(ctx, r); err != nil {
 			return steps.Diff{}, err
 		}
 		return steps.NoChange(), nil
@@ -133,9 +137,43 @@ func (s *Create) sameAddresses(ctx context.Context, r node.Reader) error {
 	if slices.Equal(now, want) {
 		return nil
 	}
-	return hint.Wrap(fmt.Errorf("cluster %s has address %s, the site says %s", s.Name, strings.Join(now, ", "),
-		strings.Join(want, ", ")),
+	return steps.FixedErr("cluster "+s.Name, "address", strings.Join(now, ", "), strings.Join(want, ", "),
 		"put addresses back, or change the cluster's IP Address resource by hand and plan again")
+}
+
+// sameNetwork compares mask and connection, where they are given, with what the cluster got.
+func (s *Create) sameNetwork(ctx context.Context, r node.Reader) error {
+	if s.Mask == "" {
+		return nil
+	}
+	v, err := clus.Open(ctx, r)
+	if err != nil {
+		return err
+	}
+	masks, err := clus.AddressProperties(ctx, v, "SubnetMask", func(x clus.Resource) bool { return x.Core })
+	if err != nil {
+		return fmt.Errorf("cannot tell the mask of cluster %s: %w", s.Name, err)
+	}
+	if !slices.Contains(masks, s.Mask) {
+		return steps.FixedErr("cluster "+s.Name, "mask", strings.Join(masks, ", "), s.Mask,
+			"put mask back, or change the cluster's IP Address resource by hand and plan again")
+	}
+	cards, err := inspect.Adapters(ctx, r)
+	if err != nil {
+		return err
+	}
+	for _, c := range cards {
+		if !c.Reaches(s.Addresses[0]) {
+			continue
+		}
+		if strings.EqualFold(c.Name, s.Connection) {
+			return nil
+		}
+		return steps.FixedErr("cluster "+s.Name, "its address on connection", c.Name, s.Connection,
+			"put connection back: the cluster's address is of the network of "+c.Name)
+	}
+	return hint.Wrap(fmt.Errorf("cannot tell on which connection cluster %s has address %s: no card of %s has an "+
+		"address in its network", s.Name, s.Addresses[0], r.Facts().Computer), "check the addresses of the node's cards")
 }
 
 func clusterName(ctx context.Context, r node.Reader) (string, error) {

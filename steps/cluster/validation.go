@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"deploy/internal/hint"
@@ -20,8 +21,8 @@ import (
 type Validation struct {
 	Report string   `json:"report" doc:"folder on the node that keeps the reports; it must be there" required:"true" example:"C:\\ClusterReports" type:"path" check:"compared"`
 	Name   string   `json:"name" doc:"name of the report without an extension" required:"true" example:"before-exchange" pattern:"^[^\\\\/:*?\"<>|]+$" means:"use what a file name may hold" check:"compared"`
-	Nodes  []string `json:"nodes" doc:"computer names to test; the members of the cluster when empty" type:"hostname" check:"compared"`
-	Ignore []string `json:"ignore" doc:"test categories or tests to leave out, as Test-Cluster -List shows them on that node" check:"compared"`
+	Nodes  []string `json:"nodes" doc:"computer names to test; the members of the cluster when empty" type:"hostname" check:"fixed"`
+	Ignore []string `json:"ignore" doc:"test categories or tests to leave out, as Test-Cluster -List shows them on that node" check:"fixed"`
 	As     string   `json:"as" doc:"credential of the site under which the tests run: they log on to the other nodes" required:"true" example:"admin" type:"credential" check:"instruction:account"`
 }
 
@@ -71,7 +72,8 @@ func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 		return steps.Diff{}, err
 	}
 	if found && failed == 0 {
-		return steps.NoChange(), nil
+		warnings, err := s.sameTests(ctx, r)
+		return steps.Diff{Action: steps.NoOp, Warnings: warnings}, err
 	}
 	if len(s.Nodes) == 0 {
 		if _, err := clus.Open(ctx, r); err != nil {
@@ -81,7 +83,7 @@ func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 	d := steps.Diff{Action: steps.Run, Via: clus.Module,
 		Changes: []steps.Change{{Attr: "report", From: nil, To: s.path(".xml")}}}
 	b := validationBefore{}
-	for _, ext := range []string{".xml", ".htm", ".mht"} {
+	for _, ext := range []string{".xml", ".htm", ".mht", testsExt} {
 		there, err := inspect.Exists(ctx, r, s.path(ext))
 		if err != nil {
 			return steps.Diff{}, err
@@ -92,6 +94,46 @@ func (s *Validation) Check(ctx context.Context, r node.Reader) (steps.Diff, erro
 	}
 	d.Before = steps.MustJSON(b)
 	return d, nil
+}
+
+// testsExt ends the name of the file that says which tests a report is about: the report itself
+// tells it in words of the system's language only.
+const testsExt = ".tests.txt"
+
+// tests is the content of that file.
+func (s *Validation) tests() string {
+	one := func(list []string, none string) string {
+		if len(list) == 0 {
+			return none
+		}
+		return strings.Join(slices.Sorted(slices.Values(list)), ", ")
+	}
+	return "nodes: " + one(s.Nodes, "the members") + "; left out: " + one(s.Ignore, "nothing")
+}
+
+// sameTests compares the nodes and the tests of a report that is there.
+func (s *Validation) sameTests(ctx context.Context, r node.Reader) (warnings []string, err error) {
+	f, err := r.Open(ctx, s.path(testsExt))
+	if errors.Is(err, node.ErrNotFound) {
+		if len(s.Nodes)+len(s.Ignore) == 0 {
+			return nil, nil
+		}
+		return []string{"nodes and ignore of " + s.path(".xml") + " cannot be compared: the report was made by hand, or " +
+			"before deploy wrote them down"}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which tests the report is about: %w", err)
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	have, err := io.ReadAll(io.LimitReader(f, reportSizeLimit))
+	if err != nil {
+		return nil, fmt.Errorf("cannot read which tests the report is about: %w", err)
+	}
+	if !strings.EqualFold(string(have), s.tests()) {
+		return nil, steps.FixedErr("report "+s.path(".xml"), "tests of", string(have), s.tests(),
+			"choose a new name to test again")
+	}
+	return nil, nil
 }
 
 // verdict counts the messages of level Fail in the report.
@@ -154,6 +196,9 @@ func (s *Validation) Apply(ctx context.Context, n node.Node, _ steps.Diff) (step
 	failed, found, err := s.verdict(ctx, n)
 	if err != nil {
 		return steps.Outcome{}, err
+	}
+	if err := n.Write(ctx, s.path(testsExt), strings.NewReader(s.tests()), node.WriteOptions{}); err != nil {
+		return steps.Outcome{}, fmt.Errorf("cannot write down which tests the report is about: %w", err)
 	}
 	if !found {
 		return steps.Outcome{}, fmt.Errorf("cannot tell how the configuration tests went: %s is not there", s.path(".xml"))

@@ -19,7 +19,7 @@ type Command struct {
 	CheckArgv   []string `json:"check" required:"true" doc:"program and arguments that look and change nothing: exit code 0 means nothing to do, any of todo means to be done, every other one is an error" items:"1" check:"compared"`
 	ApplyArgv   []string `json:"apply" required:"true" doc:"program and arguments that do it" items:"1" check:"unreadable" why:"only the program in check tells whether the machine is as it shall be"`
 	UndoArgv    []string `json:"undo" doc:"program and arguments that take it back; without it the step is a point of no return" check:"instruction:undo"`
-	Todo        []int    `json:"todo" doc:"exit codes of check that mean to be done; the default is 1" check:"compared"`
+	Todo        []int    `json:"todo" doc:"exit codes of check that mean to be done; the default is 1" check:"instruction:codes"`
 	Codes       []int    `json:"codes" doc:"exit codes of apply and undo that mean done; the default is 0" check:"instruction:codes"`
 	RebootCodes []int    `json:"reboot_codes" doc:"exit codes of apply that mean done with a restart due" check:"instruction:codes"`
 	Directory   string   `json:"directory,omitempty" doc:"working directory of apply and undo" check:"instruction:media"`

@@ -101,7 +101,7 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	complete := found && m.complete()
 	if complete {
-		if err := s.asMade(ctx, r, v, m); err != nil {
+		if d.Warnings, err = s.asMade(ctx, r, v, m); err != nil {
 			return steps.Diff{}, err
 		}
 		d.Action, d.Via = steps.Update, clus.HandOf(r.Facts()).Via(clus.MoveResource)
@@ -125,34 +125,36 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		d.Changes = append(d.Changes, steps.Change{Attr: "mark of a setup that was under way", From: s.id(), To: nil})
 	}
 	if len(d.Changes) == 0 {
-		return steps.NoChange(), nil
+		return steps.Diff{Action: steps.NoOp, Warnings: d.Warnings}, nil
 	}
 	d.Before = steps.MustJSON(b)
 	return d, nil
 }
 
 // asMade compares what the server got when it was made, and what no step changes afterwards.
-func (s *CMS) asMade(ctx context.Context, r node.Reader, v clus.Reader, m mailboxServer) error {
+func (s *CMS) asMade(ctx context.Context, r node.Reader, v clus.Reader, m mailboxServer) (warnings []string, err error) {
 	now, err := clus.Addresses(ctx, v, func(x clus.Resource) bool { return strings.EqualFold(x.Group, m.Group.Name) })
 	if err != nil {
-		return fmt.Errorf("cannot tell the address of clustered mailbox server %s: %w", s.Name, err)
+		return nil, fmt.Errorf("cannot tell the address of clustered mailbox server %s: %w", s.Name, err)
 	}
 	// a group may hold addresses of other subnets that an administrator has added
 	if !slices.Contains(now, s.Address) {
-		return hint.Wrap(fmt.Errorf("clustered mailbox server %s has address %s, the site says %s", s.Name,
-			strings.Join(now, ", "), s.Address),
+		return nil, steps.FixedErr("clustered mailbox server "+s.Name, "address", strings.Join(now, ", "), s.Address,
 			"put address back, or change the IP Address resource of its group by hand and plan again")
 	}
 	path, found, err := inspect.RegistryValue(ctx, r, madeKey(s.Name), dataPathName)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if found && !strings.EqualFold(path.Text(), s.DataPath) {
-		return hint.Wrap(fmt.Errorf("clustered mailbox server %s was made with data path %s, the site says %s", s.Name,
-			path.Text(), s.DataPath),
+	if !found {
+		return []string{"data_path of " + s.Name + " cannot be compared: the server was made by hand, or before deploy " +
+			"wrote its data path down"}, nil
+	}
+	if !strings.EqualFold(path.Text(), s.DataPath) {
+		return nil, steps.FixedErr("clustered mailbox server "+s.Name, "data path", path.Text(), s.DataPath,
 			"put data_path back; exchange.storagegrouppath and exchange.databasepath move what lies there")
 	}
-	return nil
+	return nil, nil
 }
 
 // clusterDisk finds the cluster resource of a disk.

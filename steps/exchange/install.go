@@ -11,6 +11,7 @@ import (
 	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
+	"deploy/steps/inspect"
 )
 
 // Install installs Exchange 2007 server roles on the node.
@@ -156,6 +157,11 @@ func (s *Install) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 		}
 		b.Roles = append(b.Roles, role)
 	}
+	if !bare {
+		if err := s.sameTarget(ctx, r); err != nil {
+			return steps.Diff{}, err
+		}
+	}
 	if len(b.Roles) == 0 {
 		if ours {
 			// everything is installed, only our own mark is left to clear
@@ -167,6 +173,26 @@ func (s *Install) Check(ctx context.Context, r node.Reader) (steps.Diff, error) 
 	}
 	d.Before = steps.MustJSON(b)
 	return d, nil
+}
+
+// sameTarget compares the folder that the first role was installed into: all roles of a machine are
+// in one.
+func (s *Install) sameTarget(ctx context.Context, r node.Reader) error {
+	if s.TargetDir == "" {
+		return nil
+	}
+	v, found, err := inspect.RegistryValue(ctx, r, setupKey, "MsiInstallPath")
+	if err != nil {
+		return err
+	}
+	if !found {
+		return fmt.Errorf("cannot tell where Exchange is installed on %s: setup has left no MsiInstallPath", r.Facts().Computer)
+	}
+	if samePath(v.Text(), s.TargetDir) {
+		return nil
+	}
+	return steps.FixedErr("Exchange on "+r.Facts().Computer, "folder", v.Text(), s.TargetDir,
+		"put target_dir back: an installed server does not move")
 }
 
 // Apply runs setup and looks at what it left.

@@ -98,8 +98,16 @@ func (s *stack) play(n node.Session, kind string, with map[string]any) {
 	k, _ := s.kinds.Get(kind)
 	looks := kind == "exchange.storagegroup" || kind == "exchange.status"
 	ok := s.t.Run(kind, func(t *testing.T) {
+		var changed map[string][]any
+		switch with["what"] {
+		case "ad":
+			changed = map[string][]any{"what": {}} // the schema is extended, and the domain prepared along with it
+		case "schema":
+			changed = map[string][]any{"organization": {}} // there is none yet that it could be held against
+		}
 		conformance.Run(t, conformance.Case{Kind: k, With: with, OnlyLooks: looks, Programs: []string{setupPath},
-			Open: func(*testing.T) node.Session { return n }})
+			Changed: changed,
+			Open:    func(*testing.T) node.Session { return n }})
 	})
 	if !ok {
 		s.t.FailNow()

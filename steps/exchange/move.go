@@ -29,10 +29,14 @@ type Move struct {
 type moveBefore struct {
 	Owner string `json:"owner"`
 	Stamp string `json:"stamp,omitempty"`
+	Ended string `json:"ended,omitempty"` // the owner of the recorded proof
 }
 
 // stampName is the registry value that tells which proof was made.
 const stampName = "Nodes"
+
+// ownerName is the registry value that tells which node held the server when the proof was done.
+const ownerName = "Owner"
 
 func moveKind() steps.Kind {
 	return steps.Kind{
@@ -89,8 +93,18 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
+	owner, ownerFound, err := inspect.RegistryValue(ctx, r, s.key(), ownerName)
+	if err != nil {
+		return steps.Diff{}, err
+	}
 	if found && stamp.Text() == s.digest() {
-		return steps.NoChange(), nil
+		if !ownerFound { // written by a program that kept the nodes alone
+			return steps.Diff{Action: steps.NoOp, Warnings: []string{"owner of " + s.Name + " cannot be compared: the " +
+				"proof was made before deploy wrote it down"}}, nil
+		}
+		if clus.SameNode(owner.Text(), s.Owner) {
+			return steps.NoChange(), nil
+		}
 	}
 	members, err := v.Nodes(ctx)
 	if err != nil {
@@ -107,7 +121,10 @@ func (s *Move) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	}
 	d := steps.Diff{Action: steps.Run, Via: "Exchange cmdlets",
 		Changes: []steps.Change{{Attr: "proven on", From: nil, To: s.Nodes}},
-		Before:  steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text()})}
+		Before:  steps.MustJSON(moveBefore{m.Group.Owner, stamp.Text(), owner.Text()})}
+	if found && stamp.Text() == s.digest() {
+		d.Changes = []steps.Change{{Attr: "owner after the proof", From: owner.Text(), To: s.Owner}}
+	}
 	d.Effects = s.PreviewEffects()
 	return d, nil
 }
@@ -124,7 +141,7 @@ func (s *Move) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outc
 			return steps.Outcome{}, err
 		}
 	}
-	if _, err := n.Do(ctx, node.RegistrySet{Key: s.key(), Name: stampName, Type: "string", Data: s.digest()}); err != nil {
+	if err := s.writeDown(ctx, n, s.digest(), s.Owner); err != nil {
 		return steps.Outcome{}, fmt.Errorf("cannot write down the proof for %s: %w", s.Name, err)
 	}
 	return steps.Outcome{Note: "proven on " + strings.Join(s.Nodes, ", ")}, nil
@@ -201,8 +218,23 @@ func (s *Move) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	if b.Stamp == "" {
 		return dropKey(ctx, n, s.key())
 	}
-	if _, err := n.Do(ctx, node.RegistrySet{Key: s.key(), Name: stampName, Type: "string", Data: b.Stamp}); err != nil {
+	if err := s.writeDown(ctx, n, b.Stamp, b.Ended); err != nil {
 		return fmt.Errorf("cannot restore the record of the proof for %s: %w", s.Name, err)
 	}
 	return nil
+}
+
+// writeDown keeps the record of a proof; owner "" is that of a program that did not keep it.
+func (s *Move) writeDown(ctx context.Context, n node.Node, nodes, owner string) error {
+	if owner == "" {
+		if _, err := n.Do(ctx, node.RegistryDelete{Key: s.key(), Name: ownerName}); err != nil &&
+			!errors.Is(err, node.ErrNotFound) {
+			return err
+		}
+	} else if _, err := n.Do(ctx, node.RegistrySet{Key: s.key(), Name: ownerName, Type: "string", Data: owner}); err != nil {
+		return err
+	}
+	// the nodes come last: without them there is no proof
+	_, err := n.Do(ctx, node.RegistrySet{Key: s.key(), Name: stampName, Type: "string", Data: nodes})
+	return err
 }

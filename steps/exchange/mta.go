@@ -58,7 +58,11 @@ func (s *MTA) Validate() error {
 
 // Check looks for the object.
 func (s *MTA) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
-	server, err := s.server(ctx, r, s.Server)
+	nc, err := contexts(ctx, r)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	server, err := s.server(ctx, r, nc, s.Server)
 	if err != nil {
 		return steps.Diff{}, err
 	}
@@ -67,18 +71,42 @@ func (s *MTA) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		return steps.Diff{}, err
 	}
 	if now != nil {
-		return steps.NoChange(), nil
+		return s.alike(ctx, r, nc, now)
 	}
 	dn := "CN=Microsoft MTA," + server.String("dn")
 	return steps.Diff{Action: steps.Create, Via: "directory", Changes: []steps.Change{{Attr: "object", From: nil, To: dn}},
 		Before: steps.MustJSON(mtaBefore{dn, true})}, nil
 }
 
-func (s *MTA) server(ctx context.Context, r node.Reader, name string) (node.Row, error) {
-	nc, err := contexts(ctx, r)
+// alike compares the object's values with those of the first server's.
+func (s *MTA) alike(ctx context.Context, r node.Reader, nc naming, now node.Row) (steps.Diff, error) {
+	like, err := s.server(ctx, r, nc, s.Like)
 	if err != nil {
-		return nil, err
+		return steps.Diff{}, err
 	}
+	model, err := child(ctx, r, like)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if model == nil {
+		return steps.Diff{}, s.noModel()
+	}
+	d := steps.NoChange()
+	for _, a := range mtaAttrs { // an object that was made by hand is no fault
+		if have, want := first(now, a), first(model, a); have != want {
+			d.Warnings = append(d.Warnings, fmt.Sprintf("the MTA object of %s has %s %q, that of %s has %q", s.Server, a, have,
+				s.Like, want))
+		}
+	}
+	return d, nil
+}
+
+func (s *MTA) noModel() error {
+	return hint.Wrap(fmt.Errorf("cannot tell the values of the MTA object of %s: %s has none to take them from", s.Server,
+		s.Like), "name the clustered mailbox server that was installed first")
+}
+
+func (s *MTA) server(ctx context.Context, r node.Reader, nc naming, name string) (node.Row, error) {
 	rows, err := find(ctx, r, node.Directory{Base: "CN=Microsoft Exchange,CN=Services," + nc.configuration, Scope: "sub",
 		Filter: "(&(objectClass=msExchExchangeServer)(cn=" + name + "))", Attrs: []string{"cn", "legacyExchangeDN"}})
 	if err != nil {
@@ -101,11 +129,15 @@ func child(ctx context.Context, r node.Reader, server node.Row) (node.Row, error
 
 // Apply makes the object.
 func (s *MTA) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outcome, error) {
-	server, err := s.server(ctx, n, s.Server)
+	nc, err := contexts(ctx, n)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
-	like, err := s.server(ctx, n, s.Like)
+	server, err := s.server(ctx, n, nc, s.Server)
+	if err != nil {
+		return steps.Outcome{}, err
+	}
+	like, err := s.server(ctx, n, nc, s.Like)
 	if err != nil {
 		return steps.Outcome{}, err
 	}
@@ -114,9 +146,7 @@ func (s *MTA) Apply(ctx context.Context, n node.Node, _ steps.Diff) (steps.Outco
 		return steps.Outcome{}, err
 	}
 	if model == nil {
-		return steps.Outcome{}, hint.Wrap(fmt.Errorf("cannot make the MTA object of %s: %s has none to take the values from",
-			s.Server, s.Like),
-			"name the clustered mailbox server that was installed first")
+		return steps.Outcome{}, s.noModel()
 	}
 	attrs := map[string]any{"legacyExchangeDN": []any{first(server, "legacyExchangeDN") + "/cn=Microsoft MTA"}}
 	for _, a := range mtaAttrs {

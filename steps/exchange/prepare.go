@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/steps"
 )
@@ -100,20 +99,24 @@ func (s *Prepare) level(ctx context.Context, r node.Reader) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	var org org
+	if s.Organization != "" {
+		if org, err = organization(ctx, r, nc); err != nil {
+			return 0, err
+		}
+		if org.name != "" && !strings.EqualFold(org.name, s.Organization) {
+			return 0, steps.FixedErr("the Exchange organisation of the forest", "name", org.name, s.Organization,
+				"a forest has one Exchange organisation: give its name in the site")
+		}
+	}
 	switch s.What {
 	case "schema":
 		return number(ctx, r, "CN=ms-Exch-Schema-Version-Pt,"+nc.schema, "rangeUpper")
 	case "domain":
 		return number(ctx, r, "CN=Microsoft Exchange System Objects,"+nc.domain, "objectVersion")
 	}
-	org, err := organization(ctx, r, nc)
-	if err != nil || org.name == "" {
-		return 0, err
-	}
-	if !strings.EqualFold(org.name, s.Organization) {
-		return 0, hint.Wrap(fmt.Errorf("cannot make the Exchange organisation %q: the directory has %q", s.Organization,
-			org.name),
-			"a forest has one Exchange organisation: give its name in the site")
+	if org.name == "" {
+		return 0, nil
 	}
 	return number(ctx, r, org.dn, "objectVersion")
 }

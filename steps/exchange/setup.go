@@ -20,6 +20,7 @@ import (
 const (
 	setupLog = `C:\ExchangeSetupLogs\ExchangeSetup.log`
 	roleRoot = `HKLM\SOFTWARE\Microsoft\Exchange\v8.0`
+	setupKey = `HKLM\SOFTWARE\Microsoft\Exchange\Setup` // MsiInstallPath: where the product is
 	markRoot = `HKLM\SOFTWARE\deploy`
 )
 

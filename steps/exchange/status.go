@@ -122,8 +122,8 @@ func (s *Status) addressed(ctx context.Context, r node.Reader) error {
 		return err
 	}
 	if !slices.Contains(now, s.Address) {
-		return hint.Wrap(fmt.Errorf("clustered mailbox server %s has address %s, the site says %s", s.Name,
-			strings.Join(now, ", "), s.Address), "put address back, or change the IP Address resource of its group by hand")
+		return steps.FixedErr("clustered mailbox server "+s.Name, "address", strings.Join(now, ", "), s.Address,
+			"put address back, or change the IP Address resource of its group by hand")
 	}
 	return nil
 }

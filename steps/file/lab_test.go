@@ -25,7 +25,7 @@ func TestTierConformanceInLab(t *testing.T) {
 		"replace": {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "base64": "AAEC"}},
 		"absent":  {fileKind(), map[string]any{"path": `C:\Windows\System32\drivers\etc\hosts`, "absent": true}},
 		"directories": {directoryKind(),
-			map[string]any{"path": `C:\Deploy\A\B`, "acl": []any{map[string]any{"sid": "S-1-5-20", "rights": "full"}}}},
+			map[string]any{"path": `C:\Deploy\A\B`, "acl": []any{map[string]any{"sid": "S-1-5-20", "rights": "read"}}}},
 		"rights": {directoryKind(),
 			map[string]any{"path": `C:\Windows\Temp`,
 				"acl": []any{map[string]any{"sid": "NS", "rights": "modify", "inherit": false}}}},

@@ -28,10 +28,22 @@ func TestTierConformanceGate(t *testing.T) {
 	m := nodetest.New(node.WS2008)
 	m.SetDir(`C:\Reports`)
 	conformance.Run(t, conformance.Case{
-		Kind:   gateKind(),
-		With:   map[string]any{"title": "Validate", "text": "...", "report": `C:\Reports\*.mht`, "min_size": 3},
+		Kind:    gateKind(),
+		With:    map[string]any{"title": "Validate", "text": "...", "report": `C:\Reports\*.mht`, "min_size": 3},
+		Open:    func(*testing.T) node.Session { return m },
+		Changed: map[string][]any{"min_size": {5000}},
+		Person:  func(*testing.T) { m.SetFile(`C:\Reports\Überprüfung 1.MHT`, []byte("html")) },
+	})
+}
+
+func TestTierConformanceGateOfValue(t *testing.T) {
+	m := nodetest.New(node.WS2008)
+	conformance.Run(t, conformance.Case{
+		Kind: gateKind(),
+		With: map[string]any{"title": "Sign", "text": "...", "registry": map[string]any{"key": `HKLM\SOFTWARE\X`,
+			"name": "Signed", "data": "yes"}},
 		Open:   func(*testing.T) node.Session { return m },
-		Person: func(*testing.T) { m.SetFile(`C:\Reports\Überprüfung 1.MHT`, []byte("html")) },
+		Person: func(*testing.T) { m.SetValue(`HKLM\SOFTWARE\X`, "Signed", "string", "yes") },
 	})
 }
 

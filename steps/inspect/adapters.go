@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"deploy/internal/hint"
@@ -41,6 +42,12 @@ type Adapter struct {
 	DomainDNS  bool
 	Netbios    int64 // 0 default 1 enabled 2 disabled
 	HasNetbios bool
+}
+
+// Reaches says whether an IPv4 address is in the network of one of the card's own.
+func (a Adapter) Reaches(address string) bool {
+	ip, err := netip.ParseAddr(address)
+	return err == nil && slices.ContainsFunc(a.Addresses, func(p netip.Prefix) bool { return p.Contains(ip) })
 }
 
 var adapterProps = []string{"Index", "MACAddress", "NetConnectionID"}

@@ -23,7 +23,7 @@ type Hosts struct {
 
 // HostEntry is one address with its names.
 type HostEntry struct {
-	Address string   `json:"address" required:"true" doc:"IPv4 or IPv6 address" check:"compared"`
+	Address string   `json:"address" required:"true" doc:"IPv4 or IPv6 address" type:"address" check:"compared"`
 	Names   []string `json:"names" required:"true" doc:"names for it; the first is the full one when a line is made" items:"1" check:"compared"`
 }
 

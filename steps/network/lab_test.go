@@ -26,11 +26,17 @@ func TestTierConformanceInLab(t *testing.T) {
 		{dnsKind(), map[string]any{"mac": conformance.PrivateMAC, "servers": []any{}, "register": false}},
 		{netbiosKind(), map[string]any{"mac": conformance.PrivateMAC, "mode": "disabled"}},
 	}
+	changed := map[string]map[string][]any{"network.address": {
+		"dhcp": {conformance.Instead{"dhcp": nil, "addresses": []any{"192.0.2.11/24"}},
+			conformance.Instead{"dhcp": true, "addresses": nil, "gateway": nil, "no_gateway": nil}},
+		"no_gateway": {conformance.Instead{"gateway": nil, "no_gateway": true}},
+	}}
 	for _, c := range cases {
 		t.Run(c.kind.Name, func(t *testing.T) {
 			conformance.InLab(t, nil, func(t *testing.T, b *conformance.Bench) {
 				conformance.Run(t, conformance.Case{Kind: c.kind, With: c.with, Restart: conformance.Restart,
-					Open: func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) }})
+					Changed: changed[c.kind.Name],
+					Open:    func(t *testing.T) node.Session { return b.Session(t, conformance.Node1) }})
 			})
 		})
 	}

@@ -84,9 +84,9 @@ func (s *Disk) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 			"failover clusters take basic disks only; convert it by hand")
 	}
 	if d.Style != "raw" && d.Style != s.Style {
-		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot use disk %s (disk %d): its style is %s, not %s", s.Serial, d.Number,
-			d.Style, s.Style),
-			"give the step the style that the disk has, or clean the disk by hand")
+		return steps.Diff{}, fmt.Errorf("cannot use disk %s: %w", s.Serial,
+			steps.FixedErr(fmt.Sprintf("disk %d", d.Number), "style", d.Style, s.Style,
+				"give the step the style that the disk has, or clean the disk by hand"))
 	}
 	if s.Style == "gpt" && d.Style == "raw" && !modern(r.Facts()) {
 		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot tell whether disk %s (disk %d) is initialised as GPT: this "+

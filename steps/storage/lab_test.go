@@ -20,7 +20,7 @@ func TestTierConformanceDiskInLab(t *testing.T) {
 			Open: open(b, conformance.Node2), OnlyLooks: true})
 		conformance.Run(t, conformance.Case{Kind: letterKind(),
 			With: map[string]any{"serial": conformance.DiskA, "letter": "E"},
-			Open: open(b, conformance.Node2), OnlyLooks: true})
+			Open: open(b, conformance.Node2), OnlyLooks: true, Changed: map[string][]any{"letter": {"C"}}})
 	})
 }
 
@@ -32,7 +32,7 @@ func TestTierConformanceVolumeInLab(t *testing.T) {
 			{"serial": conformance.DiskB, "letter": "q", "label": "Quorum"},
 			{"serial": conformance.DiskB, "letter": "E:", "size": 300},
 		} {
-			conformance.Run(t, conformance.Case{Kind: volumeKind(), With: with,
+			conformance.Run(t, conformance.Case{Kind: volumeKind(), With: with, Changed: map[string][]any{"size": {400}},
 				Open: func(*testing.T) node.Session { return s }})
 		}
 	})

@@ -30,6 +30,7 @@ const (
 	DiskA, DiskB           = "600A0B80000F1A2C", "600A0B80000F1A2D"
 	Domain                 = "contoso.com"
 	Credential             = "admin"
+	OtherCredential        = "other" // the same account by another name
 	credentialUser, secret = `CONTOSO\deploy`, "correct horse"
 )
 
@@ -73,7 +74,8 @@ func (b *Bench) Session(t *testing.T, name string, kinds ...steps.Kind) *session
 	s, err := session.New(t.Context(), session.Options{World: b.World, Machine: b.World.Machine(name), Module: b.Module,
 		Network: true, Options: core.Options{ReadOnly: steps.NewRegistry(kinds).ReadOnly(),
 			Credentials: map[string]node.Credential{
-				Credential: {User: credentialUser, Password: secrets.New(secret)}}}})
+				Credential:      {User: credentialUser, Password: secrets.New(secret)},
+				OtherCredential: {User: credentialUser, Password: secrets.New(secret)}}}})
 	if err != nil {
 		t.Fatalf("cannot open a session to %s: %v", name, err)
 	}

@@ -36,6 +36,10 @@ type Case struct {
 	Person func(t *testing.T)
 	// OnlyLooks is for kinds that never change anything: the wish must be true from the start.
 	OnlyLooks bool
+	// Changed gives values for fields whose type does not tell what would make a difference on this
+	// machine, by path ("acl[].rights"). An empty list leaves a field out: in this case no other value
+	// would make a difference.
+	Changed map[string][]any
 }
 
 // Run plays the case.
@@ -53,7 +57,11 @@ func Run(t *testing.T, c Case) {
 	case inLab:
 		both = bothWays(t, c, s) // on doubles, so it leaves the machine as it is
 	}
-	acts := acts{open: func() node.Session { return s }}
+	acts := acts{open: func() node.Session { return s }, change: func(s node.Session) {
+		if !inLab || twice(double) {
+			change(t, c, s)
+		}
+	}}
 	if c.Restart != nil {
 		acts.restart = func(s node.Session) node.Session { return c.Restart(t, s) }
 	}
@@ -106,6 +114,7 @@ type acts struct {
 	open    func() node.Session
 	restart func(node.Session) node.Session
 	person  func()
+	change  func(node.Session)
 }
 
 func play(t reporter, c Case, a acts) {
@@ -124,6 +133,9 @@ func play(t reporter, c Case, a acts) {
 	if c.OnlyLooks {
 		if start.Action != steps.NoOp {
 			t.Fatalf("a kind that only looks found something to do: %+v", start)
+		}
+		if a.change != nil {
+			a.change(rec.Session)
 		}
 		covered(t, c, rec)
 		return
@@ -158,6 +170,9 @@ func play(t reporter, c Case, a acts) {
 		t.Fatalf("after apply the check still says %s: %+v", again.Action, again.Changes)
 	}
 	covered(t, c, rec)
+	if a.change != nil {
+		a.change(rec.Session)
+	}
 
 	undoer, ok := step.(steps.Undoer)
 	switch {

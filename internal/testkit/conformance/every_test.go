@@ -54,3 +54,32 @@ func systems(k steps.Kind) []string {
 	}
 	return out
 }
+
+// Every field of every kind was changed after an apply, and the page says on which releases.
+// DEPLOY_FIELDS names a file into which the page is written.
+func TestTierConformanceFields(t *testing.T) {
+	dir := os.Getenv(shared)
+	if dir == "" {
+		t.Skip("what was played is known only to the tier conformance: make test-conformance")
+	}
+	page, missing, err := Table(all.Kinds(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range missing {
+		t.Errorf("no case shows what a change of %s does", f)
+	}
+	t.Log("\n" + page)
+	if to := os.Getenv("DEPLOY_FIELDS"); to != "" {
+		if err := os.WriteFile(to, []byte(page), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	was, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "fields.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(was) != page {
+		t.Error("docs/fields.md is not what the tier has shown: make docs-fields")
+	}
+}

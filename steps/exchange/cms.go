@@ -132,7 +132,8 @@ func (s *CMS) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 }
 
 // asMade compares what the server got when it was made, and what no step changes afterwards.
-func (s *CMS) asMade(ctx context.Context, r node.Reader, v clus.Reader, m mailboxServer) (warnings []string, err error) {
+func (s *CMS) asMade(ctx context.Context, r node.Reader, v clus.Reader, m mailboxServer) (warnings []string,
+	err error) {
 	now, err := clus.Addresses(ctx, v, func(x clus.Resource) bool { return strings.EqualFold(x.Group, m.Group.Name) })
 	if err != nil {
 		return nil, fmt.Errorf("cannot tell the address of clustered mailbox server %s: %w", s.Name, err)

@@ -186,7 +186,8 @@ func (s *Install) sameTarget(ctx context.Context, r node.Reader) error {
 		return err
 	}
 	if !found {
-		return fmt.Errorf("cannot tell where Exchange is installed on %s: setup has left no MsiInstallPath", r.Facts().Computer)
+		return fmt.Errorf("cannot tell where Exchange is installed on %s: setup has left no MsiInstallPath",
+			r.Facts().Computer)
 	}
 	if samePath(v.Text(), s.TargetDir) {
 		return nil

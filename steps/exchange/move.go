@@ -231,7 +231,8 @@ func (s *Move) writeDown(ctx context.Context, n node.Node, nodes, owner string) 
 			!errors.Is(err, node.ErrNotFound) {
 			return err
 		}
-	} else if _, err := n.Do(ctx, node.RegistrySet{Key: s.key(), Name: ownerName, Type: "string", Data: owner}); err != nil {
+	} else if _, err := n.Do(ctx,
+		node.RegistrySet{Key: s.key(), Name: ownerName, Type: "string", Data: owner}); err != nil {
 		return err
 	}
 	// the nodes come last: without them there is no proof

@@ -91,7 +91,7 @@ var arrows = map[string][]string{
 	"internal/testkit/conformance": {"internal/secret", "internal/session", "internal/agent", "internal/journal",
 		"internal/lab", "internal/agent/client",
 		"internal/lab/...", "internal/lab/session", "internal/node", "internal/testkit/nodetest",
-		"internal/session/powershell/protocol", "steps", "inventory", "internal/engine"},
+		"internal/session/powershell/protocol", "internal/yamlx/shape", "steps", "inventory", "internal/engine"},
 
 	// the lab knows nothing of steps: it is written from the documented behaviour of the real thing
 	"internal/lab": {"internal/session", "internal/hint", "internal/lab/session", "internal/lab/...",

@@ -15,9 +15,9 @@ import (
 	"deploy/steps"
 )
 
-// change changes every field of a step that was just done, one at a time, and looks again: a field
+// change changes every field of a step that was just done, one at a time, and looks again. A field
 // that Check compares, or that is fixed, must not be called unchanged; an instruction must. A field
-// that the case does not declare is declared, and a value that is there already is none of a change.
+// that the case does not declare is declared; the value that the machine has already is no change.
 // What was seen is written down by kind and release.
 func change(t reporter, c Case, s node.Session) {
 	t.Helper()
@@ -35,7 +35,8 @@ func change(t reporter, c Case, s node.Session) {
 				seen = append(seen, path)
 				return
 			}
-			if declared && !undeclares(f, with, path) && !nothing(c.With, path) || c.Changed[path] != nil || f.Class == steps.Instruction {
+			must := declared && !undeclares(f, with, path) && !nothing(c.With, path)
+			if must || c.Changed[path] != nil || f.Class == steps.Instruction {
 				t.Errorf("%s.%s: %s with %s", c.Kind.Name, path, why, short(with))
 				return
 			}
@@ -101,7 +102,8 @@ type Instead map[string]any
 func more() map[string][]any {
 	return map[string][]any{
 		"directory.acl[].sid":                   {"S-1-5-19"},
-		"file.absent":                           {Instead{"content": nil, "base64": nil, "crlf": nil, "encoding": nil, "absent": true}},
+		"file.absent":                           {Instead{"content": nil, "base64": nil, "crlf": nil, "encoding": nil,
+			"absent": true}},
 		"file.base64":                           {"AAED"},
 		"package.product_code":                  {"{00000000-0000-0000-0000-000000000001}"},
 		"registry.absent":                       {Instead{"data": nil, "type": nil, "absent": true}},
@@ -297,7 +299,8 @@ func note(kind string, release node.Release, fields []string) error {
 	if dir == "" {
 		return nil
 	}
-	f, err := os.OpenFile(filepath.Join(dir, "fields:"+kind+"@"+string(release)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, "fields:"+kind+"@"+string(release)),
+		os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -101,8 +101,8 @@ type Instead map[string]any
 // others.
 func more() map[string][]any {
 	return map[string][]any{
-		"directory.acl[].sid":                   {"S-1-5-19"},
-		"file.absent":                           {Instead{"content": nil, "base64": nil, "crlf": nil, "encoding": nil,
+		"directory.acl[].sid": {"S-1-5-19"},
+		"file.absent": {Instead{"content": nil, "base64": nil, "crlf": nil, "encoding": nil,
 			"absent": true}},
 		"file.base64":                           {"AAED"},
 		"package.product_code":                  {"{00000000-0000-0000-0000-000000000001}"},

@@ -34,6 +34,7 @@ type fileBefore struct {
 	Found   bool   `json:"found"`
 	Content string `json:"content,omitempty"` // base64; unset when only mode or owner change
 	Kept    bool   `json:"kept,omitempty"`    // the content needed no change, so it is not recorded
+	Link    string `json:"link,omitempty"`    // where the link pointed that stood there instead of a file
 	recorded
 }
 
@@ -44,13 +45,15 @@ func fileKind() steps.Kind {
 		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name " +
 			"first, then renamed. " +
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
-			"On Linux a new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
+			"On Linux a symbolic link at the path is taken away or replaced by the file, and comes back with the undo; what it " +
+			"points to stays as it is. " +
+			"A new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
 			"those that are not declared. It provides the tag file:PATH.",
 		Undo: "Writes the previous content back, or removes the file. Of mode, owner and group it puts those back that " +
 			"the step declares, and all of them when the file is not there any more.",
 		Proof:     proof + "; " + linux.Proof,
-		Sources:   []string{"chmod(2)", "getent(1)"},
-		Calls:     linux.Calls("getent(1)", "getent"),
+		Sources:   []string{"chmod(2)", "getent(1)", "readlink(1)", "ln(1)"},
+		Calls:     linux.Calls("getent(1), readlink(1), ln(1)", "getent", "readlink", "ln"),
 		ReadForms: forms(),
 		New:       func() steps.Step { return &File{} },
 		Example:   "path: C:\\deploy\\answer.txt\ncontent: |\n  [General]\n  Quiet=1\ncrlf: true\n",
@@ -122,7 +125,13 @@ func utf16le(text string) []byte {
 }
 
 // Reads names what Check will ask.
-func (s *File) Reads(node.Facts) []node.Query { return []node.Query{node.FileHash{Path: s.Path}} }
+func (s *File) Reads(f node.Facts) []node.Query {
+	out := []node.Query{node.FileHash{Path: s.Path}}
+	if f.OS == "linux" {
+		out = append(out, node.Tool{Argv: linkArgv(s.Path)})
+	}
+	return out
+}
 
 // Check compares the hash, and on Linux what is declared of mode, owner and group.
 func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
@@ -139,6 +148,13 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	case len(rows) != 1:
 		return steps.Diff{}, fmt.Errorf("cannot check %s: no hash came back", s.Path)
 	}
+	link, err := linkOf(ctx, r, s.Path)
+	if err != nil {
+		return steps.Diff{}, err
+	}
+	if s.Absent && link != "" {
+		return s.replacesLink(link), nil
+	}
 	if s.Absent && !found {
 		return steps.NoChange(), nil
 	}
@@ -147,11 +163,19 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		if err != nil {
 			return steps.Diff{}, err
 		}
+		if link != "" { // to nowhere
+			return s.replacesLink(link, steps.Change{Attr: "content", From: nil, To: describe(b)}), nil
+		}
 		access, err := s.changes(ctx, r, nil)
 		return steps.Diff{Action: steps.Create, Before: steps.MustJSON(fileBefore{}),
 			Changes: append([]steps.Change{{Attr: "content", From: nil, To: describe(b)}}, access...)}, err
 	}
-	return s.replace(ctx, r, rows[0])
+	d, err := s.replace(ctx, r, rows[0])
+	if err == nil && link != "" && len(d.Changes) > 0 && d.Changes[0].Attr == "content" {
+		// the file takes the place of the link: what it points to stays as it is
+		return s.replacesLink(link, d.Changes[0]), nil
+	}
+	return d, err
 }
 
 // replace compares a file that is there.
@@ -255,6 +279,9 @@ func (s *File) Undo(ctx context.Context, n node.Node, before json.RawMessage) er
 	}
 	if !b.Found {
 		return remove(ctx, n, s.Path)
+	}
+	if b.Link != "" {
+		return linkBack(ctx, n, s.Path, b.Link)
 	}
 	if b.Kept {
 		return s.back(ctx, n, s.Path, b.recorded)

@@ -9,7 +9,8 @@ import (
 
 // forms are the programs that look at access lists and owners.
 func forms() []node.ToolForm {
-	return append(linux.Getent(), node.ToolForm{Program: "icacls", Reads: icaclsReads})
+	return append(linux.Getent(), node.ToolForm{Program: "icacls", Reads: icaclsReads},
+		node.ToolForm{Program: "readlink", Linux: true, Reads: func([]string) bool { return true }})
 }
 
 // icaclsReads: a path and at most /t, /c, /l, /q, which only say how much is shown.

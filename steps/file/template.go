@@ -43,7 +43,7 @@ func templateKind() steps.Kind {
 		Undo:      "As the file kind's.",
 		Proof:     proof + "; " + linux.Proof,
 		Sources:   []string{"text/template, Go documentation", "os-release(5)"},
-		Calls:     linux.Calls("getent(1)", "getent"),
+		Calls:     linux.Calls("getent(1), readlink(1), ln(1)", "getent", "readlink", "ln"),
 		ReadForms: forms(),
 		New:       func() steps.Step { return &Template{} },
 		Example: "path: /etc/motd\ntext: |\n  {{ .node.hostname }} runs {{ .node.distro }} {{ .node.version }}.\n  {{- " +
@@ -220,7 +220,7 @@ func whole(v any) any {
 }
 
 // Reads names what Check will ask.
-func (s *Template) Reads(node.Facts) []node.Query { return []node.Query{node.FileHash{Path: s.Path}} }
+func (s *Template) Reads(f node.Facts) []node.Query { return (&File{Path: s.Path}).Reads(f) }
 
 // Check fills the text in and compares.
 func (s *Template) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {

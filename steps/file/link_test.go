@@ -9,8 +9,8 @@ import (
 	"deploy/steps"
 )
 
-// linked is a machine with links, which readlink and ln know and which programs that follow links do
-// not see when they point to nowhere.
+// linked is a machine with links, which readlink and ln know and which programs that follow links
+// do not see when they point to nowhere.
 func linked(links map[string]string) *nodetest.Machine {
 	m := nodetest.NewLinux()
 	m.SetDir("/srv")

@@ -45,8 +45,8 @@ func fileKind() steps.Kind {
 		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name " +
 			"first, then renamed. " +
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
-			"On Linux a symbolic link at the path is taken away or replaced by the file, and comes back with the undo; what it " +
-			"points to stays as it is. " +
+			"On Linux a symbolic link at the path is taken away or replaced by the file, and comes back with the undo; what " +
+			"it points to stays as it is. " +
 			"A new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
 			"those that are not declared. It provides the tag file:PATH.",
 		Undo: "Writes the previous content back, or removes the file. Of mode, owner and group it puts those back that " +

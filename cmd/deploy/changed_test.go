@@ -16,9 +16,9 @@ func TestTierLabChangedSite(t *testing.T) {
 	for _, c := range []struct{ from, to, says string }{
 		{"192.0.2.20}", "192.0.2.30}", "cluster mbx01-clu has address 192.0.2.20, the site says 192.0.2.30"},
 		{"192.0.2.21", "192.0.2.31", "clustered mailbox server mbx01 has address 192.0.2.21, the site says 192.0.2.31"},
-		{"mbx01-clu", "mbx01-cl2", "the node is a member of cluster mbx01-clu"},
+		{"mbx01-clu", "mbx01-cl2", "has name mbx01-clu, the site says mbx01-cl2"},
 		{"LUN-DATA-01", "LUN-DATA2-01", "LUN-DATA2-01"},
-		{`data_path: 'E:\mbx01'`, `data_path: 'E:\mbx02'`, `made with data path E:\mbx01, the site says E:\mbx02`},
+		{`data_path: 'E:\mbx01'`, `data_path: 'E:\mbx02'`, `has data path E:\mbx01, the site says E:\mbx02`},
 	} {
 		change := func(from, to string) func(string) string {
 			return func(text string) string {

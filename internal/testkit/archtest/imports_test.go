@@ -78,6 +78,7 @@ var arrows = map[string][]string{
 	"internal/yamlx/shape":           {"internal/nearest", "internal/yamlx"},
 	"internal/testkit/auditor":       {"internal/journal"},
 	"internal/testkit/archtest":      {},
+	"internal/testkit/leaves":        {"steps"},                // site files changed one value at a time, for tests
 	"internal/testkit/gendoc":        {"internal/yamlx/shape"}, // parts of the documentation, held by tests
 	"internal/testkit/names":         {"internal/node", "steps", "steps/..."},
 	"internal/testkit/names/gen":     {"internal/testkit/names", "steps/all"},

@@ -13,7 +13,12 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"deploy/internal/testkit/leaves"
 	"deploy/internal/testkit/linuxnodes"
+	"deploy/inventory"
+	"deploy/playbooks"
+	"deploy/steps"
+	"deploy/steps/all"
 )
 
 func TestMain(m *testing.M) {
@@ -65,6 +70,17 @@ func newBaseline(t *testing.T) *baseline {
 // run runs the program in the lab's networks.
 func (b *baseline) run(t *testing.T, want int, args ...string) string {
 	t.Helper()
+	code, out := b.try(t, args...)
+	if code != want {
+		t.Fatalf("%v ended with code %d, not %d:\n%s", args, code, want, out)
+	}
+	t.Logf("deploy %s\n%s", strings.Join(args, " "), out)
+	return out
+}
+
+// try is run for any exit code.
+func (b *baseline) try(t *testing.T, args ...string) (code int, text string) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, b.program, append(args, b.site)...)
@@ -76,11 +92,7 @@ func (b *baseline) run(t *testing.T, want int, args ...string) string {
 		t.Fatal(err)
 	}
 	_ = cmd.Wait()
-	if code := cmd.ProcessState.ExitCode(); code != want {
-		t.Fatalf("%v ended with code %d, not %d:\n%s", args, code, want, out.String())
-	}
-	t.Logf("deploy %s\n%s", strings.Join(args, " "), out.String())
-	return out.String()
+	return cmd.ProcessState.ExitCode(), out.String()
 }
 
 func (b *baseline) state(t *testing.T) []linuxnodes.State {
@@ -147,4 +159,76 @@ func TestTierNodesBaseline(t *testing.T) {
 	if d := cmp.Diff(before, b.state(t)); d != "" {
 		t.Errorf("a rollback does not bring everything back (-before +after):\n%s", d)
 	}
+}
+
+// TestTierNodesBaselineLeaves changes every value of the example after an apply, one at a time: the
+// plan does not say that nothing changes, unless the value feeds instructions alone. Those are
+// printed.
+func TestTierNodesBaselineLeaves(t *testing.T) {
+	linuxnodes.Tier(t, "nodes")
+	b := newBaseline(t)
+	if err := b.lab.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t, 0, "apply", "--auto-approve")
+	raw, err := os.ReadFile(b.site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	whole := string(raw)
+	before := b.compiled(t)
+	list, err := leaves.Of(whole)
+	if err != nil || len(list) < 40 {
+		t.Fatalf("%d leaves, %v", len(list), err)
+	}
+	silent := 0
+	for _, l := range list {
+		changed, err := l.Change(whole)
+		if err == nil {
+			err = os.WriteFile(b.site, []byte(changed), 0o600)
+		}
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		code, out := b.try(t, "plan")
+		if code != 0 {
+			continue
+		}
+		fields, err := leaves.Feeds(all.Kinds(), before, b.compiled(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if leaves.Seen(fields) {
+			t.Errorf("%s: %q -> %q, and the plan says that nothing changes; it feeds %s\n%s", l.Path, l.From, l.To,
+				strings.Join(fields, ", "), out)
+			continue
+		}
+		silent++
+		t.Logf("%s feeds instructions alone: %s", l.Path, strings.Join(fields, ", "))
+	}
+	t.Logf("%d leaves, %d of them feed instructions alone", len(list), silent)
+	if err := os.WriteFile(b.site, raw, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	b.run(t, 0, "plan")
+	b.run(t, 0, "rollback", "--all", "--auto-approve")
+}
+
+// compiled is the program of the site as it stands.
+func (b *baseline) compiled(t *testing.T) *steps.Program {
+	t.Helper()
+	site, err := inventory.Load(b.site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pb, err := playbooks.Load(site)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, _, err := pb.Compile(site, all.Kinds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return prog
 }

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"deploy/internal/node"
 )
@@ -62,6 +63,10 @@ type Prefetcher interface {
 // answers Until(tag) is unknown in a plan when an earlier step that has changes provides that tag,
 // and an error otherwise.
 type Provider interface{ Provides() []string }
+
+// Slow is a kind whose act takes longer than 15 s until its Check sees it, like a change that a
+// directory has to replicate. ShowsWithin is the longest that it may take.
+type Slow interface{ ShowsWithin() time.Duration }
 
 // EffectsPreviewer tells what doing a step will mean for the service while its Check can only say
 // "unknown until": a plan must show a failover or a point of no return before the first change, not

@@ -369,6 +369,19 @@ func (w *doing) Act(_ context.Context, d steps.Diff) (steps.Outcome, error) {
 // Restart leaves it to the controller, which waits for the machine.
 func (w *doing) Restart(context.Context) (done bool, err error) { return false, nil }
 
+// Pause waits, and ends early when the agent does.
+func (w *doing) Pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Patience is that with the task's kind.
+func (w *doing) Patience() time.Duration { return task.PatienceFor(w.step) }
+
 // Look checks the step within its limit.
 func (w *doing) Look(context.Context) (steps.Diff, error) {
 	ctx, cancel := w.a.limited(w.t.Limit)

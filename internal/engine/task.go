@@ -268,6 +268,12 @@ func (a *doing) Look(ctx context.Context) (steps.Diff, error) {
 	return k.diff, k.err
 }
 
+// Pause waits on the run's clock.
+func (a *doing) Pause(ctx context.Context, d time.Duration) error { return a.r.o.Sleep(ctx, d) }
+
+// Patience is that with the task's kind.
+func (a *doing) Patience() time.Duration { return task.PatienceFor(a.t.Step) }
+
 // ended writes down how the task ended. What failed before or beside the act is written already.
 func (a *doing) ended(ctx context.Context, end task.End, err error) error {
 	r := a.r

@@ -9,6 +9,7 @@ import (
 
 	"deploy/internal/hint"
 	"deploy/internal/journal"
+	"deploy/internal/task"
 	"deploy/steps"
 )
 
@@ -310,10 +311,13 @@ func (n *nodeUndo) undo(ctx context.Context, i int, sa standingAct) error {
 func (n *nodeUndo) prove(ctx context.Context, i int, sa standingAct) error {
 	r := n.r
 	list := append([]standingAct{sa}, n.ahead(i+1, 1)...)
-	if err := n.ask(ctx, list); err != nil {
+	k, err := task.Hold(ctx, task.PatienceFor(sa.task.Step), r.o.Sleep, func(ctx context.Context) (look, error) {
+		err := n.ask(ctx, list)
+		return n.looks[sa.act.Seq], err
+	}, func(k look) bool { return k.err != nil || sa.unheld(k.diff) == "" })
+	if err != nil {
 		return r.undoFailed(ctx, sa, err)
 	}
-	k := n.looks[sa.act.Seq]
 	var until *steps.UntilError
 	switch {
 	case errors.As(k.err, &until):

@@ -46,6 +46,8 @@ func FaultKinds() []FaultKind {
 		{"disk-missing", "one machine does not see a shared disk", map[string]string{"serial": "serial number; required"}},
 		{"disk-full", "a write finds no room", map[string]string{"letter": "drive letter (E); default every drive",
 			"path": "only below this path"}},
+		{"address-late", "a new static address of a card is not shown yet, as while the network is asked whether it is " +
+			"free; times says for how many looks (default 2)", nil},
 		{"setup-fails", "a setup program fails half-way and leaves its watermark",
 			map[string]string{"at": "the stage at which it fails; default the first that can", "code": "its exit code"}},
 	}
@@ -123,6 +125,8 @@ func defaultTimes(kind string) int {
 	switch kind {
 	case "slow", "disk-missing":
 		return -1
+	case "address-late":
+		return 2
 	}
 	return 1
 }

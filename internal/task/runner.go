@@ -3,6 +3,7 @@ package task
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"deploy/steps"
 )
@@ -19,6 +20,10 @@ type Doer interface {
 	Restart(ctx context.Context) (done bool, err error)
 	// Look checks the task anew.
 	Look(ctx context.Context) (steps.Diff, error)
+	// Pause waits for d. It ends early with ctx's error.
+	Pause(ctx context.Context, d time.Duration) error
+	// Patience is how long looks go on until the act is seen; see PatienceFor.
+	Patience() time.Duration
 }
 
 // End is how a task ended that was begun.
@@ -31,7 +36,7 @@ type End struct {
 }
 
 // Run does one task that a check has found to be done: intent, act, restart where the act asks for
-// one, and a look whether it held. What the intent or the act say as an error is given back as it
+// one, and looks whether it held, for as long as its effect may take to show. What the intent or the act say as an error is given back as it
 // is, with the verb of what failed.
 func Run(ctx context.Context, do Doer, d steps.Diff) (End, error) {
 	if err := do.Begin(ctx, d); err != nil {
@@ -58,17 +63,20 @@ func Prove(ctx context.Context, do Doer, out steps.Outcome) (End, error) {
 			return end, nil
 		}
 	}
-	again, err := do.Look(ctx)
+	again, err := Hold(ctx, do.Patience(), do.Pause, do.Look, asWished)
 	if err != nil {
 		end.Verb = "check"
 		return end, err
 	}
-	if again.Action != steps.NoOp && !IsProof(again) {
+	if !asWished(again) {
 		end.Verb = "apply"
 		return end, fmt.Errorf("it %w: %s", ErrDidNotHold, Describe(again))
 	}
 	return end, nil
 }
+
+// asWished says that a look after the act finds nothing left to do.
+func asWished(d steps.Diff) bool { return d.Action == steps.NoOp || IsProof(d) }
 
 // LeftToEngine says that an agent does not do d by itself: a person has to agree, or nothing on the
 // machine shows that it was done.

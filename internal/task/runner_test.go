@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"deploy/steps"
 )
@@ -42,6 +43,10 @@ func (s *script) Look(context.Context) (steps.Diff, error) {
 	}
 	return steps.Diff{Action: steps.Update}, s.say("check")
 }
+
+func (s *script) Pause(context.Context, time.Duration) error { return nil }
+
+func (s *script) Patience() time.Duration { return 0 }
 
 // TestRun: nothing follows what failed, and nothing counts as done that was not looked at.
 func TestRun(t *testing.T) {

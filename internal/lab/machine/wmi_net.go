@@ -98,6 +98,13 @@ func listConfigurations(c *Ctx) []Object {
 			"IPEnabled": ipEnabled(a), "MACAddress": a.MAC, "ServiceName": "E1G60", "SettingID": a.GUID}
 		if ipEnabled(a) {
 			ips, masks := ipv4(a)
+			if a.Tentative {
+				if _, late := c.W.Strike("address-late", c.M.Name, nil); late {
+					ips, masks = nil, nil
+				} else {
+					a.Tentative = false
+				}
+			}
 			if a.IPv6 {
 				ips, masks = append(ips, linkLocal(a)), append(masks, "64")
 			}
@@ -147,7 +154,8 @@ func configurationMethods() map[string]Method {
 	}
 	return map[string]Method{
 		"EnableStatic": {Args: []string{"IPAddress", "SubnetMask"},
-			Call: with(func(_ *Ctx, a *model.Adapter, args map[string]any) int64 {
+			Call: with(func(c *Ctx, a *model.Adapter, args map[string]any) int64 {
+				a.Tentative = c.W.Has("address-late", c.M.Name)
 				return setStatic(a, ArgStrings(args, "IPAddress"), ArgStrings(args, "SubnetMask"))
 			})},
 		"EnableDHCP": {Call: with(func(_ *Ctx, a *model.Adapter, _ map[string]any) int64 { return setDHCP(a) })},

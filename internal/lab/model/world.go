@@ -145,6 +145,7 @@ type Adapter struct {
 	Metric    int      `json:"metric"`  // 0 automatic
 	LinkDown  bool     `json:"link_down,omitempty"`
 	IPv6      bool     `json:"ipv6"`
+	Tentative bool     `json:"tentative,omitempty"` // its addresses are new, and may not be shown yet
 }
 
 // SharedDisk is one disk (LUN) of the shared storage, or the local disk of one machine (serial
@@ -221,6 +222,16 @@ type Fault struct {
 	Machine string            `json:"machine,omitempty"`
 	Args    map[string]string `json:"args,omitempty"`
 	Times   int               `json:"times"` // how often it still strikes; -1 always
+}
+
+// Has says whether a fault of that kind may still hit machine.
+func (w *World) Has(kind, machine string) bool {
+	for _, f := range w.Faults {
+		if f.Kind == kind && f.Times != 0 && (f.Machine == "" || strings.EqualFold(f.Machine, machine)) {
+			return true
+		}
+	}
+	return false
 }
 
 // Strike says whether a fault of that kind hits machine now, and uses it up. Args are the fault's

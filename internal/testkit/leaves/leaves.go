@@ -110,7 +110,7 @@ func other(n *yaml.Node) string {
 		return "Y:"
 	case strings.HasSuffix(v, ".edb"):
 		return strings.TrimSuffix(v, ".edb") + "x.edb"
-	case v != "" && strings.Trim(v, "01234567") == "" && v[0] == '0' && len(v) > 1, len(v) == 4 && strings.Trim(v, "01234567") == "":
+	case strings.Trim(v, "01234567") == "" && (len(v) == 4 || len(v) > 1 && v[0] == '0'):
 		return v[:len(v)-1] + strconv.Itoa((int(v[len(v)-1]-'0')+4)%8) // a mode
 	case strings.Trim(v, "0123456789") == "" && v != "":
 		i, _ := strconv.Atoi(v)
@@ -207,6 +207,7 @@ func plain(s steps.Step) (map[string]any, error) {
 // Seen says that a plan must see a change that feeds these fields.
 func Seen(fields []string) bool {
 	return slices.ContainsFunc(fields, func(f string) bool {
-		return f == "tasks" || strings.HasSuffix(f, " "+string(steps.Compared)) || strings.HasSuffix(f, " "+string(steps.Fixed))
+		_, class, _ := strings.Cut(f, " ")
+		return f == "tasks" || class == string(steps.Compared) || class == string(steps.Fixed)
 	})
 }

@@ -36,8 +36,8 @@ type End struct {
 }
 
 // Run does one task that a check has found to be done: intent, act, restart where the act asks for
-// one, and looks whether it held, for as long as its effect may take to show. What the intent or the
-// act say as an error is given back as it is, with the verb of what failed.
+// one, and looks whether it held, for as long as its effect may take to show. What the intent or
+// the act say as an error is given back as it is, with the verb of what failed.
 func Run(ctx context.Context, do Doer, d steps.Diff) (End, error) {
 	if err := do.Begin(ctx, d); err != nil {
 		return End{Verb: "begin"}, err

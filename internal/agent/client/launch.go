@@ -197,6 +197,14 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 	switch {
 	case eerr != nil:
 		return eerr
+	case l.Sudo && s.silent():
+		// sudo says on stderr why it refuses; whatever ended here without a word there came before it
+		words := err.alien
+		if words == "" {
+			words = said
+		}
+		return hint.Wrap(fmt.Errorf("cannot start the agent on %s: the login shell ended with code %d before sudo was run: "+
+			"%s: %w", l.Node, code, words, node.ErrUnsupported), loginShell)
 	case l.Sudo && code == 1 && !strings.Contains(said, wire.Magic):
 		// sudo's own refusals end with 1 (sudo(8), exit value)
 		return hint.Wrap(fmt.Errorf("cannot start the agent on %s as root: sudo ended with code 1: %s: %w", l.Node, said,
@@ -210,6 +218,9 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 	}
 	return fmt.Errorf("cannot start the agent on %s: it ended with code %d: %s: %w", l.Node, code, said, err.err)
 }
+
+// loginShell is for people whose machine lets the user in and gives no shell.
+const loginShell = "check the user's login shell on the machine (getent passwd) and the files that it reads at its start"
 
 // mayRun is for people whose machine has the program and does not start it.
 const mayRun = "check that the user's home directory is not mounted noexec and that the agent is built for this machine"
@@ -238,6 +249,13 @@ func newStream(proc transport.Process) *stream {
 	s := &stream{proc: proc, out: bufio.NewReader(proc.Stdout()), again: make(chan struct{})}
 	s.drain.Go(s.keepErrors)
 	return s
+}
+
+// silent says that nothing stood on stderr.
+func (s *stream) silent() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.TrimSpace(s.text.String()) == ""
 }
 
 func (s *stream) Read(p []byte) (int, error) {

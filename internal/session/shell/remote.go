@@ -32,12 +32,13 @@ type remote struct {
 	nonce  string
 	stdout *bufio.Reader
 
-	mu    sync.Mutex
-	begun bool
-	pid   int
-	code  int
-	over  bool         // the end was said, with code
-	text  bytes.Buffer // stderr since hello, or since run
+	mu     sync.Mutex
+	begun  bool
+	pid    int
+	code   int
+	over   bool         // the end was said, with code
+	text   bytes.Buffer // stderr since hello, or since run
+	banner string       // stdout before the shell was up
 
 	ready chan struct{} // closed at run, or with ended
 	ended chan struct{} // closed when the end was said or stderr ended
@@ -178,11 +179,17 @@ func (r *remote) step(buf *bytes.Buffer, from *int) bool {
 // greet reads stdout up to the marker; what stands before it is a banner. It fails when the stream
 // ends before.
 func (r *remote) greet() error {
+	const most = 300 // bytes that are kept of what a machine says before the shell is up
 	for {
 		line, err := r.stdout.ReadString('\n')
 		if strings.HasSuffix(line, r.nonce+"\n") {
 			return nil
 		}
+		r.mu.Lock()
+		if room := most - len(r.banner); room > 0 {
+			r.banner += line[:min(len(line), room)]
+		}
+		r.mu.Unlock()
 		if err != nil {
 			return err
 		}

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	_ "embed"
 	"errors"
@@ -284,7 +285,10 @@ func (s *Session) judge(o order, r *remote, stdout []byte) (outcome, error) {
 	case pid != 0:
 		return outcome{}, &node.LinkError{Node: s.opts.Node, Sent: true, Err: errNoAnswer}
 	}
-	return outcome{}, s.noShell(code, text)
+	r.mu.Lock()
+	banner := r.banner
+	r.mu.Unlock()
+	return outcome{}, s.noShell(code, text, banner)
 }
 
 // typed makes a refusal of a script's failure. What a program that was begun answers is never one.
@@ -295,13 +299,20 @@ func (s *Session) typed(o order, begun bool, code int, text []byte) error {
 	return s.refusalOf(linux.Failure(o.op, code, text))
 }
 
-// noShell says why not even the shell came up.
-func (s *Session) noShell(code int, text []byte) error {
-	said := strings.TrimSpace(string(text))
-	if said == "" {
-		said = "no output"
+// noShell says why not even the shell came up. sudo says on stderr why it refuses: whatever ended
+// without a word there came before it, and what it said stands on stdout.
+func (s *Session) noShell(code int, text []byte, banner string) error {
+	said, before := strings.TrimSpace(string(text)), strings.TrimSpace(banner)
+	silent := said == ""
+	if silent {
+		said = cmp.Or(before, "no output")
 	}
 	said = said[:min(len(said), 300)]
+	if s.opts.Sudo && silent && code != 127 {
+		return hint.Wrap(fmt.Errorf("cannot start a shell on %s: the login shell ended with code %d before sudo was run: "+
+			"%s: %w", s.opts.Node, code, said, node.ErrUnsupported),
+			"check the user's login shell on the machine (getent passwd) and the files that it reads at its start")
+	}
 	if !s.opts.Sudo {
 		return hint.Wrap(fmt.Errorf("cannot start a shell on %s: exit code %d: "+
 			"%s: %w", s.opts.Node, code, said, node.ErrUnsupported),
@@ -323,6 +334,16 @@ func (s *Session) noShell(code int, text []byte) error {
 // to remove its files.
 func (s *Session) reap(r *remote) {
 	pid, _, over, _, _ := r.result()
+	if pid == 0 && !over {
+		// it may have begun already, and its hello be on the way
+		late := time.NewTimer(2 * time.Second)
+		select {
+		case <-r.ready:
+		case <-late.C:
+		}
+		late.Stop()
+		pid, _, over, _, _ = r.result()
+	}
 	if pid == 0 || over {
 		return
 	}

@@ -220,7 +220,8 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 }
 
 // loginShell is for people whose machine lets the user in and gives no shell.
-const loginShell = "check the user's login shell on the machine (getent passwd) and the files that it reads at its start"
+const loginShell = "check the user's login shell on the machine (getent passwd) and the files that it reads at its " +
+	"start"
 
 // mayRun is for people whose machine has the program and does not start it.
 const mayRun = "check that the user's home directory is not mounted noexec and that the agent is built for this machine"

@@ -199,7 +199,7 @@ func (l Launch) explain(ctx context.Context, s *stream, err *greetError) error {
 		return eerr
 	case l.Sudo && s.silent():
 		// sudo says on stderr why it refuses; whatever ended here without a word there came before it
-		words := err.alien
+		words := strings.TrimSpace(err.alien)
 		if words == "" {
 			words = said
 		}

@@ -78,8 +78,11 @@ func FieldErr(key, format string, args ...any) error {
 	return &FieldError{Path: []string{key}, Msg: fmt.Sprintf(format, args...)}
 }
 
-// Fields lists the keys of a kind.
+// Fields lists the keys of a kind. The list is shared: it must not be changed.
 func (k Kind) Fields() []Field {
+	if k.fields != nil {
+		return k.fields()
+	}
 	v := reflect.ValueOf(k.New()).Elem()
 	return fieldsOf(v.Type(), v)
 }
@@ -155,6 +158,14 @@ func shapeOf(t reflect.Type, tag reflect.StructTag) (*shape.Type, []Field) {
 	return &shape.Type{Kind: "any"}, nil
 }
 
+// object is the type of the kind's data.
+func (k Kind) object() *shape.Type {
+	if k.form != nil {
+		return k.form()
+	}
+	return object(k.Fields())
+}
+
 func object(fields []Field) *shape.Type {
 	t := &shape.Type{Kind: "object"}
 	for _, f := range fields {
@@ -193,7 +204,7 @@ func inWords(t *shape.Type) string {
 // wrong types and values that are none of the type are FieldErrors, all of them, joined. Values
 // come in their normal form: "q:" of a drive letter is "Q".
 func (k Kind) Decode(with map[string]any) (Step, error) {
-	plain, err := check(object(k.Fields()), with)
+	plain, err := check(k.object(), with)
 	if err != nil {
 		return nil, err
 	}
@@ -317,7 +328,7 @@ func (k Kind) Values(typ string, with map[string]any) []Value {
 			walk(x, within(t, key))
 		}
 	}
-	t := object(k.Fields())
+	t := k.object()
 	walk(p.node(with, t, nil), t)
 	return out
 }

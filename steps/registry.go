@@ -3,8 +3,10 @@ package steps
 import (
 	"fmt"
 	"sort"
+	"sync"
 
 	"deploy/internal/node"
+	"deploy/internal/yamlx/shape"
 )
 
 // Kind is one kind of step: how to make an empty one, and what the documentation and the tests need
@@ -24,6 +26,10 @@ type Kind struct {
 	New       func() Step // returns a pointer to an empty step with defaults filled in
 	// Example is the `with` of a working example, for the reference.
 	Example string
+
+	// what the struct tags say, read once by the registry; nil outside one
+	fields func() []Field
+	form   func() *shape.Type
 }
 
 // Registry is an explicit value: what main lists is what there is.
@@ -37,6 +43,9 @@ func NewRegistry(groups ...[]Kind) *Registry {
 			if _, ok := r.kinds[k.Name]; ok {
 				panic(fmt.Sprintf("kind %s is registered twice", k.Name))
 			}
+			plain := k
+			k.fields = sync.OnceValue(plain.Fields)
+			k.form = sync.OnceValue(func() *shape.Type { return object(k.Fields()) })
 			r.kinds[k.Name] = k
 		}
 	}

@@ -84,6 +84,7 @@ func faultCases() []faultCase {
 			says: []string{"cannot check mbx01-node1: ", "fault 2150859173",
 				"hint: wait until the shells of earlier sessions time out"}},
 		{name: "slow", fault: "slow:machine=mbx01-node1,ms=4"},
+		{name: "an address is shown late", fault: "address-late:machine=mbx01-node1"},
 		{name: "a node is off", fault: "node-lost:machine=mbx01-node2", failed: "nothing", heal: powerOn("mbx01-node2"),
 			says: []string{"cannot check mbx01-node2: ", "cannot reach mbx01-node2", "hint: check that WinRM is enabled " +
 				"(winrm quickconfig)"}},

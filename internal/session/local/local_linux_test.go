@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -380,5 +381,31 @@ func TestBrokenSource(t *testing.T) {
 	}
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %v %v", left, err)
+	}
+}
+
+// What is answered without a program is what the program answers.
+func TestBuiltinIsReadlink(t *testing.T) {
+	dir := t.TempDir()
+	if err := errors.Join(os.Symlink("to a\nb", dir+"/link"), os.WriteFile(dir+"/file", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{dir + "/link", dir + "/file", dir, dir + "/none", dir + "/file/below"} {
+		argv := []string{"readlink", "-n", "--", path}
+		out, err := exec.Command(argv[0], argv[1:]...).Output()
+		var exit *exec.ExitError
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		code := int64(0)
+		if exit != nil {
+			code = int64(exit.ExitCode())
+		}
+		if row, ok := builtin(argv); !ok || row.Int("code") != code || string(row.Bytes("stdout")) != string(out) {
+			t.Errorf("%s: %v, readlink ended with %d and said %q", path, row, code, out)
+		}
+	}
+	if _, ok := builtin([]string{"readlink", "-f", "--", dir}); ok {
+		t.Error("another form is answered without the program")
 	}
 }

@@ -27,6 +27,9 @@ func (s *Session) Serve(ctx context.Context, r node.Request) (rows []node.Row, e
 	args := node.Row(r.Args)
 	switch r.Verb {
 	case "run":
+		if row, ok := builtin(args.Strings("argv")); ok {
+			return []node.Row{row}, nil
+		}
 		var res node.Result
 		res, err = s.run(ctx, node.Cmd{Argv: args.Strings("argv"), Dir: args.String("dir"), Stdin: args.Bytes("stdin"),
 			Timeout: time.Duration(args.Int("timeout")) * time.Millisecond})

@@ -30,9 +30,10 @@ type played struct {
 	name     string
 	kind     string
 	with     map[string]any
-	prepare  string   // a script that runs in the node before
-	programs []string // that the data names
-	looks    bool     // the kind only looks
+	prepare  string           // a script that runs in the node before
+	programs []string         // that the data names
+	looks    bool             // the kind only looks
+	changed  map[string][]any // other values of fields, where none can be made up
 }
 
 func text(list ...string) []any {
@@ -60,6 +61,10 @@ func cases() []played {
 			prepare: "echo a > /etc/app.conf; chmod 0 /etc/app.conf; chmod 4700 /etc/app.conf"},
 		{name: "file-behind-a-link", kind: "file", with: map[string]any{"path": "/etc/link", "content": "b"},
 			prepare: "echo a > /etc/target; ln -s target /etc/link"},
+		{name: "link-absent", kind: "file", with: map[string]any{"path": "/etc/link", "absent": true},
+			prepare: "echo a > /etc/target; ln -s target /etc/link"},
+		{name: "dangling-link-absent", kind: "file", with: map[string]any{"path": "/etc/link", "absent": true},
+			prepare: "ln -s /nowhere /etc/link"},
 		{name: "file-absent", kind: "file", with: map[string]any{"path": "/etc/app.conf", "absent": true},
 			prepare: "echo a > /etc/app.conf; chown operator:operators /etc/app.conf; chmod 0604 /etc/app.conf"},
 		{name: "directory-new", kind: "directory",
@@ -123,7 +128,8 @@ func cases() []played {
 			"absent": true}, prepare: "printf '192.0.2.21 db1.example.com db1 # x' >> /etc/hosts"},
 		{name: "command", kind: "command", with: map[string]any{"check": text("test", "-e", "/srv/mark"),
 			"apply": text("touch", "/srv/mark"), "undo": text("rm", "/srv/mark")}, programs: []string{"touch", "rm"}},
-		{name: "probe", kind: "probe", looks: true, with: map[string]any{"message": "m", "distros": text("debian", "ubuntu"),
+		{name: "probe", kind: "probe", looks: true, changed: map[string][]any{"no_file": {"/etc/passwd"},
+			"distros": {[]any{"rhel"}}}, with: map[string]any{"message": "m", "distros": text("debian", "ubuntu"),
 			"listens": 22, "pending_reboot": "none", "file": "/etc/hosts", "no_file": "/etc/nothing",
 			"service": map[string]any{"name": "ssh", "state": "running", "start": "auto"}}},
 	}
@@ -248,7 +254,8 @@ func play(t *testing.T, c played, s node.Session) {
 		t.Fatalf("no kind %s", c.kind)
 	}
 	conformance.Run(t, conformance.Case{Kind: k, With: c.with, Programs: c.programs, OnlyLooks: c.looks,
-		Open: func(*testing.T) node.Session { return s }})
+		Changed: c.changed,
+		Open:    func(*testing.T) node.Session { return s }})
 }
 
 // TestTierNodesRestartMark installs packages on a real Debian whose dpkg asks for a restart after

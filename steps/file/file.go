@@ -45,8 +45,8 @@ func fileKind() steps.Kind {
 		Doc: "Compares the SHA-256 of the file with that of the wished bytes and writes it whole: under another name " +
 			"first, then renamed. " +
 			"The previous content is kept in the journal, up to 1 MB; replacing or removing a larger file cannot be undone. " +
-			"On Linux a symbolic link at the path is taken away or replaced by the file, and comes back with the undo; what " +
-			"it points to stays as it is. " +
+			"On Linux a symbolic link at the path is taken away by absent, and comes back with the undo; content is written " +
+			"to the file that it points to, with a warning in the plan. " +
 			"A new file has its mode, owner and group before it appears under its name, and a replaced one keeps " +
 			"those that are not declared. It provides the tag file:PATH.",
 		Undo: "Writes the previous content back, or removes the file. Of mode, owner and group it puts those back that " +
@@ -152,8 +152,12 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 	if err != nil {
 		return steps.Diff{}, err
 	}
-	if s.Absent && link != "" {
-		return s.replacesLink(link), nil
+	switch {
+	case s.Absent && link != "":
+		return takesLink(link), nil
+	case link != "" && !found:
+		return steps.Diff{}, hint.Wrap(fmt.Errorf("cannot write %s: it is a link to %s, which is not there", s.Path, link),
+			"take the link away first (absent: true), or name the file that it points to")
 	}
 	if s.Absent && !found {
 		return steps.NoChange(), nil
@@ -163,17 +167,13 @@ func (s *File) Check(ctx context.Context, r node.Reader) (steps.Diff, error) {
 		if err != nil {
 			return steps.Diff{}, err
 		}
-		if link != "" { // to nowhere
-			return s.replacesLink(link, steps.Change{Attr: "content", From: nil, To: describe(b)}), nil
-		}
 		access, err := s.changes(ctx, r, nil)
 		return steps.Diff{Action: steps.Create, Before: steps.MustJSON(fileBefore{}),
 			Changes: append([]steps.Change{{Attr: "content", From: nil, To: describe(b)}}, access...)}, err
 	}
 	d, err := s.replace(ctx, r, rows[0])
-	if err == nil && link != "" && len(d.Changes) > 0 && d.Changes[0].Attr == "content" {
-		// the file takes the place of the link: what it points to stays as it is
-		return s.replacesLink(link, d.Changes[0]), nil
+	if err == nil && link != "" && len(d.Changes) > 0 {
+		d.Warnings = append(d.Warnings, writtenThrough(s.Path, link))
 	}
 	return d, err
 }

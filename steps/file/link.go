@@ -3,6 +3,7 @@ package file
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"deploy/internal/node"
 	"deploy/steps"
@@ -29,14 +30,25 @@ func linkOf(ctx context.Context, r node.Reader, path string) (target string, err
 	return "", fmt.Errorf("cannot tell whether %s is a link: %w", path, a.Failed("readlink"))
 }
 
-// replacesLink is the diff of a step that takes a link away, or puts a file in its place.
-func (s *File) replacesLink(target string, content ...steps.Change) steps.Diff {
-	d := steps.Diff{Action: steps.Update, Before: steps.MustJSON(fileBefore{Found: true, Link: target}),
-		Changes: append([]steps.Change{{Attr: "link", From: target, To: nil}}, content...)}
-	if s.Absent {
-		d.Action = steps.Delete
+// takesLink is the diff of a step that takes a link away; what it points to stays as it is.
+func takesLink(target string) steps.Diff {
+	return steps.Diff{Action: steps.Delete, Before: steps.MustJSON(fileBefore{Found: true, Link: target}),
+		Changes: []steps.Change{{Attr: "link", From: target, To: nil}}}
+}
+
+// writtenThrough warns of a change that reaches the file behind a link.
+func writtenThrough(path, target string) string {
+	text := path + " is a link: the file that is changed is " + target
+	full := target
+	if !strings.HasPrefix(full, "/") {
+		full = path[:strings.LastIndexByte(path, '/')+1] + target
 	}
-	return d
+	for _, dir := range []string{"/run/", "/var/run/", "/dev/shm/", "/tmp/"} {
+		if strings.HasPrefix(full, dir) {
+			text += ", which is gone after a restart"
+		}
+	}
+	return text
 }
 
 // linkBack makes a link again where it was.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"testing"
 
+	"deploy/internal/hint"
 	"deploy/internal/node"
 	"deploy/internal/testkit/nodetest"
 	"deploy/steps"
@@ -27,54 +28,57 @@ func linked(links map[string]string) *nodetest.Machine {
 	return m
 }
 
-// A link is shown as a link, goes or gives way to the file, and comes back as a link.
-func TestLinks(t *testing.T) {
-	text := "new\n"
-	for name, c := range map[string]struct {
-		s       *File
-		to      string
-		action  steps.Action
-		changes int
-	}{
-		"taken away":             {&File{Path: "/srv/l", Absent: true}, "real", steps.Delete, 1},
-		"to nowhere, taken away": {&File{Path: "/srv/l", Absent: true}, "nowhere", steps.Delete, 1},
-		"replaced":               {&File{Path: "/srv/l", Content: &text}, "real", steps.Update, 2},
-		"to nowhere, replaced":   {&File{Path: "/srv/l", Content: &text}, "nowhere", steps.Update, 2},
-	} {
-		links := map[string]string{"/srv/l": c.to}
+// A link that shall not be there is shown as a link, goes, and comes back as a link.
+func TestLinkThatShallNotBeThere(t *testing.T) {
+	for _, to := range []string{"real", "nowhere"} {
+		links := map[string]string{"/srv/l": to}
 		m := linked(links)
-		if c.to == "real" { // what follows the link sees its file
+		if to == "real" { // what follows the link sees its file
 			m.SetFile("/srv/l", []byte("old\n"))
 		}
-		d, err := c.s.Check(t.Context(), m)
-		if err != nil || d.Action != c.action || len(d.Changes) != c.changes || d.Changes[0].Attr != "link" ||
-			d.Changes[0].From != c.to {
-			t.Errorf("%s: %+v, %v", name, d, err)
+		s := &File{Path: "/srv/l", Absent: true}
+		d, err := s.Check(t.Context(), m)
+		if err != nil || d.Action != steps.Delete || len(d.Changes) != 1 || d.Changes[0].Attr != "link" ||
+			d.Changes[0].From != to {
+			t.Errorf("%s: %+v, %v", to, d, err)
 			continue
 		}
 		var b fileBefore
-		if err := json.Unmarshal(d.Before, &b); err != nil || b.Link != c.to {
-			t.Errorf("%s: %s", name, d.Before)
+		if err := json.Unmarshal(d.Before, &b); err != nil || b.Link != to {
+			t.Errorf("%s: %s", to, d.Before)
 		}
-		delete(links, "/srv/l") // rename and unlink take the link itself
-		if _, err := c.s.Apply(t.Context(), m, d); err != nil {
-			t.Errorf("%s: %v", name, err)
+		delete(links, "/srv/l") // unlink takes the link itself
+		if _, err := s.Apply(t.Context(), m, d); err != nil {
+			t.Errorf("%s: %v", to, err)
 		}
-		if d, err := c.s.Check(t.Context(), m); err != nil || d.Action != steps.NoOp {
-			t.Errorf("%s, afterwards: %+v, %v", name, d, err)
+		if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.NoOp {
+			t.Errorf("%s, afterwards: %+v, %v", to, d, err)
 		}
-		if err := c.s.Undo(t.Context(), m, d.Before); err != nil || links["/srv/l"] != c.to {
-			t.Errorf("%s, undo: %v, %v", name, links, err)
+		if err := s.Undo(t.Context(), m, d.Before); err != nil || links["/srv/l"] != to {
+			t.Errorf("%s, undo: %v, %v", to, links, err)
 		}
 	}
 }
 
-// A link to a file that holds what is declared is left alone.
-func TestLinkToTheRightFile(t *testing.T) {
-	text := "right\n"
-	m := linked(map[string]string{"/srv/l": "real"})
-	m.SetFile("/srv/l", []byte(text))
-	if d, err := (&File{Path: "/srv/l", Content: &text}).Check(t.Context(), m); err != nil || d.Action != steps.NoOp {
-		t.Errorf("%+v, %v", d, err)
+// Content goes to the file behind a link, which the plan says; a link to nowhere is an error.
+func TestContentBehindALink(t *testing.T) {
+	text := "new\n"
+	s := &File{Path: "/srv/l", Content: &text}
+	for to, want := range map[string]string{"real": "/srv/l is a link: the file that is changed is real",
+		"/run/x/resolv.conf": "/srv/l is a link: the file that is changed is /run/x/resolv.conf, which is gone after a " +
+			"restart"} {
+		m := linked(map[string]string{"/srv/l": to})
+		m.SetFile("/srv/l", []byte("old\n"))
+		d, err := s.Check(t.Context(), m)
+		if err != nil || d.Action != steps.Update || len(d.Warnings) != 1 || d.Warnings[0] != want {
+			t.Errorf("%s: %+v, %v", to, d, err)
+		}
+		m.SetFile("/srv/l", []byte(text))
+		if d, err := s.Check(t.Context(), m); err != nil || d.Action != steps.NoOp {
+			t.Errorf("%s, as declared: %+v, %v", to, d, err)
+		}
+	}
+	if _, err := s.Check(t.Context(), linked(map[string]string{"/srv/l": "nowhere"})); err == nil || hint.Of(err) == "" {
+		t.Errorf("a link to nowhere: %v", err)
 	}
 }

@@ -38,7 +38,7 @@ func attributes() map[string][]string {
 		"exchange.status":           {"state"},
 		"exchange.storagegrouppath": {"log folder", "system folder"},
 		"feature":                   {"*"}, // the ids
-		"file":                      append([]string{"content"}, access...),
+		"file":                      append([]string{"content", "link"}, access...),
 		"gate":                      {"*"}, // the file or value that a person brings about
 		"group":                     {"group *", "gid", "members"},
 		"mount":                     {"-etc-fstab", "*", "* options"},

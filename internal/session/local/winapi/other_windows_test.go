@@ -93,10 +93,13 @@ func TestReturnValues(t *testing.T) {
 		windows.ERROR_SERVICE_CANNOT_ACCEPT_CTRL: 5, windows.ERROR_SERVICE_NOT_ACTIVE: 6,
 		windows.ERROR_SERVICE_ALREADY_RUNNING: 10, windows.ERROR_SERVICE_DISABLED: 14,
 		windows.ERROR_SERVICE_MARKED_FOR_DELETE: 16, windows.ERROR_SERVICE_LOGON_FAILED: 15,
-		windows.ERROR_GEN_FAILURE: 8,
 	} {
 		if got, err := returnValue(e); err != nil || got != want {
 			t.Errorf("%v: %d, %v, want %d", e, got, err, want)
 		}
+	}
+	// WMI would say 8 of every other error, and the system's number would be lost
+	if got, err := returnValue(windows.ERROR_GEN_FAILURE); !errors.Is(err, windows.ERROR_GEN_FAILURE) {
+		t.Errorf("a general failure: %d, %v", got, err)
 	}
 }

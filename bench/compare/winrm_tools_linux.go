@@ -49,7 +49,7 @@ func (w *winrmComparison) applies(x cell, dir, agent string) (started, error) {
 	site := filepath.Join(dir, "site.yaml")
 	err := errors.Join(os.WriteFile(filepath.Join(dir, "compare.yaml"), []byte(book), 0o600),
 		os.WriteFile(site, []byte(b.String()), 0o600))
-	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(w.dir, "state-"+agent),
+	return started{[]string{w.deploy, "apply", "--auto-approve", "--state-dir", filepath.Join(w.dir, "state"),
 		site}, w.environment(dir, "DEPLOY_AGENTS="+w.lab.agents)}, err
 }
 
